@@ -1,0 +1,101 @@
+/*
+ * dev.h - what a chip is made of: interrupt lines, timers, I/O ports, state.
+ *
+ * A chip knows offsets and lines, never addresses and CPUs.  Its constructor
+ * takes its lines, timers' clock and host endpoints, and is called only in a
+ * board's wiring function (hw/board_*.c).  Chips are called with the machine's
+ * device lock held.
+ */
+#ifndef HW_DEV_H
+#define HW_DEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "softmmu/softmmu.h"
+
+/* ---- interrupt lines ---- */
+struct irq {
+    void (*set)(void *to, int line, bool level);
+    void *to;
+    int line;
+};
+static inline void irq_set(const struct irq *q, bool level)
+{
+    if (q->set)
+        q->set(q->to, q->line, level);
+}
+
+/* ---- virtual time and timers (clock.c) ---- */
+struct clock;
+/* All time enters here. Nanoseconds since the machine started, monotonic; stops while paused. */
+uint64_t clock_now(struct clock *);
+/* Wall-clock time of the guest's RTC at start, seconds since 1970 (-rtc base=). */
+int64_t clock_wall(struct clock *);
+/* The guest TSC's unscaled source and its frequency (Hz). */
+uint64_t clock_tsc(struct clock *);
+uint64_t clock_tsc_hz(struct clock *);
+
+struct timer {
+    uint64_t due;               /* virtual ns; UINT64_MAX: not armed */
+    void (*fire)(void *dev);
+    void *dev;
+    struct clock *clock;
+    struct timer *next;         /* the clock's sorted list */
+};
+void timer_init(struct timer *, struct clock *, void (*fire)(void *dev), void *dev);
+void timer_set(struct timer *, uint64_t due);   /* absolute virtual ns */
+void timer_cancel(struct timer *);
+
+struct clock *clock_new(void);
+void clock_free(struct clock *);
+uint64_t clock_next(struct clock *);            /* earliest deadline, UINT64_MAX if none */
+void clock_run(struct clock *);                 /* fire what is due */
+/* Called when an earlier deadline than before was set (wakes the event loop). */
+void clock_on_earlier(struct clock *, void (*fn)(void *), void *arg);
+/* Entropy: the other input that must come through one door (RDRAND, virtio-rng). */
+uint64_t clock_entropy(struct clock *);
+
+/* ---- I/O ports: one 64 Ki table (ports.c) ---- */
+struct ports;
+struct ports *ports_new(void);
+void ports_free(struct ports *);
+/* Claim [base, base+len); dies naming both owners if one is taken. */
+void ports_map(struct ports *, uint16_t base, unsigned len, const struct io_ops *, void *dev,
+               const char *name);
+void ports_unmap(struct ports *, uint16_t base, unsigned len);
+uint32_t ports_read(struct ports *, uint16_t port, unsigned size);      /* unclaimed: all ones */
+void ports_write(struct ports *, uint16_t port, uint32_t val, unsigned size);
+
+/* ---- state tables: save, load, dump, save-load-save test ---- */
+struct field {
+    const char *name;
+    uint32_t offset;
+    uint16_t width;             /* bytes of one element: 1 2 4 8 */
+    uint16_t count;
+};
+#define FIELD(type, member) { #member, offsetof(type, member), sizeof(((type *)0)->member), 1 }
+#define FIELD_ARRAY(type, member)                                                       \
+    { #member, offsetof(type, member), sizeof(((type *)0)->member[0]),                  \
+      sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]) }
+#define FIELD_END { 0, 0, 0, 0 }
+
+struct chip {                   /* const description of a chip type */
+    const char *name;
+    size_t size;
+    void (*reset)(void *dev);
+    const struct field *state;
+    void (*loaded)(void *dev);  /* after state was loaded: re-arm timers, drive lines; may be NULL */
+};
+/* Instances a board made, in order; owned by the machine. */
+struct chip_list;
+struct chip_list *chips_new(void);
+void chips_free(struct chip_list *);
+void *chip_new(struct chip_list *, const struct chip *, const char *instance);  /* zeroed */
+void chips_reset(struct chip_list *);
+/* Serialised state (name-tagged, little-endian); size returned, *out malloc'ed. */
+size_t chips_save(struct chip_list *, uint8_t **out);
+const char *chips_load(struct chip_list *, const uint8_t *, size_t);   /* NULL or what is wrong */
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * machine.h - a whole machine: what a board's wiring function fills in.
+ */
+#ifndef HW_MACHINE_H
+#define HW_MACHINE_H
+
+#include <pthread.h>
+#include "hw/dev.h"
+
+struct cpu;
+struct chardev;
+struct evloop;
+
+/* Everything the command line can say about the machine. */
+struct machine_config {
+    uint64_t ram;
+    unsigned cpus;
+    const char *kernel, *initrd, *append;       /* initrd may be "file args,file args" for multiboot */
+    struct chardev *serial[4];
+    unsigned nserial;
+    struct chardev *debugcon;
+    uint16_t debugcon_port;
+    struct { bool on; uint16_t iobase, iosize; } debug_exit;
+    bool testdev;
+    bool no_reboot, no_shutdown;
+    int64_t rtc_base;                           /* seconds since 1970, or INT64_MIN: host's UTC */
+    bool rtc_localtime;
+};
+
+/* Why the machine stopped; the exit code is main's business. */
+enum stop_reason { STOP_NONE, STOP_POWEROFF, STOP_RESET, STOP_DEBUG_EXIT, STOP_TRIPLE, STOP_QUIT };
+
+struct machine {
+    struct machine_config cfg;
+    struct phys *phys;
+    struct ports *ports;
+    struct clock *clock;
+    struct chip_list *chips;
+    struct evloop *loop;
+    pthread_mutex_t lock;       /* the device lock, recursive */
+    struct cpu **cpu;
+    unsigned ncpu;
+    void *ram;                  /* the memfd mapping */
+    volatile int stop;          /* enum stop_reason, with stop_code */
+    int stop_code;
+    /* wired by the board */
+    uint8_t (*int_ack)(struct machine *, unsigned cpu);  /* vector of the highest pending interrupt */
+    /* local APIC as the CPU reaches it: MSRs 1Bh, 6E0h, 800h-83Fh and CR8. true: #GP */
+    bool (*apic_rdmsr)(struct machine *, unsigned cpu, uint32_t msr, uint64_t *val);
+    bool (*apic_wrmsr)(struct machine *, unsigned cpu, uint32_t msr, uint64_t val);
+    uint8_t (*tpr_get)(struct machine *, unsigned cpu);     /* CR8: TPR bits 7:4 */
+    void (*tpr_set)(struct machine *, unsigned cpu, uint8_t cr8);
+    void *board;
+    void (*board_reset)(struct machine *);
+    /* direct boot: puts CPU and memory into the loaded kernel's entry state after each reset */
+    void (*boot)(struct machine *);
+};
+
+/* The CPU side of interrupts, provided to boards by main (so hw sees no CPU header). */
+struct cpu_lines {
+    void (*intr)(struct machine *, unsigned cpu, bool level);
+    void (*nmi)(struct machine *, unsigned cpu);
+    void (*init)(struct machine *, unsigned cpu);
+    void (*sipi)(struct machine *, unsigned cpu, uint8_t vector);
+    void (*smi)(struct machine *, unsigned cpu);
+    void (*a20)(struct machine *, bool on);
+    uint64_t (*apic_base)(struct machine *, unsigned cpu);
+};
+extern const struct cpu_lines cpu_lines;        /* main/vcpu.c */
+
+void machine_request_stop(struct machine *, enum stop_reason, int code);
+static inline void machine_lock(struct machine *m) { pthread_mutex_lock(&m->lock); }
+static inline void machine_unlock(struct machine *m) { pthread_mutex_unlock(&m->lock); }
+
+#endif

@@ -1,0 +1,161 @@
+/*
+ * softmmu.h - guest memory as the CPU sees it: the soft TLB, page walks, the
+ * physical map, and pages that hold translated code.
+ *
+ * Addresses: `lin` is a guest linear address, `pa` a guest physical one, `host`
+ * a pointer in this process.  A TLB entry's `delta` is host - lin.
+ */
+#ifndef SOFTMMU_H
+#define SOFTMMU_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PAGE_BITS 12
+#define PAGE_SIZE 4096u
+#define PAGE_MASK (~(uint64_t)0xfff)
+
+struct cpu;
+struct machine;
+struct phys;
+
+/*
+ * Which rights apply to an explicit access; chosen by cpu_update_mode():
+ * CPL 3; supervisor with SMAP in force (CR4.SMAP and EFLAGS.AC = 0);
+ * supervisor without.  Implicit supervisor accesses (descriptor tables, TSS)
+ * use MMU_KERNEL when CR4.SMAP is set, else MMU_KERNEL_NOSMAP.
+ */
+enum mmu_idx { MMU_USER, MMU_KERNEL, MMU_KERNEL_NOSMAP, MMU_IDX_COUNT };
+
+enum mmu_access { ACC_READ, ACC_WRITE, ACC_EXEC };
+
+/*
+ * The fast path (docs/design.md, section 6).  Entry for page p is at
+ *     base + ((lin >> 8) & mask),   mask = (entries - 1) << 4
+ * and hits when entry->tag == (last byte's lin & PAGE_MASK): indexing by the
+ * first byte and comparing the last byte's page, one compare also catches page
+ * crossing.  An invalid entry's tag is 1 (no page address has bit 0 set).
+ * Read entries exist for any readable RAM/ROM page without read watchpoints;
+ * write entries only for RAM that is dirty in the page table, holds no
+ * translated code and is not watched: all else takes the slow path.
+ */
+struct tlb_entry {
+    uint64_t tag;
+    uint64_t delta;
+};
+struct tlb_fast {
+    uint64_t mask;
+    struct tlb_entry *base;
+};
+
+/*
+ * Slow-path result of translating [lin, lin + size) for one access.
+ * size must not cross a page.
+ */
+enum mmu_result {
+    MMU_PLAIN,          /* *host is directly usable for this access; the fast path now hits */
+    MMU_FAULT,          /* c->fault is set (#PF, #GP or #SS for non-canonical) */
+    MMU_SPECIAL,        /* permitted, but MMIO, ROM write, code page or watched: use mmu_load/
+                           mmu_store, which do it completely */
+};
+enum mmu_result mmu_fill(struct cpu *c, uint64_t lin, unsigned size, enum mmu_access acc,
+                         enum mmu_idx idx, void **host, uint64_t *pa);
+
+/*
+ * Complete guest accesses of 1..16 bytes anywhere (also across pages, to MMIO,
+ * to code pages, to watched pages).  Return true if the access faulted: then
+ * c->fault is set and nothing was written.  Values are little-endian bytes in
+ * `buf`.  mmu_load with `for_write` checks for write permission (the read half
+ * of a read-modify-write).
+ */
+bool mmu_load(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx, bool for_write,
+              void *buf);
+bool mmu_store(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx, const void *buf);
+/* Check only: may [lin, lin+size) be accessed so?  True if it faulted. */
+bool mmu_check(struct cpu *c, uint64_t lin, unsigned size, enum mmu_access acc, enum mmu_idx idx);
+
+/*
+ * Largest directly usable run at lin, at most `len` bytes and not past the page
+ * end: for page-wise string operations.  Returns its length and *host, 0 if the
+ * first byte is MMU_SPECIAL, or -1 if it faulted.
+ */
+long mmu_span(struct cpu *c, uint64_t lin, uint64_t len, enum mmu_access acc, enum mmu_idx idx,
+              void **host);
+
+/*
+ * Fetch: physical address of the code byte at lin for the current mode.  False
+ * and c->fault set if it faults.  *global: the mapping is a global page (or
+ * paging is off), so it survives CR3 loads.
+ */
+bool mmu_code(struct cpu *c, uint64_t lin, uint64_t *pa, bool *global);
+
+/* Debugger's view: no faults, no A/D updates. False if unmapped. */
+bool mmu_debug_translate(struct cpu *c, uint64_t lin, uint64_t *pa);
+bool mmu_debug_read(struct cpu *c, uint64_t lin, void *buf, unsigned len);
+/* The walk in words, for the fault story; one line a level. */
+void mmu_explain(struct cpu *c, uint64_t lin, char *buf, unsigned len);
+
+/* Flushes.  Each also tells exec.c (exec_code_map_changed). */
+void mmu_flush_all(struct cpu *c);                      /* global pages too */
+void mmu_flush_nonglobal(struct cpu *c);
+void mmu_invlpg(struct cpu *c, uint64_t lin);
+void mmu_set_cr3(struct cpu *c, uint64_t cr3, bool keep);  /* keep: bit 63 with PCIDE */
+bool mmu_invpcid(struct cpu *c, unsigned type, uint64_t pcid, uint64_t lin); /* true: #GP */
+void mmu_init(struct cpu *c);
+void mmu_free(struct cpu *c);
+/* PAE: (re)load the four PDPTEs; true if reserved bits make it #GP. */
+bool mmu_load_pdptes(struct cpu *c, uint64_t cr3);
+
+/* ---- the physical map (phys.c) ---- */
+
+struct io_ops {
+    /* off: from the region's start; size 1, 2, 4, 8 as allowed by `sizes`
+     * (OR of them); the bus splits and merges what a device does not take. */
+    uint64_t (*read)(void *dev, uint64_t off, unsigned size);
+    void (*write)(void *dev, uint64_t off, uint64_t val, unsigned size);
+    unsigned sizes;
+};
+
+struct map;             /* one mapped region */
+/* `lock` (recursive) is taken around every call of an io_ops function. */
+struct phys *phys_new(pthread_mutex_t *lock);
+void phys_free(struct phys *);
+/* Overlap with an enabled region of the same priority returns NULL. */
+struct map *phys_map_io(struct phys *, uint64_t base, uint64_t len, const struct io_ops *, void *dev,
+                        const char *name);
+/* host memory; rom: guest writes are dropped. */
+struct map *phys_map_ram(struct phys *, uint64_t base, uint64_t len, void *host, bool rom,
+                         const char *name);
+bool map_move(struct map *, uint64_t base, bool enabled);
+/* Host pointer of pa if it is RAM (or ROM, for reads), with *run the bytes that
+ * follow contiguously; NULL for MMIO and holes. */
+void *phys_host(struct phys *, uint64_t pa, bool write, uint64_t *run);
+/* DMA and firmware loading: any length, any region; takes care of code pages.
+ * Return false if some byte had no RAM/ROM/device behind it. */
+bool phys_read(struct phys *, uint64_t pa, void *buf, uint64_t len);
+bool phys_write(struct phys *, uint64_t pa, const void *buf, uint64_t len);
+/* One device-sized access (CPU slow path): RAM, MMIO or open bus (reads ones). */
+uint64_t phys_io_read(struct phys *, uint64_t pa, unsigned size);
+void phys_io_write(struct phys *, uint64_t pa, uint64_t val, unsigned size);
+/* Guest RAM from one shared memfd, huge pages asked for. */
+void *phys_ram_alloc(struct phys *, uint64_t len);
+void phys_set_a20(struct phys *, bool on);
+/* Bytes of RAM the guest touched (mincore), for statistics. */
+void phys_dump(struct phys *, void *file);
+/* The A20 gate or a region changed: vCPUs registered here are flushed. */
+void phys_add_cpu(struct phys *, struct cpu *c);
+
+/* ---- pages that hold translated code (smc.c) ---- */
+
+/*
+ * exec.c marks the 64-byte lines a block was made from; a store into a marked
+ * line calls exec_invalidate_lines().  Stores elsewhere in the page stay cheap.
+ */
+void smc_mark(struct phys *, uint64_t pa, unsigned len);
+void smc_clear_page(struct phys *, uint64_t pa);        /* no block left in that page */
+void smc_unmark(struct phys *, uint64_t pa, uint64_t lines);
+bool smc_page_has_code(struct phys *, uint64_t pa);
+uint64_t smc_lines(struct phys *, uint64_t pa);         /* bit n: line n holds code */
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * exec.h - the run loop, block lookup and the code cache's bookkeeping.
+ */
+#ifndef TRANSLATOR_EXEC_H
+#define TRANSLATOR_EXEC_H
+
+#include "frontend/cpu.h"
+#include "translator/ir.h"
+
+/* Why execution of a block (translated or interpreted) came back. */
+enum exec_why {
+    WHY_NEXT,           /* c->rip is exact: look up the next block there (mode may have changed) */
+    WHY_LINK,           /* like NEXT, from a direct exit that wants to be chained: exec->link */
+    WHY_FAULT,          /* c->fault is to be delivered; c->rip, flags are exact */
+    WHY_SLOW,           /* run the instruction at c->rip alone, without shared probes */
+    WHY_ATTN,           /* c->attn was found set at a block's entry; c->rip is exact */
+};
+
+struct exec_options {
+    bool interp;                /* -accel interp */
+    bool check;                 /* --check: lock-step */
+    bool smp;                   /* several vCPUs: real atomics */
+    uint64_t cache_size;        /* bytes of code memory */
+    unsigned max_insns;         /* superblock bound */
+    struct machine *m;
+};
+
+/* Prepare c->exec.  Dies if code memory cannot be had. */
+void exec_init(struct cpu *c, const struct exec_options *o);
+void exec_free(struct cpu *c);
+/* Run until the machine asks this vCPU to leave (ATTN_EXIT). Called on the vCPU's own thread. */
+void exec_run(struct cpu *c);
+
+/* --- called by the MMU, any thread holding the machine's lock or the vCPU itself --- */
+/* Translations of lin->pa for code may have changed: links guarded by page keys, the jump cache
+ * and the code TLB of this vCPU forget them. all: also global pages. lin: only that page if one. */
+void exec_code_map_changed(struct cpu *c, bool all, bool one, uint64_t lin);
+/* Bytes [pa, pa+len) were stored to while marked as code. Blocks made from them are discarded. */
+void exec_invalidate(struct phys *p, uint64_t pa, unsigned len);
+/* Does [pa, pa+len) overlap the block now running on c (so that the store must wait until that
+ * block has been left)? */
+bool exec_in_current_block(struct cpu *c, uint64_t pa, unsigned len);
+
+/* Statistics for -d and the monitor. */
+struct exec_stats { uint64_t blocks, insns, guest_bytes, host_bytes, invalidated, flushes, lookups,
+                    links, slow, translate_ns; };
+const struct exec_stats *exec_stats(struct cpu *c);
+
+/* --- interrupts and faults, implemented by the frontend (help_int*.c) --- */
+/* Deliver c->fault (with c->rip at the faulting instruction, or behind it for traps and soft
+ * interrupts); handles double and triple faults. Returns true on triple fault (shutdown). */
+bool cpu_deliver_fault(struct cpu *c);
+/* Take a pending NMI or maskable interrupt if allowed now; true if one was taken (or the attempt
+ * faulted and that was delivered). */
+bool cpu_take_interrupt(struct cpu *c);
+
+#endif
