@@ -21,10 +21,15 @@
 #define LOG_GUEST  0x0100u      /* guest misbehaviour */
 #define LOG_UNIMP  0x0200u      /* features the guest used that are not there */
 #define LOG_DEV    0x0400u
+#define LOG_STATS  0x0800u      /* what the engine did, when the machine has ended */
 
 extern uint32_t log_mask;
 static inline bool log_on(uint32_t cat) { return (log_mask & cat) != 0; }
 FILE *log_file(void);                   /* -D file, else stderr */
+void log_set_file(FILE *f);
+/* Add -d's comma-separated names (in ir opt out exec int mmu io guest unimp dev stats) to the mask;
+ * false, and nothing changed, if one is unknown. */
+bool log_parse(const char *list);
 /* Rate-limited per call category; a newline is added. */
 void log_msg(uint32_t cat, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

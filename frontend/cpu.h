@@ -161,6 +161,7 @@ struct fault {
     uint32_t code;
     uint64_t cr2;               /* #PF: linear address; stored on delivery */
     uint64_t dr6;               /* #DB: bits to OR in on delivery */
+    uint64_t rip;               /* with trap: the RIP to deliver with, whatever c->rip says */
 };
 
 union vreg {
@@ -202,6 +203,7 @@ struct x87 {
 #define ATTN_WORK   0x10u       /* run queued work (cross-vCPU flushes) */
 #define ATTN_INIT   0x20u
 #define ATTN_SIPI   0x40u
+#define ATTN_IF     0x01000000u /* top byte: stored plainly by the vCPU's own STI (lift_sti): as ATTN_INTR */
 
 struct machine;
 struct lapic;
@@ -211,7 +213,9 @@ struct cpu_model;
 struct cpu {
     /* --- hot block: one-byte displacements --- */
     uint32_t attn;              /* ATTN_*: set atomically by any thread, see exec.c */
-    uint32_t flags;             /* arithmetic flags (FL_ARITH bits only) when not pending */
+    uint32_t reserved;
+    uint64_t flags;             /* arithmetic flags: FL_ARITH bits only whenever C code looks; while
+                                   translated code runs other bits may hold rubbish */
     uint64_t pc_page;           /* linear address of the page of the running block (flat CS) */
     struct tlb_fast tlb[MMU_IDX_COUNT][2];      /* [mmu_idx][0 read, 1 write] */
     uint64_t rip;               /* RIP/EIP as the guest names it; exact outside translated code */
@@ -219,13 +223,20 @@ struct cpu {
     uint64_t r[16];             /* general registers */
     uint64_t jc_salt;           /* exec.c: salt of jump-cache tags for this mode and space */
     uint64_t hret;              /* value returned by a helper whose return value is a status */
-    uint64_t spill[16];         /* backend: temporaries that found no register */
+    uint64_t arg[4];            /* backend: arguments of helpers and slow paths */
+    union vreg hv;              /* backend: vector value of a slow path */
+    union vreg va[4];           /* backend: result and operands of an operation done in C */
+    uint64_t spill[24];         /* backend: temporaries that found no register */
+    union vreg vspill[8];
+    uint64_t link_ra;           /* backend: host address that left translated code */
+    uint64_t host_sp;           /* backend: the host stack while translated code runs */
     uint32_t pagekey;           /* exec.c: id of (address space, code page) for guarded links */
     uint32_t mode;              /* M_*, kept by cpu_update_mode() */
     uint32_t eflags;            /* all other flags, DF included; FL_ARITH bits are 0 here */
     uint32_t mxcsr;             /* as the guest sees it; sticky bits live in the host's while
                                    `mxcsr_live` (backend fp_sync() folds them in) */
-    uint32_t host_mxcsr;        /* backend: the guest's control bits with all masked */
+    uint32_t host_mxcsr;        /* backend: the guest's control bits, all masked, flags clear */
+    uint32_t tmp_mxcsr;         /* backend: scratch for STMXCSR */
     uint8_t x87_live;           /* the guest's x87/MMX state is in the host's FPU */
     uint8_t intr_pending;       /* level of the interrupt line into the CPU */
     uint8_t nmi_pending;
@@ -247,6 +258,8 @@ struct cpu {
     uint64_t mcg_status, mcg_ctl, mc_bank[4][4];
     int64_t tsc_offset;         /* guest TSC = clock TSC + offset (WRMSR TSC, TSC_ADJUST) */
     uint64_t dr[8];             /* DR0-3, 6, 7 */
+    uint64_t dbg_hits;          /* DR6 B0-B3 of data breakpoints hit by the running instruction:
+                                   set by the MMU; #DB (trap) is due when it has completed */
     uint64_t pdpte[4];          /* PAE: loaded with CR3 */
     uint32_t smbase;
     uint8_t in_smm, nmi_blocked;
@@ -263,6 +276,7 @@ struct cpu {
     struct machine *m;
     struct lapic *apic;
     struct exec *exec;          /* translator/exec.c: code cache, jump cache, statistics */
+    struct journal *journal;    /* softmmu/journal.h: set while stores are noted (lock-step) */
     struct softmmu *mmu;        /* softmmu/: TLB banks, walk caches */
 };
 
@@ -283,12 +297,19 @@ void cpu_reset(struct cpu *c, bool init);
 /* EFLAGS with the arithmetic bits merged in. */
 static inline uint32_t cpu_eflags(const struct cpu *c)
 {
-    return c->eflags | FL_1 | (c->flags & FL_ARITH);
+    return c->eflags | FL_1 | ((uint32_t)c->flags & FL_ARITH);
 }
 static inline void cpu_set_eflags(struct cpu *c, uint32_t v)
 {
     c->flags = v & FL_ARITH;
     c->eflags = v & ~FL_ARITH;
+}
+
+/* IF may have become 1, or an interrupt shadow ended: have the next block entry look. */
+static inline void cpu_if_changed(struct cpu *c)
+{
+    if (c->intr_pending && (c->eflags & FL_IF))
+        __atomic_fetch_or(&c->attn, ATTN_INTR, __ATOMIC_SEQ_CST);
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "frontend/cpu.h"
 #include "frontend/decode.h"
 #include "frontend/help.h"
+#include "frontend/lift_sse.h"
 #include "translator/ir.h"
 
 struct lift {
@@ -23,7 +24,8 @@ struct lift {
     uint32_t next;              /* ... of the one behind it */
     bool done;                  /* the block has been ended */
     bool stop_after_next;       /* STI and the like: one more instruction, then end */
-    uint64_t cs_mask;           /* EIP wrap: 0xffff, 0xffffffff or ~0 */
+    uint64_t cs_mask;           /* EIP wrap: 0xffffffff or ~0 */
+    struct lift_block_state *st;        /* the block loop's own (lift_block.h) */
 };
 
 static inline bool lift_64(const struct lift *l) { return (l->mode & M_CODE) == M_CODE64; }
@@ -52,22 +54,39 @@ struct rmw { ir_ref addr; int64_t imm; };
 ir_ref lift_rmw_read(struct lift *l, const struct insn *i, unsigned n, struct rmw *m);
 void lift_rmw_write(struct lift *l, const struct insn *i, unsigned n, const struct rmw *m, ir_ref v);
 
+/* Effective address (no segment) as a value of `bytes` bytes: LEA. */
+ir_ref lift_ea(struct lift *l, const struct insn *i, unsigned bytes);
+
 /* --- vector operands (lift_sse.c) are declared in lift_sse.h --- */
 
 /* --- flags --- */
 void lift_flags(struct lift *l, enum flags_kind k, ir_ref op);  /* PUTF of FLAGS(op) */
 ir_ref lift_cond(struct lift *l, unsigned cc);                  /* CC of the current flags: i8 */
 
+ir_ref lift_getf(struct lift *l);                               /* the current flags */
+/* Replace the flags under `mask` (FL_*) by those of the i32 image `bits`. */
+void lift_set_flags(struct lift *l, uint32_t mask, ir_ref bits);
+
 /* --- stack (SS:rSP with the stack's address size) --- */
 ir_ref lift_push_addr(struct lift *l, unsigned bytes, ir_ref *new_sp);  /* linear address; does not move rSP */
 void lift_set_sp(struct lift *l, ir_ref sp);
 void lift_push(struct lift *l, unsigned bytes, ir_ref v);       /* store, then move rSP */
+
+unsigned lift_stack_size(const struct lift *l);                 /* bytes of the stack pointer in use */
+/* Linear address of SS:sp (sp in the stack's address size) for an access of `bytes`. */
+ir_ref lift_stack_addr(struct lift *l, ir_ref sp, unsigned bytes, bool write);
+/* Value on top of the stack; *new_sp is rSP behind it and `extra` more bytes.  Does not move rSP. */
+ir_ref lift_pop_value(struct lift *l, unsigned bytes, unsigned extra, ir_ref *new_sp);
 
 /* --- flow --- */
 ir_ref lift_rip(struct lift *l, uint32_t pc);   /* i64 guest RIP of page offset/EIP `pc` */
 void lift_exit_next(struct lift *l, unsigned extra);    /* end the block, go on behind this instruction */
 void lift_exit_to(struct lift *l, uint32_t pc, unsigned extra);
 void lift_exit_sys(struct lift *l, ir_ref rip);         /* PUT rip; EXIT_SYS (rip NONE: helper set it) */
+/* End with an indirect jump to RIP `rip`; hint: EXIT_CALL, EXIT_RET or 0. */
+void lift_exit_ind(struct lift *l, ir_ref rip, unsigned hint);
+/* Leave if `cond` (i8) to pc, else go on. */
+void lift_exit_if(struct lift *l, ir_ref cond, uint32_t pc, unsigned extra);
 void lift_raise(struct lift *l, unsigned vector, int64_t code);         /* code -1: none */
 /* CALL to a helper with up to 3 value arguments and a constant fourth. */
 ir_ref lift_call(struct lift *l, enum helper_id h, ir_ref a, ir_ref b, ir_ref c, int64_t imm);
@@ -81,8 +100,8 @@ struct lift_options { unsigned max_insns, max_branches; bool smp; };
 bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o);
 
 /* One a row's lift column; prototypes made from the table. */
-#define X(id, text, map, opc, ext, pfx, opnds, modes, feat, attrs, fk, lift, arg, skip) \
-    bool lift(struct lift *l, const struct insn *i);
+#define X(id, text, map, opc, ext, pfx, opnds, modes, feat, attrs, fk, fn, arg, skip) \
+    bool fn(struct lift *l, const struct insn *i);
 #include "frontend/x86.def"
 #undef X
 

@@ -39,6 +39,7 @@ uint64_t clock_tsc_hz(struct clock *);
 
 struct timer {
     uint64_t due;               /* virtual ns; UINT64_MAX: not armed */
+    uint64_t key;               /* `due` when it was listed: loading state may overwrite due */
     void (*fire)(void *dev);
     void *dev;
     struct clock *clock;
@@ -64,6 +65,7 @@ void ports_free(struct ports *);
 /* Claim [base, base+len); dies naming both owners if one is taken. */
 void ports_map(struct ports *, uint16_t base, unsigned len, const struct io_ops *, void *dev,
                const char *name);
+bool ports_taken(struct ports *, uint16_t base, unsigned len);     /* some port has an owner */
 void ports_unmap(struct ports *, uint16_t base, unsigned len);
 uint32_t ports_read(struct ports *, uint16_t port, unsigned size);      /* unclaimed: all ones */
 void ports_write(struct ports *, uint16_t port, uint32_t val, unsigned size);

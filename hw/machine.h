@@ -10,6 +10,9 @@
 struct cpu;
 struct chardev;
 struct evloop;
+struct boot;
+struct vcpus;
+struct cpu_lines;
 
 /* Everything the command line can say about the machine. */
 struct machine_config {
@@ -41,6 +44,8 @@ struct machine {
     struct cpu **cpu;
     unsigned ncpu;
     void *ram;                  /* the memfd mapping */
+    uint64_t ram_low, ram_high; /* bytes of RAM from 0 up, and from 4 GiB up */
+    uint32_t rsdp;              /* physical address of the ACPI RSDP, 0: none */
     volatile int stop;          /* enum stop_reason, with stop_code */
     int stop_code;
     /* wired by the board */
@@ -48,12 +53,15 @@ struct machine {
     /* local APIC as the CPU reaches it: MSRs 1Bh, 6E0h, 800h-83Fh and CR8. true: #GP */
     bool (*apic_rdmsr)(struct machine *, unsigned cpu, uint32_t msr, uint64_t *val);
     bool (*apic_wrmsr)(struct machine *, unsigned cpu, uint32_t msr, uint64_t val);
+    void (*apic_init)(struct machine *, unsigned cpu);      /* the CPU takes INIT: so does its APIC */
     uint8_t (*tpr_get)(struct machine *, unsigned cpu);     /* CR8: TPR bits 7:4 */
     void (*tpr_set)(struct machine *, unsigned cpu, uint8_t cr8);
     void *board;
     void (*board_reset)(struct machine *);
     /* direct boot: puts CPU and memory into the loaded kernel's entry state after each reset */
     void (*boot)(struct machine *);
+    struct boot *boot_image;    /* what main/load.c read */
+    struct vcpus *vcpus;        /* main/vcpu.c: the vCPU threads */
 };
 
 /* The CPU side of interrupts, provided to boards by main (so hw sees no CPU header). */
@@ -65,10 +73,16 @@ struct cpu_lines {
     void (*smi)(struct machine *, unsigned cpu);
     void (*a20)(struct machine *, bool on);
     uint64_t (*apic_base)(struct machine *, unsigned cpu);
+    /* which vCPU makes the access now being served; -1: none (DMA, the event loop) */
+    int (*current)(struct machine *);
+    int64_t (*tsc_offset)(struct machine *, unsigned cpu);  /* guest TSC - clock_tsc() */
+    void (*kick)(struct machine *, unsigned cpu);           /* leave the run loop (ATTN_EXIT) */
 };
 extern const struct cpu_lines cpu_lines;        /* main/vcpu.c */
 
 void machine_request_stop(struct machine *, enum stop_reason, int code);
+/* Chips and board back to power-on; the caller resets the CPUs and calls m->boot. All vCPUs parked. */
+void machine_reset(struct machine *);
 static inline void machine_lock(struct machine *m) { pthread_mutex_lock(&m->lock); }
 static inline void machine_unlock(struct machine *m) { pthread_mutex_unlock(&m->lock); }
 

@@ -26,7 +26,15 @@ struct phys;
  * supervisor without.  Implicit supervisor accesses (descriptor tables, TSS)
  * use MMU_KERNEL when CR4.SMAP is set, else MMU_KERNEL_NOSMAP.
  */
-enum mmu_idx { MMU_USER, MMU_KERNEL, MMU_KERNEL_NOSMAP, MMU_IDX_COUNT };
+enum mmu_idx { MMU_USER, MMU_KERNEL, MMU_KERNEL_NOSMAP, MMU_IDX_COUNT,
+    MMU_SS = 4          /* may be ORed into the idx of any function below: a non-canonical
+                           address raises #SS(0), not #GP(0) (stack references) */
+};
+/* idx argument out of a memory op's aux (MEM_IDX and MEM_SS lie side by side, ir.h). */
+#define MMU_AUX_IDX(aux) ((enum mmu_idx)(((aux) >> 8) & 7))
+
+/* MAXPHYADDR: bits of a physical address (CPUID 80000008h must say the same). */
+#define MMU_PA_BITS 40
 
 enum mmu_access { ACC_READ, ACC_WRITE, ACC_EXEC };
 
@@ -51,7 +59,8 @@ struct tlb_fast {
 
 /*
  * Slow-path result of translating [lin, lin + size) for one access.
- * size must not cross a page.
+ * size must not cross a page.  `host` and `pa` may be NULL; *host is set for
+ * MMU_PLAIN, *pa for MMU_PLAIN and MMU_SPECIAL.  Asking for no pa is quicker.
  */
 enum mmu_result {
     MMU_PLAIN,          /* *host is directly usable for this access; the fast path now hits */
@@ -72,6 +81,12 @@ enum mmu_result mmu_fill(struct cpu *c, uint64_t lin, unsigned size, enum mmu_ac
 bool mmu_load(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx, bool for_write,
               void *buf);
 bool mmu_store(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx, const void *buf);
+/*
+ * The same with a memory op's aux (ir.h): MEM_IDX, MEM_SS, MEM_WRITE (load), MEM_ALIGN (#GP(0) if
+ * misaligned, before anything else) and MEM_AC (#AC(0) if misaligned, after page faults).
+ */
+bool mmu_load_aux(struct cpu *c, uint64_t lin, unsigned size, unsigned aux, void *buf);
+bool mmu_store_aux(struct cpu *c, uint64_t lin, unsigned size, unsigned aux, const void *buf);
 /* Check only: may [lin, lin+size) be accessed so?  True if it faulted. */
 bool mmu_check(struct cpu *c, uint64_t lin, unsigned size, enum mmu_access acc, enum mmu_idx idx);
 
@@ -102,10 +117,23 @@ void mmu_flush_nonglobal(struct cpu *c);
 void mmu_invlpg(struct cpu *c, uint64_t lin);
 void mmu_set_cr3(struct cpu *c, uint64_t cr3, bool keep);  /* keep: bit 63 with PCIDE */
 bool mmu_invpcid(struct cpu *c, unsigned type, uint64_t pcid, uint64_t lin); /* true: #GP */
+/* Names the current non-global mappings: the same number as before means nothing was dropped since. */
+uint64_t mmu_space(struct cpu *c);
 void mmu_init(struct cpu *c);
 void mmu_free(struct cpu *c);
-/* PAE: (re)load the four PDPTEs; true if reserved bits make it #GP. */
+/* PAE: (re)load the four PDPTEs; true if reserved bits make it #GP (none is changed then). */
 bool mmu_load_pdptes(struct cpu *c, uint64_t cr3);
+/*
+ * Who calls what: CR0.PG/WP, CR4.PSE/PAE/PGE/PCIDE/SMEP/SMAP or EFER.NXE/LMA changed:
+ * mmu_flush_all, after the new value is in place.  CR3: mmu_load_pdptes (PAE, not LMA), then
+ * mmu_set_cr3, which also stores c->cr3.  DR0-DR3 or DR7 changed: mmu_watch_changed.
+ */
+void mmu_watch_changed(struct cpu *c);
+
+/* Statistics for the monitor and the benchmark. */
+struct mmu_stats { uint64_t fills, victims, walks, walk_hits, evictions, grows, shrinks, flushes,
+                   specials; };
+const struct mmu_stats *mmu_stats(struct cpu *c);
 
 /* ---- the physical map (phys.c) ---- */
 
@@ -121,13 +149,19 @@ struct map;             /* one mapped region */
 /* `lock` (recursive) is taken around every call of an io_ops function. */
 struct phys *phys_new(pthread_mutex_t *lock);
 void phys_free(struct phys *);
-/* Overlap with an enabled region of the same priority returns NULL. */
+/*
+ * Priorities: I/O hides ROM, ROM hides RAM.  Overlap with an enabled region of the same priority
+ * returns NULL (map_move: false).  Changes are made under the device lock, by the vCPU's own
+ * thread or while vCPUs are stopped.
+ */
 struct map *phys_map_io(struct phys *, uint64_t base, uint64_t len, const struct io_ops *, void *dev,
                         const char *name);
 /* host memory; rom: guest writes are dropped. */
 struct map *phys_map_ram(struct phys *, uint64_t base, uint64_t len, void *host, bool rom,
                          const char *name);
 bool map_move(struct map *, uint64_t base, bool enabled);
+/* Remove a region for good. */
+void map_free(struct map *);
 /* Host pointer of pa if it is RAM (or ROM, for reads), with *run the bytes that
  * follow contiguously; NULL for MMIO and holes. */
 void *phys_host(struct phys *, uint64_t pa, bool write, uint64_t *run);
@@ -141,10 +175,15 @@ void phys_io_write(struct phys *, uint64_t pa, uint64_t val, unsigned size);
 /* Guest RAM from one shared memfd, huge pages asked for. */
 void *phys_ram_alloc(struct phys *, uint64_t len);
 void phys_set_a20(struct phys *, bool on);
-/* Bytes of RAM the guest touched (mincore), for statistics. */
+bool phys_a20(struct phys *);
+/* The regions in force, one a line (file: FILE *). */
 void phys_dump(struct phys *, void *file);
-/* The A20 gate or a region changed: vCPUs registered here are flushed. */
+/* Bytes of RAM the guest touched (mincore), for statistics. */
+uint64_t phys_touched(struct phys *);
+/* The A20 gate or a region changed: vCPUs registered here are flushed. mmu_init/mmu_free call these. */
 void phys_add_cpu(struct phys *, struct cpu *c);
+void phys_remove_cpu(struct phys *, struct cpu *c);
+struct cpu *phys_cpu(struct phys *, unsigned n);        /* the n-th registered, NULL behind the last */
 
 /* ---- pages that hold translated code (smc.c) ---- */
 

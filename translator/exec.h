@@ -10,6 +10,7 @@
 /* Why execution of a block (translated or interpreted) came back. */
 enum exec_why {
     WHY_NEXT,           /* c->rip is exact: look up the next block there (mode may have changed) */
+    WHY_EXIT,           /* like NEXT, but c->rip follows from the direct exit c->link_ra names */
     WHY_LINK,           /* like NEXT, from a direct exit that wants to be chained: exec->link */
     WHY_FAULT,          /* c->fault is to be delivered; c->rip, flags are exact */
     WHY_SLOW,           /* run the instruction at c->rip alone, without shared probes */
@@ -21,13 +22,19 @@ struct exec_options {
     bool check;                 /* --check: lock-step */
     bool smp;                   /* several vCPUs: real atomics */
     uint64_t cache_size;        /* bytes of code memory */
-    unsigned max_insns;         /* superblock bound */
+    unsigned max_insns;         /* superblock bound; 0: the default */
+    uint64_t log_lo, log_hi;    /* -d in,ir,opt,out,exec only for code in [lo, hi); hi 0: all */
+    bool verify;                /* verify the IR after every pass */
+    bool time;                  /* measure translation time (exec_stats) */
     struct machine *m;
+    void (*halt)(struct cpu *c);    /* HLT: sleep until c->attn is not 0 */
 };
 
 /* Prepare c->exec.  Dies if code memory cannot be had. */
 void exec_init(struct cpu *c, const struct exec_options *o);
 void exec_free(struct cpu *c);
+/* After translated code came back with `why`: make c->rip exact. */
+void exec_left(struct cpu *c, enum exec_why why);
 /* Run until the machine asks this vCPU to leave (ATTN_EXIT). Called on the vCPU's own thread. */
 void exec_run(struct cpu *c);
 
@@ -37,14 +44,17 @@ void exec_run(struct cpu *c);
 void exec_code_map_changed(struct cpu *c, bool all, bool one, uint64_t lin);
 /* Bytes [pa, pa+len) were stored to while marked as code. Blocks made from them are discarded. */
 void exec_invalidate(struct phys *p, uint64_t pa, unsigned len);
-/* Does [pa, pa+len) overlap the block now running on c (so that the store must wait until that
- * block has been left)? */
-bool exec_in_current_block(struct cpu *c, uint64_t pa, unsigned len);
+/* Would a store to [lin, lin+size) change the code of the block now running on c? Then it must wait
+ * until that block has been left (the instruction is run alone). */
+bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx);
 
 /* Statistics for -d and the monitor. */
 struct exec_stats { uint64_t blocks, insns, guest_bytes, host_bytes, invalidated, flushes, lookups,
-                    links, slow, translate_ns; };
+                    links, slow, translate_ns,
+                    checked; /* blocks compared in lock-step */ };
 const struct exec_stats *exec_stats(struct cpu *c);
+/* For crash reports: is this host address in code translated for c, and for which guest RIP? */
+bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip);
 
 /* --- interrupts and faults, implemented by the frontend (help_int*.c) --- */
 /* Deliver c->fault (with c->rip at the faulting instruction, or behind it for traps and soft

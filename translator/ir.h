@@ -86,8 +86,26 @@ enum { AMO_ADD, AMO_AND, AMO_OR, AMO_XOR, AMO_XCHG };
 #define EXIT_RET    0x2000u
 #define FLX_ALL     0x3fu
 
+/* aux of PUTF, set by opt_flags: only fault points between here and the next PUTF see these flags. */
+#define PUTF_WEAK 1u
+/* imm of FLAGS, set by opt_flags: FLX_* bits some use needs, and those only fault points need.
+ * 0: not analysed, all are needed. */
+#define FLAGS_IMM(strong, weak) ((int64_t)((strong) | (weak) << 8))
+#define FLAGS_STRONG(imm) ((imm) ? (unsigned)(imm) & FLX_ALL : FLX_ALL)
+#define FLAGS_WEAK(imm)   ((imm) ? (unsigned)((imm) >> 8) & FLX_ALL : FLX_ALL)
+
 /* aux of SEGCHK: segment number | SEGCHK_WRITE */
 #define SEGCHK_WRITE 0x10u
+
+/* aux of the vector operations (ir_vec.def).  Low byte: lane and width. */
+enum { VL_8, VL_16, VL_32, VL_64,       /* integer lanes; VL_n = log2 of the bytes */
+       VL_F32, VL_F64,                  /* floating point, every lane */
+       VL_S32, VL_S64 };                /* floating point, lane 0 only */
+#define VL_MASK     0x0007u
+#define VW_64       0x0010u     /* only the low 64 bits are the operands (MMX); upper half of the result 0 */
+#define VA_FROM(vl) ((unsigned)(vl) << 8)       /* VSX, VZX: lane converted from */
+#define VA_SIGNAL   0x0100u     /* VFCOM: invalid for quiet NaNs */
+#define VA_TRUNC    0x0100u     /* VF2I, VF2G: round towards zero, not by MXCSR */
 
 /* x86 condition codes, as encoded in Jcc: the aux of CC. */
 enum { CC_O, CC_NO, CC_B, CC_NB, CC_Z, CC_NZ, CC_BE, CC_NBE,
@@ -99,7 +117,7 @@ uint32_t fl_from_flx(unsigned flx);
 /* Flags condition cc reads, as FLX_*. */
 extern const uint8_t cc_reads[16];
 /* Flags kind k writes, as FLX_*; computed from flags.def. */
-extern uint8_t fk_writes[FK_COUNT];
+extern const uint8_t fk_writes[FK_COUNT];
 
 struct ir_op_info {
     const char *text, *sig;
@@ -109,6 +127,8 @@ struct ir_op_info {
 extern const struct ir_op_info ir_info[IR_OP_COUNT];
 
 #define IR_MAX 2048             /* instructions in one block; lifters stop well before */
+
+#define IR_RANGES 12
 
 struct ir_block {
     struct ir_ins *ins;
@@ -121,7 +141,8 @@ struct ir_block {
     uint16_t guest_len;         /* bytes from the first to behind the last instruction, contiguous
                                    runs are listed in `ranges` */
     uint16_t insns;             /* guest instructions */
-    struct { uint64_t pa; uint16_t len; } range[8];     /* physical byte ranges it was made from */
+    struct { uint64_t pa; uint16_t len; } range[IR_RANGES];     /* physical byte ranges it was made
+                                   from or that were looked at; none crosses a page */
     unsigned nrange;
     bool crosses;               /* takes bytes from a second page */
     bool flat;                  /* M_FLAT_CS: PCs are relative to the page */
@@ -132,9 +153,12 @@ struct ir_block {
 void ir_init(struct ir_block *b);               /* allocates; reuse with ir_reset */
 void ir_reset(struct ir_block *b);
 void ir_free(struct ir_block *b);
+/* Emits as told, except that an EA folds constant parts, that the type of a result which the
+ * signature fixes is filled in, and that a NOP is left before LD/ST/LDV/STV as room for a PROBE. */
 ir_ref ir_emit(struct ir_block *b, enum ir_op op, enum ir_type t, unsigned aux,
                ir_ref a, ir_ref r, ir_ref c, int64_t imm);
-/* Folding constructors: constants, identities (x+0, x&-1, ...), EA merging. */
+/* Folding constructors: constants, identities (x+0, x&-1, ...), EA merging.  They may return an
+ * existing value: an operation whose FLAGS are taken must be made with ir_emit. */
 ir_ref ir_const(struct ir_block *b, enum ir_type t, int64_t v);
 ir_ref ir_un(struct ir_block *b, enum ir_op op, enum ir_type t, ir_ref x);
 ir_ref ir_bin(struct ir_block *b, enum ir_op op, enum ir_type t, ir_ref x, ir_ref y);

@@ -1,0 +1,912 @@
+/*
+ * alloc.c - where each IR value is while a block is emitted (see emit.h).
+ *
+ * Invariant: a value with later uses always has a valid location.  Whatever is
+ * about to overwrite a home or slot first calls home_overwrite() or
+ * slots_overwrite(), which moves such values away.  Nothing here touches EFLAGS.
+ */
+#include <assert.h>
+
+#include "backend-x86_64/emit.h"
+
+static enum ir_type type_at(const struct emit *e, ir_ref r)
+{
+    return (enum ir_type)e->b->ins[r].type;
+}
+
+void alloc_prepare(struct emit *e)
+{
+    const struct ir_block *b = e->b;
+    for (unsigned i = 0; i < b->n; i++) {
+        e->val[i] = (struct val){ .loc = LOC_NONE };
+        e->put_at[i] = 0;
+        e->flags_of[i] = 0;
+    }
+    for (unsigned i = 1; i < b->n; i++) {
+        const struct ir_ins *p = &b->ins[i];
+        if (p->op == IR_NOP)
+            continue;
+        e->val[p->a].last = e->val[p->b].last = e->val[p->c].last = i;
+        e->val[p->a].uses++;
+        e->val[p->b].uses++;
+        e->val[p->c].uses++;
+        if ((p->op == IR_PUT || p->op == IR_PUTV) && !e->put_at[p->a])
+            e->put_at[p->a] = i;
+        if (p->op == IR_FLAGS)
+            e->flags_of[p->a] = i;
+    }
+    memset(e->home_ver, 0, sizeof e->home_ver);
+    memset(e->vhome_ver, 0, sizeof e->vhome_ver);
+    memset(e->temp_owner, 0, sizeof e->temp_owner);
+    memset(e->vtemp_owner, 0, sizeof e->vtemp_owner);
+    memset(e->temp_busy, 0, sizeof e->temp_busy);
+    memset(e->vtemp_busy, 0, sizeof e->vtemp_busy);
+    memset(e->spill_owner, 0, sizeof e->spill_owner);
+    memset(e->vspill_owner, 0, sizeof e->vspill_owner);
+    e->slot_epoch = 0;
+    e->nlive = 0;
+    e->stale_reg = NOREG;
+}
+
+/* An operand that dies in the current instruction may be read until the code that overwrites it. */
+static bool valid(const struct emit *e, const struct val *v)
+{
+    if (v->last == e->i)
+        return v->loc != LOC_NONE;
+    switch (v->loc) {
+    case LOC_HOME:
+    case LOC_HIGH:
+        return v->ver == e->home_ver[v->reg];
+    case LOC_VHOME:
+        return v->ver == e->vhome_ver[v->reg];
+    case LOC_SLOT:
+        return v->ver == e->slot_epoch;
+    default:
+        return v->loc != LOC_NONE;
+    }
+}
+
+static void live_add(struct emit *e, ir_ref r)
+{
+    for (unsigned k = 0; k < e->nlive; k++)
+        if (e->live[k] == r)
+            return;
+    if (e->nlive == sizeof e->live / sizeof e->live[0]) {
+        unsigned n = 0;
+        for (unsigned k = 0; k < e->nlive; k++)
+            if (e->val[e->live[k]].loc != LOC_NONE && e->val[e->live[k]].last >= e->i)
+                e->live[n++] = e->live[k];
+        e->nlive = n;
+        assert(n < sizeof e->live / sizeof e->live[0]);
+    }
+    e->live[e->nlive++] = r;
+}
+
+/* Give up whatever the value holds. */
+static void loc_free(struct emit *e, struct val *v)
+{
+    switch (v->loc) {
+    case LOC_TEMP:
+        e->temp_owner[v->reg - T_FIRST]--;
+        break;
+    case LOC_VTEMP:
+        e->vtemp_owner[v->reg - VT_FIRST]--;
+        break;
+    case LOC_SPILL:
+    case LOC_FLSPILL:
+        e->spill_owner[v->reg]--;
+        break;
+    case LOC_VSPILL:
+        e->vspill_owner[v->reg]--;
+        break;
+    default:
+        break;
+    }
+    v->loc = LOC_NONE;
+}
+
+void def_at(struct emit *e, unsigned i, enum loc loc, unsigned reg, int64_t imm)
+{
+    struct val *v = &e->val[i];
+    loc_free(e, v);
+    v->loc = (uint8_t)loc;
+    v->reg = (uint8_t)reg;
+    v->imm = imm;
+    switch (loc) {
+    case LOC_TEMP:
+        e->temp_owner[reg - T_FIRST]++;
+        break;
+    case LOC_VTEMP:
+        e->vtemp_owner[reg - VT_FIRST]++;
+        break;
+    case LOC_SPILL:
+    case LOC_FLSPILL:
+        e->spill_owner[reg]++;
+        break;
+    case LOC_VSPILL:
+        e->vspill_owner[reg]++;
+        break;
+    case LOC_HOME:
+    case LOC_HIGH:
+        v->ver = e->home_ver[reg];
+        break;
+    case LOC_VHOME:
+        v->ver = e->vhome_ver[reg];
+        break;
+    case LOC_SLOT:
+        v->ver = e->slot_epoch;
+        break;
+    default:
+        break;
+    }
+    live_add(e, i);
+}
+
+unsigned spill_get(struct emit *e)
+{
+    for (unsigned s = 0; s < NSPILL; s++)
+        if (!e->spill_owner[s])
+            return s;
+    assert(!"out of spill slots");
+    return 0;
+}
+
+static struct hm spill_at(unsigned s)
+{
+    return hm_cpu(CPU_OFF(spill) + 8 * s);
+}
+static struct hm vspill_at(unsigned s)
+{
+    return hm_cpu(CPU_OFF(vspill) + 16 * s);
+}
+
+/* ---- temporaries ---- */
+
+unsigned temp_get(struct emit *e)
+{
+    for (unsigned k = 0; k < T_COUNT; k++)
+        if (!e->temp_owner[k] && !e->temp_busy[k]) {
+            e->temp_busy[k] = true;
+            return T_FIRST + k;
+        }
+    /* Spill the idle one whose next... last use is farthest away. */
+    unsigned best = T_COUNT;
+    uint32_t far = 0;
+    for (unsigned k = 0; k < T_COUNT; k++) {
+        if (e->temp_busy[k])
+            continue;
+        uint32_t last = 0;
+        bool now = false;
+        const struct ir_ins *p = &e->b->ins[e->i];
+        for (unsigned j = 0; j < e->nlive; j++) {
+            const struct val *v = &e->val[e->live[j]];
+            if (v->loc != LOC_TEMP || v->reg != T_FIRST + k)
+                continue;
+            if (v->last > last)
+                last = v->last;
+            if (e->live[j] == p->a || e->live[j] == p->b || e->live[j] == p->c)
+                now = true;
+        }
+        if (best == T_COUNT || (last > far && !now)) {
+            best = k;
+            far = now ? 0 : last;
+        }
+    }
+    assert(best < T_COUNT);
+    unsigned s = spill_get(e);
+    as_store64(&e->a, spill_at(s), T_FIRST + best);
+    for (unsigned j = 0; j < e->nlive; j++) {
+        struct val *v = &e->val[e->live[j]];
+        if (v->loc == LOC_TEMP && v->reg == T_FIRST + best) {
+            v->loc = LOC_SPILL;
+            v->reg = (uint8_t)s;
+            e->spill_owner[s]++;
+        }
+    }
+    e->temp_owner[best] = 0;
+    e->temp_busy[best] = true;
+    return T_FIRST + best;
+}
+
+void temp_release(struct emit *e, unsigned t)
+{
+    if (t != NOREG)
+        e->temp_busy[t - T_FIRST] = false;
+}
+
+unsigned vtemp_get(struct emit *e)
+{
+    for (unsigned k = 0; k < VT_COUNT; k++)
+        if (!e->vtemp_owner[k] && !e->vtemp_busy[k]) {
+            e->vtemp_busy[k] = true;
+            return VT_FIRST + k;
+        }
+    for (unsigned k = 0; k < VT_COUNT; k++)
+        if (!e->vtemp_busy[k]) {
+            for (unsigned s = 0; s < NVSPILL; s++) {
+                if (e->vspill_owner[s])
+                    continue;
+                as_rm(&e->a, 0x0f29, false, VT_FIRST + k, vspill_at(s));
+                for (unsigned j = 0; j < e->nlive; j++) {
+                    struct val *v = &e->val[e->live[j]];
+                    if (v->loc == LOC_VTEMP && v->reg == VT_FIRST + k) {
+                        v->loc = LOC_VSPILL;
+                        v->reg = (uint8_t)s;
+                        e->vspill_owner[s]++;
+                    }
+                }
+                e->vtemp_owner[k] = 0;
+                e->vtemp_busy[k] = true;
+                return VT_FIRST + k;
+            }
+        }
+    assert(!"out of vector temporaries");
+    return VT_FIRST;
+}
+
+void vtemp_release(struct emit *e, unsigned t)
+{
+    if (t != NOREG)
+        e->vtemp_busy[t - VT_FIRST] = false;
+}
+
+void vtemps_spill(struct emit *e)
+{
+    for (unsigned j = 0; j < e->nlive; j++) {
+        struct val *v = &e->val[e->live[j]];
+        if (v->loc != LOC_VTEMP || v->last <= e->i)
+            continue;
+        unsigned k = v->reg, s = 0;
+        while (s < NVSPILL && e->vspill_owner[s])
+            s++;
+        assert(s < NVSPILL);
+        as_rm(&e->a, 0x0f29, false, k, vspill_at(s));
+        for (unsigned m = 0; m < e->nlive; m++) {
+            struct val *w = &e->val[e->live[m]];
+            if (w->loc == LOC_VTEMP && w->reg == k) {
+                w->loc = LOC_VSPILL;
+                w->reg = (uint8_t)s;
+                e->vspill_owner[s]++;
+            }
+        }
+        e->vtemp_owner[k - VT_FIRST] = 0;
+    }
+}
+
+/* ---- reading values ---- */
+
+bool dies(struct emit *e, ir_ref r)
+{
+    return e->val[r].last <= e->i;
+}
+
+bool in_home(struct emit *e, ir_ref r, unsigned g)
+{
+    const struct val *v = &e->val[r];
+    return v->loc == LOC_HOME && v->reg == g && v->imm == 0 && v->ver == e->home_ver[g];
+}
+
+/* Load memory of the type's width, zero-extended. */
+static void load_typed(struct emit *e, enum ir_type t, unsigned d, struct hm m)
+{
+    switch (t) {
+    case TY_I8:
+        as_rm(&e->a, 0x0fb6, false, d, m);
+        break;
+    case TY_I16:
+        as_rm(&e->a, 0x0fb7, false, d, m);
+        break;
+    case TY_I32:
+        as_rm(&e->a, 0x8b, false, d, m);
+        break;
+    default:
+        as_rm(&e->a, 0x8b, true, d, m);
+    }
+}
+
+/*
+ * AH..BH cannot be named together with r13-r15 (a REX prefix turns them into
+ * SPL..DIL), so the byte is brought to the bottom and back by XCHG, which leaves
+ * EFLAGS alone.
+ */
+static void high_swap(struct emit *e, unsigned g)
+{
+    as_b(&e->a, 0x86);          /* xchg gl, gh */
+    as_b(&e->a, 0xc0 | (g + 4) << 3 | g);
+}
+
+static void load_val(struct emit *e, ir_ref r, unsigned d)
+{
+    struct val *v = &e->val[r];
+    enum ir_type t = type_at(e, r);
+    assert(valid(e, v));
+    switch (v->loc) {
+    case LOC_CONST: {
+        uint64_t c = (uint64_t)v->imm;
+        unsigned bits = type_bits(t);
+        as_mov_ri(&e->a, d, bits == 64 ? c : c & (((uint64_t)1 << bits) - 1));
+        break;
+    }
+    case LOC_HOME:
+        if (home_pinned(v->reg)) {
+            unsigned h = home_host(v->reg);
+            if (v->imm)
+                as_lea(&e->a, t == TY_I64, d, hm_at(h, (int32_t)v->imm));
+            else if (d != h)
+                as_mov_rr(&e->a, t == TY_I64, d, h);
+        } else {
+            load_typed(e, t, d, hm_cpu(SLOT_R(v->reg)));
+            if (v->imm)
+                as_lea(&e->a, t == TY_I64, d, hm_at(d, (int32_t)v->imm));
+        }
+        break;
+    case LOC_HIGH:
+        if (home_pinned(v->reg)) {
+            high_swap(e, v->reg);
+            as_rr8(&e->a, 0x0fb6, d, v->reg);
+            high_swap(e, v->reg);
+        } else {
+            as_rm(&e->a, 0x0fb6, false, d, hm_cpu(SLOT_R(v->reg) + 1));
+        }
+        break;
+    case LOC_SLOT:
+        load_typed(e, t, d, hm_cpu((uint32_t)v->imm));
+        break;
+    case LOC_TEMP:
+        if (d != v->reg)
+            as_mov_rr(&e->a, t == TY_I64, d, v->reg);
+        break;
+    case LOC_SPILL:
+        as_load64(&e->a, d, spill_at(v->reg));
+        break;
+    case LOC_CC: {
+        unsigned cc = flags_test(e, (ir_ref)v->imm, v->reg);
+        as_op(&e->a, 0x0f90 | cc, false, 0, NOREG, d, d >= 4);
+        as_b(&e->a, 0xc0 | (d & 7));
+        break;
+    }
+    default:
+        assert(!"value is nowhere");
+    }
+}
+
+unsigned use_where(struct emit *e, ir_ref r)
+{
+    const struct val *v = &e->val[r];
+    if (v->loc == LOC_TEMP)
+        return v->reg;
+    if (v->loc == LOC_HOME && v->imm == 0 && home_pinned(v->reg))
+        return home_host(v->reg);
+    return NOREG;
+}
+
+unsigned use_reg(struct emit *e, ir_ref r, unsigned *tmp)
+{
+    assert(valid(e, &e->val[r]));
+    unsigned h = use_where(e, r);
+    *tmp = NOREG;
+    if (h != NOREG)
+        return h;
+    unsigned t = temp_get(e);
+    load_val(e, r, t);
+    *tmp = t;
+    return t;
+}
+
+unsigned use_copy(struct emit *e, ir_ref r)
+{
+    unsigned t = temp_get(e);
+    load_val(e, r, t);
+    return t;
+}
+
+void use_into(struct emit *e, ir_ref r, unsigned reg)
+{
+    if (reg == e->stale_reg && r == e->stale_val) {
+        e->stale_reg = NOREG;
+        return;
+    }
+    load_val(e, r, reg);
+}
+
+bool use_is_const(struct emit *e, ir_ref r, int64_t *c)
+{
+    if (e->val[r].loc != LOC_CONST)
+        return false;
+    int64_t v = e->val[r].imm;
+    switch (type_at(e, r)) {
+    case TY_I8:
+        v = (int8_t)v;
+        break;
+    case TY_I16:
+        v = (int16_t)v;
+        break;
+    case TY_I32:
+        v = (int32_t)v;
+        break;
+    default:
+        break;
+    }
+    *c = v;
+    return true;
+}
+
+bool use_is_mem(struct emit *e, ir_ref r, struct hm *m)
+{
+    const struct val *v = &e->val[r];
+    if (v->loc == LOC_HOME && v->imm == 0 && !home_pinned(v->reg))
+        *m = hm_cpu(SLOT_R(v->reg));
+    else if (v->loc == LOC_HIGH && !home_pinned(v->reg))
+        *m = hm_cpu(SLOT_R(v->reg) + 1);
+    else if (v->loc == LOC_SLOT)
+        *m = hm_cpu((uint32_t)v->imm);
+    else if (v->loc == LOC_SPILL)
+        *m = spill_at(v->reg);
+    else
+        return false;
+    return true;
+}
+
+/* ---- overwriting homes ---- */
+
+static void move_to_temp(struct emit *e, ir_ref r)
+{
+    unsigned t = temp_get(e);
+    enum ir_type ty = type_at(e, r);
+    load_val(e, r, t);
+    struct val *v = &e->val[r];
+    v->zx = ty != TY_I64;
+    def_at(e, r, LOC_TEMP, t, 0);
+    temp_release(e, t);
+}
+
+void home_overwrite(struct emit *e, unsigned g, ir_ref except, int64_t delta, bool affine)
+{
+    uint32_t old = e->home_ver[g];
+    for (unsigned k = 0; k < e->nlive; k++) {
+        ir_ref r = e->live[k];
+        struct val *v = &e->val[r];
+        if ((v->loc != LOC_HOME && v->loc != LOC_HIGH) || v->reg != g || v->ver != old)
+            continue;
+        if (v->last <= e->i || r == except)
+            continue;
+        int64_t off = v->imm - delta;
+        if (affine && v->loc == LOC_HOME && type_at(e, r) == TY_I64 && off == (int32_t)off) {
+            v->imm = off;
+            v->ver = old + 1;
+            continue;
+        }
+        if (v->loc == LOC_HOME && v->imm == 0 && home_pinned(g)) {
+            e->stale_reg = (uint8_t)home_host(g);
+            e->stale_val = r;
+        }
+        move_to_temp(e, r);
+    }
+    e->home_ver[g] = old + 1;
+}
+
+void slots_overwrite(struct emit *e)
+{
+    for (unsigned k = 0; k < e->nlive; k++) {
+        ir_ref r = e->live[k];
+        struct val *v = &e->val[r];
+        if (v->loc == LOC_SLOT && v->ver == e->slot_epoch && v->last > e->i)
+            move_to_temp(e, r);
+    }
+    e->slot_epoch++;
+}
+
+/* ---- defining values ---- */
+
+/*
+ * May instruction i compute straight into the home it will be PUT to?  Between
+ * the two, nothing may observe the home: no fault, no exit, no call, no other
+ * access to that slot.
+ */
+static bool in_place(struct emit *e, unsigned i, unsigned *g)
+{
+    unsigned p = e->put_at[i];
+    if (!p || p - i > 16)
+        return false;
+    const struct ir_ins *put = &e->b->ins[p];
+    if (put->op != IR_PUT || put->aux || put->type != e->b->ins[i].type ||
+        !slot_is_gpr(put->imm, g) || !home_pinned(*g))
+        return false;
+    /* The rest of a home that is written in part must stay: only operations that work on the very
+     * register at the very width will do. */
+    if (put->type < TY_I32 &&
+        (e->b->ins[i].op < IR_ADD || e->b->ins[i].op > IR_SHRD || !in_home(e, e->b->ins[i].a, *g)))
+        return false;
+    for (unsigned j = i + 1; j < p; j++) {
+        const struct ir_ins *q = &e->b->ins[j];
+        unsigned attrs = ir_info[q->op].attrs, h;
+        if (attrs & (IRA_X | IRA_E))
+            return false;
+        if (q->op == IR_EXIT_IF || q->op == IR_X87)
+            return false;
+        if ((attrs & (IRA_G | IRA_P)) && slot_is_gpr(q->imm, &h) && h == *g &&
+            q->op != IR_GETF && q->op != IR_PUTF && q->op != IR_PC)
+            return false;
+    }
+    return true;
+}
+
+unsigned def_reg(struct emit *e, unsigned i, unsigned *home)
+{
+    unsigned g;
+    e->stale_reg = NOREG;
+    if (in_place(e, i, &g)) {
+        home_overwrite(e, g, IR_NONE, 0, false);
+        *home = g;
+        return home_host(g);
+    }
+    *home = 0xff;
+    return temp_get(e);
+}
+
+void def_done(struct emit *e, unsigned i, unsigned reg, unsigned home, bool zx)
+{
+    e->stale_reg = NOREG;
+    e->val[i].zx = zx;
+    if (home != 0xff) {
+        def_at(e, i, LOC_HOME, home, 0);
+        return;
+    }
+    temp_release(e, reg);
+    def_at(e, i, LOC_TEMP, reg, 0);
+}
+
+/* ---- GET and PUT ---- */
+
+void alloc_get(struct emit *e, const struct ir_ins *p)
+{
+    unsigned g, i = e->i;
+    if (p->op == IR_GETV) {
+        if (slot_is_xmm(p->imm, &g)) {
+            def_at(e, i, LOC_VHOME, g, 0);
+        } else {
+            unsigned t = vtemp_get(e);
+            as_rm(&e->a, 0x0f10, false, t, hm_cpu((uint32_t)p->imm));
+            vtemp_release(e, t);
+            def_at(e, i, LOC_VTEMP, t, 0);
+        }
+        return;
+    }
+    e->val[i].zx = false;
+    if (slot_is_gpr(p->imm, &g))
+        def_at(e, i, p->aux ? LOC_HIGH : LOC_HOME, g, 0);
+    else
+        def_at(e, i, LOC_SLOT, 0, p->imm);
+}
+
+/* Store value r of type t to memory (a slot). */
+static void store_val(struct emit *e, ir_ref r, enum ir_type t, struct hm m)
+{
+    int64_t c;
+    if (use_is_const(e, r, &c) && (t != TY_I64 || c == (int32_t)c)) {
+        if (t == TY_I8) {
+            as_rm(&e->a, 0xc6, false, 0, m);
+            as_b(&e->a, (unsigned)c);
+        } else if (t == TY_I16) {
+            as_rm(&e->a, OP66(0xc7), false, 0, m);
+            as_b(&e->a, (unsigned)c);
+            as_b(&e->a, (unsigned)(c >> 8));
+        } else {
+            as_mov_mi32(&e->a, t == TY_I64, m, (int32_t)c);
+        }
+        return;
+    }
+    unsigned tmp, s = use_reg(e, r, &tmp);
+    switch (t) {
+    case TY_I8:
+        as_rm8(&e->a, 0x88, s, m);
+        break;
+    case TY_I16:
+        as_rm(&e->a, OP66(0x89), false, s, m);
+        break;
+    case TY_I32:
+        as_rm(&e->a, 0x89, false, s, m);
+        break;
+    default:
+        as_store64(&e->a, m, s);
+    }
+    temp_release(e, tmp);
+}
+
+static void put_pinned(struct emit *e, const struct ir_ins *p, unsigned g)
+{
+    ir_ref r = p->a;
+    struct val *v = &e->val[r];
+    enum ir_type t = (enum ir_type)p->type;
+    unsigned h = home_host(g);
+    assert(valid(e, v));
+    if (p->aux) {                               /* second byte */
+        unsigned tmp, s;
+        if (v->loc == LOC_HIGH && v->reg == g)
+            return;
+        s = use_reg(e, r, &tmp);
+        home_overwrite(e, g, IR_NONE, 0, false);
+        if (s == h) {                           /* mov ah, al */
+            as_b(&e->a, 0x88);
+            as_b(&e->a, 0xc0 | g << 3 | (g + 4));
+        } else if (s < 4) {
+            as_b(&e->a, 0x88);
+            as_b(&e->a, 0xc0 | s << 3 | (g + 4));
+        } else {
+            high_swap(e, g);
+            as_rr8(&e->a, 0x8a, g, s);
+            high_swap(e, g);
+        }
+        temp_release(e, tmp);
+        return;
+    }
+    if (in_home(e, r, g)) {
+        if (t == TY_I32 && !v->zx) {
+            home_overwrite(e, g, IR_NONE, 0, false);
+            as_mov_rr(&e->a, false, h, h);
+            def_at(e, r, LOC_HOME, g, 0);
+            e->val[r].zx = true;
+        }
+        return;                                 /* computed in place */
+    }
+    if (t == TY_I64 && v->loc == LOC_HOME && v->reg == g) {
+        int64_t d = v->imm;                     /* home += d: others there stay, at an offset */
+        home_overwrite(e, g, r, d, true);
+        as_lea(&e->a, true, h, hm_at(h, (int32_t)d));
+        def_at(e, r, LOC_HOME, g, 0);
+        return;
+    }
+    home_overwrite(e, g, IR_NONE, 0, false);
+    v = &e->val[r];
+    e->stale_reg = NOREG;
+    if (t == TY_I64 || t == TY_I32) {
+        load_val(e, r, h);
+        if (t == TY_I32 && v->loc == LOC_CONST)
+            e->val[r].zx = true;
+    } else {
+        unsigned tmp, s = use_reg(e, r, &tmp);
+        if (t == TY_I8)
+            as_rr8(&e->a, 0x8a, h, s);
+        else
+            as_rr(&e->a, OP66(0x8b), false, h, s);
+        temp_release(e, tmp);
+    }
+    if (v->loc == LOC_TEMP || v->loc == LOC_SPILL) {
+        def_at(e, r, LOC_HOME, g, 0);
+        e->val[r].zx = t == TY_I32;
+    }
+}
+
+void alloc_put(struct emit *e, const struct ir_ins *p)
+{
+    unsigned g;
+    enum ir_type t = (enum ir_type)p->type;
+    e->stale_reg = NOREG;
+    if (slot_is_gpr(p->imm, &g) && home_pinned(g)) {
+        put_pinned(e, p, g);
+        return;
+    }
+    if (slot_is_gpr(p->imm, &g)) {
+        struct hm m = hm_cpu(SLOT_R(g) + (p->aux ? 1 : 0));
+        if (e->val[p->a].loc == LOC_HOME && e->val[p->a].reg == g && t == TY_I64) {
+            int64_t d = e->val[p->a].imm;
+            if (d) {
+                unsigned s = use_copy(e, p->a);
+                home_overwrite(e, g, p->a, d, true);
+                as_store64(&e->a, m, s);
+                temp_release(e, s);
+                def_at(e, p->a, LOC_HOME, g, 0);
+            }
+            return;
+        }
+        int64_t c;
+        if (t == TY_I32 && !use_is_const(e, p->a, &c)) {
+            /* the whole register is written, so that later 64-bit reads forward from one store */
+            unsigned tmp, s = use_reg(e, p->a, &tmp);
+            if (!(e->val[p->a].zx && e->val[p->a].loc == LOC_TEMP)) {
+                unsigned d = tmp != NOREG ? tmp : temp_get(e);
+                as_mov_rr(&e->a, false, d, s);
+                s = tmp = d;
+            }
+            home_overwrite(e, g, IR_NONE, 0, false);
+            as_store64(&e->a, m, s);
+            temp_release(e, tmp);
+            return;
+        }
+        if (t == TY_I32) {
+            (void)use_is_const(e, p->a, &c);
+            home_overwrite(e, g, IR_NONE, 0, false);
+            if (c >= 0) {
+                as_mov_mi32(&e->a, true, m, (int32_t)c);
+            } else {
+                unsigned s = temp_get(e);
+                as_mov_ri(&e->a, s, (uint32_t)c);
+                as_store64(&e->a, m, s);
+                temp_release(e, s);
+            }
+            return;
+        }
+        unsigned tmp = NOREG;
+        int64_t k;
+        if (!(use_is_const(e, p->a, &k) && (t != TY_I64 || k == (int32_t)k))) {
+            unsigned s = use_reg(e, p->a, &tmp);
+            home_overwrite(e, g, IR_NONE, 0, false);
+            if (t == TY_I8)
+                as_rm8(&e->a, 0x88, s, m);
+            else if (t == TY_I16)
+                as_rm(&e->a, OP66(0x89), false, s, m);
+            else
+                as_store64(&e->a, m, s);
+            temp_release(e, tmp);
+        } else {
+            home_overwrite(e, g, IR_NONE, 0, false);
+            store_val(e, p->a, t, m);
+        }
+        return;
+    }
+    /* any other field: values read from it and still needed move away first */
+    for (unsigned k = 0; k < e->nlive; k++) {
+        ir_ref r = e->live[k];
+        struct val *v = &e->val[r];
+        if (v->loc == LOC_SLOT && v->ver == e->slot_epoch && v->last > e->i &&
+            v->imm < p->imm + type_bytes(t) && p->imm < v->imm + type_bytes(type_at(e, r)))
+            move_to_temp(e, r);
+    }
+    store_val(e, p->a, t, hm_cpu((uint32_t)p->imm));
+}
+
+/* ---- vectors ---- */
+
+static void vload_val(struct emit *e, ir_ref r, unsigned x)
+{
+    const struct val *v = &e->val[r];
+    assert(valid(e, v));
+    switch (v->loc) {
+    case LOC_VHOME:
+        if (!vhome_pinned(v->reg))
+            as_rm(&e->a, 0x0f28, false, x, hm_cpu(SLOT_X(v->reg)));
+        else if (x != v->reg)
+            as_rr(&e->a, 0x0f28, false, x, v->reg);
+        break;
+    case LOC_VTEMP:
+        if (x != v->reg)
+            as_rr(&e->a, 0x0f28, false, x, v->reg);
+        break;
+    case LOC_VSPILL:
+        as_rm(&e->a, 0x0f28, false, x, vspill_at(v->reg));
+        break;
+    default:
+        assert(!"vector value is nowhere");
+    }
+}
+
+unsigned vuse_reg(struct emit *e, ir_ref r, unsigned *tmp)
+{
+    const struct val *v = &e->val[r];
+    *tmp = NOREG;
+    if (v->loc == LOC_VTEMP || (v->loc == LOC_VHOME && vhome_pinned(v->reg)))
+        return v->reg;
+    *tmp = vtemp_get(e);
+    vload_val(e, r, *tmp);
+    return *tmp;
+}
+
+void vuse_into(struct emit *e, ir_ref r, unsigned x)
+{
+    vload_val(e, r, x);
+}
+
+bool vuse_is_mem(struct emit *e, ir_ref r, struct hm *m)
+{
+    const struct val *v = &e->val[r];
+    if (v->loc == LOC_VHOME && !vhome_pinned(v->reg))
+        *m = hm_cpu(SLOT_X(v->reg));
+    else if (v->loc == LOC_VSPILL)
+        *m = vspill_at(v->reg);
+    else
+        return false;
+    return true;
+}
+
+static void vhome_overwrite(struct emit *e, unsigned n)
+{
+    uint32_t old = e->vhome_ver[n];
+    for (unsigned k = 0; k < e->nlive; k++) {
+        ir_ref r = e->live[k];
+        struct val *v = &e->val[r];
+        if (v->loc != LOC_VHOME || v->reg != n || v->ver != old || v->last <= e->i)
+            continue;
+        unsigned t = vtemp_get(e);
+        vload_val(e, r, t);
+        vtemp_release(e, t);
+        def_at(e, r, LOC_VTEMP, t, 0);
+    }
+    e->vhome_ver[n] = old + 1;
+}
+
+unsigned vdef_reg(struct emit *e, unsigned i, unsigned *home)
+{
+    unsigned p = e->put_at[i], n;
+    bool ok = p && p - i <= 16 && e->b->ins[p].op == IR_PUTV && slot_is_xmm(e->b->ins[p].imm, &n) &&
+              vhome_pinned(n);
+    for (unsigned j = i + 1; ok && j < p; j++) {
+        const struct ir_ins *q = &e->b->ins[j];
+        unsigned h;
+        if ((ir_info[q->op].attrs & (IRA_X | IRA_E)) || q->op == IR_EXIT_IF)
+            ok = false;
+        if ((q->op == IR_GETV || q->op == IR_PUTV) && slot_is_xmm(q->imm, &h) && h == n)
+            ok = false;
+    }
+    if (ok) {
+        vhome_overwrite(e, n);
+        *home = n;
+        return n;
+    }
+    *home = 0xff;
+    return vtemp_get(e);
+}
+
+void vdef_done(struct emit *e, unsigned i, unsigned reg, unsigned home)
+{
+    if (home != 0xff) {
+        def_at(e, i, LOC_VHOME, home, 0);
+        return;
+    }
+    vtemp_release(e, reg);
+    def_at(e, i, LOC_VTEMP, reg, 0);
+}
+
+void alloc_putv(struct emit *e, const struct ir_ins *p)
+{
+    unsigned n, tmp;
+    struct val *v = &e->val[p->a];
+    if (!slot_is_xmm(p->imm, &n)) {
+        unsigned s = vuse_reg(e, p->a, &tmp);
+        as_rm(&e->a, 0x0f11, false, s, hm_cpu((uint32_t)p->imm));
+        vtemp_release(e, tmp);
+        return;
+    }
+    if (v->loc == LOC_VHOME && v->reg == n && v->ver == e->vhome_ver[n])
+        return;
+    if (vhome_pinned(n)) {
+        vhome_overwrite(e, n);
+        vload_val(e, p->a, n);
+        if (v->loc == LOC_VTEMP || v->loc == LOC_VSPILL)
+            def_at(e, p->a, LOC_VHOME, n, 0);
+    } else {
+        unsigned s = vuse_reg(e, p->a, &tmp);
+        vhome_overwrite(e, n);
+        as_rm(&e->a, 0x0f29, false, s, hm_cpu(SLOT_X(n)));
+        vtemp_release(e, tmp);
+    }
+}
+
+void vhomes_overwrite_all(struct emit *e)
+{
+    for (unsigned n = 0; n < 16; n++)
+        vhome_overwrite(e, n);
+}
+
+/* ---- end of an instruction ---- */
+
+void alloc_step(struct emit *e)
+{
+    const struct ir_ins *p = &e->b->ins[e->i];
+    const ir_ref ops[3] = { p->a, p->b, p->c };
+    for (unsigned k = 0; k < 3; k++)
+        if (ops[k] && e->val[ops[k]].last <= e->i)
+            loc_free(e, &e->val[ops[k]]);
+    if (e->val[e->i].last <= e->i)
+        loc_free(e, &e->val[e->i]);
+    for (unsigned k = 0; k < T_COUNT; k++)
+        assert(!e->temp_busy[k]);
+    for (unsigned k = 0; k < VT_COUNT; k++)
+        assert(!e->vtemp_busy[k]);
+    if (e->nlive > 96) {
+        unsigned n = 0;
+        for (unsigned k = 0; k < e->nlive; k++)
+            if (e->val[e->live[k]].loc != LOC_NONE)
+                e->live[n++] = e->live[k];
+        e->nlive = n;
+    }
+}

@@ -1,0 +1,253 @@
+/*
+ * asm.h - emitting x86-64 machine code, one function an encoding shape.
+ *
+ * Memory operands are [base + index * 2^scale + disp]; base NOREG means
+ * absolute (unused here).  Registers are hardware numbers 0..15.  Bytes go to
+ * `p`, the writable view of code memory; rel32 targets are given in the same
+ * view, since both ends move together.
+ * Sources: Intel SDM vol. 2, chapter 2 (formats) and the instruction pages.
+ */
+#ifndef BACKEND_X86_64_ASM_H
+#define BACKEND_X86_64_ASM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
+       H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14, H_R15, NOREG = 0xff };
+
+struct as {
+    uint8_t *p;                 /* next byte (writable view) */
+    uint8_t *end;               /* emission stops being valid at this point: see as_full */
+};
+
+/* A memory operand. */
+struct hm {
+    uint8_t base, index, scale;
+    int32_t disp;
+};
+
+static inline struct hm hm_at(unsigned base, int32_t disp)
+{
+    return (struct hm){ (uint8_t)base, NOREG, 0, disp };
+}
+static inline struct hm hm_idx(unsigned base, unsigned index, unsigned scale, int32_t disp)
+{
+    return (struct hm){ (uint8_t)base, (uint8_t)index, (uint8_t)scale, disp };
+}
+/* A field of struct cpu: rsp points at it. */
+static inline struct hm hm_cpu(uint32_t off)
+{
+    return hm_at(H_RSP, (int32_t)off);
+}
+
+static inline void as_b(struct as *a, unsigned v)
+{
+    *a->p++ = (uint8_t)v;
+}
+static inline void as_d(struct as *a, uint32_t v)
+{
+    memcpy(a->p, &v, 4);
+    a->p += 4;
+}
+static inline void as_q(struct as *a, uint64_t v)
+{
+    memcpy(a->p, &v, 8);
+    a->p += 8;
+}
+
+/* ModRM (+SIB, displacement) for a memory operand. */
+static inline void as_modrm_m(struct as *a, unsigned reg, struct hm m)
+{
+    unsigned r = (reg & 7) << 3;
+    unsigned b = m.base & 7;
+    unsigned mod;
+    if (m.disp == 0 && b != 5)
+        mod = 0;
+    else if (m.disp >= -128 && m.disp <= 127)
+        mod = 0x40;
+    else
+        mod = 0x80;
+    if (m.index != NOREG) {
+        as_b(a, mod | r | 4);
+        as_b(a, (unsigned)m.scale << 6 | (m.index & 7u) << 3 | b);
+    } else if (b == 4) {
+        as_b(a, mod | r | 4);
+        as_b(a, 0x24);
+    } else {
+        as_b(a, mod | r | b);
+    }
+    if (mod == 0x40)
+        as_b(a, (unsigned)m.disp);
+    else if (mod == 0x80)
+        as_d(a, (uint32_t)m.disp);
+}
+
+/*
+ * Opcode with optional legacy prefix and REX.  `op` packs the opcode bytes:
+ * low byte last, 0x0fXX, 0x0f38XX, 0x0f3aXX; bits 31:24 are the prefix (66, f2,
+ * f3 or 0).  byte_reg: reg or rm is an 8-bit register needing REX for 4..7.
+ */
+#define OP66(x) (0x66000000u | (x))
+#define OPF2(x) (0xf2000000u | (x))
+#define OPF3(x) (0xf3000000u | (x))
+
+static inline void as_op(struct as *a, uint32_t op, bool w, unsigned reg, unsigned index, unsigned base,
+                         bool force)
+{
+    if (op >> 24)
+        as_b(a, op >> 24);
+    unsigned rex = (w ? 8u : 0u) | ((reg >> 3) & 1u) << 2 |
+                   (index != NOREG ? ((index >> 3) & 1u) << 1 : 0u) | ((base >> 3) & 1u);
+    if (rex || force)
+        as_b(a, 0x40 | rex);
+    if (op & 0xff0000)
+        as_b(a, (op >> 16) & 0xff);
+    if (op & 0xff00)
+        as_b(a, (op >> 8) & 0xff);
+    as_b(a, op & 0xff);
+}
+
+/* op reg, rm (register form). */
+static inline void as_rr(struct as *a, uint32_t op, bool w, unsigned reg, unsigned rm)
+{
+    as_op(a, op, w, reg, NOREG, rm, false);
+    as_b(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+/* op reg, rm with 8-bit registers (SPL..DIL need a REX). */
+static inline void as_rr8(struct as *a, uint32_t op, unsigned reg, unsigned rm)
+{
+    as_op(a, op, false, reg, NOREG, rm, reg >= 4 || rm >= 4);
+    as_b(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+/* op reg, [m]. byte: reg is an 8-bit register. */
+static inline void as_rm(struct as *a, uint32_t op, bool w, unsigned reg, struct hm m)
+{
+    as_op(a, op, w, reg, m.index, m.base, false);
+    as_modrm_m(a, reg, m);
+}
+static inline void as_rm8(struct as *a, uint32_t op, unsigned reg, struct hm m)
+{
+    as_op(a, op, false, reg, m.index, m.base, reg >= 4);
+    as_modrm_m(a, reg, m);
+}
+
+/* ---- the few instructions with names of their own ---- */
+
+static inline void as_mov_rr(struct as *a, bool w, unsigned d, unsigned s)
+{
+    as_rr(a, 0x8b, w, d, s);
+}
+static inline void as_mov_ri(struct as *a, unsigned d, uint64_t v)
+{
+    if (v <= 0xffffffffu) {
+        as_op(a, 0xb8 + (d & 7), false, 0, NOREG, d, false);
+        as_d(a, (uint32_t)v);
+    } else if ((int64_t)v == (int32_t)v) {
+        as_op(a, 0xc7, true, 0, NOREG, d, false);
+        as_b(a, 0xc0 | (d & 7));
+        as_d(a, (uint32_t)v);
+    } else {
+        as_op(a, 0xb8 + (d & 7), true, 0, NOREG, d, false);
+        as_q(a, v);
+    }
+}
+static inline void as_lea(struct as *a, bool w, unsigned d, struct hm m)
+{
+    as_rm(a, 0x8d, w, d, m);
+}
+static inline void as_load64(struct as *a, unsigned d, struct hm m)
+{
+    as_rm(a, 0x8b, true, d, m);
+}
+static inline void as_store64(struct as *a, struct hm m, unsigned s)
+{
+    as_rm(a, 0x89, true, s, m);
+}
+/* lea d, [index * 2^scale + disp] */
+static inline void as_lea_noindex(struct as *a, bool w, unsigned d, unsigned index, unsigned scale,
+                                  int32_t disp)
+{
+    as_op(a, 0x8d, w, d, index, 0, false);
+    as_b(a, (d & 7) << 3 | 4);
+    as_b(a, scale << 6 | (index & 7) << 3 | 5);
+    as_d(a, (uint32_t)disp);
+}
+/* ALU group 1 with immediate: ext 0 add 1 or 2 adc 3 sbb 4 and 5 sub 6 xor 7 cmp; bits 32 or 64. */
+static inline void as_alu_ri(struct as *a, unsigned ext, bool w, unsigned d, int32_t v)
+{
+    bool b = v >= -128 && v <= 127;
+    as_op(a, b ? 0x83 : 0x81, w, 0, NOREG, d, false);
+    as_b(a, 0xc0 | ext << 3 | (d & 7));
+    if (b)
+        as_b(a, (unsigned)v);
+    else
+        as_d(a, (uint32_t)v);
+}
+static inline void as_alu_mi(struct as *a, unsigned ext, bool w, struct hm m, int32_t v)
+{
+    bool b = v >= -128 && v <= 127;
+    as_rm(a, b ? 0x83 : 0x81, w, ext, m);
+    if (b)
+        as_b(a, (unsigned)v);
+    else
+        as_d(a, (uint32_t)v);
+}
+static inline void as_mov_mi32(struct as *a, bool w, struct hm m, int32_t v)
+{
+    as_rm(a, 0xc7, w, 0, m);
+    as_d(a, (uint32_t)v);
+}
+static inline void as_shift_ri(struct as *a, unsigned ext, bool w, unsigned d, unsigned n)
+{
+    as_op(a, 0xc1, w, 0, NOREG, d, false);
+    as_b(a, 0xc0 | ext << 3 | (d & 7));
+    as_b(a, n);
+}
+/* Jumps: return the address of the rel32. */
+static inline uint8_t *as_jcc(struct as *a, unsigned cc)
+{
+    as_b(a, 0x0f);
+    as_b(a, 0x80 | cc);
+    as_d(a, 0);
+    return a->p - 4;
+}
+static inline uint8_t *as_jmp(struct as *a)
+{
+    as_b(a, 0xe9);
+    as_d(a, 0);
+    return a->p - 4;
+}
+static inline void as_patch(uint8_t *rel, const uint8_t *to)
+{
+    int32_t d = (int32_t)(to - (rel + 4));
+    memcpy(rel, &d, 4);
+}
+static inline void as_jmp_to(struct as *a, const uint8_t *to)
+{
+    as_patch(as_jmp(a), to);
+}
+static inline void as_call_to(struct as *a, const uint8_t *to)
+{
+    as_b(a, 0xe8);
+    as_d(a, 0);
+    as_patch(a->p - 4, to);
+}
+/* VEX three-operand general-register ops (BMI2): pp 1=66 2=f3 3=f2, map 2 = 0f38, 3 = 0f3a. */
+static inline void as_vex(struct as *a, unsigned map, unsigned pp, bool w, uint8_t op, unsigned reg,
+                          unsigned v, unsigned rm)
+{
+    as_b(a, 0xc4);
+    as_b(a, (reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | map);
+    as_b(a, (w ? 0x80 : 0) | (~v & 15) << 3 | pp);
+    as_b(a, op);
+    as_b(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+static inline void as_rorx(struct as *a, bool w, unsigned d, unsigned s, unsigned n)
+{
+    as_vex(a, 3, 3, w, 0xf0, d, 0, s);
+    as_b(a, n);
+}
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * emit.h - the state of emitting one block, shared by emit_*.c.
+ *
+ * Fixed homes.  Guest rax rcx rdx rbx rbp rsi rdi r8-r11 live in the host
+ * registers of the same name, guest rsp in r12; r13-r15 are temporaries; guest
+ * r12-r15 are memory operands off rsp, which points at struct cpu.  Guest
+ * xmm0-12 live in the same host registers, xmm13-15 in memory; host xmm13-15 are
+ * temporaries.  Host EFLAGS holds at most one guest flags value.
+ *
+ * Where a value is.  Every IR value has a location (struct val).  A GET costs
+ * nothing: its value simply *is* the home it names (LOC_HOME), for as long as
+ * nobody overwrites that home.  Homes carry a version; a location is valid while
+ * versions agree.  Before a PUT overwrites a home, values that still live there
+ * and are needed later are moved to a temporary -- unless the new value is the old
+ * one plus a constant (stack pointers!): then they stay there at an offset.
+ */
+#ifndef BACKEND_X86_64_EMIT_H
+#define BACKEND_X86_64_EMIT_H
+
+#include "backend-x86_64/asm.h"
+#include "frontend/cpu.h"
+#include "frontend/help.h"
+#include "translator/backend.h"
+#include "translator/ir.h"
+
+enum loc {
+    LOC_NONE,                   /* not computed, or dead */
+    LOC_CONST,                  /* val.imm */
+    LOC_HOME,                   /* guest general register val.reg (+ val.imm, i64 only) */
+    LOC_HIGH,                   /* second byte of guest register val.reg (AH CH DH BH) */
+    LOC_SLOT,                   /* field of struct cpu at offset val.imm */
+    LOC_TEMP,                   /* host temporary val.reg */
+    LOC_SPILL,                  /* c->spill[val.reg] */
+    LOC_VHOME,                  /* guest XMM register val.reg */
+    LOC_VTEMP,                  /* host xmm13-15 */
+    LOC_VSPILL,                 /* c->vspill[val.reg] */
+    LOC_CC,                     /* condition val.reg of flags value val.imm, not materialised */
+    LOC_FLAGS,                  /* flags value in the host's EFLAGS (see struct emit) */
+    LOC_FLMEM,                  /* flags image in c->flags */
+    LOC_FLSPILL,                /* flags image in c->spill[val.reg] */
+};
+
+struct val {
+    uint8_t loc, reg;
+    bool zx;                    /* i32: upper half known zero; i8/i16: known zero-extended to 32 */
+    uint32_t ver;               /* version of the home or slot */
+    uint32_t last;              /* index of the last use */
+    uint32_t uses;              /* how many operands name it */
+    int64_t imm;
+};
+
+#define T_FIRST H_R13
+#define T_COUNT 3
+#define VT_FIRST 13
+#define VT_COUNT 3
+#define NSPILL 24
+#define NVSPILL 8
+
+enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLOW_DE, SLOW_DIVS, SLOW_SEG };
+
+/* Out-of-line continuation of a fast path. */
+struct slow {
+    uint8_t kind;
+    uint8_t type;
+    uint8_t dst;                /* host register that receives the result */
+    bool high_dst;
+    uint8_t vdst;
+    uint8_t *from[2];           /* rel32s that jump here */
+    uint8_t *back;
+    struct hm addr;             /* linear address: registers and displacement */
+    uint32_t desc;
+    struct val v;               /* value to store */
+    struct val x, y;            /* further operands */
+    int32_t pc;
+};
+
+struct emit;
+
+struct backend {
+    uint8_t *rw;                /* start of code memory */
+    intptr_t rx_off;
+    uint8_t *thunk_end;
+    uint8_t *enter;             /* entered from C: (cpu, rx) */
+    uint8_t *link, *next, *next_rip, *attn, *x87_load;
+    uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;
+    uint8_t *op;                /* interp_op on arg[] */
+    uint8_t *help[HELP_COUNT];
+    uint8_t *amo;
+    bool bmi2, lzcnt, popcnt;
+    uint16_t vec_first[256];    /* emit_vec.c: first rule of an operation, plus 1 */
+    struct emit *em;            /* reused for every block */
+};
+_Static_assert(IR_OP_COUNT <= 256, "operations are bytes");
+
+struct emit {
+    struct as a;
+    struct backend *be;
+    const struct ir_block *b;
+    struct host_block *out;
+    uint8_t *start;
+    unsigned i;                 /* current instruction */
+    int32_t pc;                 /* of the last MARK */
+    struct val val[IR_MAX];
+    uint32_t put_at[IR_MAX];    /* first PUT/PUTV of a value; 0 none */
+    uint32_t flags_of[IR_MAX];  /* FLAGS instruction that refers to an operation; 0 none */
+    uint32_t home_ver[16], vhome_ver[16];
+    uint32_t slot_epoch;        /* version of all other slots */
+    uint32_t temp_owner[T_COUNT];       /* number of live values in it */
+    uint32_t vtemp_owner[VT_COUNT];
+    bool temp_busy[T_COUNT], vtemp_busy[VT_COUNT];      /* held by the code being emitted */
+    uint32_t spill_owner[NSPILL], vspill_owner[NVSPILL];
+    uint32_t live[256];         /* values with a location that may have to move */
+    unsigned nlive;
+    uint8_t stale_reg;          /* host register that still holds stale_val, just moved out of it */
+    ir_ref stale_val;
+    /* flags */
+    ir_ref ef;                  /* flags value in EFLAGS, 0 none */
+    ir_ref arch;                /* current architectural flags value; 0: what was there at entry */
+    ir_ref flmem;               /* flags value that c->flags holds */
+    ir_ref fl_alias[IR_MAX];    /* GETF: the flags value it reads */
+    struct { uint8_t loc, reg; } flv[IR_MAX];   /* where a flags value is in memory, if it is: LOC_FLMEM,
+                                   LOC_FLSPILL; a CALL that writes the flags is one too */
+    uint32_t fl_spilled[64];    /* flags values in spill slots */
+    unsigned nfl_spilled;
+    uint32_t fl_last[IR_MAX];   /* last index where a flags value is strongly needed */
+    struct slow slow[512];
+    unsigned nslow;
+    struct { uint8_t *jcc; unsigned exit; bool save_flags; } side[BACKEND_MAX_EXITS];
+    unsigned nside;
+    bool x87_in;                /* the guest's x87 state is known to be in the host's registers */
+};
+
+/* --- homes --- */
+static inline bool home_pinned(unsigned g)
+{
+    return g < R_12;
+}
+static inline unsigned home_host(unsigned g)    /* only for pinned */
+{
+    return g == R_SP ? H_R12 : g;
+}
+static inline bool vhome_pinned(unsigned n)
+{
+    return n < 13;
+}
+static inline bool slot_is_gpr(int64_t off, unsigned *g)
+{
+    if (off < (int64_t)CPU_OFF(r) || off >= (int64_t)(CPU_OFF(r) + 128))
+        return false;
+    *g = (unsigned)(off - CPU_OFF(r)) / 8;
+    return true;
+}
+static inline bool slot_is_xmm(int64_t off, unsigned *n)
+{
+    if (off < (int64_t)CPU_OFF(x) || off >= (int64_t)(CPU_OFF(x) + 256))
+        return false;
+    *n = (unsigned)(off - CPU_OFF(x)) / 16;
+    return true;
+}
+
+/* --- alloc.c: where values are --- */
+void alloc_prepare(struct emit *e);
+unsigned temp_get(struct emit *e);              /* a free temporary, busy until released */
+void temp_release(struct emit *e, unsigned t);  /* the code being emitted no longer needs it */
+unsigned vtemp_get(struct emit *e);
+void vtemp_release(struct emit *e, unsigned t);
+/* The value in a host register (loads constants and memory into a temporary, marked busy and
+ * returned in *tmp, else *tmp = NOREG).  Width: at least the type's; upper bits as val.zx says. */
+unsigned use_reg(struct emit *e, ir_ref r, unsigned *tmp);
+/* Same in a fresh temporary that may be modified. */
+unsigned use_copy(struct emit *e, ir_ref r);
+/* Put the value into this host register (typed width; full 64 bits may be moved). */
+void use_into(struct emit *e, ir_ref r, unsigned reg);
+/* Can it be used as a memory operand of its type's width? */
+bool use_is_mem(struct emit *e, ir_ref r, struct hm *m);
+bool use_is_const(struct emit *e, ir_ref r, int64_t *v);
+/* Current location is a pinned home or temporary without offset: its register, else NOREG. */
+unsigned use_where(struct emit *e, ir_ref r);
+/* Choose where value i goes: the home it is PUT to next if that is safe, else a temporary
+ * (busy). *home: guest register or 0xff. */
+unsigned def_reg(struct emit *e, unsigned i, unsigned *home);
+/* The value of instruction i is now in host register reg (from def_reg). */
+void def_done(struct emit *e, unsigned i, unsigned reg, unsigned home, bool zx);
+void def_at(struct emit *e, unsigned i, enum loc loc, unsigned reg, int64_t imm);
+unsigned vuse_reg(struct emit *e, ir_ref r, unsigned *tmp);
+void vuse_into(struct emit *e, ir_ref r, unsigned x);
+bool vuse_is_mem(struct emit *e, ir_ref r, struct hm *m);
+unsigned vdef_reg(struct emit *e, unsigned i, unsigned *home);
+void vdef_done(struct emit *e, unsigned i, unsigned reg, unsigned home);
+void alloc_put(struct emit *e, const struct ir_ins *p);         /* PUT */
+void alloc_putv(struct emit *e, const struct ir_ins *p);        /* PUTV */
+void alloc_get(struct emit *e, const struct ir_ins *p);         /* GET, GETV */
+void home_overwrite(struct emit *e, unsigned g, ir_ref except, int64_t delta, bool affine);
+void slots_overwrite(struct emit *e);           /* a CALL may change any slot but the homes */
+void vhomes_overwrite_all(struct emit *e);
+unsigned spill_get(struct emit *e);
+void vtemps_spill(struct emit *e);              /* a C call destroys host vector temporaries */
+void alloc_step(struct emit *e);                /* after instruction i: free what died */
+bool dies(struct emit *e, ir_ref r);            /* no use after the current instruction */
+/* Is the value exactly in home g, without offset, in the current version? */
+bool in_home(struct emit *e, ir_ref r, unsigned g);
+
+/* --- emit_flags.c --- */
+void flags_prepare(struct emit *e);
+void flags_clobber(struct emit *e);             /* before code that destroys EFLAGS */
+void flags_set(struct emit *e, unsigned op);    /* EFLAGS now describe operation `op` */
+/* Does somebody need the flags of this operation? Then the FLAGS instruction, else NULL. */
+const struct ir_ins *flags_wanted(struct emit *e, unsigned op);
+/* Is the operation's value used by nothing but its FLAGS? */
+bool flags_only(struct emit *e, unsigned op);
+void flags_save(struct emit *e, ir_ref f);      /* value f is in memory from now on (too) */
+void flags_written(struct emit *e);             /* a CALL changed c->flags */
+void flags_step(struct emit *e);                /* after each instruction */
+void flags_to_mem(struct emit *e);              /* c->flags = architectural flags */
+/* Make EFLAGS (all: every flag, else only CF) hold flags value f. */
+void flags_load(struct emit *e, ir_ref f, bool all);
+/* Emit a test of condition cc on flags value f: returns the host condition to use. */
+unsigned flags_test(struct emit *e, ir_ref f, unsigned cc);
+/* Test value r (i8 condition) for nonzero: returns the host condition. */
+unsigned cond_test(struct emit *e, ir_ref r);
+void emit_flags_op(struct emit *e, const struct ir_ins *p);     /* FLAGS FMERGE FBITS CC GETF PUTF */
+
+/* --- the instruction families --- */
+void emit_int(struct emit *e, const struct ir_ins *p);
+void emit_muldiv(struct emit *e, const struct ir_ins *p);
+void emit_divchk(struct emit *e, const struct ir_ins *p);
+void emit_mem(struct emit *e, const struct ir_ins *p);
+void emit_slow_paths(struct emit *e);
+void emit_call(struct emit *e, const struct ir_ins *p);
+void emit_exit(struct emit *e, const struct ir_ins *p);
+void emit_side_exits(struct emit *e);
+void emit_vec(struct emit *e, const struct ir_ins *p);
+void vec_rules_init(struct backend *be);
+void emit_x87(struct emit *e, const struct ir_ins *p);
+void x87_load(struct cpu *c);   /* c->fpu into the host's x87, exceptions masked; sets x87_live */
+void x87_store(struct cpu *c);  /* back, if live */
+/* Any pure op without a rule: through interp_op(). */
+void emit_fallback(struct emit *e, const struct ir_ins *p);
+/* Store operand into c->arg[n] (64 bits, zero-extended from its type). */
+void emit_arg(struct emit *e, unsigned n, ir_ref r);
+void emit_arg_val(struct emit *e, unsigned n, const struct val *v);
+/* Call a thunk; the return address is recorded as belonging to guest instruction pc. */
+void emit_thunk_call(struct emit *e, uint8_t *thunk, int32_t pc);
+/* Operand r of the integer type t in host register, as ALU source. */
+void emit_alu_src(struct emit *e, uint32_t op_rm, unsigned ext, enum ir_type t, unsigned d, ir_ref src);
+
+#endif

@@ -1,0 +1,277 @@
+/*
+ * emit_flow.c - helper calls, operations done in C, and the ways out of a block.
+ */
+#include <assert.h>
+
+#include "backend-x86_64/emit.h"
+
+void emit_arg(struct emit *e, unsigned n, ir_ref r)
+{
+    struct hm to = hm_cpu(CPU_OFF(arg) + 8 * n);
+    enum ir_type t = (enum ir_type)e->b->ins[r].type;
+    const struct val *v = &e->val[r];
+    if (v->loc == LOC_CONST) {
+        struct val c = *v;
+        unsigned bits = type_bits(t);
+        if (bits < 64)
+            c.imm &= ((int64_t)1 << bits) - 1;
+        emit_arg_val(e, n, &c);
+        return;
+    }
+    unsigned tmp, s;
+    if (t == TY_I64 || v->zx) {
+        s = use_reg(e, r, &tmp);
+        as_store64(&e->a, to, s);
+        temp_release(e, tmp);
+        return;
+    }
+    s = use_reg(e, r, &tmp);                    /* zero-extend from its type */
+    unsigned d = tmp != NOREG ? tmp : temp_get(e);
+    if (t == TY_I8)
+        as_rr8(&e->a, 0x0fb6, d, s);
+    else if (t == TY_I16)
+        as_rr(&e->a, 0x0fb7, false, d, s);
+    else
+        as_mov_rr(&e->a, false, d, s);
+    as_store64(&e->a, to, d);
+    temp_release(e, d);
+}
+
+void emit_call(struct emit *e, const struct ir_ins *p)
+{
+    const struct helper_info *h = &helper_info[p->aux];
+    const ir_ref ops[3] = { p->a, p->b, p->c };
+    if (h->reads & HS_FLAGS)
+        flags_to_mem(e);
+    flags_clobber(e);
+    for (unsigned n = 0; n < 3; n++)
+        if (ops[n])
+            emit_arg(e, n, ops[n]);
+    if (h->nargs == 4)
+        emit_arg_val(e, 3, &(struct val){ .loc = LOC_CONST, .imm = p->imm });
+    if (h->writes & HS_GPR)
+        for (unsigned g = 0; g < 16; g++)
+            home_overwrite(e, g, IR_NONE, 0, false);
+    e->stale_reg = NOREG;
+    if (h->writes & HS_VEC)
+        vhomes_overwrite_all(e);
+    vtemps_spill(e);
+    if (h->writes & (HS_SYS | HS_X87))
+        slots_overwrite(e);
+    emit_thunk_call(e, e->be->help[p->aux], e->pc);
+    e->x87_in = false;
+    if (h->writes & HS_FLAGS)
+        flags_written(e);
+    if (p->type != TY_NONE && e->val[e->i].last > e->i) {
+        unsigned d = temp_get(e);
+        as_load64(&e->a, d, hm_cpu(CPU_OFF(hret)));
+        def_done(e, e->i, d, 0xff, false);
+    }
+}
+
+/*
+ * An operation without a rule: its operands go to c->va[1..3], a copy of the
+ * instruction lies in the code stream, and C computes c->va[0] by interp_op().
+ */
+void emit_fallback(struct emit *e, const struct ir_ins *p)
+{
+    const ir_ref ops[3] = { p->a, p->b, p->c };
+    const struct ir_ins *f = flags_wanted(e, e->i);
+    assert(!f);
+    flags_clobber(e);
+    for (unsigned n = 0; n < 3; n++) {
+        struct hm to = hm_cpu(CPU_OFF(va) + 16 * (n + 1));
+        unsigned tmp, s;
+        if (!ops[n])
+            continue;
+        if (e->b->ins[ops[n]].type == TY_FLAGS) {
+            flags_save(e, ops[n]);
+            assert(!"flags operand of an operation done in C");
+        } else if (e->b->ins[ops[n]].type == TY_V128) {
+            s = vuse_reg(e, ops[n], &tmp);
+            as_rm(&e->a, 0x0f29, false, s, to);
+            vtemp_release(e, tmp);
+        } else {
+            emit_arg(e, n, ops[n]);
+            unsigned d = temp_get(e);
+            as_load64(&e->a, d, hm_cpu(CPU_OFF(arg) + 8 * n));
+            as_store64(&e->a, to, d);
+            temp_release(e, d);
+        }
+    }
+    vtemps_spill(e);
+    unsigned t = temp_get(e);
+    as_b(&e->a, 0x4c);                          /* lea t, [rip + 2]: REX.W.R, t is r13-r15 */
+    as_b(&e->a, 0x8d);
+    as_b(&e->a, (t & 7) << 3 | 5);
+    as_d(&e->a, 2);
+    as_b(&e->a, 0xeb);
+    as_b(&e->a, sizeof *p);
+    memcpy(e->a.p, p, sizeof *p);
+    e->a.p += sizeof *p;
+    as_store64(&e->a, hm_cpu(CPU_OFF(arg[0])), t);
+    temp_release(e, t);
+    emit_thunk_call(e, e->be->op, e->pc);
+    e->x87_in = false;
+    if (p->type == TY_V128) {
+        unsigned home, d = vdef_reg(e, e->i, &home);
+        as_rm(&e->a, 0x0f28, false, d, hm_cpu(CPU_OFF(va)));
+        vdef_done(e, e->i, d, home);
+    } else if (p->type != TY_NONE) {
+        unsigned d = temp_get(e);
+        as_load64(&e->a, d, hm_cpu(CPU_OFF(va)));
+        def_done(e, e->i, d, 0xff, false);
+    }
+}
+
+/* ---- direct exits ---- */
+
+static struct host_exit *exit_new(struct emit *e, const struct ir_ins *p)
+{
+    assert(e->out->nexits < BACKEND_MAX_EXITS);
+    struct host_exit *x = &e->out->exit[e->out->nexits++];
+    x->pc = p->imm;
+    x->aux = p->aux;
+    return x;
+}
+
+/* The stub an unlinked exit jumps to: its return address tells the run loop which exit it was. */
+static void emit_stub(struct emit *e, struct host_exit *x, uint8_t *from, uint8_t *thunk)
+{
+    if (from)
+        as_patch(from, e->a.p);
+    emit_thunk_call(e, thunk, (int32_t)x->pc);
+    x->stub_ra = (uint32_t)(e->a.p - e->start);
+}
+
+/*
+ * The jump of an exit, here or out of line.  In the page: one patchable JMP.
+ * Across pages: the link holds only under the page key it was made for, so
+ *      cmp  dword [pagekey], from      (an unlinked exit has 0, which is no key)
+ *      jne  stub
+ *      mov  dword [pagekey], to
+ *      add  qword [pc_page], delta
+ *      jmp  target
+ */
+static void emit_jump(struct emit *e, struct host_exit *x)
+{
+    if (x->aux & EXIT_EVENT) {
+        emit_stub(e, x, NULL, e->be->next);
+        return;
+    }
+    if (!(x->aux & EXIT_CROSS)) {
+        uint8_t *j = as_jmp(&e->a);
+        x->jump = (uint32_t)(j - e->start);
+        as_patch(j, e->a.p);
+        emit_stub(e, x, NULL, e->be->link);
+        return;
+    }
+    as_rm(&e->a, 0x81, false, 7, hm_cpu(CPU_OFF(pagekey)));
+    x->key_from = (uint32_t)(e->a.p - e->start);
+    as_d(&e->a, 0);
+    uint8_t *j = as_jcc(&e->a, CC_NZ);
+    as_rm(&e->a, 0xc7, false, 0, hm_cpu(CPU_OFF(pagekey)));
+    x->key_to = (uint32_t)(e->a.p - e->start);
+    as_d(&e->a, 0);
+    as_rm(&e->a, 0x81, true, 0, hm_cpu(CPU_OFF(pc_page)));
+    as_d(&e->a, (uint32_t)((int32_t)x->pc & -4096));
+    x->jump = (uint32_t)(as_jmp(&e->a) - e->start);
+    as_patch(e->start + x->jump, e->a.p);
+    emit_stub(e, x, j, e->be->link);
+}
+
+static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
+{
+    flags_to_mem(e);
+    flags_clobber(e);
+    unsigned t0 = use_copy(e, p->a);
+    if (!e->b->flat) {
+        as_store64(&e->a, hm_cpu(CPU_OFF(rip)), t0);
+        temp_release(e, t0);
+        emit_thunk_call(e, e->be->next_rip, e->pc);
+        return;
+    }
+    unsigned t1 = temp_get(e), t2 = temp_get(e);
+    struct hm ent = hm_idx(H_RSP, t1, 0, (int32_t)JC_OFF);
+    as_mov_rr(&e->a, true, t1, t0);
+    as_shift_ri(&e->a, 5, true, t1, JC_BITS);
+    as_rr(&e->a, 0x33, false, t1, t0);
+    as_mov_rr(&e->a, true, t2, t0);
+    as_alu_ri(&e->a, 4, false, t1, JC_SIZE - 1);
+    as_shift_ri(&e->a, 4, false, t1, 5);
+    as_rm(&e->a, 0x33, true, t2, hm_cpu(CPU_OFF(jc_salt)));
+    as_rm(&e->a, 0x3b, true, t2, ent);
+    uint8_t *miss = as_jcc(&e->a, CC_NZ);
+    ent.disp = (int32_t)(JC_OFF + offsetof(struct jc_entry, key));
+    as_rm(&e->a, 0x8b, false, t2, ent);
+    as_alu_ri(&e->a, 4, true, t0, -4096);
+    as_rm(&e->a, 0x89, false, t2, hm_cpu(CPU_OFF(pagekey)));
+    as_store64(&e->a, hm_cpu(CPU_OFF(pc_page)), t0);
+    ent.disp = (int32_t)(JC_OFF + offsetof(struct jc_entry, host));
+    as_rm(&e->a, 0xff, false, 4, ent);          /* jmp [entry.host] */
+    as_patch(miss, e->a.p);
+    as_store64(&e->a, hm_cpu(CPU_OFF(rip)), t0);
+    emit_thunk_call(e, e->be->next_rip, e->pc);
+    temp_release(e, t0);
+    temp_release(e, t1);
+    temp_release(e, t2);
+}
+
+void emit_exit(struct emit *e, const struct ir_ins *p)
+{
+    switch (p->op) {
+    case IR_EXIT:
+        if (p->aux & EXIT_LIVE)
+            flags_to_mem(e);
+        emit_jump(e, exit_new(e, p));
+        break;
+    case IR_EXIT_IF: {
+        bool live = (p->aux & EXIT_LIVE) && e->flv[e->arch].loc != LOC_FLMEM;
+        const struct val *v = &e->val[p->a];
+        bool defer = live && e->ef && e->ef == e->arch && v->loc == LOC_CC && (ir_ref)v->imm == e->ef;
+        if (live && !defer)
+            flags_to_mem(e);
+        unsigned cc = cond_test(e, p->a);
+        struct host_exit *x = exit_new(e, p);
+        uint8_t *j = as_jcc(&e->a, cc);
+        x->jump = (uint32_t)(j - e->start);
+        assert(e->nside < BACKEND_MAX_EXITS);
+        e->side[e->nside].jcc = j;
+        e->side[e->nside].exit = (unsigned)(x - e->out->exit);
+        e->side[e->nside++].save_flags = defer;
+        break;
+    }
+    case IR_EXIT_IND:
+        emit_exit_ind(e, p);
+        break;
+    case IR_EXIT_SYS:
+        flags_to_mem(e);
+        emit_thunk_call(e, e->be->next_rip, e->pc);
+        break;
+    case IR_RAISE:
+        flags_to_mem(e);
+        emit_arg_val(e, 0, &(struct val){ .loc = LOC_CONST, .imm = p->aux });
+        emit_arg_val(e, 1, &(struct val){ .loc = LOC_CONST, .imm = p->imm });
+        emit_thunk_call(e, e->be->raise, e->pc);
+        break;
+    default:
+        assert(0);
+    }
+}
+
+void emit_side_exits(struct emit *e)
+{
+    for (unsigned k = 0; k < e->nside; k++) {
+        struct host_exit *x = &e->out->exit[e->side[k].exit];
+        if (!e->side[k].save_flags && !(x->aux & (EXIT_CROSS | EXIT_EVENT))) {
+            emit_stub(e, x, e->side[k].jcc, e->be->link);       /* the Jcc itself gets patched */
+            continue;
+        }
+        as_patch(e->side[k].jcc, e->a.p);
+        if (e->side[k].save_flags) {
+            as_b(&e->a, 0x9c);
+            as_rm(&e->a, 0x8f, false, 0, hm_cpu(CPU_OFF(flags)));
+        }
+        emit_jump(e, x);
+    }
+}

@@ -1,0 +1,345 @@
+/*
+ * entry.c - between C and translated code: the thunks, the way in and the way out.
+ *
+ * While translated code runs, rsp points at struct cpu; below it is the stack
+ * that thunks and C helpers use.  A thunk is called with its arguments in
+ * c->arg[]; it stores the pinned homes to struct cpu (so that C sees them and
+ * may clobber the registers), calls C, and loads them again.  If C returns
+ * nonzero, execution leaves: 1 is a guest fault (WHY_FAULT), 2 asks to redo the
+ * instruction alone (WHY_SLOW).  c->link_ra then is the return address, by which
+ * the run loop finds the block and the guest instruction.
+ */
+#include <assert.h>
+#include <cpuid.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "backend-x86_64/emit.h"
+#include "base/log.h"
+#include "translator/alu.h"
+#include "translator/backend_hooks.h"
+#include "translator/interp.h"
+
+#define JIT_STACK (1u << 20)
+
+/* ---- floating-point hooks ---- */
+
+void backend_fp_sync(struct cpu *c)
+{
+    uint32_t v;
+    __asm__ volatile("stmxcsr %0" : "=m"(v));
+    c->mxcsr |= v & 0x3f;
+    v = 0x1f80;
+    __asm__ volatile("ldmxcsr %0" : : "m"(v));
+    x87_store(c);
+}
+
+void backend_fp_changed(struct cpu *c)
+{
+    c->host_mxcsr = (c->mxcsr & 0xe040u) | 0x1f80u;
+}
+
+/* ---- what thunks call ---- */
+
+/* An access's description as the slow paths pass it: bytes << 16 | aux. */
+static unsigned desc_size(uint64_t desc)
+{
+    return (unsigned)(desc >> 16) & 0x1f;
+}
+
+static int jit_load(struct cpu *c, uint64_t lin, uint64_t desc)
+{
+    c->hret = 0;
+    return mmu_load_aux(c, lin, desc_size(desc), (unsigned)desc & 0xffff, &c->hret);
+}
+
+static int store_common(struct cpu *c, uint64_t lin, uint64_t desc, const void *buf)
+{
+    unsigned size = desc_size(desc);
+    if (exec_store_hits_self(c, lin, size, MMU_AUX_IDX(desc)))
+        return 2;
+    return mmu_store_aux(c, lin, size, (unsigned)desc & 0xffff, buf);
+}
+
+static int jit_store(struct cpu *c, uint64_t lin, uint64_t desc, uint64_t v)
+{
+    return store_common(c, lin, desc, &v);
+}
+
+static int jit_loadv(struct cpu *c, uint64_t lin, uint64_t desc)
+{
+    c->hv.q[0] = c->hv.q[1] = 0;
+    return mmu_load_aux(c, lin, desc_size(desc), (unsigned)desc & 0xffff, &c->hv);
+}
+
+static int jit_storev(struct cpu *c, uint64_t lin, uint64_t desc)
+{
+    return store_common(c, lin, desc, &c->hv);
+}
+
+/* A shared probe: good if the whole span lies in one plain page. */
+static int jit_probe(struct cpu *c, uint64_t lin, uint64_t desc)
+{
+    unsigned span = (unsigned)(desc >> 16);
+    void *host;
+    if ((lin ^ (lin + span - 1)) & PAGE_MASK)
+        return 2;
+    enum mmu_result r = mmu_fill(c, lin, span, (desc & MEM_WRITE) ? ACC_WRITE : ACC_READ,
+                                 MMU_AUX_IDX(desc), &host, NULL);
+    if (r != MMU_PLAIN)
+        return 2;               /* also a fault: the single instruction finds out which access it is */
+    c->hret = (uint64_t)(uintptr_t)host - lin;
+    return 0;
+}
+
+static int jit_amo(struct cpu *c, uint64_t lin, uint64_t desc, uint64_t v, uint64_t nv)
+{
+    unsigned size = desc_size(desc);
+    if (exec_store_hits_self(c, lin, size, MMU_AUX_IDX(desc)))
+        return 2;
+    struct ir_ins i = { .op = desc >> 31 & 1 ? IR_CAS : IR_AMO, .aux = (uint16_t)desc,
+                        .type = size == 1 ? TY_I8 : size == 2 ? TY_I16 : size == 4 ? TY_I32 : TY_I64 };
+    return interp_atomic(c, &i, lin, v, nv, &c->hret);
+}
+
+static int jit_segchk(struct cpu *c, uint64_t off, uint64_t desc)
+{
+    return help_segcheck(c, desc & 0x1f, off, desc >> 16);
+}
+
+static int jit_raise(struct cpu *c, uint64_t vector, uint64_t code)
+{
+    if ((int64_t)code < 0)
+        fault_raise(c, (unsigned)vector);
+    else
+        fault_code(c, (unsigned)vector, (uint32_t)code);
+    return 1;
+}
+
+/* Signed division: does hi:lo / d overflow? */
+static int jit_divs(struct cpu *c, uint64_t hi, uint64_t lo, uint64_t d, uint64_t type)
+{
+    uint64_t q, r;
+    enum ir_type t = (enum ir_type)type;
+    uint64_t m = type_mask(t);
+    return ir_divide(t, true, hi & m, lo & m, d & m, &q, &r) ? 0 : fault_raise(c, EXC_DE);
+}
+
+static void jit_op(struct cpu *c, const struct ir_ins *i)
+{
+    backend_fp_sync(c);
+    c->va[0].q[0] = c->va[0].q[1] = 0;
+    interp_op(c, i, &c->va[0], i->a ? &c->va[1] : NULL, i->b ? &c->va[2] : NULL, i->c ? &c->va[3] : NULL);
+    backend_fp_changed(c);
+}
+
+/* ---- thunk generation ---- */
+
+static const uint8_t pinned[] = { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI, R_8, R_9, R_10, R_11 };
+
+/* rbx, rbp and r12 survive C calls (System V ABI). */
+static bool callee_saved(unsigned g)
+{
+    return g == R_BX || g == R_BP || g == R_SP;
+}
+
+static void homes_store(struct as *a, int32_t shift, bool vec)
+{
+    for (unsigned k = 0; k < sizeof pinned; k++)
+        as_store64(a, hm_at(H_RSP, (int32_t)SLOT_R(pinned[k]) + shift), home_host(pinned[k]));
+    for (unsigned n = 0; vec && n < 13; n++)
+        as_rm(a, 0x0f29, false, n, hm_at(H_RSP, (int32_t)SLOT_X(n) + shift));
+}
+
+static void homes_load(struct as *a, int32_t shift, bool all)
+{
+    for (unsigned k = 0; k < sizeof pinned; k++)
+        if (all || !callee_saved(pinned[k]))
+            as_load64(a, home_host(pinned[k]), hm_at(H_RSP, (int32_t)SLOT_R(pinned[k]) + shift));
+    for (unsigned n = 0; n < 13; n++)
+        as_rm(a, 0x0f28, false, n, hm_at(H_RSP, (int32_t)SLOT_X(n) + shift));
+}
+
+static uint8_t *begin(struct as *a)
+{
+    while ((uintptr_t)a->p & 15)
+        as_b(a, 0x90);
+    return a->p;
+}
+
+/* The common tail: eax = why, homes stored, rsp at struct cpu; back to C. */
+static uint8_t *gen_leave(struct as *a)
+{
+    uint8_t *p = begin(a);
+    struct hm tmp = hm_cpu(CPU_OFF(tmp_mxcsr));
+    as_rm(a, 0x0fae, false, 3, tmp);            /* stmxcsr */
+    as_rm(a, 0x8b, false, H_RCX, tmp);
+    as_alu_ri(a, 4, false, H_RCX, 0x3f);
+    as_rm(a, 0x09, false, H_RCX, hm_cpu(CPU_OFF(mxcsr)));
+    as_mov_mi32(a, false, tmp, 0x1f80);
+    as_rm(a, 0x0fae, false, 2, tmp);            /* ldmxcsr */
+    as_rm(a, 0x8b, false, H_RCX, hm_cpu(CPU_OFF(flags)));
+    as_alu_ri(a, 4, false, H_RCX, FL_ARITH);
+    as_store64(a, hm_cpu(CPU_OFF(flags)), H_RCX);
+    as_load64(a, H_RSP, hm_cpu(CPU_OFF(host_sp)));
+    as_alu_ri(a, 0, true, H_RSP, 8);
+    static const uint8_t pops[] = { H_R15, H_R14, H_R13, H_R12, H_RBP, H_RBX };
+    for (unsigned k = 0; k < sizeof pops; k++)
+        as_op(a, 0x58u + (pops[k] & 7), false, 0, NOREG, pops[k], false);
+    as_b(a, 0xc3);
+    return p;
+}
+
+static uint8_t *gen_enter(struct as *a)
+{
+    uint8_t *p = begin(a);
+    static const uint8_t pushes[] = { H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15 };
+    for (unsigned k = 0; k < sizeof pushes; k++)
+        as_op(a, 0x50u + (pushes[k] & 7), false, 0, NOREG, pushes[k], false);
+    as_alu_ri(a, 5, true, H_RSP, 8);
+    as_store64(a, hm_at(H_RDI, (int32_t)CPU_OFF(host_sp)), H_RSP);
+    as_store64(a, hm_at(H_RDI, (int32_t)CPU_OFF(link_ra)), H_RSI);
+    as_mov_rr(a, true, H_RSP, H_RDI);
+    as_rm(a, 0x0fae, false, 2, hm_cpu(CPU_OFF(host_mxcsr)));
+    homes_load(a, 0, true);
+    as_rm(a, 0xff, false, 4, hm_cpu(CPU_OFF(link_ra)));
+    return p;
+}
+
+/* Leave for the run loop with a fixed reason. */
+static uint8_t *gen_out(struct as *a, enum exec_why why, uint8_t *leave)
+{
+    uint8_t *p = begin(a);
+    as_rm(a, 0x8f, false, 0, hm_cpu(CPU_OFF(link_ra)));
+    homes_store(a, 0, true);
+    as_mov_ri(a, H_RAX, (uint64_t)why);
+    as_jmp_to(a, leave);
+    return p;
+}
+
+enum ret { RET_VOID, RET_VALUE, RET_STATUS };
+
+/*
+ * A thunk around C function fn(cpu, arg[0..nargs-1]).  fp: the function may
+ * change the guest's MXCSR, so it is loaded again.
+ */
+static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret ret, bool writes_gpr, bool flags,
+                         bool fp, uint8_t *leave)
+{
+    static const uint8_t reg[] = { H_RSI, H_RDX, H_RCX, H_R8 };
+    uint8_t *p = begin(a);
+    homes_store(a, 8, true);
+    as_load64(a, H_RAX, hm_at(H_RSP, 0));
+    as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(link_ra) + 8), H_RAX);
+    if (flags) {                                /* C sees only flag bits */
+        as_rm(a, 0x8b, false, H_RAX, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8));
+        as_alu_ri(a, 4, false, H_RAX, FL_ARITH);
+        as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8), H_RAX);
+    }
+    as_lea(a, true, H_RDI, hm_at(H_RSP, 8));
+    for (unsigned n = 0; n < nargs; n++)
+        as_load64(a, reg[n], hm_at(H_RSP, (int32_t)CPU_OFF(arg) + 8 * (int32_t)n + 8));
+    as_alu_ri(a, 5, true, H_RSP, 8);
+    as_mov_ri(a, H_RAX, (uint64_t)(uintptr_t)fn);
+    as_rr(a, 0xff, false, 2, H_RAX);            /* call rax */
+    as_alu_ri(a, 0, true, H_RSP, 8);
+    uint8_t *out = NULL;
+    if (ret == RET_STATUS) {
+        as_rr(a, 0x85, false, H_RAX, H_RAX);
+        out = as_jcc(a, CC_NZ);
+    } else if (ret == RET_VALUE) {
+        as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(hret) + 8), H_RAX);
+    }
+    if (fp)
+        as_rm(a, 0x0fae, false, 2, hm_at(H_RSP, (int32_t)CPU_OFF(host_mxcsr) + 8));
+    homes_load(a, 8, writes_gpr);
+    as_b(a, 0xc3);
+    if (out) {
+        /* 1 -> WHY_FAULT, 2 -> WHY_SLOW */
+        as_patch(out, a->p);
+        as_alu_ri(a, 0, true, H_RSP, 8);
+        as_alu_ri(a, 0, false, H_RAX, WHY_FAULT - 1);
+        as_jmp_to(a, leave);
+    }
+    return p;
+}
+
+_Static_assert(WHY_SLOW == WHY_FAULT + 1, "thunks turn status 1 and 2 into these");
+
+struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
+{
+    struct backend *be = calloc(1, sizeof *be);
+    struct as as = { .p = rw, .end = rw + BACKEND_THUNK_BYTES }, *a = &as;
+    unsigned ax, bx, cx, dx;
+    if (!be)
+        die(EXIT_CODE_HOST, "out of memory");
+    be->rw = rw;
+    be->rx_off = rx_off;
+    if (__get_cpuid_count(7, 0, &ax, &bx, &cx, &dx))
+        be->bmi2 = (bx >> 8 & 1) && (bx >> 3 & 1);
+    if (__get_cpuid(1, &ax, &bx, &cx, &dx))
+        be->popcnt = cx >> 23 & 1;
+    if (__get_cpuid(0x80000001, &ax, &bx, &cx, &dx))
+        be->lzcnt = cx >> 5 & 1;
+    vec_rules_init(be);
+    uint8_t *leave = gen_leave(a);
+    be->enter = gen_enter(a);
+    be->link = gen_out(a, WHY_LINK, leave);
+    be->next = gen_out(a, WHY_EXIT, leave);
+    be->next_rip = gen_out(a, WHY_NEXT, leave);
+    be->attn = gen_out(a, WHY_ATTN, leave);
+    be->slow_ld = gen_call(a, (void *)jit_load, 2, RET_STATUS, false, false, false, leave);
+    be->slow_st = gen_call(a, (void *)jit_store, 3, RET_STATUS, false, false, false, leave);
+    be->slow_ldv = gen_call(a, (void *)jit_loadv, 2, RET_STATUS, false, false, false, leave);
+    be->slow_stv = gen_call(a, (void *)jit_storev, 2, RET_STATUS, false, false, false, leave);
+    be->slow_probe = gen_call(a, (void *)jit_probe, 2, RET_STATUS, false, false, false, leave);
+    be->slow_seg = gen_call(a, (void *)jit_segchk, 2, RET_STATUS, false, false, false, leave);
+    be->raise = gen_call(a, (void *)jit_raise, 2, RET_STATUS, false, true, false, leave);
+    be->divs = gen_call(a, (void *)jit_divs, 4, RET_STATUS, false, false, false, leave);
+    be->amo = gen_call(a, (void *)jit_amo, 4, RET_STATUS, false, false, false, leave);
+    be->op = gen_call(a, (void *)jit_op, 1, RET_VOID, false, false, true, leave);
+    be->x87_load = gen_call(a, (void *)x87_load, 0, RET_VOID, false, false, false, leave);
+    for (unsigned h = 1; h < HELP_COUNT; h++) {
+        const struct helper_info *i = &helper_info[h];
+        enum ret r = i->status ? RET_STATUS : i->sig[0] == 'q' ? RET_VALUE : RET_VOID;
+        be->help[h] = gen_call(a, (const void *)(uintptr_t)i->fn, i->nargs, r, (i->writes & HS_GPR) != 0,
+                               ((i->reads | i->writes) & HS_FLAGS) != 0,
+                               ((i->reads | i->writes) & (HS_VEC | HS_X87)) != 0, leave);
+    }
+    be->thunk_end = a->p;
+    assert(a->p <= rw + BACKEND_THUNK_BYTES);
+    return be;
+}
+
+void backend_free(struct backend *be)
+{
+    free(be->em);
+    free(be);
+}
+
+enum exec_why backend_enter(struct backend *be, struct cpu *c, const void *rx)
+{
+    typedef enum exec_why (*enter_fn)(struct cpu *, const void *);
+    return ((enter_fn)(uintptr_t)(be->enter + be->rx_off))(c, rx);
+}
+
+static uint64_t cpu_bytes(uint64_t after)
+{
+    return ((uint64_t)JC_OFF + after + 4095) & ~(uint64_t)4095;
+}
+
+struct cpu *backend_cpu_alloc(uint64_t after)
+{
+    uint64_t n = cpu_bytes(after);
+    char *p = mmap(NULL, 4096 + JIT_STACK + n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        die(EXIT_CODE_HOST, "cannot allocate %llu KiB for a CPU", (unsigned long long)(n >> 10));
+    if (mprotect(p, 4096, PROT_NONE))           /* guard page below the stack */
+        die(EXIT_CODE_HOST, "cannot protect the CPU's stack");
+    return (struct cpu *)(void *)(p + 4096 + JIT_STACK);
+}
+
+void backend_cpu_free(struct cpu *c, uint64_t after)
+{
+    munmap((char *)c - JIT_STACK - 4096, 4096 + JIT_STACK + cpu_bytes(after));
+}

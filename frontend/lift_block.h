@@ -1,0 +1,53 @@
+/*
+ * lift_block.h - state of the block being lifted, shared by the block loop
+ * (lift.c) and the control-flow lifters (lift_flow.c).
+ */
+#ifndef FRONTEND_LIFT_BLOCK_H
+#define FRONTEND_LIFT_BLOCK_H
+
+#include "frontend/lift.h"
+
+#define LIFT_LOOKS 6            /* runs of bytes looked at that a block can depend on */
+
+struct lift_block_state {
+    struct cpu *c;
+    const uint8_t *page;        /* host bytes of the block's guest page; NULL: not plain memory */
+    uint64_t lin_page;          /* linear address of that page at translation time */
+    uint64_t pa_page;
+    uint64_t cs_base;           /* 0 when PCs are page offsets */
+    unsigned branches, max_branches;
+    uint32_t insn_pc;           /* of the instruction lifted last */
+    bool one;                   /* M_ONE or M_TF: a single instruction */
+    struct { uint16_t lo, hi; } look[LIFT_LOOKS];       /* page offsets lift_live() looked at */
+    unsigned nlook;
+    uint8_t seen[PAGE_SIZE / 8];        /* page offsets at which an instruction was lifted */
+};
+
+/* Is pc (page offset or EIP) in the block's page? *off is its offset in the page then. */
+static inline bool lift_in_page(const struct lift *l, int64_t pc, unsigned *off)
+{
+    uint64_t o;
+
+    if (l->flat_cs) {
+        *off = (unsigned)pc & 0xfff;
+        return pc >= 0 && pc < PAGE_SIZE;
+    }
+    o = ((l->st->cs_base + (uint64_t)pc) & 0xffffffff) - l->st->lin_page;
+    *off = (unsigned)o & 0xfff;
+    return o < PAGE_SIZE;
+}
+static inline bool lift_seen(const struct lift *l, unsigned off)
+{
+    return l->st->seen[off / 8] >> off % 8 & 1;
+}
+
+/* The current PC as a signed number: page offsets may be negative. */
+static inline int64_t lift_pc(const struct lift *l, uint32_t pc)
+{
+    return l->flat_cs ? (int64_t)(int32_t)pc : (int64_t)pc;
+}
+
+/* FLX_* live at pc, by looking at the code there (lift_live.c). */
+unsigned lift_live(struct lift *l, int64_t pc);
+
+#endif

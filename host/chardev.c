@@ -1,0 +1,409 @@
+/*
+ * chardev.c - byte streams to the outside: terminal or pipe on stdio, files, pseudo-terminals.
+ *
+ * Output never blocks a vCPU: bytes go into a 64 KiB buffer that is written out at each line's end, or
+ * a millisecond later by the event loop, which also goes on when the reader was slow.  With the
+ * buffer full, stdio and files make the device wait (it keeps its bytes and is told by
+ * writable()); a pty, which may have no reader at all, drops what does not fit.  A stream whose
+ * descriptor failed (disk full, reader gone) drops everything, after one message.
+ *
+ * Input is read ahead into a 4 KiB buffer, so that the escape key works while the guest takes
+ * nothing; beyond it a pipe waits, and a terminal's keys are lost.  End of input is no event.
+ */
+#ifndef _GNU_SOURCE             /* ptsname_r */
+#define _GNU_SOURCE
+#endif
+#include "host/chardev.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "host/evloop.h"
+#include "host/term.h"
+
+#define OUT_SIZE 65536u
+#define IN_SIZE 4096u
+#define FLUSH_NS 1000000u
+#define FLUSH_BYTES 1024u
+#define ESCAPE 0x01             /* Ctrl-A */
+
+struct host_chardev {
+    struct chardev base;        /* first: the chips' view */
+    struct evloop *loop;
+    char label[32];
+    int in_fd, out_fd, slave_fd;        /* -1: none */
+    struct evfd *in, *out;
+    bool nonblocking;           /* out_fd is, or never blocks */
+    bool drops;                 /* full buffer: drop (pty) instead of making the device wait */
+    bool dead;                  /* out_fd failed */
+    bool tty_in, stdio, mux, escaped;
+    bool blocked;               /* the last write did not take all: POLLOUT is awaited */
+    bool stalled;               /* the device waits for writable() */
+    struct evdelay flush_delay, deliver_delay;
+    unsigned out_start, out_len, in_start, in_len;
+    uint8_t out_buf[OUT_SIZE], in_buf[IN_SIZE];
+};
+
+static struct host_chardev *host(struct chardev *c)
+{
+    return (struct host_chardev *)c;
+}
+
+/* ---- output ---- */
+
+static void output_failed(struct host_chardev *h)
+{
+    log_msg(LOG_DEV, "%s: writing failed (%s): its output is dropped from here on", h->label,
+            strerror(errno));
+    h->dead = true;
+    h->out_len = 0;
+}
+
+/* One write of at most n bytes that does not block; 0: not now, -1: failed. */
+static ssize_t write_some(struct host_chardev *h, const uint8_t *p, size_t n)
+{
+    if (!h->nonblocking) {
+        struct pollfd pf = { h->out_fd, POLLOUT, 0 };
+        if (poll(&pf, 1, 0) <= 0)
+            return 0;
+        n = n < 256 ? n : 256;          /* what a writable pipe or terminal surely takes */
+    }
+    ssize_t got = write(h->out_fd, p, n);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    return got;
+}
+
+static void flush(struct host_chardev *h)
+{
+    while (h->out_len) {
+        unsigned run = OUT_SIZE - h->out_start;
+        run = h->out_len < run ? h->out_len : run;
+        ssize_t n = write_some(h, h->out_buf + h->out_start, run);
+        if (n < 0) {
+            output_failed(h);
+            break;
+        }
+        if (n == 0)
+            break;
+        h->out_start = (h->out_start + (unsigned)n) % OUT_SIZE;
+        h->out_len -= (unsigned)n;
+    }
+    h->blocked = h->out_len != 0;
+    if (h->out)
+        evloop_change(h->out, h->blocked ? POLLOUT : 0);
+    if (!h->blocked && h->flush_delay.due)
+        evloop_delay_cancel(h->loop, &h->flush_delay);
+}
+
+static void tell_writable(struct host_chardev *h)
+{
+    if (h->stalled && h->out_len < OUT_SIZE / 2) {
+        h->stalled = false;
+        if (h->base.user && h->base.user->writable)
+            h->base.user->writable(h->base.dev);
+    }
+}
+
+static void out_ready(void *arg, short revents)
+{
+    flush(arg);
+    tell_writable(arg);
+}
+
+static void flush_later(void *arg)
+{
+    out_ready(arg, 0);
+}
+
+static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
+{
+    struct host_chardev *h = host(c);
+    unsigned take = n;
+    bool line_end = memchr(buf, '\n', n) != NULL;
+    if (h->dead || h->out_fd < 0)
+        return n;
+    if (take > OUT_SIZE - h->out_len)
+        take = OUT_SIZE - h->out_len;
+    for (unsigned i = 0; i < take; i++)
+        h->out_buf[(h->out_start + h->out_len + i) % OUT_SIZE] = buf[i];
+    h->out_len += take;
+    if (h->blocked)
+        ;                       /* the event loop goes on when the reader does */
+    else if (line_end || h->out_len >= FLUSH_BYTES)
+        flush(h);
+    else
+        evloop_delay(h->loop, &h->flush_delay, FLUSH_NS);
+    if (take < n && !h->drops && !h->dead)
+        h->stalled = true;
+    return h->drops || h->dead ? n : take;
+}
+
+/* ---- input ---- */
+
+static void deliver(struct host_chardev *h)
+{
+    const struct chardev_user *user = h->base.user;
+    while (h->in_len && user) {
+        unsigned n = user->room(h->base.dev), run = IN_SIZE - h->in_start;
+        n = h->in_len < n ? h->in_len : n;
+        n = run < n ? run : n;
+        if (!n)
+            break;
+        unsigned at = h->in_start;
+        h->in_start = (h->in_start + n) % IN_SIZE;
+        h->in_len -= n;
+        user->receive(h->base.dev, h->in_buf + at, n);
+    }
+    if (h->in)
+        evloop_change(h->in, h->in_len < IN_SIZE || h->tty_in ? POLLIN : 0);
+}
+
+static void deliver_later(void *arg)
+{
+    deliver(arg);
+}
+
+/* A chip has room again: bytes that wait go to it from the event loop's thread. */
+static void host_accept(struct chardev *c)
+{
+    struct host_chardev *h = host(c);
+    if (h->in_len)
+        evloop_delay(h->loop, &h->deliver_delay, 0);
+}
+
+static void push(struct host_chardev *h, uint8_t byte)
+{
+    if (h->in_len < IN_SIZE)
+        h->in_buf[(h->in_start + h->in_len++) % IN_SIZE] = byte;
+}
+
+static void help(struct host_chardev *h)
+{
+    static const char text[] = "\r\nCtrl-A h  this help\r\n"
+                               "Ctrl-A x  leave Latimer\r\n"
+                               "Ctrl-A b  send a break\r\n"
+                               "Ctrl-A Ctrl-A  send a Ctrl-A\r\n";
+    host_write(&h->base, (const uint8_t *)text, sizeof(text) - 1);
+}
+
+static void escape(struct host_chardev *h, uint8_t key)
+{
+    switch (key) {
+    case ESCAPE:
+        push(h, ESCAPE);
+        break;
+    case 'x': case 'X':
+        host_write(&h->base, (const uint8_t *)"\r\n", 2);
+        evloop_quit(h->loop);
+        break;
+    case 'b': case 'B':
+        if (h->base.user && h->base.user->receive_break)
+            h->base.user->receive_break(h->base.dev);
+        break;
+    case 'h': case 'H': case '?':
+        help(h);
+        break;
+    default:                    /* no command: swallowed, so that a slip does no harm */
+        break;
+    }
+}
+
+static void in_ready(void *arg, short revents)
+{
+    struct host_chardev *h = arg;
+    uint8_t buf[IN_SIZE];
+    size_t room = h->tty_in ? sizeof(buf) : IN_SIZE - h->in_len;
+    if (!room) {
+        evloop_change(h->in, 0);
+        return;
+    }
+    ssize_t n = read(h->in_fd, buf, room);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {               /* end of input; a pty's EIO cannot be: we hold its slave open */
+        evloop_remove(h->in);
+        h->in = NULL;
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        if (h->escaped) {
+            h->escaped = false;
+            escape(h, buf[i]);
+        } else if (h->mux && buf[i] == ESCAPE) {
+            h->escaped = true;
+        } else {
+            push(h, buf[i]);
+        }
+    }
+    deliver(h);
+}
+
+/* ---- opening ---- */
+
+static const struct chardev_ops host_ops = { host_write, NULL, host_accept };
+
+static struct host_chardev *make(struct evloop *loop, const char *label)
+{
+    struct host_chardev *h = calloc(1, sizeof(*h));
+    if (!h)
+        die(EXIT_CODE_HOST, "out of memory for %s", label);
+    h->base.ops = &host_ops;
+    h->loop = loop;
+    snprintf(h->label, sizeof(h->label), "%s", label);
+    h->in_fd = h->out_fd = h->slave_fd = -1;
+    h->flush_delay = (struct evdelay){ 0, flush_later, h, NULL };
+    h->deliver_delay = (struct evdelay){ 0, deliver_later, h, NULL };
+    return h;
+}
+
+static void watch(struct host_chardev *h)
+{
+    if (h->in_fd >= 0)
+        h->in = evloop_add(h->loop, h->in_fd, POLLIN, in_ready, h);
+    if (h->out_fd >= 0)
+        h->out = evloop_add(h->loop, h->out_fd, 0, out_ready, h);
+}
+
+/*
+ * Standard output as a descriptor of our own that does not block.  O_NONBLOCK belongs to the open
+ * file, which our parent shares: a pipe or terminal is opened a second time instead.
+ */
+static void open_stdout(struct host_chardev *h)
+{
+    struct stat st;
+    if (fstat(STDOUT_FILENO, &st) < 0)
+        return;                 /* closed: output goes nowhere */
+    h->out_fd = -1;
+    if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
+        h->out_fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    h->nonblocking = h->out_fd >= 0 || S_ISREG(st.st_mode);
+    if (h->out_fd < 0)
+        h->out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+}
+
+static bool open_stdio(struct host_chardev *h, bool mux, char *err, size_t len)
+{
+    if (!evloop_claim_stdio(h->loop)) {
+        snprintf(err, len, "%s: standard input and output are already used by another device: "
+                 "give this one file:PATH, pty or none", h->label);
+        return false;
+    }
+    h->stdio = true;
+    h->mux = mux;
+    h->tty_in = isatty(STDIN_FILENO);
+    if (!term_raw(!mux)) {
+        snprintf(err, len, "%s: the terminal on standard input cannot be set to raw mode (%s): "
+                 "redirect it (</dev/null) or use -serial file:PATH", h->label, strerror(errno));
+        return false;
+    }
+    if (fcntl(STDIN_FILENO, F_GETFD) >= 0)
+        h->in_fd = STDIN_FILENO;
+    open_stdout(h);
+    return true;
+}
+
+static bool open_file(struct host_chardev *h, const char *path, char *err, size_t len)
+{
+    h->out_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+    if (h->out_fd < 0) {
+        snprintf(err, len, "%s: cannot write %s: %s", h->label, path, strerror(errno));
+        return false;
+    }
+    struct stat st;
+    h->nonblocking = fstat(h->out_fd, &st) == 0 && S_ISREG(st.st_mode);
+    return true;
+}
+
+static bool open_pty(struct host_chardev *h, char *err, size_t len)
+{
+    char name[128];
+    struct termios t;
+    int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0 || ptsname_r(fd, name, sizeof(name)) != 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        goto failed;
+    /* Held open by us, the slave keeps raw mode and what was written while nobody listens. */
+    h->slave_fd = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (h->slave_fd < 0 || tcgetattr(h->slave_fd, &t) < 0)
+        goto failed;
+    cfmakeraw(&t);
+    if (tcsetattr(h->slave_fd, TCSANOW, &t) < 0)
+        goto failed;
+    h->in_fd = h->out_fd = fd;
+    h->nonblocking = h->drops = true;
+    fprintf(stderr, "latimer: %s is on %s\n", h->label, name);
+    return true;
+failed:
+    snprintf(err, len, "%s: cannot make a pseudo-terminal: %s", h->label, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return false;
+}
+
+static void release(struct host_chardev *h)
+{
+    if (h->in)
+        evloop_remove(h->in);
+    if (h->out)
+        evloop_remove(h->out);
+    evloop_delay_cancel(h->loop, &h->flush_delay);
+    evloop_delay_cancel(h->loop, &h->deliver_delay);
+    if (h->slave_fd >= 0)
+        close(h->slave_fd);
+    if (h->out_fd >= 0)
+        close(h->out_fd);
+    if (h->stdio)
+        term_restore();
+    free(h);
+}
+
+struct chardev *chardev_open(struct evloop *loop, const char *spec, const char *label, char *err,
+                             size_t errlen)
+{
+    bool ok = true;
+    err[0] = 0;
+    if (strcmp(spec, "none") == 0)
+        return NULL;
+    struct host_chardev *h = make(loop, label);
+    if (strcmp(spec, "stdio") == 0 || strcmp(spec, "mon:stdio") == 0) {
+        ok = open_stdio(h, spec[0] == 'm', err, errlen);
+    } else if (strncmp(spec, "file:", 5) == 0) {
+        ok = open_file(h, spec + 5, err, errlen);
+    } else if (strcmp(spec, "pty") == 0) {
+        ok = open_pty(h, err, errlen);
+    } else if (strcmp(spec, "null") != 0) {
+        snprintf(err, errlen, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pty, null "
+                 "or none", label, spec);
+        ok = false;
+    }
+    if (!ok) {
+        release(h);
+        return NULL;
+    }
+    watch(h);
+    return &h->base;
+}
+
+void chardev_close(struct chardev *c)
+{
+    if (!c)
+        return;
+    struct host_chardev *h = host(c);
+    /* A reader that is merely slow gets a second for the rest; nobody waits for a pty. */
+    for (int tries = 0; h->out_len && !h->dead && !h->drops && tries < 100; tries++) {
+        flush(h);
+        struct pollfd pf = { h->out_fd, POLLOUT, 0 };
+        if (h->out_len)
+            poll(&pf, 1, 10);
+    }
+    release(h);
+}

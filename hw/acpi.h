@@ -1,0 +1,42 @@
+/*
+ * acpi.h - ACPI fixed hardware: PM1a event and control blocks and the PM timer
+ * (ACPI 6.4, 4.8), and the tables that describe a board (acpi_tables.c).
+ */
+#ifndef HW_ACPI_H
+#define HW_ACPI_H
+
+#include "hw/dev.h"
+
+#define ACPI_PM_HZ   3579545u
+#define ACPI_PM_LEN  12         /* ports: PM1a event 4, PM1a control 2, unused 2, PM timer 4 */
+#define ACPI_PM_CNT  4
+#define ACPI_PM_TMR  8
+#define ACPI_S5_TYPE 5          /* SLP_TYP of soft-off, as \_S5 says */
+
+struct acpi;
+/* sci: level. off(arg) is called on soft-off. */
+struct acpi *acpi_new(struct chip_list *, struct ports *, uint16_t base, struct clock *, struct irq sci,
+                      void (*off)(void *arg), void *arg);
+/* The power button is pressed (device lock held). */
+void acpi_power_button(struct acpi *);
+
+/* What the tables say; addresses are physical. */
+struct acpi_board {
+    unsigned ncpu;
+    uint32_t lapic, ioapic;
+    uint8_t ioapic_id;
+    uint32_t hpet;
+    uint16_t pm;                /* PM1a event block */
+    uint8_t sci;                /* GSI, level-triggered */
+    uint16_t reset_port;        /* write 6 */
+    uint32_t pci_lo, pci_hi;    /* 32-bit PCI memory window [lo, hi) */
+    uint8_t serial;             /* bit n: COM n+1 is there */
+    bool vga;
+};
+/*
+ * Build all tables to lie at `pa` (16-byte aligned, below 4 GiB), RSDP first.
+ * Returns a malloc'ed blob, *len its length.
+ */
+uint8_t *acpi_tables(const struct acpi_board *, uint32_t pa, size_t *len);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * debugexit.c - isa-debug-exit (QEMU's device of that name, as kvm-unit-tests and kernel test
+ * harnesses use it): a write of v of any size to any of its ports ends the machine with exit code
+ * (v << 1) | 1, so that no exit reads as success.  Reading gives 0.
+ */
+#include "hw/debugexit.h"
+
+struct debugexit {
+    void (*stop)(void *arg, int code);
+    void *arg;
+};
+
+static uint64_t debugexit_read(void *dev, uint64_t off, unsigned size)
+{
+    return 0;
+}
+
+static void debugexit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+{
+    struct debugexit *d = dev;
+    d->stop(d->arg, (int)(uint32_t)(val << 1 | 1));
+}
+
+static const struct io_ops debugexit_ops = { debugexit_read, debugexit_write, 1 | 2 | 4 };
+static const struct field debugexit_state[] = { FIELD_END };
+static const struct chip debugexit_chip = {
+    "isa-debug-exit", sizeof(struct debugexit), NULL, debugexit_state, NULL
+};
+
+struct debugexit *debugexit_new(struct chip_list *chips, struct ports *ports, uint16_t iobase,
+                                uint16_t iosize, void (*stop)(void *arg, int code), void *arg)
+{
+    struct debugexit *d = chip_new(chips, &debugexit_chip, "isa-debug-exit");
+    d->stop = stop;
+    d->arg = arg;
+    ports_map(ports, iobase, iosize, &debugexit_ops, d, "isa-debug-exit");
+    return d;
+}

@@ -1,0 +1,358 @@
+/*
+ * pci.c - PCI bus 0: configuration mechanism 1, type 0 headers, BARs, INTx
+ * (PCI Local Bus Specification 3.0, chapter 6).
+ *
+ * Invariant: a BAR's region is on the bus exactly when its address is valid, its
+ * space is enabled in the command register, and nothing else is there; the guest
+ * may program nonsense and gets no region, with a log line.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "hw/pci.h"
+
+#define CFG_COMMAND 0x04
+#define CFG_STATUS  0x06
+#define CFG_BAR     0x10
+#define CFG_CAP     0x34
+#define CFG_PIN     0x3d
+
+#define CMD_IO      1u
+#define CMD_MEM     2u
+#define CMD_MASTER  4u
+#define CMD_NO_INTX (1u << 10)
+#define STATUS_INTX (1u << 3)
+#define STATUS_CAP  (1u << 4)
+
+#define BARS 6
+#define SLOTS 32
+#define CONFIG 256
+
+struct bar {
+    uint64_t size;              /* 0: none */
+    unsigned flags;
+    const struct io_ops *ops;
+    void *dev;
+    struct map *map;            /* memory: made on first use, then moved */
+    uint64_t at;
+    bool on;
+};
+
+struct pci_dev {
+    struct pci_bus *bus;
+    const char *name;
+    unsigned slot, fn;
+    uint8_t config[CONFIG], writable[CONFIG], first[CONFIG];
+    uint8_t irq;                /* what the device drives */
+    uint8_t intx;               /* what the bus sees: irq unless disabled */
+    unsigned caps_end;
+    struct bar bar[BARS];
+    void (*written)(void *, unsigned, unsigned);
+    void *written_dev;
+};
+
+struct pci_bus {
+    struct chip_list *chips;
+    struct ports *ports;
+    struct phys *phys;
+    const struct io_ops *cf9;
+    void *cf9_dev;
+    struct irq intx;
+    uint32_t address;
+    uint16_t asserted[4];       /* devices that drive each line */
+    struct pci_dev *dev[SLOTS * 8];
+};
+
+static const struct field bus_state[] = {
+    FIELD(struct pci_bus, address), FIELD_ARRAY(struct pci_bus, asserted), FIELD_END
+};
+static const struct field dev_state[] = {
+    FIELD_ARRAY(struct pci_dev, config), FIELD(struct pci_dev, irq), FIELD(struct pci_dev, intx),
+    FIELD_END
+};
+
+static uint32_t get(const uint8_t *p, unsigned size)
+{
+    uint32_t v = 0;
+
+    for (unsigned i = 0; i < size; i++)
+        v |= (uint32_t)p[i] << (8 * i);
+    return v;
+}
+
+static void put(uint8_t *p, unsigned size, uint32_t v)
+{
+    for (unsigned i = 0; i < size; i++)
+        p[i] = v >> (8 * i);
+}
+
+/* ---- BARs ---- */
+
+static void bar_off(struct pci_dev *d, struct bar *b)
+{
+    if (!b->on)
+        return;
+    b->on = false;
+    if (b->flags & PCI_BAR_IO)
+        ports_unmap(d->bus->ports, b->at, b->size);
+    else
+        map_move(b->map, b->at, false);
+}
+
+static void bar_update(struct pci_dev *d, unsigned n)
+{
+    struct bar *b = &d->bar[n];
+    bool io = b->flags & PCI_BAR_IO, on, ok = true;
+    uint64_t at = get(&d->config[CFG_BAR + 4 * n], 4);
+
+    if (!b->size)
+        return;
+    if (b->flags & PCI_BAR_64)
+        at |= (uint64_t)get(&d->config[CFG_BAR + 4 * n + 4], 4) << 32;
+    at &= ~(b->size - 1);
+    on = d->config[CFG_COMMAND] & (io ? CMD_IO : CMD_MEM);
+    /* Address 0 and the all-ones of sizing are "not assigned". */
+    if (!at || at + b->size - 1 < at || at >> 52 || (io && at + b->size > 0x10000) ||
+        (!(b->flags & PCI_BAR_64) && at + b->size > 0xffffffffu))
+        on = false;
+    if (on && b->on && at == b->at)
+        return;
+    bar_off(d, b);
+    if (!on)
+        return;
+    if (io) {
+        ok = !ports_taken(d->bus->ports, at, b->size);
+        if (ok)
+            ports_map(d->bus->ports, at, b->size, b->ops, b->dev, d->name);
+    } else if (b->map) {
+        ok = map_move(b->map, at, true);
+    } else {
+        b->map = phys_map_io(d->bus->phys, at, b->size, b->ops, b->dev, d->name);
+        ok = b->map;
+    }
+    b->at = at;
+    b->on = ok;
+    if (!ok)
+        log_msg(LOG_GUEST, "pci: %s: BAR %u at %#llx overlaps another region", d->name, n,
+                (unsigned long long)at);
+}
+
+void pci_bar(struct pci_dev *d, unsigned n, uint64_t size, unsigned flags, const struct io_ops *ops,
+             void *dev)
+{
+    uint64_t mask = ~(size - 1);
+    unsigned regs = flags & PCI_BAR_64 ? 2 : 1;
+
+    assert(n + regs <= BARS && !(size & (size - 1)));
+    assert(flags & PCI_BAR_IO ? size >= 4 && size <= 256 && regs == 1 : size >= 16);
+    d->bar[n] = (struct bar){ .size = size, .flags = flags, .ops = ops, .dev = dev };
+    for (unsigned i = 0; i < 4 * regs; i++)
+        d->writable[CFG_BAR + 4 * n + i] = mask >> (8 * i);
+    d->config[CFG_BAR + 4 * n] = d->first[CFG_BAR + 4 * n] = flags;
+    if (flags & PCI_BAR_IO) {
+        d->writable[CFG_BAR + 4 * n + 2] = d->writable[CFG_BAR + 4 * n + 3] = 0;
+        d->writable[CFG_COMMAND] |= CMD_IO;
+    } else {
+        d->writable[CFG_COMMAND] |= CMD_MEM;
+    }
+}
+
+/* ---- INTx ---- */
+
+static void intx_update(struct pci_dev *d)
+{
+    struct pci_bus *bus = d->bus;
+    unsigned line = (d->slot + d->config[CFG_PIN] - 1) & 3;
+    bool level = d->irq && !(get(&d->config[CFG_COMMAND], 2) & CMD_NO_INTX);
+
+    if (level == d->intx)
+        return;
+    d->intx = level;
+    bus->asserted[line] += level ? 1 : -1;
+    if (bus->intx.set && bus->asserted[line] <= 1)
+        bus->intx.set(bus->intx.to, line, bus->asserted[line]);
+}
+
+void pci_irq(struct pci_dev *d, bool level)
+{
+    assert(d->config[CFG_PIN]);
+    d->irq = level;
+    d->config[CFG_STATUS] = (d->config[CFG_STATUS] & ~STATUS_INTX) | (level ? STATUS_INTX : 0);
+    intx_update(d);
+}
+
+bool pci_bus_master(struct pci_dev *d)
+{
+    return d->config[CFG_COMMAND] & CMD_MASTER;
+}
+
+/* ---- configuration space ---- */
+
+uint32_t pci_config_get(struct pci_dev *d, unsigned off, unsigned size)
+{
+    assert(off + size <= CONFIG);
+    return get(&d->config[off], size);
+}
+
+void pci_config_set(struct pci_dev *d, unsigned off, unsigned size, uint32_t val)
+{
+    assert(off + size <= CONFIG);
+    put(&d->config[off], size, val);
+}
+
+void pci_config_init(struct pci_dev *d, unsigned off, unsigned size, uint32_t val, uint32_t writable)
+{
+    pci_config_set(d, off, size, val);
+    memcpy(&d->first[off], &d->config[off], size);
+    put(&d->writable[off], size, writable);
+}
+
+unsigned pci_add_cap(struct pci_dev *d, uint8_t id, unsigned len)
+{
+    unsigned at = d->caps_end;
+
+    assert(at + len <= CONFIG);
+    d->caps_end = (at + len + 3) & ~3u;
+    pci_config_init(d, at, 2, id | (uint32_t)d->config[CFG_CAP] << 8, 0);
+    pci_config_init(d, CFG_CAP, 1, at, 0);
+    d->config[CFG_STATUS] |= STATUS_CAP;
+    d->first[CFG_STATUS] |= STATUS_CAP;
+    return at;
+}
+
+void pci_on_config(struct pci_dev *d, void (*fn)(void *, unsigned, unsigned), void *dev)
+{
+    d->written = fn;
+    d->written_dev = dev;
+}
+
+static void config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t val)
+{
+    for (unsigned i = 0; i < size; i++) {
+        uint8_t w = d->writable[off + i], *c = &d->config[off + i];
+
+        *c = (*c & ~w) | (val >> (8 * i) & w);
+    }
+    if (off < CFG_BAR + 4 * BARS && off + size > CFG_COMMAND) {
+        for (unsigned n = 0; n < BARS; n++)
+            bar_update(d, n);
+        intx_update(d);
+    }
+    if (d->written)
+        d->written(d->written_dev, off, size);
+}
+
+/* Ports CF8h-CFFh: offset 0 is the address register (dword access only), 4-7 the data window. */
+static struct pci_dev *addressed(struct pci_bus *s, uint64_t off, unsigned *reg)
+{
+    if (!(s->address >> 31) || s->address >> 16 & 0xff)
+        return NULL;
+    *reg = (s->address & 0xfc) + (off & 3);
+    return s->dev[s->address >> 8 & 0xff];
+}
+
+static uint64_t cfg_read(void *dev, uint64_t off, unsigned size)
+{
+    struct pci_bus *s = dev;
+    struct pci_dev *d;
+    unsigned reg;
+
+    if (off == 0 && size == 4)
+        return s->address;
+    if (off == 1 && size == 1 && s->cf9)
+        return s->cf9->read(s->cf9_dev, 0, 1);
+    if (off < 4 || !(d = addressed(s, off, &reg)) || (off & 3) + size > 4)
+        return UINT64_MAX;
+    return get(&d->config[reg], size);
+}
+
+static void cfg_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+{
+    struct pci_bus *s = dev;
+    struct pci_dev *d;
+    unsigned reg;
+
+    if (off == 0 && size == 4)
+        s->address = val & 0x80fffffcu;
+    else if (off == 1 && size == 1 && s->cf9)
+        s->cf9->write(s->cf9_dev, 0, val, 1);
+    else if (off >= 4 && (off & 3) + size <= 4 && (d = addressed(s, off, &reg)))
+        config_write(d, reg, size, val);
+}
+
+static const struct io_ops cfg_ops = { cfg_read, cfg_write, 1 | 2 | 4 };
+
+/* ---- construction ---- */
+
+static void bus_reset(void *dev)
+{
+    struct pci_bus *s = dev;
+
+    s->address = 0;
+}
+
+static void dev_reset(void *dev)
+{
+    struct pci_dev *d = dev;
+
+    d->irq = 0;
+    intx_update(d);
+    memcpy(d->config, d->first, CONFIG);
+    for (unsigned n = 0; n < BARS; n++)
+        bar_update(d, n);
+}
+
+static void dev_loaded(void *dev)
+{
+    struct pci_dev *d = dev;
+
+    for (unsigned n = 0; n < BARS; n++)
+        bar_update(d, n);
+}
+
+static const struct chip bus_chip = { "pci-bus", sizeof(struct pci_bus), bus_reset, bus_state, NULL };
+static const struct chip dev_chip = {
+    "pci-dev", sizeof(struct pci_dev), dev_reset, dev_state, dev_loaded
+};
+
+struct pci_bus *pci_bus_new(struct chip_list *chips, struct ports *ports, struct phys *phys,
+                            const struct io_ops *cf9, void *cf9_dev, struct irq intx)
+{
+    struct pci_bus *s = chip_new(chips, &bus_chip, "pci0");
+
+    s->chips = chips;
+    s->ports = ports;
+    s->phys = phys;
+    s->cf9 = cf9;
+    s->cf9_dev = cf9_dev;
+    s->intx = intx;
+    ports_map(ports, 0xcf8, 8, &cfg_ops, s, "pci-config");
+    return s;
+}
+
+struct pci_dev *pci_add(struct pci_bus *s, const char *name, unsigned slot, unsigned fn,
+                        const struct pci_ident *id)
+{
+    struct pci_dev *d = chip_new(s->chips, &dev_chip, name);
+
+    assert(slot < SLOTS && fn < 8 && !s->dev[slot << 3 | fn]);
+    s->dev[slot << 3 | fn] = d;
+    d->bus = s;
+    d->name = name;
+    d->slot = slot;
+    d->fn = fn;
+    d->caps_end = 0x40;
+    pci_config_init(d, 0x00, 2, id->vendor, 0);
+    pci_config_init(d, 0x02, 2, id->device, 0);
+    pci_config_init(d, CFG_COMMAND, 2, 0, CMD_MASTER | (id->pin ? CMD_NO_INTX : 0));
+    pci_config_init(d, 0x08, 4, id->class << 8 | id->revision, 0);
+    pci_config_init(d, 0x0c, 1, 0, 0xff);               /* cache line size */
+    pci_config_init(d, 0x2c, 2, id->subvendor, 0);
+    pci_config_init(d, 0x2e, 2, id->subdevice, 0);
+    pci_config_init(d, 0x3c, 1, 0, 0xff);               /* interrupt line: software's note */
+    pci_config_init(d, CFG_PIN, 1, id->pin, 0);
+    if (fn && s->dev[slot << 3])                        /* function 0 tells that there are more */
+        pci_config_init(s->dev[slot << 3], 0x0e, 1, 0x80, 0);
+    return d;
+}

@@ -1,0 +1,13 @@
+/* rtc.h - MC146818 real-time clock with 128 bytes of CMOS RAM, ports 70h/71h. */
+#ifndef HW_RTC_H
+#define HW_RTC_H
+
+#include "hw/dev.h"
+
+struct rtc;
+struct rtc *rtc_new(struct chip_list *, struct ports *, struct clock *, struct irq irq8);
+/* CMOS RAM as the board fills it at wiring time (0Eh-7Fh; kept over reset). */
+void rtc_cmos_set(struct rtc *, unsigned index, uint8_t val);
+uint8_t rtc_cmos_get(struct rtc *, unsigned index);
+
+#endif

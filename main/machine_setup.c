@@ -1,0 +1,106 @@
+/*
+ * machine_setup.c - puts the parts together: event loop, host ends, board, processors, kernel.
+ *
+ * The terminal is in raw mode from the first chardev on; die() gives it back (host/term.c).
+ */
+#include "main/machine_setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "frontend/cpu.h"
+#include "frontend/cpu_model.h"
+#include "frontend/decode.h"
+#include "host/chardev.h"
+#include "host/evloop.h"
+#include "hw/board_micro.h"
+#include "main/load.h"
+#include "main/vcpu.h"
+#include "translator/backend.h"
+#include "translator/exec.h"
+
+static struct chardev *open_chardev(struct machine *m, const char *spec, const char *label)
+{
+    char err[256];
+    struct chardev *c = chardev_open(m->loop, spec, label, err, sizeof(err));
+
+    if (!c && err[0]) {
+        /* A wrong word is wrong use; what the host refuses is the host's failure. */
+        bool usage = strstr(err, "unknown destination") || strstr(err, "already used");
+
+        die(usage ? EXIT_CODE_USAGE : strncmp(spec, "file:", 5) == 0 ? EXIT_CODE_FILE : EXIT_CODE_HOST, "%s", err);
+    }
+    return c;
+}
+
+static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_model *model, const struct options *o)
+{
+    struct exec_options eo = { .interp = o->interp, .check = o->check, .smp = m->ncpu > 1, .verify = o->verify,
+                               .cache_size = o->cache_size, .time = log_on(LOG_STATS), .m = m,
+                               .halt = vcpu_halt_wait };
+    struct cpu *c = backend_cpu_alloc(JC_SIZE * sizeof(struct jc_entry));
+
+    c->m = m;
+    c->model = model;
+    c->index = index;
+    m->cpu[index] = c;
+    mmu_init(c);
+    exec_init(c, &eo);
+    return c;
+}
+
+void machine_setup(struct machine *m, const struct options *o)
+{
+    static const char *const label[SERIAL_MAX] = { "serial0", "serial1", "serial2", "serial3" };
+    pthread_mutexattr_t recursive;
+    struct cpu_model *model;
+    const char *wrong = cpu_model_parse(o->cpu, &model);
+
+    if (wrong)
+        die(EXIT_CODE_USAGE, "-cpu: %s", wrong);
+    memset(m, 0, sizeof(*m));
+    m->cfg = o->cfg;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&m->lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    decode_init();
+    m->loop = evloop_new();
+    m->clock = clock_new();
+    for (unsigned i = 0; i < o->nserial; i++)
+        m->cfg.serial[i] = open_chardev(m, o->serial[i], label[i]);
+    m->cfg.nserial = o->nserial;
+    if (o->debugcon)
+        m->cfg.debugcon = open_chardev(m, o->debugcon, "debugcon");
+    board_micro_init(m);
+    evloop_attach(m->loop, m->clock, &m->lock);
+    load_kernel(m);
+
+    model->cpus = m->cfg.cpus;
+    m->cpu = calloc(m->ncpu, sizeof(m->cpu[0]));
+    if (!m->cpu)
+        die(EXIT_CODE_HOST, "out of memory");
+    for (unsigned i = 0; i < m->ncpu; i++)
+        make_cpu(m, i, model, o);
+}
+
+void machine_teardown(struct machine *m)
+{
+    struct cpu_model *model = (struct cpu_model *)(uintptr_t)m->cpu[0]->model;
+
+    for (unsigned i = 0; i < m->cfg.nserial; i++)
+        chardev_close(m->cfg.serial[i]);
+    chardev_close(m->cfg.debugcon);
+    for (unsigned i = 0; i < m->ncpu; i++) {
+        exec_free(m->cpu[i]);
+        mmu_free(m->cpu[i]);
+        backend_cpu_free(m->cpu[i], JC_SIZE * sizeof(struct jc_entry));
+    }
+    free(m->cpu);
+    free(model);
+    load_free(m);
+    evloop_free(m->loop);
+    board_micro_free(m);
+    pthread_mutex_destroy(&m->lock);
+}

@@ -1,0 +1,13 @@
+/* machine_setup.h - from options to a machine that is ready to start, and back to nothing. */
+#ifndef MAIN_MACHINE_SETUP_H
+#define MAIN_MACHINE_SETUP_H
+
+#include "hw/machine.h"
+#include "main/options.h"
+
+/* Makes everything in *m but the threads.  Dies with a message and a documented exit code. */
+void machine_setup(struct machine *m, const struct options *o);
+/* After vcpus_join(). */
+void machine_teardown(struct machine *m);
+
+#endif

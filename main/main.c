@@ -1,0 +1,158 @@
+/*
+ * main.c - start, signals, exit code.
+ *
+ * The main thread runs the event loop; the vCPUs have threads of their own (vcpu.c).  Signals that
+ * ask Latimer to end are blocked everywhere and read from a descriptor by the event loop, so that they
+ * are handled like any other input of the machine, under the device lock.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "config.h"
+#include "frontend/fault_story.h"
+#include "host/evloop.h"
+#include "host/term.h"
+#include "hw/board_micro.h"
+#include "main/crash.h"
+#include "main/machine_setup.h"
+#include "main/options.h"
+#include "main/vcpu.h"
+#include "translator/exec.h"
+
+#ifdef LATIMER_CHECKED
+#define VERIFY true
+#else
+#define VERIFY false
+#endif
+
+struct session {
+    struct machine m;
+    sigset_t signals;
+    int signal_fd;
+    int signal;                 /* that ends us, 0: none */
+    bool pressed;               /* the power button, by SIGTERM */
+};
+
+static void quit(void *arg)
+{
+    struct session *s = arg;
+
+    machine_request_stop(&s->m, STOP_QUIT, 0);
+}
+
+static void stopped(void *arg)
+{
+    struct session *s = arg;
+
+    evloop_stop(s->m.loop);
+}
+
+static void on_signal(void *arg, short revents)
+{
+    struct session *s = arg;
+    struct signalfd_siginfo info;
+
+    while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGTERM && !s->pressed) {
+            s->pressed = true;
+            fprintf(stderr, "latimer: SIGTERM: power button pressed; a second one ends Latimer\n");
+            board_micro_power_button(&s->m);
+            continue;
+        }
+        s->signal = (int)info.ssi_signo;
+        machine_request_stop(&s->m, STOP_QUIT, 0);
+        /* Should the vCPUs not come back, one more kills. */
+        pthread_sigmask(SIG_UNBLOCK, &s->signals, NULL);
+    }
+}
+
+/* One that is ignored (nohup) stays ignored. */
+static void add_signal(sigset_t *set, int sig)
+{
+    struct sigaction sa;
+
+    if (sigaction(sig, NULL, &sa) < 0 || sa.sa_handler != SIG_IGN)
+        sigaddset(set, sig);
+}
+
+/* Before the threads start: they inherit the mask. */
+static void watch_signals(struct session *s)
+{
+    sigemptyset(&s->signals);
+    add_signal(&s->signals, SIGTERM);
+    add_signal(&s->signals, SIGINT);
+    add_signal(&s->signals, SIGHUP);
+    s->signal_fd = signalfd(-1, &s->signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (s->signal_fd < 0)
+        die(EXIT_CODE_HOST, "cannot watch signals: %s", strerror(errno));
+    pthread_sigmask(SIG_BLOCK, &s->signals, NULL);
+    evloop_add(s->m.loop, s->signal_fd, POLLIN, on_signal, s);
+}
+
+static void report_stats(struct cpu *c)
+{
+    const struct exec_stats *t = exec_stats(c);
+
+    log_msg(LOG_STATS, "CPU %u: %llu blocks of %llu guest instructions translated to %llu host bytes in %llu us "
+            "(%.0f ns an instruction)", c->index, (unsigned long long)t->blocks, (unsigned long long)t->insns,
+            (unsigned long long)t->host_bytes, (unsigned long long)t->translate_ns / 1000,
+            t->insns ? (double)t->translate_ns / (double)t->insns : 0.0);
+    log_msg(LOG_STATS, "CPU %u: %llu lookups, %llu links, %llu run alone, %llu blocks invalidated, %llu regions "
+            "of code memory reused", c->index, (unsigned long long)t->lookups, (unsigned long long)t->links,
+            (unsigned long long)t->slow, (unsigned long long)t->invalidated, (unsigned long long)t->flushes);
+}
+
+static int exit_code(const struct session *s)
+{
+    if (s->signal)
+        return 128 + s->signal;
+    switch (s->m.stop) {
+    case STOP_DEBUG_EXIT:
+        return s->m.stop_code & 0xff;
+    case STOP_TRIPLE:
+        return EXIT_CODE_GUEST;
+    default:
+        return 0;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct session s = { .signal = 0 };
+    struct options o;
+    int code;
+
+    options_parse(&o, argc, argv, PACKAGE_VERSION);
+    o.verify = VERIFY;
+    if (o.name[0])
+        prctl(PR_SET_NAME, (unsigned long)o.name, 0ul, 0ul, 0ul);
+    machine_setup(&s.m, &o);
+    evloop_on_quit(s.m.loop, quit, &s);
+    crash_init();
+    crash_thread(NULL);
+    watch_signals(&s);
+    vcpus_start(&s.m, stopped, &s);
+    evloop_run(s.m.loop);
+    vcpus_join(&s.m);
+
+    code = exit_code(&s);
+    term_restore();
+    if (s.m.stop == STOP_TRIPLE)
+        fault_story(s.m.cpu[0], stderr);
+    for (unsigned i = 0; i < s.m.ncpu; i++) {
+        report_stats(s.m.cpu[i]);
+        if (o.check)
+            fprintf(stderr, "latimer: check: %llu blocks compared, no difference\n",
+                    (unsigned long long)exec_stats(s.m.cpu[i])->checked);
+    }
+    machine_teardown(&s.m);
+    close(s.signal_fd);
+    return code;
+}

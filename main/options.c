@@ -1,0 +1,613 @@
+/*
+ * options.c - the command line in QEMU's spelling, by the table in options.def.
+ *
+ * Every name works with one dash and with two.  Later options overrule earlier ones, but for those
+ * that add something (-serial, -device, -d).  Values are checked here as far as they can be without
+ * making the machine, so that a typing mistake never gets as far as the terminal's raw mode.
+ */
+#include "main/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "frontend/cpu_model.h"
+#include "hw/board_micro.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define RAM_MIN (2 * MIB)
+#define RAM_MAX (((uint64_t)1 << MMU_PA_BITS) - ((uint64_t)1 << 32))   /* what lies above 3 GiB starts at 4 */
+
+struct option {
+    const char *section;        /* of rows that are only a heading */
+    const char *names, *arg, *help;
+    void (*set)(struct options *, const char *opt, const char *val);
+};
+
+/* ---- values ---- */
+
+static bool is_help(const char *val)
+{
+    return strcmp(val, "help") == 0 || strcmp(val, "?") == 0;
+}
+
+/* A number in C's notation, the whole string. */
+static bool number(const char *s, uint64_t *out)
+{
+    char *end;
+
+    if (*s < '0' || *s > '9')
+        return false;
+    errno = 0;
+    *out = strtoull(s, &end, 0);
+    return !errno && !*end;
+}
+
+/* Bytes, from a number with an optional suffix; without one the unit is MiB. */
+static bool size(const char *s, uint64_t *out)
+{
+    static const char suffix[] = "KMGT";
+    char *end;
+    unsigned shift = 20;
+
+    if (*s < '0' || *s > '9')
+        return false;
+    errno = 0;
+    *out = strtoull(s, &end, 10);
+    if (*end) {
+        const char *p = strchr(suffix, *end & ~0x20);
+
+        if (!p || (end[1] && (end[1] != 'B' || end[2])))
+            return false;
+        shift = 10 * (unsigned)(p - suffix + 1);
+    }
+    if (errno || *out > UINT64_MAX >> shift)
+        return false;
+    *out <<= shift;
+    return true;
+}
+
+/* One of a comma-separated list: "key=value", or a word (then val is NULL). */
+struct item {
+    char *key, *val;
+    char text[256];
+};
+
+/* ",," stands for a comma.  False at the list's end. */
+static bool next_item(const char **list, struct item *it)
+{
+    const char *p = *list;
+    size_t n = 0;
+
+    if (!*p)
+        return false;
+    while (*p && (*p != ',' || p[1] == ',')) {
+        p += *p == ',';
+        if (n == sizeof(it->text) - 1)
+            die(EXIT_CODE_USAGE, "'%.40s...': too long", *list);
+        it->text[n++] = *p++;
+    }
+    it->text[n] = 0;
+    *list = p + (*p == ',');
+    it->key = it->text;
+    it->val = strchr(it->text, '=');
+    if (it->val)
+        *it->val++ = 0;
+    return true;
+}
+
+static void note(const char *text)
+{
+    fprintf(stderr, "latimer: note: %s\n", text);
+}
+
+/* ---- the options, in the table's order ---- */
+
+static void set_accel(struct options *o, const char *opt, const char *name)
+{
+    if (strcmp(name, "jit") == 0 || strcmp(name, "tcg") == 0)
+        o->interp = false;
+    else if (strcmp(name, "interp") == 0)
+        o->interp = true;
+    else if (strcmp(name, "kvm") == 0)
+        note("hardware virtualization (kvm) is never used: going on with translation");
+    else
+        die(EXIT_CODE_USAGE, "%s: unknown engine '%s': use jit or interp", opt, name);
+}
+
+static void opt_machine(struct options *o, const char *opt, const char *val)
+{
+    struct item it;
+    bool first = true;
+
+    if (is_help(val)) {
+        printf("Machines:\n  micro        a PC's basic chips without firmware; kernels are loaded directly (default)\n");
+        exit(0);
+    }
+    for (; next_item(&val, &it); first = false) {
+        const char *name = !it.val && first ? it.key : strcmp(it.key, "type") == 0 ? it.val : NULL;
+
+        if (name && strcmp(name, "micro") != 0)
+            die(EXIT_CODE_USAGE, "%s: there is no machine '%s': use micro, with a kernel given by -kernel", opt, name);
+        else if (!name && it.val && strcmp(it.key, "accel") == 0)
+            set_accel(o, opt, it.val);
+        else if (!name)
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel= is understood", opt, it.key);
+    }
+}
+
+static void opt_cpu(struct options *o, const char *opt, const char *val)
+{
+    if (is_help(val)) {
+        cpu_model_list(stdout);
+        exit(0);
+    }
+    o->cpu = val;
+}
+
+static void opt_smp(struct options *o, const char *opt, const char *val)
+{
+    struct item it;
+    uint64_t n = 1;
+
+    for (const char *p = val; next_item(&p, &it);) {
+        uint64_t x;
+
+        if (!number(it.val ? it.val : it.key, &x) || x < 1)
+            die(EXIT_CODE_USAGE, "%s %s: '%s' is no number of processors: use %s 1", opt, val, it.val ? it.val : it.key, opt);
+        if (!it.val || strcmp(it.key, "cpus") == 0)
+            n = x;
+        else if (strcmp(it.key, "sockets") && strcmp(it.key, "cores") && strcmp(it.key, "threads") && strcmp(it.key, "maxcpus"))
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use cpus, sockets, cores, threads or maxcpus", opt, it.key);
+    }
+    if (n > MICRO_MAX_CPUS)
+        die(EXIT_CODE_USAGE, "%s %s: the machine takes at most %u processors, and this version runs one: use %s 1",
+            opt, val, MICRO_MAX_CPUS, opt);
+    if (n > 1)
+        die(EXIT_CODE_USAGE, "%s %s: more than one processor is not implemented yet: use %s 1", opt, val, opt);
+    o->cfg.cpus = (unsigned)n;
+}
+
+static void opt_m(struct options *o, const char *opt, const char *val)
+{
+    const char *s = strncmp(val, "size=", 5) == 0 ? val + 5 : val;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
+    uint64_t n;
+
+    if (!size(s, &n))
+        die(EXIT_CODE_USAGE, "%s %s: not a memory size: use a number of MiB, or one with suffix K, M, G or T", opt,
+            val);
+    if (n < RAM_MIN)
+        die(EXIT_CODE_USAGE, "%s %s: too little memory: the machine needs at least %u MiB", opt, val,
+            (unsigned)(RAM_MIN / MIB));
+    if (n > RAM_MAX)
+        die(EXIT_CODE_USAGE, "%s %s: too much memory: guest addresses have %u bits: use at most %uG", opt, val,
+            MMU_PA_BITS, (unsigned)(RAM_MAX >> 30));
+    if (n % 4096)
+        die(EXIT_CODE_USAGE, "%s %s: not a multiple of 4 KiB", opt, val);
+    if (pages > 0 && page > 0 && n / (uint64_t)page > (uint64_t)pages)
+        note("the guest gets more memory than this host has");
+    o->cfg.ram = n;
+}
+
+static void opt_accel(struct options *o, const char *opt, const char *val)
+{
+    struct item it;
+    bool first = true;
+
+    if (is_help(val)) {
+        printf("Engines:\n  jit          guest code is translated to host code (default)\n"
+               "  interp       guest code is interpreted; slow, the reference\n"
+               "  tcg          the same as jit\n  kvm          accepted with a note, the same as jit\n");
+        exit(0);
+    }
+    for (; next_item(&val, &it); first = false) {
+        uint64_t n;
+
+        if (first) {
+            set_accel(o, opt, it.val ? it.val : it.key);
+        } else if (it.val && strcmp(it.key, "tb-size") == 0) {
+            if (!number(it.val, &n) || n < 8 || n > 2047)
+                die(EXIT_CODE_USAGE, "%s: tb-size=%s: use a number of MiB from 8 to 2047", opt, it.val);
+            o->cache_size = n * MIB;
+        } else if (!it.val || strcmp(it.key, "thread") != 0) {          /* one processor: nothing to choose */
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only tb-size= is understood", opt, it.key);
+        }
+    }
+}
+
+static void opt_enable_kvm(struct options *o, const char *opt, const char *val)
+{
+    set_accel(o, opt, "kvm");
+}
+
+static bool date(const char *s, int64_t *out)
+{
+    struct tm tm = { 0 };
+    char tail;
+    int n = sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%c", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+                   &tm.tm_sec, &tail);
+
+    if ((n != 3 && n != 6) || (n == 3 && strlen(s) > 10) || tm.tm_year < 1970 || tm.tm_mon < 1 || tm.tm_mon > 12 ||
+        tm.tm_mday < 1 || tm.tm_mday > 31 || (unsigned)tm.tm_hour > 23 || (unsigned)tm.tm_min > 59 ||
+        (unsigned)tm.tm_sec > 59)
+        return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    *out = (int64_t)timegm(&tm);
+    return true;
+}
+
+static void opt_rtc(struct options *o, const char *opt, const char *val)
+{
+    struct item it;
+
+    while (next_item(&val, &it)) {
+        bool base = it.val && strcmp(it.key, "base") == 0;
+
+        if (base && strcmp(it.val, "utc") == 0) {
+            o->cfg.rtc_base = INT64_MIN;
+            o->cfg.rtc_localtime = false;
+        } else if (base && strcmp(it.val, "localtime") == 0) {
+            o->cfg.rtc_base = INT64_MIN;
+            o->cfg.rtc_localtime = true;
+        } else if (base && !date(it.val, &o->cfg.rtc_base)) {
+            die(EXIT_CODE_USAGE, "%s: base=%s: use utc, localtime or a date like 2006-06-17T16:01:21", opt, it.val);
+        } else if (!base && it.val && strcmp(it.key, "clock") == 0) {
+            /* The guest's time always follows the host's. */
+            if (strcmp(it.val, "host") != 0 && strcmp(it.val, "rt") != 0)
+                die(EXIT_CODE_USAGE, "%s: clock=%s: only clock=host is there", opt, it.val);
+        } else if (!base) {
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use base=utc, base=localtime or base=DATE", opt, it.key);
+        }
+    }
+}
+
+static void opt_name(struct options *o, const char *opt, const char *val)
+{
+    struct item it;
+
+    while (next_item(&val, &it)) {
+        if (!it.val || strcmp(it.key, "guest") == 0 || strcmp(it.key, "process") == 0)
+            snprintf(o->name, sizeof(o->name), "%s", it.val ? it.val : it.key);
+        else if (strcmp(it.key, "debug-threads") != 0)
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use guest= or process=", opt, it.key);
+    }
+}
+
+static void opt_kernel(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.kernel = val;
+}
+
+static void opt_initrd(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.initrd = val;
+}
+
+static void opt_append(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.append = val;
+}
+
+static void opt_no_reboot(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.no_reboot = true;
+}
+
+static void opt_no_shutdown(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.no_shutdown = true;
+}
+
+/* The terminal is where the first serial port goes anyway. */
+static void opt_nographic(struct options *o, const char *opt, const char *val)
+{
+}
+
+static void opt_display(struct options *o, const char *opt, const char *val)
+{
+    if (is_help(val)) {
+        printf("Displays:\n  none\n");
+        exit(0);
+    }
+    if (strcmp(val, "none") != 0)
+        note("there is no display in this version: going on with -display none");
+}
+
+static void opt_serial(struct options *o, const char *opt, const char *val)
+{
+    if (is_help(val)) {
+        printf("Serial ports: stdio mon:stdio file:PATH pty null none\n");
+        exit(0);
+    }
+    if (o->nserial == SERIAL_MAX)
+        die(EXIT_CODE_USAGE, "%s: the machine has %u serial ports", opt, SERIAL_MAX);
+    o->serial[o->nserial++] = val;
+}
+
+static void opt_debugcon(struct options *o, const char *opt, const char *val)
+{
+    o->debugcon = val;
+}
+
+static uint16_t port(const char *opt, const char *key, const char *val)
+{
+    uint64_t n;
+
+    if (!val || !number(val, &n) || n > 0xffff)
+        die(EXIT_CODE_USAGE, "%s: %s=%s: use a number from 0 to 0xffff", opt, key, val ? val : "");
+    return (uint16_t)n;
+}
+
+static void opt_global(struct options *o, const char *opt, const char *val)
+{
+    struct item it;
+
+    while (next_item(&val, &it)) {
+        if (!it.val || strcmp(it.key, "isa-debugcon.iobase") != 0)
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only isa-debugcon.iobase= is understood", opt, it.key);
+        o->cfg.debugcon_port = port(opt, it.key, it.val);
+    }
+}
+
+static void device_help(void)
+{
+    printf("Devices:\n"
+           "  isa-debug-exit[,iobase=PORT][,iosize=N]   ends Latimer with exit code v*2+1 when v is written (0xf4, 4)\n"
+           "  pc-testdev                                what kvm-unit-tests drive interrupts and I/O with\n");
+    exit(0);
+}
+
+static void opt_device(struct options *o, const char *opt, const char *val)
+{
+    struct item it;
+    bool debug_exit;
+
+    if (!next_item(&val, &it) || is_help(it.key))
+        device_help();
+    debug_exit = strcmp(it.key, "isa-debug-exit") == 0;
+    if (!debug_exit && strcmp(it.key, "pc-testdev") != 0)
+        die(EXIT_CODE_USAGE, "%s: there is no device '%s': use isa-debug-exit or pc-testdev", opt, it.key);
+    o->cfg.debug_exit.on |= debug_exit;
+    o->cfg.testdev |= !debug_exit;
+    while (next_item(&val, &it)) {
+        if (is_help(it.key))
+            device_help();
+        else if (debug_exit && strcmp(it.key, "iobase") == 0)
+            o->cfg.debug_exit.iobase = port(opt, it.key, it.val);
+        else if (debug_exit && strcmp(it.key, "iosize") == 0)
+            o->cfg.debug_exit.iosize = port(opt, it.key, it.val);
+        else if (strcmp(it.key, "id") != 0)
+            die(EXIT_CODE_USAGE, "%s: the device has no property '%s': %s help lists what there is", opt, it.key, opt);
+    }
+    if (!o->cfg.debug_exit.iosize)
+        die(EXIT_CODE_USAGE, "%s: iosize must be at least 1", opt);
+}
+
+static void opt_nodefaults(struct options *o, const char *opt, const char *val)
+{
+    o->nodefaults = true;
+}
+
+static void opt_check(struct options *o, const char *opt, const char *val)
+{
+    o->check = true;
+}
+
+static void opt_d(struct options *o, const char *opt, const char *val)
+{
+    static const char items[] = "in ir opt out exec int mmu io guest unimp dev stats";
+
+    if (is_help(val)) {
+        printf("Log items: %s\n", items);
+        exit(0);
+    }
+    if (!log_parse(val))
+        die(EXIT_CODE_USAGE, "%s %s: unknown log item: use some of %s", opt, val, items);
+}
+
+static void opt_D(struct options *o, const char *opt, const char *val)
+{
+    FILE *f = fopen(val, "we");
+
+    if (!f)
+        die(EXIT_CODE_FILE, "%s: cannot write the log file %s: %s", opt, val, strerror(errno));
+    log_set_file(f);
+}
+
+/* ---- the table ---- */
+
+static void opt_help(struct options *o, const char *opt, const char *val);
+static void opt_version(struct options *o, const char *opt, const char *val);
+
+static const struct option table[] = {
+#define SECTION(title) { title, NULL, NULL, NULL, NULL },
+#define OPT(id, names, arg, help) { NULL, names, arg, help, opt_##id },
+#include "main/options.def"
+#undef SECTION
+#undef OPT
+};
+#define ROWS (sizeof(table) / sizeof(table[0]))
+
+/* Words of `text`, from column `from` to 95. */
+static void wrap(const char *text, unsigned from)
+{
+    unsigned col = from;
+
+    while (*text) {
+        unsigned n = (unsigned)strcspn(text, " ");
+
+        if (col > from && col + 1 + n > 95) {
+            printf("\n%*s", (int)from, "");
+            col = from;
+        }
+        col += (unsigned)printf("%s%.*s", col > from ? " " : "", (int)n, text);
+        text += n;
+        text += strspn(text, " ");
+    }
+    printf("\n");
+}
+
+static void opt_help(struct options *o, const char *opt, const char *val)
+{
+    static const struct { const char *code, *meaning; } exits[] = {
+#define EXIT(code, meaning) { code, meaning },
+#include "main/exits.def"
+#undef EXIT
+    };
+
+    printf("usage: latimer -kernel FILE [-initrd FILE] [-append LINE] [OPTION]...\n"
+           "Runs an x86 PC's kernel by translation.  Options take one dash or two.\n");
+    for (unsigned i = 0; i < ROWS; i++) {
+        const struct option *p = &table[i];
+        int col = 0;
+
+        if (p->section) {
+            printf("\n%s\n", p->section);
+            continue;
+        }
+        for (const char *n = p->names; *n;) {
+            int len = (int)strcspn(n, " ");
+
+            col += printf("%s-%.*s", col ? ", " : "  ", len, n);
+            n += len;
+            n += *n == ' ';
+        }
+        if (p->arg)
+            col += printf(" %s", p->arg);
+        if (col > 23) {
+            printf("\n");
+            col = 0;
+        }
+        printf("%*s", 24 - col, "");
+        wrap(p->help, 24);
+    }
+    printf("\nExit codes\n");
+    for (unsigned i = 0; i < sizeof(exits) / sizeof(exits[0]); i++) {
+        printf("  %-20s  ", exits[i].code);
+        wrap(exits[i].meaning, 24);
+    }
+    exit(0);
+}
+
+static void opt_version(struct options *o, const char *opt, const char *val)
+{
+    printf("Latimer version %s\n", val);
+    exit(0);
+}
+
+/* ---- the parser ---- */
+
+static bool has_name(const struct option *p, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *s = p->names; n && s && *s;) {
+        size_t len = strcspn(s, " ");
+
+        if (len == n && memcmp(s, name, n) == 0)
+            return true;
+        s += len;
+        s += *s == ' ';
+    }
+    return false;
+}
+
+static const struct option *find(const char *name)
+{
+    for (unsigned i = 0; i < ROWS; i++)
+        if (table[i].names && has_name(&table[i], name))
+            return &table[i];
+    return NULL;
+}
+
+/* Levenshtein's distance of name and s[0..n), where a swap of neighbours counts as one step. */
+static unsigned distance(const char *name, const char *s, unsigned n)
+{
+    enum { MAX = 32 };
+    unsigned d[MAX + 1][MAX + 1], m = (unsigned)strlen(name);
+
+    if (m > MAX || n > MAX)
+        return m + n;
+    for (unsigned i = 0; i <= m; i++)
+        d[i][0] = i;
+    for (unsigned j = 0; j <= n; j++)
+        d[0][j] = j;
+    for (unsigned i = 1; i <= m; i++) {
+        for (unsigned j = 1; j <= n; j++) {
+            unsigned best = d[i - 1][j - 1] + (name[i - 1] != s[j - 1]);
+
+            if (d[i - 1][j] + 1 < best)
+                best = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < best)
+                best = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && name[i - 1] == s[j - 2] && name[i - 2] == s[j - 1] && d[i - 2][j - 2] + 1 < best)
+                best = d[i - 2][j - 2] + 1;
+            d[i][j] = best;
+        }
+    }
+    return d[m][n];
+}
+
+static void __attribute__((noreturn)) unknown(const char *arg, const char *name)
+{
+    unsigned nearest = 1 + (unsigned)strlen(name) / 3;
+    char list[256] = "";
+    size_t at = 0;
+
+    for (unsigned pass = 0; pass < 2; pass++) {         /* find the least distance, then who has it */
+        for (unsigned i = 0; i < ROWS; i++) {
+            for (const char *s = table[i].names; s && *s;) {
+                unsigned n = (unsigned)strcspn(s, " "), d = distance(name, s, n);
+
+                if (!pass && d < nearest)
+                    nearest = d;
+                if (pass && d <= nearest && at + n + 8 < sizeof(list))
+                    at += (size_t)snprintf(list + at, sizeof(list) - at, "%s-%.*s", at ? ", " : "", (int)n, s);
+                s += n;
+                s += *s == ' ';
+            }
+        }
+    }
+    if (at)
+        die(EXIT_CODE_USAGE, "unknown option %s: did you mean %s? (--help lists all)", arg, list);
+    die(EXIT_CODE_USAGE, "unknown option %s: --help lists what there is", arg);
+}
+
+void options_parse(struct options *o, int argc, char **argv, const char *version)
+{
+    memset(o, 0, sizeof(*o));
+    o->cfg.ram = 256 * MIB;
+    o->cfg.cpus = 1;
+    o->cfg.rtc_base = INT64_MIN;
+    o->cfg.debugcon_port = 0xe9;
+    o->cfg.debug_exit.iobase = 0xf4;
+    o->cfg.debug_exit.iosize = 4;
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i], *name = arg + 1;
+        const struct option *p;
+
+        if (arg[0] != '-' || !arg[1])
+            die(EXIT_CODE_USAGE, "'%s': not an option: a kernel is given with -kernel; disk images are not "
+                "implemented yet", arg);
+        name += *name == '-';
+        p = find(name);
+        if (!p)
+            unknown(arg, name);
+        if (p->arg && ++i == argc)
+            die(EXIT_CODE_USAGE, "%s needs an argument: %s %s", arg, arg, p->arg);
+        p->set(o, arg, p->arg ? argv[i] : version);
+    }
+    if (o->check && o->interp)
+        die(EXIT_CODE_USAGE, "--check compares the interpreter with translated code: leave out -accel interp");
+    if (!o->cfg.kernel)
+        die(EXIT_CODE_USAGE, "no kernel: this machine has no firmware, give one with -kernel FILE (--help lists the "
+            "options)");
+    if (!o->nserial && !o->nodefaults)
+        o->serial[o->nserial++] = o->debugcon && strstr(o->debugcon, "stdio") ? "null" : "mon:stdio";
+}

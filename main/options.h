@@ -1,0 +1,30 @@
+/*
+ * options.h - the command line (options.def).
+ */
+#ifndef MAIN_OPTIONS_H
+#define MAIN_OPTIONS_H
+
+#include "hw/machine.h"
+
+#define SERIAL_MAX 4
+
+struct options {
+    struct machine_config cfg;  /* without its chardevs: those are named below */
+    const char *serial[SERIAL_MAX];
+    unsigned nserial;
+    const char *debugcon;
+    const char *cpu;            /* for cpu_model_parse(), NULL: the default */
+    char name[16];              /* of the process; empty: as started */
+    bool interp, check;
+    bool verify;                /* the IR, after every pass */
+    bool nodefaults;
+    uint64_t cache_size;        /* bytes of translated code, 0: the default */
+};
+
+/*
+ * Reads the command line.  Dies with EXIT_CODE_USAGE and a message that says what is wrong; prints
+ * and exits with 0 for -help, -version and the help arguments.  version: what -version says.
+ */
+void options_parse(struct options *o, int argc, char **argv, const char *version);
+
+#endif

@@ -1,0 +1,355 @@
+/*
+ * vcpu.c - the vCPU threads, and the lines boards pull on them (struct cpu_lines).
+ *
+ * Whoever wants something of a vCPU stores what it wants, ORs a bit into
+ * c->attn and then looks whether the vCPU sleeps; a vCPU that goes to sleep
+ * says so first and then looks at c->attn. Both orders are sequentially
+ * consistent, so one of the two sees the other and no wake-up is lost.
+ *
+ * All vCPUs park together: the last one to arrive decides whether the machine
+ * ends or, after a reset, runs again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "frontend/help_sys.h"
+#include "main/crash.h"
+#include "main/vcpu.h"
+#include "translator/backend_hooks.h"
+#include "translator/exec.h"
+
+#define ATTN_MINE (ATTN_EXIT | ATTN_INIT | ATTN_SIPI)   /* handled here, not by exec_run() */
+
+struct vcpu {
+    struct cpu *c;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    int asleep;                 /* atomic */
+    int init;                   /* INIT waits (atomic) */
+    int sipi;                   /* SIPI vector + 1 that waits, 0: none (atomic) */
+};
+
+struct vcpus {
+    struct machine *m;
+    unsigned n;
+    pthread_key_t self;         /* the thread's struct vcpu */
+    pthread_mutex_t mutex;      /* guards the rest */
+    pthread_cond_t go;
+    unsigned parked, generation;
+    bool over;
+    void (*stopped)(void *);
+    void *arg;
+    struct vcpu v[];
+};
+
+/* m->stop may be set by any thread. */
+static enum stop_reason stopping(const struct machine *m)
+{
+    return __atomic_load_n(&m->stop, __ATOMIC_SEQ_CST);
+}
+
+/* ---- sleeping and waking ---- */
+
+static void sleep_until(struct vcpu *v, uint32_t bits)
+{
+    pthread_mutex_lock(&v->mutex);
+    __atomic_store_n(&v->asleep, 1, __ATOMIC_SEQ_CST);
+    while (!(__atomic_load_n(&v->c->attn, __ATOMIC_SEQ_CST) & bits))
+        pthread_cond_wait(&v->wake, &v->mutex);
+    __atomic_store_n(&v->asleep, 0, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&v->mutex);
+}
+
+static void attend(struct vcpu *v, uint32_t bits)
+{
+    __atomic_fetch_or(&v->c->attn, bits, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&v->asleep, __ATOMIC_SEQ_CST))
+        return;
+    pthread_mutex_lock(&v->mutex);
+    pthread_cond_signal(&v->wake);
+    pthread_mutex_unlock(&v->mutex);
+}
+
+void vcpu_halt_wait(struct cpu *c)
+{
+    sleep_until(&c->m->vcpus->v[c->index], UINT32_MAX);
+}
+
+/* ---- lines ---- */
+
+/* NULL while the board is being wired and there are no vCPUs yet. */
+static struct vcpu *vcpu_of(struct machine *m, unsigned cpu)
+{
+    return m->vcpus && cpu < m->vcpus->n ? &m->vcpus->v[cpu] : NULL;
+}
+
+static void line_intr(struct machine *m, unsigned cpu, bool level)
+{
+    struct vcpu *v = vcpu_of(m, cpu);
+
+    if (!v)
+        return;
+    __atomic_store_n(&v->c->intr_pending, level, __ATOMIC_SEQ_CST);
+    if (level)
+        attend(v, ATTN_INTR);
+}
+
+static void line_nmi(struct machine *m, unsigned cpu)
+{
+    struct vcpu *v = vcpu_of(m, cpu);
+
+    if (!v)
+        return;
+    __atomic_store_n(&v->c->nmi_pending, 1, __ATOMIC_SEQ_CST);
+    attend(v, ATTN_NMI);
+}
+
+static void line_init(struct machine *m, unsigned cpu)
+{
+    struct vcpu *v = vcpu_of(m, cpu);
+
+    if (!v)
+        return;
+    __atomic_store_n(&v->sipi, 0, __ATOMIC_SEQ_CST);    /* one that came before is void */
+    __atomic_store_n(&v->init, 1, __ATOMIC_SEQ_CST);
+    attend(v, ATTN_INIT | ATTN_EXIT);
+}
+
+static void line_sipi(struct machine *m, unsigned cpu, uint8_t vector)
+{
+    struct vcpu *v = vcpu_of(m, cpu);
+
+    if (!v)
+        return;
+    __atomic_store_n(&v->sipi, vector + 1, __ATOMIC_SEQ_CST);
+    attend(v, ATTN_SIPI | ATTN_EXIT);
+}
+
+static void line_smi(struct machine *m, unsigned cpu)
+{
+    log_msg(LOG_UNIMP, "SMI on CPU %u: there is no system management mode", cpu);
+}
+
+static void line_a20(struct machine *m, bool on)
+{
+    phys_set_a20(m->phys, on);
+}
+
+static uint64_t line_apic_base(struct machine *m, unsigned cpu)
+{
+    return m->cpu[cpu]->apic_base;
+}
+
+static int line_current(struct machine *m)
+{
+    struct vcpu *v = m->vcpus ? pthread_getspecific(m->vcpus->self) : NULL;
+
+    return v ? (int)v->c->index : -1;
+}
+
+static int64_t line_tsc_offset(struct machine *m, unsigned cpu)
+{
+    return m->cpu && m->cpu[cpu] ? m->cpu[cpu]->tsc_offset : 0;
+}
+
+static void line_kick(struct machine *m, unsigned cpu)
+{
+    struct vcpu *v = vcpu_of(m, cpu);
+
+    if (!v)
+        return;
+    attend(v, ATTN_EXIT);
+    pthread_mutex_lock(&m->vcpus->mutex);
+    pthread_cond_broadcast(&m->vcpus->go);      /* one that is parked after soft-off */
+    pthread_mutex_unlock(&m->vcpus->mutex);
+}
+
+const struct cpu_lines cpu_lines = {
+    .intr = line_intr, .nmi = line_nmi, .init = line_init, .sipi = line_sipi, .smi = line_smi,
+    .a20 = line_a20, .apic_base = line_apic_base, .current = line_current,
+    .tsc_offset = line_tsc_offset, .kick = line_kick,
+};
+
+/* ---- INIT and start-up IPIs (SDM vol. 3, 8.4.2) ---- */
+
+static void take_init(struct vcpu *v)
+{
+    struct cpu *c = v->c;
+    struct machine *m = c->m;
+
+    __atomic_store_n(&v->init, 0, __ATOMIC_SEQ_CST);
+    cpu_reset(c, true);
+    if (m->apic_init)
+        m->apic_init(m, c->index);
+    c->stopped = c->index != 0;         /* the boot processor goes to the reset vector */
+}
+
+static void take_sipi(struct vcpu *v, unsigned vector)
+{
+    struct cpu *c = v->c;
+    struct seg *cs = &c->seg[SEG_CS];
+
+    c->stopped = 0;
+    cs->sel = vector << 8;
+    cs->base = (uint64_t)vector << 12;
+    c->rip = 0;
+    seg_update(c, SEG_CS);
+    cpu_update_mode(c);
+    log_msg(LOG_INT, "CPU %u: start-up at %05x", c->index, vector << 12);
+}
+
+static void run(struct vcpu *v)
+{
+    struct cpu *c = v->c;
+    struct machine *m = c->m;
+
+    for (;;) {
+        int sipi;
+
+        /* Clear first, look after: what comes in between is seen in the next round. */
+        __atomic_fetch_and(&c->attn, ~ATTN_MINE, __ATOMIC_SEQ_CST);
+        if (stopping(m))
+            return;
+        if (__atomic_load_n(&v->init, __ATOMIC_SEQ_CST))
+            take_init(v);
+        sipi = __atomic_exchange_n(&v->sipi, 0, __ATOMIC_SEQ_CST);
+        if (sipi && c->stopped)
+            take_sipi(v, sipi - 1);     /* one for a running processor is ignored */
+        if (c->stopped)
+            sleep_until(v, ATTN_MINE);
+        else
+            exec_run(c);
+    }
+}
+
+/* ---- parking, resetting ---- */
+
+static void reset_all(struct machine *m)
+{
+    struct vcpus *s = m->vcpus;
+
+    machine_lock(m);
+    if (m->stop != STOP_QUIT)           /* a request to leave must not drown in the reset */
+        __atomic_store_n(&m->stop, STOP_NONE, __ATOMIC_SEQ_CST);
+    machine_unlock(m);
+    for (unsigned i = 0; i < s->n; i++) {
+        struct cpu *c = s->v[i].c;
+
+        __atomic_store_n(&c->attn, 0, __ATOMIC_SEQ_CST);
+        s->v[i].init = s->v[i].sipi = 0;
+        cpu_reset(c, false);
+        backend_fp_changed(c);
+        c->intr_pending = c->nmi_pending = 0;
+        c->halted = 0;
+        c->stopped = c->index != 0;
+    }
+    machine_reset(m);                   /* after the CPUs: chips set their lines */
+    machine_lock(m);
+    if (m->boot)
+        m->boot(m);
+    machine_unlock(m);
+}
+
+/* What the last vCPU to park decides; s->mutex is held. True: run again. */
+static bool decide(struct vcpus *s)
+{
+    struct machine *m = s->m;
+    enum stop_reason why = stopping(m);
+
+    if (why == STOP_NONE || ((why == STOP_RESET || why == STOP_TRIPLE) && !m->cfg.no_reboot))
+        return true;
+    while (stopping(m) == STOP_POWEROFF && m->cfg.no_shutdown)
+        pthread_cond_wait(&s->go, &s->mutex);
+    return false;
+}
+
+/* True: run; false: the machine has ended. */
+static bool park(struct vcpus *s)
+{
+    unsigned generation;
+    bool over;
+
+    pthread_mutex_lock(&s->mutex);
+    generation = s->generation;
+    if (++s->parked == s->n) {
+        if (decide(s)) {
+            /* Unlocked: chips pull on lines. Nobody else runs, and nobody else can be last. */
+            pthread_mutex_unlock(&s->mutex);
+            reset_all(s->m);
+            pthread_mutex_lock(&s->mutex);
+            s->parked = 0;
+            s->generation++;
+        } else {
+            s->over = true;
+        }
+        pthread_cond_broadcast(&s->go);
+        over = s->over;
+        pthread_mutex_unlock(&s->mutex);
+        if (over)
+            s->stopped(s->arg);
+        return !over;
+    }
+    while (!s->over && s->generation == generation)
+        pthread_cond_wait(&s->go, &s->mutex);
+    over = s->over;
+    pthread_mutex_unlock(&s->mutex);
+    return !over;
+}
+
+static void *thread(void *arg)
+{
+    struct vcpu *v = arg;
+    struct vcpus *s = v->c->m->vcpus;
+
+    pthread_setspecific(s->self, v);
+    crash_thread(v->c);
+    while (park(s))
+        run(v);
+    return NULL;
+}
+
+void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg)
+{
+    struct vcpus *s = calloc(1, sizeof(*s) + m->ncpu * sizeof(s->v[0]));
+    int err;
+
+    if (!s || (err = pthread_key_create(&s->self, NULL)) != 0)
+        die(EXIT_CODE_HOST, "out of memory for %u vCPUs", m->ncpu);
+    s->m = m;
+    s->n = m->ncpu;
+    s->stopped = stopped;
+    s->arg = arg;
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->go, NULL);
+    for (unsigned i = 0; i < s->n; i++) {
+        s->v[i].c = m->cpu[i];
+        pthread_mutex_init(&s->v[i].mutex, NULL);
+        pthread_cond_init(&s->v[i].wake, NULL);
+    }
+    m->vcpus = s;
+    for (unsigned i = 0; i < s->n; i++) {
+        err = pthread_create(&s->v[i].thread, NULL, thread, &s->v[i]);
+        if (err)
+            die(EXIT_CODE_HOST, "cannot start the thread of CPU %u: %s: try a smaller -smp", i,
+                strerror(err));
+    }
+}
+
+void vcpus_join(struct machine *m)
+{
+    struct vcpus *s = m->vcpus;
+
+    for (unsigned i = 0; i < s->n; i++)
+        pthread_join(s->v[i].thread, NULL);
+    for (unsigned i = 0; i < s->n; i++) {
+        pthread_cond_destroy(&s->v[i].wake);
+        pthread_mutex_destroy(&s->v[i].mutex);
+    }
+    pthread_cond_destroy(&s->go);
+    pthread_mutex_destroy(&s->mutex);
+    pthread_key_delete(s->self);
+    m->vcpus = NULL;
+    free(s);
+}

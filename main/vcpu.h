@@ -1,0 +1,24 @@
+/*
+ * vcpu.h - the vCPU threads: starting, halting, stopping and resetting them.
+ */
+#ifndef MAIN_VCPU_H
+#define MAIN_VCPU_H
+
+#include "frontend/cpu.h"
+#include "hw/machine.h"
+
+/*
+ * One thread per m->cpu[i], each running exec_run(). Resets and boots the
+ * machine first, and again on every guest reset (unless -no-reboot).
+ * stopped(arg) is called once, from a vCPU's thread without the device lock,
+ * when the machine has stopped for good: m->stop and m->stop_code say why.
+ * With -no-shutdown, soft-off only parks the vCPUs until STOP_QUIT.
+ */
+void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg);
+/* After machine_request_stop(): wait for the threads to end. */
+void vcpus_join(struct machine *m);
+
+/* HLT: sleep until c->attn is not 0; returns at once if it is. Own thread, device lock not held. */
+void vcpu_halt_wait(struct cpu *c);
+
+#endif

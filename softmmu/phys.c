@@ -1,0 +1,474 @@
+/*
+ * phys.c - the physical address space: RAM, ROM and device regions, DMA, RAM allocation.
+ *
+ * Invariant: the view is exactly the enabled regions, I/O over ROM over RAM; whenever it changes,
+ * registered vCPUs forget all translations and code made from the changed range is discarded.
+ * What no region claims reads as ones (an open bus) and ignores writes.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "softmmu/phys.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum priority { PRIO_RAM, PRIO_ROM, PRIO_IO };
+
+struct map {
+    struct phys *phys;
+    struct map *next;
+    uint64_t base, len;
+    enum priority prio;
+    bool enabled;
+    uint8_t *host;
+    const struct io_ops *ops;
+    void *dev;
+    const char *name;
+};
+
+static void *xalloc(size_t n)
+{
+    void *p = calloc(1, n);
+
+    if (!p)
+        die(EXIT_CODE_HOST, "out of memory (%zu bytes for the memory map)", n);
+    return p;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void pick_big(struct view *v)
+{
+    for (unsigned i = 0; i < v->n; i++) {
+        const struct flat *f = &v->f[i];
+        uint64_t len = f->end - f->base;
+
+        if (!f->host || f->rom)
+            continue;
+        if (len > v->big[0].end - v->big[0].base) {
+            v->big[1] = v->big[0];
+            v->big[0] = *f;
+        } else if (len > v->big[1].end - v->big[1].base) {
+            v->big[1] = *f;
+        }
+    }
+}
+
+/* Cut the address space at every region's edges and give each piece to the region on top. */
+static struct view *flatten(const struct phys *p)
+{
+    struct view *v;
+    uint64_t *edge;
+    unsigned n = 0, e = 0;
+
+    for (const struct map *m = p->maps; m; m = m->next)
+        n++;
+    edge = xalloc((2 * n + 1) * sizeof(*edge));
+    v = xalloc(sizeof(*v) + (2 * n + 1) * sizeof(v->f[0]));
+    for (const struct map *m = p->maps; m; m = m->next) {
+        if (!m->enabled)
+            continue;
+        edge[e++] = m->base;
+        edge[e++] = m->base + m->len;
+    }
+    qsort(edge, e, sizeof(*edge), compare_u64);
+    for (unsigned i = 0; i + 1 < e; i++) {
+        struct map *top = NULL;
+        struct flat *last = v->n ? &v->f[v->n - 1] : NULL;
+
+        if (edge[i] == edge[i + 1])
+            continue;
+        for (struct map *m = p->maps; m; m = m->next)
+            if (m->enabled && edge[i] - m->base < m->len && (!top || m->prio > top->prio))
+                top = m;
+        if (!top)
+            continue;
+        if (last && last->map == top && last->end == edge[i]) {
+            last->end = edge[i + 1];
+            continue;
+        }
+        v->f[v->n++] = (struct flat){ edge[i], edge[i + 1],
+            top->host ? top->host + (edge[i] - top->base) : NULL, top, top->prio == PRIO_ROM };
+    }
+    free(edge);
+    pick_big(v);
+    return v;
+}
+
+static void flush_cpus(struct phys *p)
+{
+    for (unsigned i = 0; i < p->ncpu; i++)
+        mmu_flush_all(p->cpu[i]);
+}
+
+/* The regions changed within [base, base + len). */
+static void rebuild(struct phys *p, uint64_t base, uint64_t len)
+{
+    struct view *old = p->view, *v = flatten(p);
+
+    __atomic_store_n(&p->view, v, __ATOMIC_RELEASE);
+    free(p->retired[p->next_retired]);
+    p->retired[p->next_retired] = old;
+    p->next_retired = (p->next_retired + 1) % RETIRED;
+    flush_cpus(p);
+    smc_written(p, base, len);
+}
+
+static bool collides(const struct map *n, uint64_t base)
+{
+    for (const struct map *m = n->phys->maps; m; m = m->next)
+        if (m != n && m->enabled && m->prio == n->prio && base < m->base + m->len && m->base < base + n->len)
+            return true;
+    return false;
+}
+
+static struct map *map_new(struct phys *p, struct map init)
+{
+    struct map *m;
+
+    init.phys = p;
+    if (!init.len || init.base + init.len < init.base || collides(&init, init.base))
+        return NULL;
+    m = xalloc(sizeof(*m));
+    *m = init;
+    m->enabled = true;
+    m->next = p->maps;
+    p->maps = m;
+    rebuild(p, m->base, m->len);
+    return m;
+}
+
+struct map *phys_map_io(struct phys *p, uint64_t base, uint64_t len, const struct io_ops *ops, void *dev,
+                        const char *name)
+{
+    return map_new(p, (struct map){ .base = base, .len = len, .prio = PRIO_IO, .ops = ops, .dev = dev,
+                                    .name = name });
+}
+
+struct map *phys_map_ram(struct phys *p, uint64_t base, uint64_t len, void *host, bool rom,
+                         const char *name)
+{
+    assert(host);
+    return map_new(p, (struct map){ .base = base, .len = len, .prio = rom ? PRIO_ROM : PRIO_RAM,
+                                    .host = host, .name = name });
+}
+
+bool map_move(struct map *m, uint64_t base, bool enabled)
+{
+    struct phys *p = m->phys;
+    uint64_t old = m->base;
+    bool was = m->enabled;
+
+    if (enabled && (base + m->len < base || collides(m, base)))
+        return false;
+    if (was == enabled && (old == base || !enabled)) {
+        m->base = base;
+        return true;
+    }
+    m->base = base;
+    m->enabled = enabled;
+    rebuild(p, base, m->len);
+    if (was && old != base)
+        smc_written(p, old, m->len);
+    return true;
+}
+
+void map_free(struct map *m)
+{
+    struct phys *p = m->phys;
+    struct map **at = &p->maps;
+
+    map_move(m, m->base, false);
+    while (*at != m)
+        at = &(*at)->next;
+    *at = m->next;
+    free(m);
+}
+
+struct phys *phys_new(pthread_mutex_t *lock)
+{
+    struct phys *p = xalloc(sizeof(*p));
+
+    p->lock = lock;
+    p->a20_mask = ~(uint64_t)0;
+    p->view = flatten(p);
+    smc_init(p);
+    return p;
+}
+
+void phys_free(struct phys *p)
+{
+    if (!p)
+        return;
+    while (p->maps) {
+        struct map *m = p->maps;
+
+        p->maps = m->next;
+        free(m);
+    }
+    for (unsigned i = 0; i < RETIRED; i++)
+        free(p->retired[i]);
+    free(p->view);
+    for (unsigned i = 0; i < p->nram; i++) {
+        munmap(p->ram[i].p, p->ram[i].len);
+        if (p->ram[i].fd >= 0)
+            close(p->ram[i].fd);
+    }
+    smc_free(p);
+    free(p);
+}
+
+void *phys_host(struct phys *p, uint64_t pa, bool write, uint64_t *run)
+{
+    const struct flat *f = phys_find(p, pa);
+
+    if (!f || !f->host || (write && f->rom))
+        return NULL;
+    if (run)
+        *run = f->end - pa;
+    return f->host + (pa - f->base);
+}
+
+/* ---- device accesses: cut to what the device takes ---- */
+
+static uint64_t ones(unsigned size)
+{
+    return size >= 8 ? ~(uint64_t)0 : ((uint64_t)1 << size * 8) - 1;
+}
+
+/*
+ * One access of a size the device knows, at `off`, covering at most `len` wanted bytes; returns
+ * how many it covered.  The largest naturally aligned size not longer than wanted; if the device
+ * takes only longer ones, the shortest of those: a read takes its bytes out of it, a write reads
+ * the rest first.
+ */
+static unsigned io_piece(struct phys *p, const struct map *m, uint64_t off, uint8_t *buf, unsigned len,
+                         bool write)
+{
+    unsigned sizes = m->ops->sizes & 15 ? m->ops->sizes : 7;
+    unsigned size = 8, skip = 0, n;
+    uint64_t val = 0;
+
+    while (size && (size > len || off % size || !(sizes & size)))
+        size >>= 1;
+    if (!size) {
+        size = sizes & -sizes;
+        skip = off % size;
+    }
+    n = size - skip < len ? size - skip : len;
+    off -= skip;
+    if (p->lock)
+        pthread_mutex_lock(p->lock);
+    if ((!write || n < size) && m->ops->read)
+        val = m->ops->read(m->dev, off, size) & ones(size);
+    else if (!write)
+        val = ones(size);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned shift = (skip + i) * 8;
+
+        if (write)
+            val = (val & ~((uint64_t)0xff << shift)) | (uint64_t)buf[i] << shift;
+        else
+            buf[i] = (uint8_t)(val >> shift);
+    }
+    if (write && m->ops->write)
+        m->ops->write(m->dev, off, val, size);
+    if (p->lock)
+        pthread_mutex_unlock(p->lock);
+    return n;
+}
+
+/* Copy so that an aligned 1, 2, 4 or 8 byte access is one access: rings are polled by the other side. */
+static void copy(void *to, const void *from, uint64_t len)
+{
+    switch (len) {
+    case 1: memcpy(to, from, 1); break;
+    case 2: memcpy(to, from, 2); break;
+    case 4: memcpy(to, from, 4); break;
+    case 8: memcpy(to, from, 8); break;
+    default: memcpy(to, from, len);
+    }
+}
+
+/* Length of the hole at pa, at most len. */
+static uint64_t hole(const struct phys *p, uint64_t pa, uint64_t len)
+{
+    const struct view *v = p->view;
+
+    for (unsigned i = 0; i < v->n; i++)
+        if (v->f[i].base > pa)
+            return v->f[i].base - pa < len ? v->f[i].base - pa : len;
+    return len;
+}
+
+bool phys_rw(struct phys *p, uint64_t pa, void *buf, uint64_t len, bool write)
+{
+    uint8_t *b = buf;
+    bool all = true;
+
+    while (len) {
+        const struct flat *f = phys_find(p, pa);
+        uint64_t n = f ? f->end - pa : hole(p, pa, len);
+
+        if (n > len)
+            n = len;
+        if (!f) {
+            if (!write)
+                memset(b, 0xff, n);
+            all = false;
+        } else if (!f->host) {
+            uint64_t off = pa - f->map->base;
+
+            if (n > 8)
+                n = 8;
+            n = io_piece(p, f->map, off, b, (unsigned)n, write);
+        } else if (!write) {
+            copy(b, f->host + (pa - f->base), n);
+        } else if (!f->rom) {
+            copy(f->host + (pa - f->base), b, n);
+            smc_written(p, pa, n);
+        }
+        b += n;
+        pa += n;
+        len -= n;
+    }
+    return all;
+}
+
+bool phys_read(struct phys *p, uint64_t pa, void *buf, uint64_t len)
+{
+    return phys_rw(p, pa, buf, len, false);
+}
+
+bool phys_write(struct phys *p, uint64_t pa, const void *buf, uint64_t len)
+{
+    return phys_rw(p, pa, (void *)(uintptr_t)buf, len, true);
+}
+
+uint64_t phys_io_read(struct phys *p, uint64_t pa, unsigned size)
+{
+    uint8_t b[8];
+    uint64_t v = 0;
+
+    phys_rw(p, pa, b, size, false);
+    for (unsigned i = 0; i < size; i++)
+        v |= (uint64_t)b[i] << i * 8;
+    return v;
+}
+
+void phys_io_write(struct phys *p, uint64_t pa, uint64_t val, unsigned size)
+{
+    uint8_t b[8];
+
+    for (unsigned i = 0; i < size; i++)
+        b[i] = (uint8_t)(val >> i * 8);
+    phys_rw(p, pa, b, size, true);
+}
+
+/* ---- RAM ---- */
+
+void *phys_ram_alloc(struct phys *p, uint64_t len)
+{
+    int fd = memfd_create("guest-ram", MFD_CLOEXEC);
+    void *m;
+
+    len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+    assert(p->nram < sizeof(p->ram) / sizeof(p->ram[0]));
+    if (fd < 0)
+        die(EXIT_CODE_HOST, "cannot create guest memory (memfd_create: %s)", strerror(errno));
+    if (ftruncate(fd, (off_t)len) < 0)
+        die(EXIT_CODE_HOST, "cannot size guest memory to %" PRIu64 " MiB (%s); try a smaller -m", len >> 20,
+            strerror(errno));
+    m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (m == MAP_FAILED)
+        die(EXIT_CODE_HOST, "cannot map %" PRIu64 " MiB of guest memory (%s); try a smaller -m", len >> 20,
+            strerror(errno));
+    /* Shared-memory huge pages are often switched off on the host: then this changes nothing. */
+    madvise(m, len, MADV_HUGEPAGE);
+    p->ram[p->nram].p = m;
+    p->ram[p->nram].len = len;
+    p->ram[p->nram++].fd = fd;
+    return m;
+}
+
+uint64_t phys_touched(struct phys *p)
+{
+    size_t host_page = (size_t)sysconf(_SC_PAGESIZE);
+    uint64_t total = 0;
+
+    for (unsigned i = 0; i < p->nram; i++) {
+        size_t pages = (p->ram[i].len + host_page - 1) / host_page;
+        unsigned char *vec = malloc(pages);
+
+        if (vec && mincore(p->ram[i].p, p->ram[i].len, vec) == 0)
+            for (size_t k = 0; k < pages; k++)
+                total += vec[k] & 1 ? host_page : 0;
+        free(vec);
+    }
+    return total;
+}
+
+void phys_dump(struct phys *p, void *file)
+{
+    for (unsigned i = 0; i < p->view->n; i++) {
+        const struct flat *f = &p->view->f[i];
+
+        fprintf(file, "%010" PRIx64 "-%010" PRIx64 " %-3s %s\n", f->base, f->end - 1,
+                !f->host ? "io" : f->rom ? "rom" : "ram", f->map->name);
+    }
+}
+
+/* ---- the A20 gate ---- */
+
+void phys_set_a20(struct phys *p, bool on)
+{
+    uint64_t mask = on ? ~(uint64_t)0 : ~A20_BIT;
+
+    if (mask == p->a20_mask)
+        return;
+    p->a20_mask = mask;
+    flush_cpus(p);
+}
+
+bool phys_a20(struct phys *p)
+{
+    return p->a20_mask == ~(uint64_t)0;
+}
+
+void phys_add_cpu(struct phys *p, struct cpu *c)
+{
+    for (unsigned i = 0; i < p->ncpu; i++)
+        if (p->cpu[i] == c)
+            return;
+    assert(p->ncpu < PHYS_MAX_CPUS);
+    p->cpu[p->ncpu++] = c;
+}
+
+struct cpu *phys_cpu(struct phys *p, unsigned n)
+{
+    return n < p->ncpu ? p->cpu[n] : NULL;
+}
+
+void phys_remove_cpu(struct phys *p, struct cpu *c)
+{
+    for (unsigned i = 0; i < p->ncpu; i++) {
+        if (p->cpu[i] != c)
+            continue;
+        p->cpu[i] = p->cpu[--p->ncpu];
+        return;
+    }
+}

@@ -1,0 +1,95 @@
+/*
+ * phys.h - the physical map's insides, shared by the files of softmmu/ only.
+ *
+ * Regions are flattened into a sorted, non-overlapping view; readers use whichever view is
+ * current and never lock.  A replaced view is kept for a while (RETIRED changes), so that a
+ * reader in another thread, which holds one for some nanoseconds, never sees it freed.
+ */
+#ifndef SOFTMMU_PHYS_H
+#define SOFTMMU_PHYS_H
+
+#include "softmmu/softmmu.h"
+
+#define PHYS_MAX_CPUS 256
+#define RETIRED 32
+#define A20_BIT ((uint64_t)1 << 20)
+#define PA_LIMIT ((uint64_t)1 << MMU_PA_BITS)
+
+struct flat {
+    uint64_t base, end;         /* [base, end) */
+    uint8_t *host;              /* of base; NULL: I/O */
+    struct map *map;
+    bool rom;
+};
+
+struct view {
+    struct flat big[2];         /* the two largest RAM ranges, looked at first */
+    unsigned n;
+    struct flat f[];            /* sorted by base */
+};
+
+struct smc_leaf;
+
+struct phys {
+    struct view *view;
+    uint64_t a20_mask;          /* ANDed with every physical address the CPU makes */
+    pthread_mutex_t *lock;      /* device lock; may be NULL in tests */
+    struct map *maps;           /* all regions, enabled or not */
+    struct view *retired[RETIRED];
+    unsigned next_retired;
+    struct cpu *cpu[PHYS_MAX_CPUS];
+    unsigned ncpu;
+    struct { void *p; uint64_t len; int fd; } ram[8];
+    unsigned nram;
+    struct smc_leaf **smc;      /* one pointer per 2 MiB; smc.c */
+};
+
+/* The range that holds pa, or NULL for a hole. */
+static inline const struct flat *phys_find(const struct phys *p, uint64_t pa)
+{
+    const struct view *v = __atomic_load_n(&p->view, __ATOMIC_ACQUIRE);
+    unsigned lo = 0, hi = v->n;
+
+    if (pa - v->big[0].base < v->big[0].end - v->big[0].base)
+        return &v->big[0];
+    if (pa - v->big[1].base < v->big[1].end - v->big[1].base)
+        return &v->big[1];
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+
+        if (pa < v->f[mid].base)
+            hi = mid;
+        else if (pa >= v->f[mid].end)
+            lo = mid + 1;
+        else
+            return &v->f[mid];
+    }
+    return NULL;
+}
+
+/* What phys_read and phys_write do, in one. */
+bool phys_rw(struct phys *, uint64_t pa, void *buf, uint64_t len, bool write);
+
+/* smc.c */
+struct smc_leaf { uint64_t lines[512]; };
+static inline uint64_t smc_page_lines(const struct phys *p, uint64_t pa)
+{
+    const struct smc_leaf *l = pa < PA_LIMIT ? __atomic_load_n(&p->smc[pa >> 21], __ATOMIC_ACQUIRE) : NULL;
+
+    return l ? __atomic_load_n(&l->lines[pa >> 12 & 511], __ATOMIC_ACQUIRE) : 0;
+}
+/* Lines bits of bytes [pa, pa+len) within pa's page. */
+static inline uint64_t smc_span(uint64_t pa, uint64_t len)
+{
+    unsigned first = (pa & 0xfff) >> 6;
+    uint64_t last_byte = (pa & 0xfff) + len - 1;
+    unsigned last = last_byte > 0xfff ? 63 : (unsigned)(last_byte >> 6);
+
+    return (~(uint64_t)0 >> (63 - last)) & (~(uint64_t)0 << first);
+}
+void smc_init(struct phys *);
+void smc_free(struct phys *);
+/* [pa, pa+len) was written, at any length: invalidate blocks made from it. */
+void smc_written(struct phys *, uint64_t pa, uint64_t len);
+
+#endif

@@ -1,0 +1,124 @@
+/*
+ * smc.c - pages that hold translated code: which 64-byte lines of which physical page.
+ *
+ * Invariant: while a page has a marked line, no vCPU's TLB holds a write entry for it, so every
+ * store to it comes through mmu_store (or phys_write), which looks at the lines.
+ *
+ * The store is two-level (2 MiB leaves, made on first use and kept), read without locks.  Marking
+ * removes write entries from the TLBs of all registered vCPUs: with one vCPU that is its own
+ * thread's business; with several, the marking thread must hold the device lock and have the
+ * others stopped, or queue the removal for them (ATTN_WORK) and wait before the block may run.
+ */
+#include "softmmu/mmu.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "translator/exec.h"
+
+#define TOP_ENTRIES (PA_LIMIT >> 21)
+#define TOP_BYTES (TOP_ENTRIES * sizeof(struct smc_leaf *))
+
+void smc_init(struct phys *p)
+{
+    /* 4 MiB of address space, touched only where code is. */
+    p->smc = mmap(NULL, TOP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                  -1, 0);
+    if (p->smc == MAP_FAILED)
+        die(EXIT_CODE_HOST, "cannot reserve the code-page table (out of address space)");
+}
+
+void smc_free(struct phys *p)
+{
+    for (uint64_t i = 0; i < TOP_ENTRIES; i++)
+        free(p->smc[i]);
+    munmap(p->smc, TOP_BYTES);
+}
+
+static uint64_t *slot(struct phys *p, uint64_t pa, bool make)
+{
+    struct smc_leaf *l;
+
+    if (pa >= PA_LIMIT)
+        return NULL;
+    l = p->smc[pa >> 21];
+    if (!l && make) {
+        l = calloc(1, sizeof(*l));
+        if (!l)
+            die(EXIT_CODE_HOST, "out of memory (code-page table)");
+        __atomic_store_n(&p->smc[pa >> 21], l, __ATOMIC_RELEASE);
+    }
+    return l ? &l->lines[pa >> 12 & 511] : NULL;
+}
+
+/* A page began to hold code (or ceased to): entries made under the old assumption go. */
+static void page_changed(struct phys *p, uint64_t pa, bool has_code)
+{
+    uint8_t *host = has_code ? phys_host(p, pa & PAGE_MASK, true, NULL) : NULL;
+
+    for (unsigned i = 0; i < p->ncpu; i++)
+        tlb_code_page(p->cpu[i], host);
+}
+
+void smc_mark(struct phys *p, uint64_t pa, unsigned len)
+{
+    while (len) {
+        unsigned n = PAGE_SIZE - (pa & 0xfff);
+        uint64_t *s = slot(p, pa, true);
+        uint64_t old;
+
+        if (n > len)
+            n = len;
+        if (s) {
+            old = __atomic_fetch_or(s, smc_span(pa, n), __ATOMIC_ACQ_REL);
+            if (!old)
+                page_changed(p, pa, true);
+        }
+        pa += n;
+        len -= n;
+    }
+}
+
+void smc_unmark(struct phys *p, uint64_t pa, uint64_t lines)
+{
+    uint64_t *s = slot(p, pa, false);
+
+    if (s && (__atomic_fetch_and(s, ~lines, __ATOMIC_ACQ_REL) & ~lines) == 0)
+        page_changed(p, pa, false);
+}
+
+void smc_clear_page(struct phys *p, uint64_t pa)
+{
+    smc_unmark(p, pa, ~(uint64_t)0);
+}
+
+bool smc_page_has_code(struct phys *p, uint64_t pa)
+{
+    return smc_page_lines(p, pa) != 0;
+}
+
+uint64_t smc_lines(struct phys *p, uint64_t pa)
+{
+    return smc_page_lines(p, pa);
+}
+
+void smc_written(struct phys *p, uint64_t pa, uint64_t len)
+{
+    while (len && pa < PA_LIMIT) {
+        uint64_t n = PAGE_SIZE - (pa & 0xfff);
+
+        if (!p->smc[pa >> 21]) {
+            n = ((uint64_t)1 << 21) - (pa & 0x1fffff);
+            if (n > len)
+                n = len;
+        } else {
+            if (n > len)
+                n = len;
+            if (smc_page_lines(p, pa) & smc_span(pa, n))
+                exec_invalidate(p, pa, (unsigned)n);
+        }
+        pa += n;
+        len -= n;
+    }
+}

@@ -1,0 +1,213 @@
+/*
+ * test_acpi.c - PM registers; the tables' checksums and links; the DSDT through iasl, if installed.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hw/acpi.h"
+#include "hw/pci.h"
+#include "hw/reset.h"
+#include "tests/dev/chipset_env.h"
+
+#define PM 0x600
+#define AT 0xe0000u
+
+static struct env *e;
+static struct acpi *a;
+static unsigned offs;
+
+static void off(void *arg)
+{
+    offs++;
+}
+
+static void setup(void)
+{
+    e = env_new();
+    offs = 0;
+    a = acpi_new(e->chips, e->ports, PM, e->clock, env_line(e, 9), off, NULL);
+}
+
+static void teardown(void)
+{
+    env_check_state(e);
+    env_free(e);
+}
+
+START_TEST(power)
+{
+    ck_assert_uint_eq(ports_read(e->ports, PM + 4, 2), 1);      /* ACPI mode, always */
+    acpi_power_button(a);
+    ck_assert(!e->line[9]);
+    ports_write(e->ports, PM + 2, 0x100, 2);
+    ck_assert(e->line[9]);
+    ck_assert_uint_eq(ports_read(e->ports, PM, 4), 0x01000100);
+    ports_write(e->ports, PM, 0x100, 2);
+    ck_assert(!e->line[9]);
+    ports_write(e->ports, PM + 4, ACPI_S5_TYPE << 10, 2);
+    ck_assert_uint_eq(offs, 0);
+    ports_write(e->ports, PM + 4, 1 << 13 | 1 << 10, 2);        /* a sleep state we do not have */
+    ck_assert_uint_eq(offs, 0);
+    ports_write(e->ports, PM + 4, 1 << 13 | ACPI_S5_TYPE << 10, 2);
+    ck_assert_uint_eq(offs, 1);
+    ck_assert_uint_eq(ports_read(e->ports, PM + 4, 2), ACPI_S5_TYPE << 10 | 1);
+}
+END_TEST
+
+START_TEST(pm_timer)
+{
+    ck_assert_uint_eq(ports_read(e->ports, PM + 8, 4), 0);
+    clock_advance(e->clock, 1000000000);
+    ck_assert_uint_eq(ports_read(e->ports, PM + 8, 4), ACPI_PM_HZ);
+    ports_write(e->ports, PM + 2, 1, 2);
+    clock_advance(e->clock, 598ull * 1000000000);
+    ck_assert(!e->line[9]);
+    clock_advance(e->clock, 1000000000);
+    ck_assert(e->line[9]);                                      /* bit 31 went up */
+    ck_assert_uint_ne(ports_read(e->ports, PM + 8, 4) & 0x80000000u, 0);
+    ports_write(e->ports, PM, 1, 2);
+    ck_assert(!e->line[9]);
+}
+END_TEST
+
+START_TEST(reset_port)
+{
+    struct reset *r = reset_new(e->chips, env_line(e, 3));
+
+    pci_bus_new(e->chips, e->ports, e->phys, &reset_ops, r, env_line(e, 0));
+    ports_write(e->ports, 0xcf9, 2, 1);
+    ck_assert_uint_eq(e->edges[3], 0);
+    ports_write(e->ports, 0xcf9, 6, 1);
+    ck_assert_uint_eq(e->edges[3], 1);
+    ck_assert_uint_eq(ports_read(e->ports, 0xcf9, 1), 6);
+}
+END_TEST
+
+static uint32_t le32(const uint8_t *p)
+{
+    return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void sums(const uint8_t *p, size_t n)
+{
+    uint8_t s = 0;
+
+    while (n--)
+        s += *p++;
+    ck_assert_uint_eq(s, 0);
+}
+
+static uint8_t *build(unsigned cpus, size_t *len)
+{
+    struct acpi_board b = { .ncpu = cpus, .lapic = 0xfee00000, .ioapic = 0xfec00000,
+                            .hpet = 0xfed00000, .pm = PM, .sci = 9, .reset_port = 0xcf9,
+                            .pci_lo = 0xc0000000, .pci_hi = 0xfec00000, .serial = 15 };
+
+    return acpi_tables(&b, AT, len);
+}
+
+START_TEST(tables)
+{
+    static const unsigned cpus[] = { 1, 2, 255, 288 };
+
+    for (unsigned k = 0; k < 4; k++) {
+        size_t len;
+        uint8_t *t = build(cpus[k], &len);
+        uint32_t rsdt = le32(t + 16) - AT, xsdt = le32(t + 24) - AT, n;
+        unsigned lapics = 0;
+
+        ck_assert_uint_lt(len, 0x20000);
+        ck_assert_int_eq(memcmp(t, "RSD PTR ", 8), 0);
+        sums(t, 20);
+        sums(t, 36);
+        ck_assert_int_eq(memcmp(t + rsdt, "RSDT", 4), 0);
+        ck_assert_int_eq(memcmp(t + xsdt, "XSDT", 4), 0);
+        sums(t + rsdt, le32(t + rsdt + 4));
+        sums(t + xsdt, le32(t + xsdt + 4));
+        n = (le32(t + rsdt + 4) - 36) / 4;
+        ck_assert_uint_eq(n, 3);
+        for (unsigned i = 0; i < n; i++) {
+            uint32_t at = le32(t + rsdt + 36 + 4 * i);
+            const uint8_t *p = t + at - AT;
+
+            ck_assert_uint_eq(le32(t + xsdt + 36 + 8 * i), at);
+            ck_assert_uint_lt(at - AT + le32(p + 4), len);
+            sums(p, le32(p + 4));
+            if (!memcmp(p, "FACP", 4)) {
+                const uint8_t *dsdt = t + le32(p + 40) - AT, *facs = t + le32(p + 36) - AT;
+
+                ck_assert_int_eq(memcmp(dsdt, "DSDT", 4), 0);
+                ck_assert_int_eq(memcmp(facs, "FACS", 4), 0);
+                ck_assert_uint_eq((facs - t) & 63, 0);
+                sums(dsdt, le32(dsdt + 4));
+                ck_assert_uint_eq(le32(p + 56), PM);
+                ck_assert_uint_eq(p[128], 6);           /* reset value */
+            }
+            if (!memcmp(p, "APIC", 4))
+                for (const uint8_t *q = p + 44; q < p + le32(p + 4); q += q[1]) {
+                    ck_assert_uint_ge(q[1], 6);
+                    lapics += q[0] == 0 || q[0] == 9;
+                }
+        }
+        ck_assert_uint_eq(lapics, cpus[k]);
+        free(t);
+    }
+}
+END_TEST
+
+START_TEST(dsdt)
+{
+    size_t len;
+    uint8_t *t = build(2, &len);
+    char dir[] = "/tmp/test_acpi.XXXXXX", cmd[256];
+    FILE *f;
+
+    if (system("command -v iasl >/dev/null") != 0) {
+        fprintf(stderr, "SKIP dsdt: iasl is not installed (package acpica-tools)\n");
+        free(t);
+        return;
+    }
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    for (size_t i = 0; i < len; i += 16)
+        if (!memcmp(t + i, "DSDT", 4)) {
+            snprintf(cmd, sizeof(cmd), "%s/dsdt.aml", dir);
+            f = fopen(cmd, "wb");
+            ck_assert_ptr_nonnull(f);
+            fwrite(t + i, 1, le32(t + i + 4), f);
+            fclose(f);
+        }
+    free(t);
+    /* Disassembles, and what comes out compiles without a warning. */
+    snprintf(cmd, sizeof(cmd), "cd %s && iasl -d dsdt.aml >d.log 2>&1 && "
+             "iasl -we -p out dsdt.dsl >c.log 2>&1", dir);
+    ck_assert_int_eq(system(cmd), 0);
+    snprintf(cmd, sizeof(cmd), "cd %s && grep -q ' 0 Warnings' c.log && grep -q 'PNP0501' dsdt.dsl && "
+             "grep -q '_PRT' dsdt.dsl", dir);
+    ck_assert_int_eq(system(cmd), 0);
+    snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+    ck_assert_int_eq(system(cmd), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("acpi");
+    TCase *t = tcase_create("acpi");
+    SRunner *r = srunner_create(s);
+    int failed;
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, power);
+    tcase_add_test(t, pm_timer);
+    tcase_add_test(t, reset_port);
+    tcase_add_test(t, tables);
+    tcase_add_test(t, dsdt);
+    suite_add_tcase(s, t);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

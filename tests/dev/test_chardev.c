@@ -1,0 +1,289 @@
+/* test_chardev.c - the event loop and the host ends of byte streams. */
+#define _GNU_SOURCE
+#include "tests/dev/dev_env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/chardev.h"
+#include "host/evloop.h"
+
+static struct evloop *loop;
+static struct clock *clk;
+static pthread_mutex_t dev_lock;
+static char err[256];
+
+static void setup(void)
+{
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&dev_lock, &a);
+    clk = clock_new();
+    loop = evloop_new();
+    evloop_attach(loop, clk, &dev_lock);
+}
+
+static void teardown(void)
+{
+    evloop_free(loop);
+    clock_free(clk);
+}
+
+/* A device that takes `room` bytes. */
+static struct { uint8_t got[8192]; unsigned n, room, breaks, writable; } dev;
+static unsigned dev_room(void *d) { return dev.room; }
+static void dev_receive(void *d, const uint8_t *b, unsigned n)
+{
+    memcpy(dev.got + dev.n, b, n);
+    dev.n += n;
+    dev.room -= n;
+}
+static void dev_break(void *d) { dev.breaks++; }
+static void dev_writable(void *d) { dev.writable++; }
+static const struct chardev_user user = { dev_room, dev_receive, dev_break, dev_writable };
+
+static void rounds(unsigned n)
+{
+    while (n--)
+        evloop_step(loop, 3 * MS);
+}
+
+static unsigned count;
+static uint64_t when;
+static void tick(void *arg)
+{
+    count++;
+    when = clock_now(clk);
+}
+
+START_TEST(timers_wake_the_loop)
+{
+    struct timer t;
+    count = 0;
+    timer_init(&t, clk, tick, NULL);
+    uint64_t due = clock_now(clk) + 20 * MS;
+    timer_set(&t, due);
+    while (!count)
+        evloop_step(loop, UINT64_MAX);
+    ck_assert(when >= due && when < due + 500 * MS);
+}
+END_TEST
+
+static struct timer other;
+static void *set_timer(void *arg)
+{
+    usleep(20000);
+    pthread_mutex_lock(&dev_lock);
+    timer_set(&other, clock_now(clk) + 5 * MS);
+    pthread_mutex_unlock(&dev_lock);
+    return NULL;
+}
+
+START_TEST(another_thread_sets_an_earlier_deadline)
+{
+    pthread_t th;
+    count = 0;
+    timer_init(&other, clk, tick, NULL);
+    pthread_create(&th, NULL, set_timer, NULL);
+    while (!count)
+        evloop_step(loop, UINT64_MAX);
+    pthread_join(th, NULL);
+    ck_assert_uint_eq(count, 1);
+}
+END_TEST
+
+static void *stopper(void *arg)
+{
+    usleep(10000);
+    evloop_stop(loop);
+    return NULL;
+}
+
+START_TEST(stop_from_another_thread)
+{
+    pthread_t th;
+    pthread_create(&th, NULL, stopper, NULL);
+    evloop_run(loop);
+    pthread_join(th, NULL);
+}
+END_TEST
+
+START_TEST(file_output)
+{
+    char path[] = "/tmp/latimer-test-XXXXXX", spec[64], buf[32];
+    int fd = mkstemp(path);
+    snprintf(spec, sizeof(spec), "file:%s", path);
+    struct chardev *c = chardev_open(loop, spec, "serial0", err, sizeof(err));
+    ck_assert_msg(c != NULL, "%s", err);
+    ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"one\n", 4), 4);
+    ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"two", 3), 3);
+    ck_assert_int_eq(read(fd, buf, sizeof(buf)), 4);    /* a line's end writes at once */
+    rounds(3);
+    ck_assert_int_eq(read(fd, buf, sizeof(buf)), 3);    /* the rest soon after */
+    chardev_write(c, (const uint8_t *)"end", 3);
+    chardev_close(c);
+    ck_assert_int_eq(read(fd, buf, sizeof(buf)), 3);
+    close(fd);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(bad_specs_explain_themselves)
+{
+    ck_assert(!chardev_open(loop, "tcp:1234", "serial0", err, sizeof(err)));
+    ck_assert(strstr(err, "tcp:1234") != NULL);
+    ck_assert(!chardev_open(loop, "file:/no/such/dir/x", "serial0", err, sizeof(err)));
+    ck_assert(strstr(err, "/no/such/dir/x") != NULL);
+    ck_assert(!chardev_open(loop, "none", "serial0", err, sizeof(err)));
+    ck_assert(err[0] == 0);
+    struct chardev *c = chardev_open(loop, "null", "serial0", err, sizeof(err));
+    ck_assert(c != NULL);
+    ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"x", 1), 1);
+    chardev_close(c);
+}
+END_TEST
+
+START_TEST(pty_both_ways)
+{
+    int keep = dup(2), p[2];
+    char text[256] = "", buf[64];
+    ck_assert(pipe(p) == 0);
+    dup2(p[1], 2);
+    struct chardev *c = chardev_open(loop, "pty", "serial0", err, sizeof(err));
+    dup2(keep, 2);
+    ck_assert_msg(c != NULL, "%s", err);
+    ck_assert(read(p[0], text, sizeof(text) - 1) > 0);
+    char *name = strstr(text, "/dev/pts/");
+    ck_assert(name != NULL);
+    name[strcspn(name, "\n")] = 0;
+    int tty = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+    ck_assert(tty >= 0);
+    memset(&dev, 0, sizeof(dev));
+    chardev_connect(c, &user, NULL);
+    chardev_write(c, (const uint8_t *)"hello\n", 6);
+    ck_assert_int_eq(read(tty, buf, sizeof(buf)), 6);
+    ck_assert(write(tty, "abc", 3) == 3);
+    rounds(5);
+    ck_assert_uint_eq(dev.n, 0);                /* the device has no room */
+    dev.room = 2;
+    chardev_accept(c);
+    rounds(3);
+    ck_assert_uint_eq(dev.n, 2);
+    dev.room = 2;
+    chardev_accept(c);
+    rounds(3);
+    ck_assert_mem_eq(dev.got, "abc", 3);
+    /* nobody reads: everything is taken, what does not fit is dropped */
+    uint8_t block[1024] = { 'x', '\n' };
+    for (unsigned i = 0; i < 200; i++)
+        ck_assert_uint_eq(chardev_write(c, block, sizeof(block)), sizeof(block));
+    chardev_close(c);
+    close(tty);
+}
+END_TEST
+
+/* stdio tests run in a forked child of check: descriptors 0 and 1 are ours to replace. */
+static struct chardev *on_pipes(const char *spec, int *in, int *out)
+{
+    int a[2], b[2];
+    ck_assert(pipe(a) == 0 && pipe(b) == 0);
+    dup2(a[0], 0);
+    dup2(b[1], 1);
+    close(a[0]);
+    close(b[1]);
+    *in = a[1];
+    *out = b[0];
+    fcntl(*out, F_SETFL, O_NONBLOCK);
+    struct chardev *c = chardev_open(loop, spec, "serial0", err, sizeof(err));
+    ck_assert_msg(c != NULL, "%s", err);
+    memset(&dev, 0, sizeof(dev));
+    dev.room = sizeof(dev.got);
+    chardev_connect(c, &user, NULL);
+    return c;
+}
+
+static bool quit;
+static void on_quit(void *arg) { quit = true; }
+
+START_TEST(stdio_on_pipes)
+{
+    int in, out;
+    char buf[64];
+    struct chardev *c = on_pipes("mon:stdio", &in, &out);
+    quit = false;
+    evloop_on_quit(loop, on_quit, NULL);
+    ck_assert(!chardev_open(loop, "stdio", "serial1", err, sizeof(err)));
+    ck_assert(strstr(err, "already used") != NULL);
+    ck_assert(write(in, "ls\n\001\001\001b", 7) == 7);
+    rounds(3);
+    ck_assert_uint_eq(dev.n, 4);
+    ck_assert_mem_eq(dev.got, "ls\n\001", 4);
+    ck_assert_uint_eq(dev.breaks, 1);
+    ck_assert(write(in, "\001h", 2) == 2);
+    rounds(3);
+    ck_assert(read(out, buf, sizeof(buf)) > 0);
+    dev.room = 0;                               /* a guest that takes nothing can still be left */
+    ck_assert(write(in, "abc\001x", 5) == 5);
+    rounds(3);
+    ck_assert(quit);
+    close(in);                                  /* end of input is no event */
+    rounds(3);
+    chardev_write(c, (const uint8_t *)"bye\n", 4);
+    chardev_close(c);
+    while (read(out, buf, 1) == 1)
+        ;
+}
+END_TEST
+
+START_TEST(a_slow_reader_makes_the_device_wait)
+{
+    int in, out;
+    uint8_t block[1000], buf[4096];
+    size_t sent = 0, seen = 0;
+    struct chardev *c = on_pipes("stdio", &in, &out);
+    memset(block, 'y', sizeof(block));
+    block[999] = '\n';
+    for (;;) {
+        unsigned n = chardev_write(c, block, sizeof(block));
+        sent += n;
+        if (n < sizeof(block))
+            break;
+    }
+    ck_assert(sent >= 65536);
+    ck_assert_uint_eq(dev.writable, 0);
+    ssize_t n;
+    for (unsigned i = 0; i < 200 && seen < sent; i++) {
+        while ((n = read(out, buf, sizeof(buf))) > 0)
+            seen += (size_t)n;
+        rounds(1);
+    }
+    ck_assert_uint_eq(seen, sent);
+    ck_assert_uint_eq(dev.writable, 1);
+    chardev_close(c);
+}
+END_TEST
+
+Suite *suite_chardev(void)
+{
+    Suite *s = suite_create("chardev");
+    TCase *t = tcase_create("chardev");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, timers_wake_the_loop);
+    tcase_add_test(t, another_thread_sets_an_earlier_deadline);
+    tcase_add_test(t, stop_from_another_thread);
+    tcase_add_test(t, file_output);
+    tcase_add_test(t, bad_specs_explain_themselves);
+    tcase_add_test(t, pty_both_ways);
+    tcase_add_test(t, stdio_on_pipes);
+    tcase_add_test(t, a_slow_reader_makes_the_device_wait);
+    suite_add_tcase(s, t);
+    return s;
+}

@@ -1,0 +1,344 @@
+/* test_kbc.c - 8042 with keyboard and mouse behind it. */
+#include "tests/dev/dev_env.h"
+
+#include "hw/kbc.h"
+
+enum { IRQ1 = 1, IRQ12 = 12, A20 = 20, RESET = 21 };
+
+static struct env e;
+static struct ps2 *kbd, *mouse;
+
+static void setup(void)
+{
+    env_init(&e);
+    kbd = ps2_keyboard_new(e.chips, "kbd", e.clock);
+    mouse = ps2_mouse_new(e.chips, "mouse", e.clock);
+    struct kbc_lines lines = { env_irq(&e, IRQ1), env_irq(&e, IRQ12), env_irq(&e, A20), env_irq(&e, RESET) };
+    kbc_new(e.chips, e.ports, e.clock, &lines, kbd, mouse);
+}
+static void teardown(void) { env_free(&e); }
+
+static void cmd(uint8_t c) { out8(&e, 0x64, c); }
+static void cmd2(uint8_t c, uint8_t v) { out8(&e, 0x64, c); out8(&e, 0x60, v); }
+static bool full(void) { return in8(&e, 0x64) & 1; }
+
+/* The next byte, letting the wire's time pass; -1 if there is none. */
+static int next(void)
+{
+    if (!full())
+        pass(&e, 200 * US);
+    return full() ? in8(&e, 0x60) : -1;
+}
+
+static int next_aux(void)
+{
+    if (!full())
+        pass(&e, 200 * US);
+    ck_assert_uint_eq(in8(&e, 0x64) & 0x21, 0x21);
+    return in8(&e, 0x60);
+}
+
+#define EXPECT(...)                                                     \
+    do {                                                                \
+        static const int want[] = { __VA_ARGS__ };                      \
+        for (unsigned i_ = 0; i_ < sizeof(want) / sizeof(want[0]); i_++)    \
+            ck_assert_int_eq(next(), want[i_]);                         \
+        ck_assert_int_eq(next(), -1);                                   \
+    } while (0)
+
+START_TEST(controller_commands)
+{
+    cmd(0xaa);
+    ck_assert_int_eq(next(), 0x55);
+    cmd(0xab);
+    ck_assert_int_eq(next(), 0x00);
+    cmd(0xa9);
+    ck_assert_int_eq(next(), 0x00);
+    cmd(0xa4);
+    ck_assert_int_eq(next(), 0xf1);
+    cmd2(0x60, 0x30);
+    cmd(0x20);
+    ck_assert_int_eq(next(), 0x30);
+    cmd(0xa8);
+    cmd(0xae);
+    cmd(0x20);
+    ck_assert_int_eq(next(), 0x00);
+    cmd2(0x65, 0xab);
+    cmd(0x25);
+    ck_assert_int_eq(next(), 0xab);
+    cmd2(0xd2, 0x99);
+    ck_assert_uint_eq(in8(&e, 0x64) & 0x21, 0x01);
+    ck_assert_int_eq(next(), 0x99);
+    cmd2(0xd3, 0x5a);
+    ck_assert_int_eq(next_aux(), 0x5a);
+    cmd(0x77);
+    ck_assert_uint_eq(in8(&e, 0x64) & 0x08, 0x08);
+    out8(&e, 0x60, 0);
+    ck_assert_uint_eq(in8(&e, 0x64) & 0x08, 0);
+}
+END_TEST
+
+START_TEST(a20_and_reset)
+{
+    ck_assert(e.level[A20]);
+    cmd(0xd0);
+    ck_assert_int_eq(next() & 3, 3);
+    cmd2(0xd1, 0xdd);
+    ck_assert(!e.level[A20]);
+    cmd2(0xd1, 0xdf);
+    ck_assert(e.level[A20]);
+    cmd(0xdd);
+    ck_assert(!e.level[A20]);
+    cmd(0xdf);
+    ck_assert(e.level[A20]);
+    ck_assert(!e.level[RESET]);
+    cmd(0xff);
+    ck_assert(!e.level[RESET]);
+    cmd(0xfe);
+    ck_assert(e.level[RESET]);
+}
+END_TEST
+
+START_TEST(keys_translated_and_interrupts)
+{
+    ps2_key(kbd, 30, true);                     /* A */
+    ck_assert(e.level[IRQ1]);
+    ck_assert_int_eq(next(), 0x1e);
+    ck_assert(!e.level[IRQ1]);
+    ps2_key(kbd, 30, true);                     /* the host repeats: ignored */
+    ck_assert_int_eq(next(), -1);
+    ps2_key(kbd, 30, false);
+    EXPECT(0x9e);
+    ps2_key(kbd, 103, true);                    /* Up */
+    ps2_key(kbd, 103, false);
+    EXPECT(0xe0, 0x48, 0xe0, 0xc8);
+    ck_assert_uint_eq(e.rises[IRQ1], 6);
+    ps2_key(kbd, 99, true);                     /* Print Screen */
+    EXPECT(0xe0, 0x2a, 0xe0, 0x37);
+    ps2_key(kbd, 99, false);
+    EXPECT(0xe0, 0xb7, 0xe0, 0xaa);
+    ps2_key(kbd, 119, true);                    /* Pause */
+    ps2_key(kbd, 119, false);
+    EXPECT(0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5);
+    cmd(0xad);                                  /* keyboard off: it waits */
+    ps2_key(kbd, 16, true);
+    ck_assert_int_eq(next(), -1);
+    cmd(0xae);
+    EXPECT(0x10);
+}
+END_TEST
+
+/* Set 1 as the table has it must be what the controller makes of set 2. */
+START_TEST(translated_set_2_is_set_1)
+{
+    static const struct { unsigned key, s1, s2; } keys[] = {
+#define KEY(number, name, a, b, c) { number, a, b },
+#include "hw/ps2_keys.def"
+#undef KEY
+    };
+    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        ps2_key(kbd, keys[i].key, true);
+        if (keys[i].s1 >> 8)
+            ck_assert_int_eq(next(), keys[i].s1 >> 8);
+        ck_assert_msg(next() == (int)(keys[i].s1 & 0xff), "key %u", keys[i].key);
+        ps2_key(kbd, keys[i].key, false);
+        if (keys[i].s1 >> 8)
+            ck_assert_int_eq(next(), keys[i].s1 >> 8);
+        ck_assert_msg(next() == (int)((keys[i].s1 & 0xff) | 0x80), "key %u break", keys[i].key);
+    }
+}
+END_TEST
+
+START_TEST(one_byte_at_a_time)
+{
+    ps2_key(kbd, 30, true);
+    ps2_key(kbd, 30, false);
+    ck_assert_uint_eq(in8(&e, 0x60), 0x1e);
+    ck_assert_uint_eq(in8(&e, 0x60), 0x1e);     /* a chained handler reads it again */
+    ck_assert(!full());
+    pass(&e, 100 * US);
+    ck_assert(full());
+    ck_assert_uint_eq(e.rises[IRQ1], 2);
+}
+END_TEST
+
+START_TEST(keyboard_commands)
+{
+    cmd2(0x60, 0x03);                           /* no translation */
+    out8(&e, 0x60, 0xff);
+    EXPECT(0xfa, 0xaa);
+    out8(&e, 0x60, 0xf2);
+    EXPECT(0xfa, 0xab, 0x83);
+    out8(&e, 0x60, 0xee);
+    EXPECT(0xee);
+    out8(&e, 0x60, 0xed);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x06);
+    EXPECT(0xfa);
+    ck_assert_uint_eq(ps2_leds(kbd), 6);
+    out8(&e, 0x60, 0xf0);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x00);
+    EXPECT(0xfa, 0x02);
+    ps2_key(kbd, 30, true);
+    ps2_key(kbd, 30, false);
+    EXPECT(0x1c, 0xf0, 0x1c);
+    out8(&e, 0x60, 0xfe);
+    EXPECT(0x1c);
+    out8(&e, 0x60, 0xf5);
+    EXPECT(0xfa);
+    ps2_key(kbd, 30, true);
+    ck_assert_int_eq(next(), -1);
+    out8(&e, 0x60, 0xf4);
+    EXPECT(0xfa);
+    ps2_key(kbd, 31, true);
+    ps2_key(kbd, 31, false);
+    EXPECT(0x1b, 0xf0, 0x1b);
+    out8(&e, 0x60, 0x42);                       /* no such command */
+    EXPECT(0xfe);
+    /* set 3: letters make only until told otherwise */
+    out8(&e, 0x60, 0xf0);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x03);
+    EXPECT(0xfa);
+    ps2_key(kbd, 32, true);
+    ps2_key(kbd, 32, false);
+    EXPECT(0x23);
+    out8(&e, 0x60, 0xf8);
+    EXPECT(0xfa);
+    ps2_key(kbd, 32, true);
+    ps2_key(kbd, 32, false);
+    EXPECT(0x23, 0xf0, 0x23);
+}
+END_TEST
+
+START_TEST(typematic)
+{
+    ps2_key(kbd, 30, true);
+    EXPECT(0x1e);
+    pass(&e, 499 * MS);
+    ck_assert(!full());
+    pass(&e, 1 * MS);
+    ck_assert_int_eq(next(), 0x1e);             /* 500 ms after the press */
+    unsigned n = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        pass(&e, 1 * MS);
+        while (full()) {
+            ck_assert_uint_eq(in8(&e, 0x60), 0x1e);
+            n++;
+        }
+    }
+    ck_assert_uint_ge(n, 10);
+    ck_assert_uint_le(n, 11);
+    ps2_key(kbd, 30, false);
+    EXPECT(0x9e);
+    pass(&e, 1000 * MS);
+    ck_assert_int_eq(next(), -1);
+}
+END_TEST
+
+START_TEST(keyboard_overrun)
+{
+    cmd(0xad);
+    for (unsigned k = 2; k <= 30; k++)
+        ps2_key(kbd, k, true);
+    cmd(0xae);
+    int last = -1, v;
+    unsigned n = 0;
+    while ((v = next()) >= 0) {
+        last = v;
+        n++;
+    }
+    ck_assert_uint_eq(n, 17);
+    ck_assert_int_eq(last, 0xff);               /* overrun 00h, translated */
+}
+END_TEST
+
+static void aux(uint8_t byte)
+{
+    cmd2(0xd4, byte);
+    ck_assert_int_eq(next_aux(), 0xfa);
+}
+
+START_TEST(mouse_standard)
+{
+    aux(0xff);
+    ck_assert_int_eq(next_aux(), 0xaa);
+    ck_assert_int_eq(next_aux(), 0x00);
+    aux(0xf2);
+    ck_assert_int_eq(next_aux(), 0x00);
+    ps2_mouse(mouse, 5, 5, 0, 0);               /* not enabled */
+    ck_assert_int_eq(next(), -1);
+    aux(0xf4);
+    pass(&e, 1 * MS);
+    while (full())
+        in8(&e, 0x60), pass(&e, 1 * MS);
+    ps2_mouse(mouse, 0, 0, 0, 0);
+    ps2_mouse(mouse, 3, 2, 0, 1);
+    ck_assert(e.level[IRQ12]);
+    ck_assert_int_eq(next_aux(), 0x29);         /* left, y negative */
+    ck_assert_int_eq(next_aux(), 0x03);
+    ck_assert_int_eq(next_aux(), 0xfe);
+    ck_assert(!e.level[IRQ12]);
+    ps2_mouse(mouse, 1, 0, 0, 1);
+    ps2_mouse(mouse, 200, 0, 0, 1);             /* adds up behind the packet in the queue */
+    ps2_mouse(mouse, 10, 0, 0, 0);
+    EXPECT(0x09, 1, 0, 0x08, 127, 0, 0x08, 83, 0);
+    aux(0xe9);
+    ck_assert_int_eq(next_aux(), 0x20);
+    ck_assert_int_eq(next_aux(), 0x02);
+    ck_assert_int_eq(next_aux(), 100);
+    aux(0xf0);                                  /* remote: only when asked */
+    ps2_mouse(mouse, -4, 0, 0, 0);
+    ck_assert_int_eq(next(), -1);
+    aux(0xeb);
+    EXPECT(0x18, 0xfc, 0);
+}
+END_TEST
+
+START_TEST(mouse_wheel)
+{
+    static const uint8_t knock[6] = { 200, 100, 80, 200, 200, 80 };
+    for (unsigned i = 0; i < 6; i++) {
+        aux(0xf3);
+        aux(knock[i]);
+        if (i == 2) {
+            aux(0xf2);
+            ck_assert_int_eq(next_aux(), 3);
+            aux(0xf4);
+            ps2_mouse(mouse, 0, 0, -1, 0);
+            EXPECT(0x08, 0, 0, 0xff);
+            aux(0xf5);
+        }
+    }
+    aux(0xf2);
+    ck_assert_int_eq(next_aux(), 4);
+    aux(0xf4);
+    ps2_mouse(mouse, 0, 0, 2, 8);
+    EXPECT(0x08, 0, 0, 0x12);
+    cmd(0xa7);                                  /* aux off */
+    ps2_mouse(mouse, 1, 0, 0, 8);
+    ck_assert_int_eq(next(), -1);
+    cmd(0xa8);
+    EXPECT(0x08, 1, 0, 0x10);
+}
+END_TEST
+
+Suite *suite_kbc(void)
+{
+    Suite *s = suite_create("kbc");
+    TCase *t = tcase_create("kbc");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, controller_commands);
+    tcase_add_test(t, a20_and_reset);
+    tcase_add_test(t, keys_translated_and_interrupts);
+    tcase_add_test(t, translated_set_2_is_set_1);
+    tcase_add_test(t, one_byte_at_a_time);
+    tcase_add_test(t, keyboard_commands);
+    tcase_add_test(t, typematic);
+    tcase_add_test(t, keyboard_overrun);
+    tcase_add_test(t, mouse_standard);
+    tcase_add_test(t, mouse_wheel);
+    suite_add_tcase(s, t);
+    return s;
+}

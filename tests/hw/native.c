@@ -1,0 +1,130 @@
+/*
+ * native.c - one instruction on the host CPU, with everything user code can see
+ * loaded before and stored after it, and faults caught.
+ *
+ * Invariant: whatever the instruction does to rsp, the flags or the FPU, the
+ * host's own are back when hw_native() returns.  Signals run on their own stack.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE            /* REG_RAX and the like */
+#endif
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "tests/hw/hw.h"
+
+/* Used by the assembly below. */
+extern struct hw_state hw_out;
+extern uint64_t hw_host_sp, hw_target;
+struct hw_state hw_out;
+uint64_t hw_host_sp, hw_target;
+void hw_enter(const struct hw_state *s);
+void hw_leave(void);
+void hw_abort(void);
+
+_Static_assert(offsetof(struct hw_state, flags) == 128 && offsetof(struct hw_state, fx) == 160, "assembly");
+
+__asm__(
+    ".text\n"
+    ".globl hw_enter, hw_leave, hw_abort\n"
+    "hw_enter:\n"
+    "    push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15; pushfq\n"
+    "    mov %rsp, hw_host_sp(%rip)\n"
+    "    fxrstor64 160(%rdi)\n"
+    "    pushq 128(%rdi); popfq\n"
+    "    mov 0(%rdi), %rax; mov 8(%rdi), %rcx; mov 16(%rdi), %rdx; mov 24(%rdi), %rbx\n"
+    "    mov 32(%rdi), %rsp; mov 40(%rdi), %rbp; mov 48(%rdi), %rsi\n"
+    "    mov 64(%rdi), %r8; mov 72(%rdi), %r9; mov 80(%rdi), %r10; mov 88(%rdi), %r11\n"
+    "    mov 96(%rdi), %r12; mov 104(%rdi), %r13; mov 112(%rdi), %r14; mov 120(%rdi), %r15\n"
+    "    mov 56(%rdi), %rdi\n"
+    "    jmp *hw_target(%rip)\n"
+    "hw_leave:\n"
+    "    mov %rax, hw_out+0(%rip); mov %rcx, hw_out+8(%rip); mov %rdx, hw_out+16(%rip)\n"
+    "    mov %rbx, hw_out+24(%rip); mov %rsp, hw_out+32(%rip); mov %rbp, hw_out+40(%rip)\n"
+    "    mov %rsi, hw_out+48(%rip); mov %rdi, hw_out+56(%rip); mov %r8, hw_out+64(%rip)\n"
+    "    mov %r9, hw_out+72(%rip); mov %r10, hw_out+80(%rip); mov %r11, hw_out+88(%rip)\n"
+    "    mov %r12, hw_out+96(%rip); mov %r13, hw_out+104(%rip); mov %r14, hw_out+112(%rip)\n"
+    "    mov %r15, hw_out+120(%rip)\n"
+    "    mov hw_host_sp(%rip), %rsp\n"
+    "    pushfq; popq hw_out+128(%rip)\n"
+    "    fxsave64 hw_out+160(%rip)\n"
+    "hw_abort:\n"
+    "    fninit\n"
+    "    movl $0x1f80, -4(%rsp); ldmxcsr -4(%rsp)\n"
+    "    popfq; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+    "    ret\n");
+
+/* gregs[] order of the kernel to encoding order. */
+static const int greg[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                              REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+
+static void caught(int sig, siginfo_t *info, void *ctx)
+{
+    ucontext_t *u = ctx;
+    greg_t *g = u->uc_mcontext.gregs;
+    uint64_t rip = (uint64_t)g[REG_RIP];
+
+    if (rip < HW_CODE || rip >= HW_CODE + HW_CODE_SIZE) {
+        /* not the instruction under test: a real bug of this program */
+        signal(sig, SIG_DFL);
+        return;
+    }
+    for (unsigned k = 0; k < 16; k++)
+        hw_out.r[k] = (uint64_t)g[greg[k]];
+    hw_out.flags = (uint64_t)g[REG_EFL];
+    hw_out.rip = rip;
+    hw_out.vector = g[REG_TRAPNO];
+    memcpy(&hw_out.fx, u->uc_mcontext.fpregs, sizeof(hw_out.fx));
+    g[REG_RIP] = (greg_t)(uintptr_t)hw_abort;
+    g[REG_RSP] = (greg_t)hw_host_sp;
+    g[REG_EFL] = 0x202;
+    u->uc_mcontext.fpregs->swd = 0;
+    u->uc_mcontext.fpregs->mxcsr = 0x1f80;
+}
+
+static void map(uint64_t at, uint64_t len, int prot)
+{
+    void *p = mmap((void *)(uintptr_t)at, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+                   -1, 0);
+
+    if (p == MAP_FAILED) {
+        perror("hwtest: mmap");
+        exit(4);
+    }
+}
+
+void hw_native_init(void)
+{
+    static const int sigs[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGTRAP };
+    static uint8_t stack[65536];
+    stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
+    struct sigaction sa = { .sa_sigaction = caught, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+    map(HW_CODE, HW_CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
+    map(HW_DATA, HW_DATA_SIZE, PROT_READ | PROT_WRITE);
+    sigaltstack(&ss, NULL);
+    for (unsigned k = 0; k < sizeof(sigs) / sizeof(sigs[0]); k++)
+        sigaction(sigs[k], &sa, NULL);
+}
+
+void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
+{
+    uint8_t *p = (uint8_t *)(uintptr_t)(HW_CODE + off);
+    uint64_t back = (uint64_t)(uintptr_t)hw_leave;
+
+    memcpy(p, code, len);
+    p[len] = 0xff;              /* jmp *0(%rip) */
+    p[len + 1] = 0x25;
+    memset(p + len + 2, 0, 4);
+    memcpy(p + len + 6, &back, 8);
+    hw_target = HW_CODE + off;
+    hw_out.vector = -1;
+    hw_out.rip = HW_CODE + off + len;
+    hw_enter(s);
+    *s = hw_out;
+}

@@ -1,0 +1,85 @@
+/*
+ * backend.h - all that a host must provide to run translated code.
+ *
+ * A backend turns one IR block into host code at a given place and describes it:
+ * its exits (to be linked), its fault points, and what it assumed.  Code memory
+ * has two views: `rw` is written, the same bytes are executed at rw + rx_off.
+ */
+#ifndef TRANSLATOR_BACKEND_H
+#define TRANSLATOR_BACKEND_H
+
+#include "translator/exec.h"
+#include "translator/ir.h"
+
+#define BACKEND_MAX_EXITS 128
+#define BACKEND_MAX_FAULTS 1024
+
+/* A direct exit. Offsets are from the block's first host byte. */
+struct host_exit {
+    uint32_t jump;              /* the rel32 that backend_link() patches */
+    uint32_t key_from, key_to;  /* EXIT_CROSS: the guard's immediates */
+    uint32_t stub_ra;           /* return address the unlinked stub leaves with (identifies the exit) */
+    int64_t pc;                 /* target: page offset (flat) or EIP */
+    uint16_t aux;               /* EXIT_* of the IR */
+};
+
+/* At host return address `ra` (offset) the guest instruction `pc` was executing. */
+struct host_fault {
+    uint32_t ra;
+    int32_t pc;
+};
+
+struct host_block {
+    uint32_t size;
+    uint16_t nexits, nfaults;
+    struct host_exit exit[BACKEND_MAX_EXITS];
+    struct host_fault fault[BACKEND_MAX_FAULTS];        /* sorted by ra */
+};
+
+struct backend;         /* the host's private data: thunks, features */
+
+/* Largest host code one IR block of n instructions can need. */
+uint32_t backend_bound(const struct ir_block *b);
+/* Bytes of thunks placed at the start of code memory. */
+#define BACKEND_THUNK_BYTES (512u << 10)
+struct backend *backend_new(uint8_t *rw, intptr_t rx_off);
+void backend_free(struct backend *);
+/* Translate; rw has at least backend_bound() bytes. */
+void backend_emit(struct backend *, const struct ir_block *b, uint8_t *rw, struct host_block *out);
+/*
+ * Patch exit `e` of the block at `rw` to jump to `target` (writable view).
+ * For EXIT_CROSS exits the jump is guarded: taken only while c->pagekey == from;
+ * then c->pagekey becomes `to`.
+ */
+void backend_link(struct backend *, uint8_t *rw, const struct host_exit *e, const uint8_t *target,
+                  uint32_t from, uint32_t to);
+/* Make the entry of a discarded block leave with WHY_EXIT at once. */
+void backend_kill(struct backend *, uint8_t *rw);
+void backend_unlink(struct backend *, uint8_t *rw, const struct host_exit *e);
+/* Run translated code at rx address. On return all guest state is in struct cpu; for WHY_LINK,
+ * WHY_FAULT, WHY_SLOW and WHY_ATTN c->link_ra is the host address that left. */
+enum exec_why backend_enter(struct backend *, struct cpu *c, const void *rx);
+/* struct cpu with the stack translated code runs on in front of it and `after` bytes behind it. */
+struct cpu *backend_cpu_alloc(uint64_t after);
+void backend_cpu_free(struct cpu *c, uint64_t after);
+
+/* The jump cache for indirect exits lies directly behind struct cpu. */
+struct jc_entry {
+    uint64_t tag;               /* guest RIP ^ c->jc_salt */
+    const void *host;
+    uint64_t key;               /* c->pagekey of the target's page */
+    uint64_t pad;
+};
+#define JC_BITS 12
+#define JC_SIZE (1u << JC_BITS)
+static inline uint32_t jc_hash(uint64_t rip)
+{
+    return (uint32_t)(rip ^ rip >> JC_BITS) & (JC_SIZE - 1);
+}
+static inline struct jc_entry *jc_table(struct cpu *c)
+{
+    return (struct jc_entry *)((char *)c + ((sizeof(struct cpu) + 63) & ~(size_t)63));
+}
+#define JC_OFF ((uint32_t)((sizeof(struct cpu) + 63) & ~(size_t)63))
+
+#endif

@@ -1,0 +1,343 @@
+/*
+ * cache.c - code memory and the tables of blocks (cache.h).
+ *
+ * Code memory is one memfd mapped twice: a writable and an executable view, so
+ * that no page is ever both at one address.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE            /* memfd_create */
+#endif
+#include "translator/cache.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define HASH_BITS 16
+#define PAGE_HASH_BITS 14
+#define NO_PAGE (~(uint64_t)0)
+
+static void *must(void *p)
+{
+    if (!p)
+        die(EXIT_CODE_HOST, "out of memory for translated code");
+    return p;
+}
+
+static unsigned hash_of(uint64_t pa, uint32_t mode, uint32_t eip)
+{
+    uint64_t h = (pa ^ (uint64_t)mode << 32 ^ (uint64_t)eip << 20) * 0x9e3779b97f4a7c15u;
+    return (unsigned)(h >> (64 - HASH_BITS));
+}
+
+static struct block **page_list(struct cache *k, uint64_t page)
+{
+    return &k->pages[((page >> PAGE_BITS) * 0x9e3779b97f4a7c15u) >> (64 - PAGE_HASH_BITS)];
+}
+
+static void map_code(struct cache *k)
+{
+    int fd = memfd_create("latimer-code", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)k->size))
+        die(EXIT_CODE_HOST, "cannot get %llu MiB of code memory: %s", (unsigned long long)(k->size >> 20),
+            strerror(errno));
+    k->rw = mmap(NULL, k->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    uint8_t *rx = mmap(NULL, k->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (k->rw == MAP_FAILED || rx == MAP_FAILED)
+        die(EXIT_CODE_HOST, "cannot map executable memory: %s; the host forbids it (SELinux, hardened "
+            "kernel?); -accel interp works without", strerror(errno));
+    close(fd);
+    k->rx_off = rx - k->rw;
+}
+
+void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
+{
+    k->phys = phys;
+    k->interp = interp;
+    k->size = size;
+    k->hash = must(calloc((size_t)1 << HASH_BITS, sizeof *k->hash));
+    k->pages = must(calloc((size_t)1 << PAGE_HASH_BITS, sizeof *k->pages));
+    uint64_t first = 0;
+    if (!interp) {
+        map_code(k);
+        k->be = backend_new(k->rw, k->rx_off);
+        first = BACKEND_THUNK_BYTES;
+    }
+    uint64_t each = (size - first) / CACHE_REGIONS & ~(uint64_t)4095;
+    for (unsigned i = 0; i < CACHE_REGIONS; i++) {
+        struct region *r = &k->region[i];
+        r->start = r->next = k->rw + first + i * each;
+        r->end = r->start + each;
+    }
+}
+
+static void block_free(struct block *b)
+{
+    if (b->ir) {
+        ir_free(b->ir);
+        free(b->ir);
+    }
+    free(b->link);
+    free(b->fault);
+    free(b);
+}
+
+void cache_free(struct cache *k)
+{
+    for (unsigned i = 0; i < CACHE_REGIONS; i++) {
+        for (unsigned j = 0; j < k->region[i].n; j++)
+            block_free(k->region[i].block[j]);
+        free(k->region[i].block);
+    }
+    free(k->hash);
+    free(k->pages);
+    if (k->interp)
+        return;
+    backend_free(k->be);
+    munmap(k->rw + k->rx_off, k->size);
+    munmap(k->rw, k->size);
+}
+
+struct block *cache_find(struct cache *k, uint64_t pa, uint32_t mode, uint32_t eip)
+{
+    if (mode & M_FLAT_CS)
+        eip = 0;
+    for (struct block *b = k->hash[hash_of(pa, mode, eip)]; b; b = b->hash_next)
+        if (b->pa == pa && b->mode == mode && (b->flat || b->start == eip))
+            return b;
+    return NULL;
+}
+
+struct block *cache_by_host(struct cache *k, const void *rx)
+{
+    uint8_t *p = (uint8_t *)(uintptr_t)rx - k->rx_off;
+    for (unsigned i = 0; i < CACHE_REGIONS; i++) {
+        struct region *r = &k->region[i];
+        if (p < r->start || p > r->end || !r->n)
+            continue;
+        unsigned lo = 0, hi = r->n;
+        while (hi - lo > 1) {                   /* a return address may be the first byte behind */
+            unsigned m = (lo + hi) / 2;
+            if (r->block[m]->rw < p)
+                lo = m;
+            else
+                hi = m;
+        }
+        struct block *b = r->block[lo];
+        return p > b->rw && p <= b->rw + b->size ? b : NULL;
+    }
+    return NULL;
+}
+
+/* ---- forgetting ---- */
+
+static void link_drop(struct cache *k, struct link *l)
+{
+    if (!l->to)
+        return;
+    for (struct link **p = &l->to->in; *p; p = &(*p)->next_in)
+        if (*p == l) {
+            *p = l->next_in;
+            break;
+        }
+    l->to = NULL;
+    if (!k->interp)
+        backend_unlink(k->be, l->from->rw, &l->x);
+}
+
+static void page_remove(struct cache *k, struct block *b, unsigned n)
+{
+    if (b->page[n] == NO_PAGE)
+        return;
+    struct block **p = page_list(k, b->page[n]);
+    while (*p && *p != b) {
+        unsigned m = (*p)->page[0] != NO_PAGE && page_list(k, (*p)->page[0]) == page_list(k, b->page[n]) ? 0 : 1;
+        p = &(*p)->page_next[m];
+    }
+    if (*p)
+        *p = b->page_next[n];
+}
+
+/* Take b out of all tables; its memory stays until its region is emptied. */
+void cache_kill(struct cache *k, struct block *b)
+{
+    if (b->dead)
+        return;
+    b->dead = true;
+    for (struct block **p = &k->hash[hash_of(b->pa, b->mode, b->flat ? 0 : b->start)]; *p; p = &(*p)->hash_next)
+        if (*p == b) {
+            *p = b->hash_next;
+            break;
+        }
+    page_remove(k, b, 0);
+    page_remove(k, b, 1);
+    while (b->in)
+        link_drop(k, b->in);
+    for (unsigned i = 0; i < b->nlinks; i++)
+        link_drop(k, &b->link[i]);
+    if (!k->interp)
+        backend_kill(k->be, b->rw);
+    k->invalidated++;
+}
+
+/* Which lines of a page still hold code? */
+static uint64_t page_lines(struct cache *k, uint64_t page)
+{
+    uint64_t lines = 0;
+    for (struct block *b = *page_list(k, page); b;) {
+        unsigned m = page_list(k, b->page[0]) == page_list(k, page) ? 0 : 1;
+        for (unsigned i = 0; i < b->nrange; i++)
+            if ((b->range[i].pa & PAGE_MASK) == page)
+                for (uint64_t a = b->range[i].pa & ~(uint64_t)63; a < b->range[i].pa + b->range[i].len; a += 64)
+                    lines |= (uint64_t)1 << ((a & 0xfff) >> 6);
+        b = b->page_next[m];
+    }
+    return lines;
+}
+
+void cache_invalidate(struct cache *k, uint64_t pa, unsigned len)
+{
+    for (uint64_t page = pa & PAGE_MASK; page < pa + len; page += PAGE_SIZE) {
+        struct block *b = *page_list(k, page), *next;
+        bool any = false;
+        for (; b; b = next) {
+            next = b->page_next[page_list(k, b->page[0]) == page_list(k, page) ? 0 : 1];
+            for (unsigned i = 0; i < b->nrange; i++)
+                if (b->range[i].pa < pa + len && pa < b->range[i].pa + b->range[i].len) {
+                    cache_kill(k, b);
+                    any = true;
+                    break;
+                }
+        }
+        if (any || !*page_list(k, page)) {
+            uint64_t keep = page_lines(k, page);
+            smc_unmark(k->phys, page, ~keep);
+        }
+    }
+}
+
+static void region_empty(struct cache *k, struct region *r)
+{
+    for (unsigned j = 0; j < r->n; j++)
+        cache_kill(k, r->block[j]);
+    for (unsigned j = 0; j < r->n; j++)
+        block_free(r->block[j]);
+    r->n = 0;
+    r->next = r->start;
+    k->forget(k->arg);
+}
+
+void cache_flush(struct cache *k)
+{
+    for (unsigned i = 0; i < CACHE_REGIONS; i++)
+        region_empty(k, &k->region[i]);
+    k->cur = 0;
+    k->flushes++;
+}
+
+/* ---- adding ---- */
+
+static struct region *room(struct cache *k, uint32_t bytes)
+{
+    struct region *r = &k->region[k->cur];
+    if (r->next + bytes <= r->end && r->n < 1u << 20)
+        return r;
+    k->cur = (k->cur + 1) % CACHE_REGIONS;
+    r = &k->region[k->cur];
+    if (r->n) {
+        region_empty(k, r);
+        k->flushes++;
+    }
+    return r;
+}
+
+static void *copy(const void *p, size_t n)
+{
+    return n ? memcpy(must(malloc(n)), p, n) : NULL;
+}
+
+struct block *cache_add(struct cache *k, struct ir_block *ir)
+{
+    uint32_t bound = k->interp ? 64 : backend_bound(ir);
+    struct region *r = room(k, bound);
+    struct block *b = must(calloc(1, sizeof *b));
+    b->pa = ir->pa;
+    b->mode = ir->mode;
+    b->start = ir->start;
+    b->flat = ir->flat;
+    b->crosses = ir->crosses;
+    b->insns = ir->insns;
+    b->nrange = (uint16_t)ir->nrange;
+    for (unsigned i = 0; i < ir->nrange; i++) {
+        b->range[i].pa = ir->range[i].pa;
+        b->range[i].len = ir->range[i].len;
+    }
+    b->rw = r->next;
+    if (k->keep_ir) {
+        b->ir = must(malloc(sizeof *b->ir));
+        *b->ir = *ir;
+        b->ir->ins = copy(ir->ins, ir->n * sizeof *ir->ins);
+        b->ir->cap = ir->n;
+    }
+    if (k->interp) {
+        b->size = 64;
+    } else {
+        struct host_block *out = &k->be_out;
+        backend_emit(k->be, ir, r->next, out);
+        b->size = out->size;
+        b->nlinks = out->nexits;
+        b->nfaults = out->nfaults;
+        b->link = b->nlinks ? must(calloc(b->nlinks, sizeof *b->link)) : NULL;
+        for (unsigned i = 0; i < b->nlinks; i++) {
+            b->link[i].x = out->exit[i];
+            b->link[i].from = b;
+        }
+        b->fault = copy(out->fault, out->nfaults * sizeof *out->fault);
+    }
+    r->next += (b->size + 15) & ~15u;
+    k->code_bytes += b->size;
+    k->nblocks++;
+    if (r->n == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : 1024;
+        r->block = must(realloc(r->block, r->cap * sizeof *r->block));
+    }
+    r->block[r->n++] = b;
+    struct block **h = &k->hash[hash_of(b->pa, b->mode, b->flat ? 0 : b->start)];
+    b->hash_next = *h;
+    *h = b;
+    b->page[0] = b->pa & PAGE_MASK;
+    b->page[1] = NO_PAGE;
+    for (unsigned i = 0; i < b->nrange; i++) {
+        smc_mark(k->phys, b->range[i].pa, b->range[i].len);
+        uint64_t page = b->range[i].pa & PAGE_MASK;
+        if (page != b->page[0])
+            b->page[1] = b->page2 = page;
+    }
+    /* two pages that share a list are entered once, under the first */
+    for (unsigned n = 0; n < 2; n++) {
+        if (b->page[n] == NO_PAGE || (n && page_list(k, b->page[1]) == page_list(k, b->page[0])))
+            continue;
+        struct block **p = page_list(k, b->page[n]);
+        b->page_next[n] = *p;
+        *p = b;
+    }
+    if (b->page[1] != NO_PAGE && page_list(k, b->page[1]) == page_list(k, b->page[0]))
+        b->page[1] = NO_PAGE;
+    return b;
+}
+
+void cache_link(struct cache *k, struct link *l, struct block *to, uint32_t key_from, uint32_t key_to)
+{
+    if (l->to && l->to != to)
+        link_drop(k, l);
+    backend_link(k->be, l->from->rw, &l->x, to->rw, key_from, key_to);
+    if (!l->to) {
+        l->to = to;
+        l->next_in = to->in;
+        to->in = l;
+    }
+}

@@ -1,0 +1,90 @@
+/*
+ * cache.h - translated blocks: finding them, linking them, forgetting them.
+ *
+ * A block is known by the physical address of its first byte and the mode word
+ * (and, where CS is not flat, its EIP): nothing a TLB flush could make stale.
+ * Code memory is a ring of regions; when the newest is full, the oldest is
+ * emptied as a whole.  A discarded block's host code stays until then, its entry
+ * replaced by a call of the "dead" thunk, so that stale pointers to it (jump
+ * cache, return addresses) are harmless.
+ */
+#ifndef TRANSLATOR_CACHE_H
+#define TRANSLATOR_CACHE_H
+
+#include "translator/backend.h"
+
+#define CACHE_REGIONS 8
+
+struct block;
+
+/* One direct exit of a block. */
+struct link {
+    struct host_exit x;
+    struct block *to;           /* linked to, or NULL */
+    struct block *from;         /* the block it belongs to */
+    struct link *next_in;       /* list of the exits linked to `to` */
+    uint8_t relinks;            /* times a guarded link was made anew */
+};
+
+struct block {
+    uint64_t pa;
+    uint32_t mode;
+    uint32_t start;             /* page offset, or EIP if CS is not flat */
+    struct block *hash_next;
+    struct block *page_next[2]; /* lists of the (at most two) physical pages it was made from */
+    uint64_t page[2];           /* page addresses; page[1] == ~0: entered in one list only */
+    uint64_t page2;             /* crosses: physical address of the second page */
+    uint8_t *rw;                /* host code, writable view */
+    uint32_t size;
+    bool dead, crosses, flat;
+    uint16_t insns, nlinks, nfaults, nrange;
+    struct { uint64_t pa; uint16_t len; } range[IR_RANGES];
+    struct link *link;
+    struct host_fault *fault;
+    struct link *in;            /* exits linked to this block */
+    struct ir_block *ir;        /* interpreter only */
+};
+
+struct region {
+    uint8_t *start, *next, *end;
+    struct block **block;       /* in address order */
+    unsigned n, cap;
+};
+
+struct cache {
+    uint8_t *rw;
+    intptr_t rx_off;
+    uint64_t size;
+    struct backend *be;
+    struct host_block be_out;   /* filled by backend_emit() for each block */
+    struct region region[CACHE_REGIONS];
+    unsigned cur;
+    struct block **hash;
+    unsigned hash_bits;
+    struct block **pages;       /* hash of page address -> block list */
+    struct phys *phys;
+    uint64_t nblocks, flushes, invalidated, code_bytes;
+    bool interp;
+    bool keep_ir;               /* blocks keep their IR: interpreter, lock-step */
+    void (*forget)(void *arg);  /* stale host pointers must go (jump cache): a region was emptied */
+    void *arg;
+};
+
+void cache_init(struct cache *, struct phys *, uint64_t size, bool interp);
+void cache_free(struct cache *);
+struct block *cache_find(struct cache *, uint64_t pa, uint32_t mode, uint32_t eip);
+/* Translate (or keep, for the interpreter) b and enter it into the tables. */
+struct block *cache_add(struct cache *, struct ir_block *b);
+/* The block whose host code contains this executable address; NULL if none. */
+struct block *cache_by_host(struct cache *, const void *rx);
+void cache_link(struct cache *, struct link *, struct block *to, uint32_t key_from, uint32_t key_to);
+/* Discard every block made from bytes in [pa, pa+len). */
+void cache_invalidate(struct cache *, uint64_t pa, unsigned len);
+void cache_kill(struct cache *, struct block *);
+void cache_flush(struct cache *);
+static inline const void *block_rx(const struct cache *k, const struct block *b)
+{
+    return b->rw + k->rx_off;
+}
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * check.c - see check.h.
+ *
+ * The interpreter runs first, its stores noted in a journal; then memory and CPU
+ * are put back and the host code runs.  What cannot be taken back (ports, device
+ * memory, time, mappings) is run by the interpreter alone.  Flags that are not
+ * live at the exit taken are not compared: they have no defined value there.
+ */
+#include "translator/check.h"
+
+#include <capstone/capstone.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "frontend/help.h"
+#include "softmmu/journal.h"
+#include "translator/backend_hooks.h"
+#include "translator/interp.h"
+
+struct check {
+    struct journal journal;
+    struct cpu before, interp;
+    uint64_t count;
+};
+
+struct check *check_new(void)
+{
+    struct check *k = aligned_alloc(64, (sizeof *k + 63) & ~(size_t)63);
+    if (!k)
+        die(EXIT_CODE_HOST, "out of memory");
+    memset(k, 0, sizeof *k);
+    return k;
+}
+
+void check_free(struct check *k)
+{
+    if (k)
+        journal_free(&k->journal);
+    free(k);
+}
+
+uint64_t check_count(const struct check *k)
+{
+    return k->count;
+}
+
+/* May this block be run twice? */
+static bool repeatable(const struct ir_block *ir)
+{
+    for (unsigned i = 1; i < ir->n; i++) {
+        if (ir->ins[i].op != IR_CALL)
+            continue;
+        const struct helper_info *h = &helper_info[ir->ins[i].aux];
+        if ((h->attrs & HF_IO) || ((h->attrs & HF_END) && !(h->reads & HS_GPR)))
+            return false;
+    }
+    return true;
+}
+
+/* All but what does not belong to the guest's state, or lives on across the two runs. */
+static void state_restore(struct cpu *c, const struct cpu *s)
+{
+    struct tlb_fast tlb[MMU_IDX_COUNT][2];
+    uint32_t attn = __atomic_load_n(&c->attn, __ATOMIC_SEQ_CST);
+    uint8_t intr = c->intr_pending, nmi = c->nmi_pending;
+    memcpy(tlb, c->tlb, sizeof tlb);
+    memcpy(c, s, sizeof *c);
+    memcpy(c->tlb, tlb, sizeof tlb);
+    __atomic_store_n(&c->attn, attn, __ATOMIC_SEQ_CST);
+    c->intr_pending = intr;
+    c->nmi_pending = nmi;
+}
+
+void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits)
+{
+    csh cs;
+    cs_insn *in;
+    if (cs_open(CS_ARCH_X86, bits == 64 ? CS_MODE_64 : bits == 32 ? CS_MODE_32 : CS_MODE_16, &cs) != CS_ERR_OK)
+        return;
+    size_t k = cs_disasm(cs, p, n, at, 0, &in);
+    for (size_t i = 0; i < k; i++)
+        fprintf(f, "  %10llx  %s %s\n", (unsigned long long)in[i].address, in[i].mnemonic, in[i].op_str);
+    if (k)
+        cs_free(in, k);
+    cs_close(&cs);
+}
+
+static void report(struct check *k, struct cpu *c, struct cache *cache, struct block *b, const struct ir_block *ir,
+                   const char *what)
+{
+    static const char *const name[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                          "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
+    FILE *f = stderr;
+    uint8_t code[64];
+    fprintf(f, "latimer: lock-step difference: %s (block %llu, rip %llx, mode %x)\n", what,
+            (unsigned long long)k->count, (unsigned long long)k->before.rip, b->mode);
+    fprintf(f, "register          before           interpreter      host code\n");
+    for (unsigned i = 0; i < 16; i++)
+        fprintf(f, "%-4s %16llx %16llx %16llx%s\n", name[i], (unsigned long long)k->before.r[i],
+                (unsigned long long)k->interp.r[i], (unsigned long long)c->r[i],
+                k->interp.r[i] != c->r[i] ? "  <--" : "");
+    fprintf(f, "rip  %16llx %16llx %16llx\nflags %15llx %16llx %16llx\n", (unsigned long long)k->before.rip,
+            (unsigned long long)k->interp.rip, (unsigned long long)c->rip, (unsigned long long)k->before.flags,
+            (unsigned long long)k->interp.flags, (unsigned long long)c->flags);
+    for (unsigned i = 0; i < 16; i++)
+        if (memcmp(&k->interp.x[i], &c->x[i], 16))
+            fprintf(f, "xmm%u %016llx%016llx %016llx%016llx\n", i, (unsigned long long)k->interp.x[i].q[1],
+                    (unsigned long long)k->interp.x[i].q[0], (unsigned long long)c->x[i].q[1],
+                    (unsigned long long)c->x[i].q[0]);
+    fprintf(f, "guest code:\n");
+    for (unsigned i = 0; i < b->nrange; i++) {
+        unsigned n = b->range[i].len < sizeof code ? b->range[i].len : sizeof code;
+        phys_read(cache->phys, b->range[i].pa, code, n);
+        check_disassemble(f, code, n, b->range[i].pa,
+                    (b->mode & M_CODE) == M_CODE64 ? 64 : (b->mode & M_CODE) == M_CODE32 ? 32 : 16);
+    }
+    fprintf(f, "IR:\n");
+    ir_print(f, ir);
+    fprintf(f, "host code:\n");
+    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)block_rx(cache, b), 64);
+    exit(EXIT_CODE_CHECK);
+}
+
+/* Flags compared after leaving by IR instruction `exit`; those the last producer leaves undefined are not. */
+static uint32_t compared_flags(const struct ir_block *ir, enum exec_why why, unsigned exit)
+{
+    if (why == WHY_FAULT)
+        return 0;
+    const struct ir_ins *x = &ir->ins[exit];
+    if (x->op == IR_EXIT || x->op == IR_EXIT_IF)
+        return fl_from_flx(x->aux & EXIT_LIVE);
+    return FL_ARITH;
+}
+
+void check_block(struct check *k, struct cpu *c, struct cache *cache, struct block *b, const struct ir_block *ir,
+                 enum exec_why *why, bool *interp)
+{
+    unsigned exit = 0;
+    journal_clear(&k->journal);
+    backend_fp_sync(c);
+    memcpy(&k->before, c, sizeof *c);
+    c->journal = &k->journal;
+    *why = interp_run(c, ir, &exit);
+    c->journal = NULL;
+    *interp = true;
+    k->count++;
+    if (k->journal.world || b->dead || *why == WHY_ATTN || *why == WHY_SLOW || !repeatable(ir))
+        return;
+    memcpy(&k->interp, c, sizeof *c);
+    journal_undo(&k->journal);
+    state_restore(c, &k->before);
+    backend_fp_changed(c);
+    enum exec_why w = backend_enter(cache->be, c, block_rx(cache, b));
+    if (w == WHY_ATTN || w == WHY_SLOW) {       /* came in between, or needs to be run alone */
+        journal_undo(&k->journal);
+        journal_redo(&k->journal);
+        *interp = false;
+        *why = w;
+        return;
+    }
+    *interp = false;
+    exec_left(c, w);
+    backend_fp_sync(c);
+    const struct cpu *s = &k->interp;
+    uint32_t fl = compared_flags(ir, *why, exit);
+    if ((w == WHY_FAULT) != (*why == WHY_FAULT))
+        report(k, c, cache, b, ir, "one faults");
+    if (w == WHY_FAULT && (s->fault.vector != c->fault.vector || s->fault.code != c->fault.code ||
+                           s->fault.cr2 != c->fault.cr2))
+        report(k, c, cache, b, ir, "different faults");
+    if (memcmp(s->r, c->r, sizeof s->r))
+        report(k, c, cache, b, ir, "general registers");
+    if (s->rip != c->rip)
+        report(k, c, cache, b, ir, "rip");
+    if ((s->flags ^ c->flags) & fl)
+        report(k, c, cache, b, ir, "flags");
+    if (s->eflags != c->eflags)
+        report(k, c, cache, b, ir, "system flags");
+    if (memcmp(s->x, c->x, sizeof s->x))
+        report(k, c, cache, b, ir, "vector registers");
+    if (s->mxcsr != c->mxcsr)
+        report(k, c, cache, b, ir, "mxcsr");
+    if (memcmp(&s->fpu, &c->fpu, sizeof s->fpu))
+        report(k, c, cache, b, ir, "x87 state");
+    if (memcmp(s->seg, c->seg, sizeof s->seg) || s->mode != c->mode || s->cr0 != c->cr0)
+        report(k, c, cache, b, ir, "system state");
+    if (journal_compare(&k->journal) >= 0)
+        report(k, c, cache, b, ir, "memory");
+    *why = w;
+}

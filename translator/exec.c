@@ -1,0 +1,537 @@
+/*
+ * exec.c - the run loop.
+ *
+ *      attention? -> deliver, halt, leave
+ *      find the block at c->rip (jump cache, tables, else lift and translate it)
+ *      run it; translated blocks run on through their links until something leaves
+ *      act on why it left
+ *
+ * Invariants on entry to a block: c->mode is the mode it was made for (but for
+ * M_NOSHARE and M_ONE, which the loop adds), c->pc_page is the linear page of its
+ * first byte, c->pagekey that page's key.
+ *
+ * Page keys.  A direct jump into another page is linked behind a guard: c->pagekey
+ * must be the key it was made under.  A key is a number that stands for (address
+ * space, page): whoever enters a page through the run loop, the jump cache or a
+ * guarded link sets it.  When mappings change, the space gets a new identity, all
+ * its pages new keys, and old guards fail; nothing has to be searched.
+ */
+#include "translator/exec.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "frontend/decode.h"
+#include "frontend/lift.h"
+#include "hw/machine.h"
+#include "translator/backend_hooks.h"
+#include "translator/cache.h"
+#include "translator/check.h"
+#include "translator/interp.h"
+
+#define KEYS 4096               /* direct-mapped table of page keys */
+#define BLOOM_BITS 16
+#define RELINK_MAX 200          /* a guarded link remade this often is left to the run loop */
+
+struct pagekey {
+    uint64_t page, space;
+    uint32_t id;
+};
+
+struct exec {
+    struct exec_options o;
+    struct cache cache;
+    struct ir_block ir;
+    struct lift_options lift;
+    struct exec_stats stats;
+    struct pagekey key[KEYS];
+    uint32_t next_key;
+    uint64_t global_gen;        /* changes with global mappings */
+    uint64_t local_gen;         /* changes when non-global supervisor code may have moved */
+    bool local_code;            /* supervisor code was entered through non-global pages */
+    uint64_t bloom[1 << (BLOOM_BITS - 6)];      /* pages code ran from, by hash, since global_gen changed */
+    bool stale;                 /* the salt must be computed again */
+    uint32_t salt_mode;
+    struct check *check;        /* lock-step */
+};
+
+/* ---- address-space identities ---- */
+
+static unsigned bloom_bit(uint64_t page)
+{
+    return (unsigned)((page >> PAGE_BITS) * 0x9e3779b97f4a7c15u >> (64 - BLOOM_BITS));
+}
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    a = (a ^ b) * 0x9e3779b97f4a7c15u;
+    return a ^ a >> 29;
+}
+
+/* The number that stands for what a lookup at this privilege depends on. */
+static uint64_t space_of(struct cpu *c, bool global)
+{
+    struct exec *e = c->exec;
+    if (global)
+        return e->global_gen << 1;
+    return mix(e->global_gen, mmu_space(c) << 8 | 0x80) | 1;
+}
+
+static uint64_t salt_of(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    uint64_t who = c->cpl == 3 ? mmu_space(c) << 1 | 1 : e->local_gen << 1;
+    return mix(mix(e->global_gen, who), c->mode) | (uint64_t)1 << 47;
+}
+
+void exec_code_map_changed(struct cpu *c, bool all, bool one, uint64_t lin)
+{
+    struct exec *e = c->exec;
+    if (one) {
+        unsigned n = bloom_bit(lin & PAGE_MASK);
+        if (!(e->bloom[n >> 6] >> (n & 63) & 1))
+            return;                             /* no code ran from that page */
+    }
+    if (all || one) {
+        e->global_gen++;
+        memset(e->bloom, 0, sizeof e->bloom);
+    }
+    if (all || one || e->local_code) {
+        e->local_gen++;
+        e->local_code = false;
+    }
+    e->stale = true;
+}
+
+static uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global)
+{
+    struct exec *e = c->exec;
+    uint64_t space = space_of(c, global);
+    struct pagekey *k = &e->key[(page >> PAGE_BITS ^ page >> 24) & (KEYS - 1)];
+    unsigned n = bloom_bit(page);
+    if (k->page == page && k->space == space && k->id)
+        return k->id;
+    e->bloom[n >> 6] |= (uint64_t)1 << (n & 63);
+    if (!global && c->cpl != 3)
+        e->local_code = true;
+    k->page = page;
+    k->space = space;
+    k->id = ++e->next_key;
+    if (!k->id) {                               /* wrapped: all guards could lie */
+        cache_flush(&e->cache);
+        memset(e->key, 0, sizeof e->key);
+        *k = (struct pagekey){ page, space, e->next_key = 1 };
+    }
+    return k->id;
+}
+
+static void jc_clear(void *arg)
+{
+    memset(jc_table(arg), 0xff, JC_SIZE * sizeof(struct jc_entry));
+}
+
+/* ---- finding and making blocks ---- */
+
+static uint64_t lin_of(const struct cpu *c)
+{
+    if (c->mode & M_FLAT_CS)
+        return (c->mode & M_CODE) == M_CODE64 ? c->rip : (uint32_t)c->rip;
+    return (uint32_t)(c->seg[SEG_CS].base + c->rip);
+}
+
+/* Dumps of translation are wanted for code at lin. */
+static bool dump_at(struct cpu *c, uint64_t lin)
+{
+    const struct exec_options *o = &c->exec->o;
+    return log_on(LOG_IN | LOG_IR | LOG_OPT | LOG_OUT | LOG_EXEC) &&
+           (!o->log_hi || (lin >= o->log_lo && lin < o->log_hi));
+}
+
+static void log_block(struct cpu *c, const struct ir_block *b)
+{
+    if (log_on(LOG_EXEC | LOG_IN))
+        fprintf(log_file(), "block %llx mode %x: %u instructions\n", (unsigned long long)lin_of(c), b->mode,
+                b->insns);
+    if (log_on(LOG_IR))
+        ir_print(log_file(), b);
+}
+
+/* NULL: the fetch faulted, c->fault is set. */
+static struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool *global)
+{
+    struct exec *e = c->exec;
+    uint64_t lin = lin_of(c), pa;
+    if (!mmu_code(c, lin, &pa, global))
+        return NULL;
+    *page = lin & PAGE_MASK;
+    e->stats.lookups++;
+    struct block *b = cache_find(&e->cache, pa, mode, (uint32_t)c->rip);
+    if (b && b->crosses) {
+        /* the second page must still be the one it was made from */
+        uint64_t pa2;
+        bool g2;
+        if (!mmu_code(c, *page + PAGE_SIZE, &pa2, &g2) || (pa2 & PAGE_MASK) != b->page2) {
+            cache_kill(&e->cache, b);
+            b = NULL;
+        } else {
+            *global = *global && g2;
+        }
+    }
+    if (b)
+        return b;
+    struct timespec t0, t1;
+    if (e->o.time)
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t0);
+    if (!lift_block(c, &e->ir, mode, &e->lift))
+        return NULL;
+    bool dump = dump_at(c, lin);
+    if (dump)
+        log_block(c, &e->ir);
+    ir_optimize(&e->ir, &(struct opt_options){ .verify = e->o.verify, .dump = dump && log_on(LOG_OPT),
+                                               .dump_to = log_file() });
+    b = cache_add(&e->cache, &e->ir);
+    if (dump && log_on(LOG_OUT) && !e->o.interp)
+        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), 64);
+    if (e->o.time) {
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t1);
+        e->stats.translate_ns += (uint64_t)(t1.tv_sec - t0.tv_sec) * 1000000000u + (uint64_t)t1.tv_nsec -
+                                 (uint64_t)t0.tv_nsec;
+    }
+    e->stats.blocks++;
+    e->stats.insns += b->insns;
+    return b;
+}
+
+/* The guest RIP of page offset or EIP `pc` of a block that runs now. */
+static uint64_t rip_of(const struct cpu *c, const struct block *b, int64_t pc)
+{
+    if (!b->flat)
+        return (uint32_t)pc;
+    uint64_t r = c->pc_page + (uint64_t)pc;
+    return (b->mode & M_CODE) == M_CODE64 ? r : (uint32_t)r;
+}
+
+/* What host offset `off` of b executes: its guest instruction, as far as fault points tell. */
+static int64_t fault_pc(const struct block *b, uint32_t off)
+{
+    unsigned lo = 0, hi = b->nfaults;
+    while (hi - lo > 1) {
+        unsigned m = (lo + hi) / 2;
+        if (b->fault[m].ra <= off)
+            lo = m;
+        else
+            hi = m;
+    }
+    return b->nfaults ? b->fault[lo].pc : b->start;
+}
+
+bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip)
+{
+    struct block *b = c->exec ? cache_by_host(&c->exec->cache, host) : NULL;
+    if (b) {
+        const uint8_t *start = block_rx(&c->exec->cache, b);
+        *rip = rip_of(c, b, fault_pc(b, (uint32_t)((const uint8_t *)host - start)));
+    }
+    return b;
+}
+
+/* Translated code left at c->link_ra: make c->rip exact; *l: the direct exit it left by, if it was one. */
+static struct block *left_from(struct cpu *c, struct link **l)
+{
+    struct exec *e = c->exec;
+    struct block *b = cache_by_host(&e->cache, (const void *)(uintptr_t)c->link_ra);
+    uint32_t off = (uint32_t)((const uint8_t *)(uintptr_t)c->link_ra - (const uint8_t *)block_rx(&e->cache, b));
+    *l = NULL;
+    if (b->dead && off == 5) {
+        c->rip = rip_of(c, b, b->start);
+        jc_table(c)[jc_hash(c->rip)].tag = ~(uint64_t)0;        /* it may be how we got there */
+        return b;
+    }
+    for (unsigned i = 0; i < b->nlinks; i++)
+        if (b->link[i].x.stub_ra == off) {
+            *l = &b->link[i];
+            c->rip = rip_of(c, b, b->link[i].x.pc);
+            return b;
+        }
+    c->rip = rip_of(c, b, fault_pc(b, off));
+    return b;
+}
+
+bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx)
+{
+    struct exec *e = c->exec;
+    for (unsigned end = 0; end < 2; end++) {
+        uint64_t a = end ? lin + size - 1 : lin, pa;
+        if (end && !((lin ^ a) & PAGE_MASK))
+            break;
+        if (mmu_fill(c, a, 1, ACC_WRITE, idx, NULL, NULL) != MMU_SPECIAL)
+            continue;
+        mmu_fill(c, a, 1, ACC_WRITE, idx, NULL, &pa);
+        if (!smc_page_has_code(c->m->phys, pa))
+            continue;
+        struct block *b = cache_by_host(&e->cache, (const void *)(uintptr_t)c->link_ra);
+        if (!b || (b->mode & M_ONE))
+            return false;
+        uint64_t lo = end ? pa & PAGE_MASK : pa, hi = end ? pa + 1 : pa + size;
+        for (unsigned i = 0; i < b->nrange; i++)
+            if (b->range[i].pa < hi && lo < b->range[i].pa + b->range[i].len)
+                return true;
+    }
+    return false;
+}
+
+void exec_invalidate(struct phys *p, uint64_t pa, unsigned len)
+{
+    struct cpu *c;
+    for (unsigned n = 0; (c = phys_cpu(p, n)); n++)
+        if (c->exec)
+            cache_invalidate(&c->exec->cache, pa, len);
+}
+
+/* ---- the loop ---- */
+
+static void deliver(struct cpu *c)
+{
+    if (log_on(LOG_INT))
+        log_msg(LOG_INT, "fault %u code %x at %llx cr2 %llx", c->fault.vector, c->fault.code,
+                (unsigned long long)c->rip, (unsigned long long)c->fault.cr2);
+    if (cpu_deliver_fault(c))
+        machine_request_stop(c->m, STOP_TRIPLE, 0);
+}
+
+/* Follow a direct exit from block `b`: link it to `to` if it may be linked. */
+static void try_link(struct cpu *c, struct link *l, struct block *to, uint32_t from_mode, uint32_t key_from,
+                     uint32_t key_to)
+{
+    struct exec *e = c->exec;
+    struct block *b = l->from;
+    if (b->dead || to->dead || (l->x.aux & EXIT_EVENT) || (from_mode & ~(M_ONE | M_NOSHARE)) != to->mode)
+        return;
+    if (to->crosses && !(l->x.aux & EXIT_CROSS))
+        return;
+    if (l->x.aux & EXIT_CROSS) {
+        if (!b->flat || l->relinks >= RELINK_MAX)
+            return;
+        l->relinks++;
+    }
+    cache_link(&e->cache, l, to, key_from, key_to);
+    e->stats.links++;
+}
+
+void exec_left(struct cpu *c, enum exec_why why)
+{
+    struct link *l;
+    uint64_t rip = c->rip;
+    if (why == WHY_NEXT)
+        return;
+    left_from(c, &l);
+    if (why == WHY_FAULT && (c->fault.trap || c->fault.soft))
+        c->rip = rip;
+}
+
+/* Lock-step: block by block, nothing linked. */
+static void run_check(struct cpu *c, uint32_t extra)
+{
+    struct exec *e = c->exec;
+    do {
+        uint64_t page;
+        bool global, interp;
+        enum exec_why why;
+        struct block *b = block_at(c, c->mode | extra, &page, &global);
+        if (!b) {
+            deliver(c);
+            return;
+        }
+        bool shadow = extra != 0;
+        extra = 0;
+        c->pc_page = page;
+        c->pagekey = ~0u;                       /* no guard matches */
+        c->jc_salt = 0;                         /* no tag matches: jc_clear() */
+        check_block(e->check, c, &e->cache, b, b->ir, &why, &interp);
+        if (!interp && (why == WHY_ATTN || why == WHY_SLOW))
+            exec_left(c, why);
+        if (why == WHY_SLOW) {
+            extra = M_ONE | M_NOSHARE;
+            continue;
+        }
+        if (why == WHY_FAULT) {
+            deliver(c);
+            return;
+        }
+        if (shadow)
+            cpu_if_changed(c);          /* an interrupt shadow has passed */
+    } while (extra || !(c->attn | c->halted | c->inhibit));
+}
+
+static void run_jit(struct cpu *c, uint32_t extra)
+{
+    struct exec *e = c->exec;
+    struct link *l = NULL;
+    uint32_t from_mode = 0, from_key = 0;
+    for (;;) {
+        uint64_t page;
+        bool global;
+        uint32_t mode = c->mode | extra;
+        const void *rx;
+        struct jc_entry *j = &jc_table(c)[jc_hash(c->rip)];
+        if (e->stale || e->salt_mode != c->mode) {
+            c->jc_salt = salt_of(c);
+            e->salt_mode = c->mode;
+            e->stale = false;
+        }
+        if (!l && !extra && j->tag == (c->rip ^ c->jc_salt)) {
+            rx = j->host;
+            c->pc_page = c->rip & PAGE_MASK;
+            c->pagekey = (uint32_t)j->key;
+        } else {
+            struct block *b = block_at(c, mode, &page, &global);
+            if (!b) {
+                deliver(c);
+                return;
+            }
+            c->pc_page = page;
+            c->pagekey = pagekey_of(c, page, global);
+            rx = block_rx(&e->cache, b);
+            if (l && l->from->rw && !l->from->dead)
+                try_link(c, l, b, from_mode, from_key, c->pagekey);
+            if (!extra && b->flat) {
+                j->tag = c->rip ^ c->jc_salt;
+                j->host = rx;
+                j->key = c->pagekey;
+            }
+        }
+        l = NULL;
+        enum exec_why why = backend_enter(e->cache.be, c, rx);
+        struct block *b;
+        switch (why) {
+        case WHY_NEXT:
+            break;
+        case WHY_EXIT:
+            left_from(c, &l);
+            l = NULL;
+            break;
+        case WHY_LINK:
+            b = left_from(c, &l);
+            from_mode = b->mode;
+            from_key = c->pagekey;
+            break;
+        case WHY_ATTN:
+            left_from(c, &l);
+            return;
+        case WHY_SLOW:
+            left_from(c, &l);
+            l = NULL;
+            extra = M_ONE | M_NOSHARE;
+            e->stats.slow++;
+            continue;
+        case WHY_FAULT: {
+            uint64_t rip = c->rip;
+            left_from(c, &l);
+            if (c->fault.trap || c->fault.soft)
+                c->rip = rip;
+            deliver(c);
+            return;
+        }
+        }
+        if (extra)
+            cpu_if_changed(c);          /* an interrupt shadow has passed */
+        extra = 0;
+        if (c->attn | c->halted | c->inhibit)
+            return;
+    }
+}
+
+static void run_interp(struct cpu *c, uint32_t extra)
+{
+    do {
+        uint64_t page;
+        bool global;
+        unsigned exit;
+        struct block *b = block_at(c, c->mode | extra, &page, &global);
+        if (!b) {
+            deliver(c);
+            return;
+        }
+        c->pc_page = page;
+        switch (interp_run(c, b->ir, &exit)) {
+        case WHY_FAULT:
+            deliver(c);
+            return;
+        case WHY_ATTN:
+            return;
+        default:
+            break;
+        }
+        if (extra)
+            cpu_if_changed(c);          /* an interrupt shadow has passed */
+        extra = 0;
+    } while (!(c->attn | c->halted | c->inhibit));
+}
+
+void exec_run(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    while (!(c->attn & (ATTN_EXIT | ATTN_INIT | ATTN_SIPI))) {
+        if (c->attn)
+            cpu_take_interrupt(c);
+        if (c->halted) {
+            e->o.halt(c);
+            continue;
+        }
+        uint32_t extra = 0;
+        if (c->inhibit) {
+            c->inhibit = 0;
+            extra = M_ONE | M_NOSHARE;
+        }
+        if (e->o.check)
+            run_check(c, extra);
+        else if (e->o.interp)
+            run_interp(c, extra);
+        else
+            run_jit(c, extra);
+    }
+}
+
+void exec_init(struct cpu *c, const struct exec_options *o)
+{
+    struct exec *e = calloc(1, sizeof *e);
+    if (!e)
+        die(EXIT_CODE_HOST, "out of memory");
+    e->o = *o;
+    e->lift = (struct lift_options){ .max_insns = o->max_insns ? o->max_insns : 48, .max_branches = 4,
+                                     .smp = o->smp };
+    e->cache.forget = jc_clear;
+    e->cache.arg = c;
+    e->global_gen = e->local_gen = 1;
+    e->stale = true;
+    ir_init(&e->ir);
+    interp_init();
+    cache_init(&e->cache, o->m->phys, o->cache_size ? o->cache_size : 64u << 20, o->interp);
+    e->cache.keep_ir = o->interp || o->check;
+    if (o->check)
+        e->check = check_new();
+    jc_clear(c);
+    backend_fp_changed(c);
+    c->exec = e;
+}
+
+void exec_free(struct cpu *c)
+{
+    cache_free(&c->exec->cache);
+    check_free(c->exec->check);
+    ir_free(&c->exec->ir);
+    free(c->exec);
+    c->exec = NULL;
+}
+
+const struct exec_stats *exec_stats(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    e->stats.host_bytes = e->cache.code_bytes;
+    e->stats.invalidated = e->cache.invalidated;
+    e->stats.flushes = e->cache.flushes;
+    e->stats.checked = e->check ? check_count(e->check) : 0;
+    return &e->stats;
+}
