@@ -341,7 +341,10 @@ static void load_val(struct emit *e, ir_ref r, unsigned d)
         }
         break;
     case LOC_HIGH:
-        if (home_pinned(v->reg)) {
+        if (home_pinned(v->reg) && e->be->bmi2) {
+            as_rorx(&e->a, false, d, v->reg, 8);
+            as_rr8(&e->a, 0x0fb6, d, d);
+        } else if (home_pinned(v->reg)) {
             high_swap(e, v->reg);
             as_rr8(&e->a, 0x0fb6, d, v->reg);
             high_swap(e, v->reg);
@@ -453,9 +456,11 @@ static void move_to_temp(struct emit *e, ir_ref r)
 {
     unsigned t = temp_get(e);
     enum ir_type ty = type_at(e, r);
-    load_val(e, r, t);
     struct val *v = &e->val[r];
-    v->zx = ty != TY_I64;
+    /* memory and second bytes are loaded zero-extended, registers copied as they are */
+    bool zx = ty == TY_I32 || (ty != TY_I64 && (v->loc != LOC_HOME || !home_pinned(v->reg)));
+    load_val(e, r, t);
+    v->zx = zx;
     def_at(e, r, LOC_TEMP, t, 0);
     temp_release(e, t);
 }

@@ -47,7 +47,8 @@ static bool deliver_ivt(struct cpu *c, const struct event *e, uint64_t table)
     if (sys_read(c, table + e->vector * 4u, 4, &v))
         return true;
     stack_here(c, &s);
-    if (stack_push(c, &s, 2, e->flags) || stack_push(c, &s, 2, c->seg[SEG_CS].sel) || stack_push(c, &s, 2, e->rip))
+    if (stack_push(c, &s, 2, e->flags) || stack_push(c, &s, 2, c->seg[SEG_CS].sel) ||
+        stack_push(c, &s, 2, e->rip))
         return true;
     c->r[R_SP] = stack_reg(&s, c->r[R_SP]);
     seg_set_real(c, SEG_CS, (uint16_t)(v >> 16));
@@ -76,7 +77,9 @@ static bool push_inner(struct cpu *c, const struct event *e, unsigned size, unsi
     *s = (struct stack){ .idx = cpu_data_idx(c, dpl) };
     if (tss_stack(c, dpl, e->ext, ss_sel, &s->sp) || seg_check_ss(c, *ss_sel, dpl, EXC_TS, e->ext, ss))
         return true;
-    s->seg = (struct seg){ .base = desc_base(ss), .limit = desc_limit(ss), .attr = (uint16_t)(ss->hi >> 8 & 0xf0ff) };
+    s->seg = (struct seg){ .base = desc_base(ss),
+                           .limit = desc_limit(ss),
+                           .attr = (uint16_t)(ss->hi >> 8 & 0xf0ff) };
     s->mask = s->seg.attr & SEG_DB ? 0xffffffff : 0xffff;
     s->ss_code = (*ss_sel & ~3u) | e->ext;
     for (unsigned i = 0; cpu_vm(c) && i < sizeof(v86); i++) {
@@ -86,7 +89,8 @@ static bool push_inner(struct cpu *c, const struct event *e, unsigned size, unsi
     return stack_push(c, s, size, c->seg[SEG_SS].sel) || stack_push(c, s, size, c->r[R_SP]);
 }
 
-static bool deliver_gate(struct cpu *c, const struct event *e, const struct desc *g, bool interrupt, unsigned size)
+static bool deliver_gate(struct cpu *c, const struct event *e, const struct desc *g, bool interrupt,
+                         unsigned size)
 {
     static const uint8_t regs[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
     uint16_t cs = (uint16_t)(g->lo >> 16), ss_sel = 0;
@@ -188,7 +192,8 @@ static void put64(uint8_t *p, uint64_t v)
 }
 
 /* Write n quadwords at sp upwards; in one page (nearly always) with one check. */
-static bool write_frame(struct cpu *c, uint64_t sp, enum mmu_idx idx, const uint64_t *v, unsigned n, unsigned ext)
+static bool write_frame(struct cpu *c, uint64_t sp, enum mmu_idx idx, const uint64_t *v, unsigned n,
+                        unsigned ext)
 {
     void *host;
     long run;
@@ -223,7 +228,8 @@ static bool deliver_long(struct cpu *c, const struct event *e)
 
     if (e->vector * 16u + 15 > c->idt.limit)
         return fault_gp(c, idt_code(e));
-    if (sys_read(c, c->idt.base + e->vector * 16u, 8, &lo) || sys_read(c, c->idt.base + e->vector * 16u + 8, 8, &hi))
+    if (sys_read(c, c->idt.base + e->vector * 16u, 8, &lo) ||
+        sys_read(c, c->idt.base + e->vector * 16u + 8, 8, &hi))
         return true;
     g.lo = (uint32_t)lo;
     g.hi = (uint32_t)(lo >> 32);
@@ -300,8 +306,13 @@ static bool attempt(struct cpu *c, const struct event *e)
 bool deliver_vector(struct cpu *c, unsigned vector, bool soft, unsigned ext, bool has_code, uint32_t code,
                     uint64_t rip)
 {
-    struct event e = { .vector = (uint8_t)vector, .soft = soft, .ext = (uint8_t)ext, .has_code = has_code && cpu_pe(c),
-                       .code = code, .flags = cpu_eflags(c), .rip = rip };
+    struct event e = { .vector = (uint8_t)vector,
+                       .soft = soft,
+                       .ext = (uint8_t)ext,
+                       .has_code = has_code && cpu_pe(c),
+                       .code = code,
+                       .flags = cpu_eflags(c),
+                       .rip = rip };
 
     return attempt(c, &e);
 }

@@ -712,7 +712,7 @@ uint64_t f80_to_int(struct f80_env *e, struct f80 a, unsigned bits, unsigned rc,
         *ok = e->mask & F80_IE;
         return half;
     }
-    return x.sign ? -v : v;
+    return (x.sign ? -v : v) & (half | (half - 1));
 }
 
 uint64_t f80_to_bcd(struct f80_env *e, struct f80 a, uint16_t *hi, bool *ok)

@@ -94,7 +94,7 @@ struct f80 f80_from_bcd(uint64_t lo, uint16_t hi);
 /* To memory formats.  *ok = false: an unmasked exception forbids the store. */
 uint32_t f80_to_f32(struct f80_env *e, struct f80 a, bool *ok);
 uint64_t f80_to_f64(struct f80_env *e, struct f80 a, bool *ok);
-/* Signed integer of 16, 32 or 64 bits; rounds by rc. */
+/* Signed integer of 16, 32 or 64 bits, zero-extended; rounds by rc. */
 uint64_t f80_to_int(struct f80_env *e, struct f80 a, unsigned bits, unsigned rc, bool *ok);
 uint64_t f80_to_bcd(struct f80_env *e, struct f80 a, uint16_t *hi, bool *ok);
 

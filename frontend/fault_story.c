@@ -10,10 +10,28 @@
 #include "softmmu/softmmu.h"
 
 static const char *const names[32] = {
-    "#DE divide error", "#DB debug", "NMI", "#BP breakpoint", "#OF overflow", "#BR bound range", "#UD invalid opcode",
-    "#NM no coprocessor", "#DF double fault", "coprocessor overrun", "#TS invalid TSS", "#NP segment not present",
-    "#SS stack fault", "#GP general protection", "#PF page fault", "vector 15", "#MF x87 error",
-    "#AC alignment check", "#MC machine check", "#XM SIMD error", "#VE", "#CP",
+    "#DE divide error",
+    "#DB debug",
+    "NMI",
+    "#BP breakpoint",
+    "#OF overflow",
+    "#BR bound range",
+    "#UD invalid opcode",
+    "#NM no coprocessor",
+    "#DF double fault",
+    "coprocessor overrun",
+    "#TS invalid TSS",
+    "#NP segment not present",
+    "#SS stack fault",
+    "#GP general protection",
+    "#PF page fault",
+    "vector 15",
+    "#MF x87 error",
+    "#AC alignment check",
+    "#MC machine check",
+    "#XM SIMD error",
+    "#VE",
+    "#CP",
 };
 
 static const char *name_of(unsigned vector)
@@ -39,7 +57,8 @@ static bool print_insn(struct cpu *c, FILE *f, uint64_t rip)
     while (n < sizeof(b) && mmu_debug_read(c, code_lin(c, rip) + n, b + n, 1))
         n++;
     if (!n) {
-        fprintf(f, "  instruction: its bytes at linear %llx cannot be read\n", (unsigned long long)code_lin(c, rip));
+        fprintf(f, "  instruction: its bytes at linear %llx cannot be read\n",
+                (unsigned long long)code_lin(c, rip));
         return false;
     }
     if (cs_open(CS_ARCH_X86, m, &h) != CS_ERR_OK)
@@ -76,11 +95,13 @@ static const char *cause(const struct cpu *c, bool readable)
         return "execution went where no code is mapped (bad jump, bad return address, or page tables "
                "that do not map the running code)";
     if (stack)
-        return "the stack pointer is not usable, so no exception can be delivered (stack overflow or bad TSS stack)";
+        return "the stack pointer is not usable, so no exception can be delivered (stack overflow or bad "
+               "TSS stack)";
     switch (first) {
     case EXC_PF:
-        return c->chain[0].cr2 < 4096 ? "access through a null pointer before page-fault handling works"
-                                      : "access to an unmapped page, and the IDT's handlers cannot be reached";
+        return c->chain[0].cr2 < 4096
+                   ? "access through a null pointer before page-fault handling works"
+                   : "access to an unmapped page, and the IDT's handlers cannot be reached";
     case EXC_UD:
         return "an instruction this CPU model does not have, or execution of data";
     case EXC_GP:
@@ -116,8 +137,12 @@ void fault_story(struct cpu *c, FILE *f)
     }
     readable = print_insn(c, f, c->chain[0].rip);
     fprintf(f, "  mode: %s, CPL %u, CR0 %llx CR3 %llx CR4 %llx EFER %llx\n",
-            !cpu_pe(c) ? "real" : cpu_vm(c) ? "virtual-8086" : cpu_64(c) ? "64-bit" : cpu_lma(c) ? "compatibility" :
-            "protected", c->cpl, (unsigned long long)c->cr0, (unsigned long long)c->cr3, (unsigned long long)c->cr4,
+            !cpu_pe(c)   ? "real"
+            : cpu_vm(c)  ? "virtual-8086"
+            : cpu_64(c)  ? "64-bit"
+            : cpu_lma(c) ? "compatibility"
+                         : "protected",
+            c->cpl, (unsigned long long)c->cr0, (unsigned long long)c->cr3, (unsigned long long)c->cr4,
             (unsigned long long)c->efer);
     fprintf(f, "  SS:SP %04x:%llx  GDT %llx/%x  IDT %llx/%x  TR %04x\n", c->seg[SEG_SS].sel,
             (unsigned long long)c->r[R_SP], (unsigned long long)c->gdt.base, c->gdt.limit,
@@ -125,6 +150,7 @@ void fault_story(struct cpu *c, FILE *f)
     lin = c->chain[0].vector == EXC_PF ? c->chain[0].cr2 : code_lin(c, c->chain[0].rip);
     walk[0] = 0;
     mmu_explain(c, lin, walk, sizeof(walk));
-    fprintf(f, "  page walk of %llx:\n%s%s", (unsigned long long)lin, walk, walk[0] ? "" : "  (paging is off)\n");
+    fprintf(f, "  page walk of %llx:\n%s%s", (unsigned long long)lin, walk,
+            walk[0] ? "" : "  (paging is off)\n");
     fprintf(f, "  likely cause: %s\n", cause(c, readable));
 }

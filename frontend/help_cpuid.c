@@ -31,12 +31,18 @@ static const struct feature features[FEAT_COUNT] = {
  * MDS_NO PSCHANGE_MC_NO TAA_NO SBDR_SSDP_NO FBSDP_NO PSDP_NO BHI_NO PBRSB_NO
  * GDS_NO RFDS_NO.
  */
-#define ARCH_CAPS_ALL (1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 | \
-                       1ull << 13 | 1ull << 14 | 1ull << 15 | 1ull << 20 | 1ull << 24 | 1ull << 26 | 1ull << 27)
+#define ARCH_CAPS_ALL                                                                                      \
+    (1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 | 1ull << 13 |      \
+     1ull << 14 | 1ull << 15 | 1ull << 20 | 1ull << 24 | 1ull << 26 | 1ull << 27)
 
 static const struct cpu_model models[] = {
-    { .name = "latimer64", .vendor = "GenuineIntel", .brand = "Latimer Virtual CPU", .family = 6, .model = 143,
-      .stepping = 8, .arch_capabilities = ARCH_CAPS_ALL },
+    { .name = "latimer64",
+      .vendor = "GenuineIntel",
+      .brand = "Latimer Virtual CPU",
+      .family = 6,
+      .model = 143,
+      .stepping = 8,
+      .arch_capabilities = ARCH_CAPS_ALL },
 };
 
 /* Other names for the default model. */
@@ -62,7 +68,8 @@ static bool name_in(const char *names, const char *word, size_t n)
     return false;
 }
 
-static const char *set_feature(struct cpu_model *m, const char *word, size_t n, bool on, char *err, size_t size)
+static const char *set_feature(struct cpu_model *m, const char *word, size_t n, bool on, char *err,
+                               size_t size)
 {
     for (unsigned f = 1; f < FEAT_COUNT; f++) {
         uint64_t bit = (uint64_t)1 << (f % 64);
@@ -74,7 +81,8 @@ static const char *set_feature(struct cpu_model *m, const char *word, size_t n, 
             return NULL;
         }
         if (!(features[f].attrs & (FA_OK | FA_DYN))) {
-            snprintf(err, size, "CPU feature '%.*s' is not implemented; leave it off (-cpu help lists what there is)",
+            snprintf(err, size,
+                     "CPU feature '%.*s' is not implemented; leave it off (-cpu help lists what there is)",
                      (int)n, word);
             return err;
         }
@@ -107,8 +115,9 @@ const char *cpu_model_parse(const char *spec, struct cpu_model **out)
             found = &models[0];
     }
     if (!found) {
-        snprintf(err, sizeof(err), "unknown CPU model '%.*s'; there are: latimer64, max (-cpu help lists features)",
-                 (int)n, spec);
+        snprintf(err, sizeof(err),
+                 "unknown CPU model '%.*s'; there are: latimer64, max (-cpu help lists features)", (int)n,
+                 spec);
         return err;
     }
     m = malloc(sizeof(*m));
@@ -163,7 +172,8 @@ void cpu_model_list(FILE *f)
 
         if (!(features[i].attrs & FA_OK))
             continue;
-        fprintf(f, "%s%.*s%s", col ? " " : "  ", (int)n, features[i].names, features[i].attrs & FA_DEF ? "*" : "");
+        fprintf(f, "%s%.*s%s", col ? " " : "  ", (int)n, features[i].names,
+                features[i].attrs & FA_DEF ? "*" : "");
         col += (unsigned)n + 2;
         if (col > 80) {
             fprintf(f, "\n");
@@ -340,7 +350,7 @@ void help_cpuid(struct cpu *c)
 
     cpu_model_cpuid(c, (uint32_t)c->r[R_AX], (uint32_t)c->r[R_CX], r);
     if ((uint32_t)c->r[R_AX] == 1)
-        c->ucode_rev = (uint64_t)MICROCODE << 32;       /* CPUID 1 loads BIOS_SIGN_ID (SDM vol. 3, 9.11.7.1) */
+        c->ucode_rev = (uint64_t)MICROCODE << 32; /* CPUID 1 loads BIOS_SIGN_ID (SDM vol. 3, 9.11.7.1) */
     c->r[R_AX] = r[0];
     c->r[R_BX] = r[1];
     c->r[R_CX] = r[2];

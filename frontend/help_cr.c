@@ -25,7 +25,8 @@ static bool write_cr0(struct cpu *c, uint64_t v)
 
     if (v >> 32 || ((v & CR0_PG) && !(v & CR0_PE)) || ((v & CR0_NW) && !(v & CR0_CD)))
         return fault_gp(c, 0);
-    v = (v & (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)) | CR0_ET;
+    v = (v & (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)) |
+        CR0_ET;
     changed = old ^ v;
     if (changed & v & CR0_PG) {
         if (c->efer & EFER_LME) {

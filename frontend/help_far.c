@@ -240,7 +240,8 @@ bool help_far_call(struct cpu *c, uint64_t sel64, uint64_t off, uint64_t next, u
     if (!cpu_pe(c) || cpu_vm(c)) {
         if (off > c->seg[SEG_CS].limit)
             return fault_gp(c, 0);
-        if (stack_push(c, &s, (unsigned)opsize, c->seg[SEG_CS].sel) || stack_push(c, &s, (unsigned)opsize, next))
+        if (stack_push(c, &s, (unsigned)opsize, c->seg[SEG_CS].sel) ||
+            stack_push(c, &s, (unsigned)opsize, next))
             return true;
         c->r[R_SP] = stack_reg(&s, c->r[R_SP]);
         seg_set_real(c, SEG_CS, sel);

@@ -284,7 +284,8 @@ void stack_here(struct cpu *c, struct stack *s)
     s->sp &= s->mask;
 }
 
-static bool stack_addr(struct cpu *c, const struct stack *s, uint64_t sp, unsigned size, bool write, uint64_t *lin)
+static bool stack_addr(struct cpu *c, const struct stack *s, uint64_t sp, unsigned size, bool write,
+                       uint64_t *lin)
 {
     if (s->lm) {
         if (!canonical(sp) || !canonical(sp + size - 1))

@@ -341,7 +341,8 @@ bool lift_out(struct lift *l, const struct insn *i)
 }
 
 /* INS and OUTS: the helper does a bounded number of elements and says whether to come again. */
-static bool lift_io_string(struct lift *l, const struct insn *i, enum helper_id h, unsigned size, unsigned seg)
+static bool lift_io_string(struct lift *l, const struct insn *i, enum helper_id h, unsigned size,
+                           unsigned seg)
 {
     unsigned how = size | (i->rep ? STR_REP : 0) |
                    (i->addrsize == 2 ? STR_ADDR16 : i->addrsize == 4 ? STR_ADDR32 : 0);
@@ -532,7 +533,8 @@ bool lift_load_sys(struct lift *l, const struct insn *i)
 
 bool lift_verr(struct lift *l, const struct insn *i)
 {
-    ir_ref r = lift_call(l, HELP_verr, zext64(l, lift_read(l, i, 0)), const64(l, (unsigned)i->row->arg), IR_NONE, 0);
+    ir_ref r = lift_call(l, HELP_verr, zext64(l, lift_read(l, i, 0)), const64(l, (unsigned)i->row->arg),
+                         IR_NONE, 0);
 
     put_zf(l, trunc_to(l, TY_I8, r));
     return true;

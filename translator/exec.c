@@ -224,7 +224,7 @@ static int64_t fault_pc(const struct block *b, uint32_t off)
         else
             hi = m;
     }
-    return b->nfaults ? b->fault[lo].pc : b->start;
+    return b->nfaults ? (int64_t)b->fault[lo].pc : (int64_t)b->start;
 }
 
 bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip)

@@ -172,8 +172,8 @@ static void print_ins(FILE *f, const struct ir_block *b, unsigned k)
 
 void ir_print(FILE *f, const struct ir_block *b)
 {
-    fprintf(f, "block mode=0x%x start=0x%x pa=0x%" PRIx64 " lin=0x%" PRIx64 " len=%u insns=%u crosses=%u x87=%u\n",
-            b->mode, b->start, b->pa, b->lin, b->guest_len, b->insns, b->crosses, b->uses_x87);
+    fprintf(f, "block mode=0x%x start=0x%x pa=0x%" PRIx64 " lin=0x%" PRIx64 " len=%u insns=%u crosses=%u "
+            "x87=%u\n", b->mode, b->start, b->pa, b->lin, b->guest_len, b->insns, b->crosses, b->uses_x87);
     for (unsigned k = 1; k < b->n; k++)
         if (b->ins[k].op != IR_NOP)
             print_ins(f, b, k);

@@ -78,8 +78,9 @@ static void do_get(struct fold *f, ir_ref i, int no)
         replace(f, i, v);
         return;
     }
+    unsigned have = wide ? type_bytes(ir_type_of(f->b, wide)) : 0;
     if (no < 16 && wide && wide != v && known != &r->h && in_home(f, wide) &&
-        (n->type == TY_I64 ? r->zx && !r->q : type_bytes(n->type) < type_bytes((enum ir_type)f->b->ins[wide].type))) {
+        (n->type == TY_I64 ? r->zx && !r->q : type_bytes(n->type) < have)) {
         *n = (struct ir_ins) { .op = n->type == TY_I64 ? IR_ZEXT : IR_TRUNC, .type = n->type, .a = wide };
         ir_ref same = ir_fold(f->b, n, false);
         *known = same ? same : i;

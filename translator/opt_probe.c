@@ -136,7 +136,8 @@ void opt_probe(struct ir_block *b)
         return;
     for (ir_ref i = 1; i < b->n; i++) {
         struct ir_ins *x = &b->ins[i];
-        if (x->op == IR_CALL && ((helper_info[x->aux].attrs & HF_MEM) || (helper_info[x->aux].writes & HS_SYS)))
+        if (x->op == IR_CALL &&
+            ((helper_info[x->aux].attrs & HF_MEM) || (helper_info[x->aux].writes & HS_SYS)))
             n = 0;
         if (x->op < IR_LD || x->op > IR_STV || (x->aux & (MEM_ALIGN | MEM_AC)))
             continue;

@@ -21,8 +21,10 @@ static uint64_t next_random(uint64_t *s)
 /* Boundary values often. */
 static uint64_t operand(uint64_t *s, enum ir_type t)
 {
-    static const uint64_t edge[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000,
-                                     0xffffffff, 0x7fffffffffffffff, 0x8000000000000000, ~0ull, ~0ull - 1, 15, 16 };
+    static const uint64_t edge[] = {
+        0, 1, 2, 15, 16, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
+        0x7fffffffffffffff, 0x8000000000000000, ~0ull, ~0ull - 1
+    };
     uint64_t v = next_random(s);
     if ((v & 3) == 0)
         v = edge[(v >> 8) % (sizeof edge / sizeof *edge)];
@@ -76,10 +78,12 @@ static const struct { const char *text, *parse, *verify; } rejects[] = {
     { "v1 = get.i64 @rax\n exit #0\n exit #0\n", NULL, "ends the block before its end" },
     { "v1 = get.i64 @rax\nv2 = get.i32 @rcx\nv3 = add.i64 v1, v2\n exit #0\n", NULL, "wrong type" },
     { "v1 = get.i64 @rax\nv2 = add.i64 v1\n exit #0\n", NULL, "operand 2 is missing" },
-    { "v1 = get.i64 @rax\n put.i64 @rcx, v1\nv3 = ld.i64 v1\n exit #0\n", NULL, "may fault after state was changed" },
+    { "v1 = get.i64 @rax\n put.i64 @rcx, v1\nv3 = ld.i64 v1\n exit #0\n", NULL,
+      "may fault after state was changed" },
     { "v1 = get.i64 @rax\n put.i64 @rcx, v1\n mark{1} #1\nv3 = ld.i64 v1\n exit #1\n", NULL, NULL },
     { "v1 = get.i64 @rax\nv2 = flags{sub} v1\n putf v2\n exit #0\n", NULL, "flags of kind" },
-    { "v1 = get.i64 @rax\nv2 = get.i32 @rax\nv3 = eq v1, v2\n exit #0\n", NULL, "operands of different types" },
+    { "v1 = get.i64 @rax\nv2 = get.i32 @rax\nv3 = eq v1, v2\n exit #0\n", NULL,
+      "operands of different types" },
 };
 
 START_TEST(rejected)
@@ -260,7 +264,8 @@ START_TEST(host_cpu)
         }
         uint64_t r = ir_alu(op, t, t, x, y, z, in & FL_CF);
         if (op != IR_BIT)
-            ck_assert_msg(r == h.r, "%s.i%u %" PRIx64 ", %" PRIx64 ", %" PRIx64 ": %" PRIx64 ", host %" PRIx64,
+            ck_assert_msg(r == h.r, "%s.i%u %" PRIx64 ", %" PRIx64 ", %" PRIx64 ": %" PRIx64
+                          ", host %" PRIx64,
                           hosted[_i].name, w, x, y, z, r, h.r);
         uint32_t f = op == IR_NEG ? cc_eval(k, op, t, r, 0, x, 0, in) : cc_eval(k, op, t, r, x, y, z, in);
         if (k == FK_BT)
@@ -349,7 +354,8 @@ static void flags_from(struct gen *g, enum flags_kind k, ir_ref op)
 static void guest_insn(struct gen *g, unsigned pc)
 {
     static const struct { uint8_t op, kind; } alu[] = {
-        { IR_ADD, FK_ADD }, { IR_SUB, FK_SUB }, { IR_AND, FK_LOGIC }, { IR_OR, FK_LOGIC }, { IR_XOR, FK_LOGIC },
+        { IR_ADD, FK_ADD }, { IR_SUB, FK_SUB },
+        { IR_AND, FK_LOGIC }, { IR_OR, FK_LOGIC }, { IR_XOR, FK_LOGIC },
         { IR_ADD, FK_INC }, { IR_SUB, FK_DEC }, { IR_MUL, FK_MULS }, { IR_BIT, FK_BT },
         { IR_SHL, FK_SHL }, { IR_SHR, FK_SHR }, { IR_SAR, FK_SAR }, { IR_ROL, FK_ROT }, { IR_ROR, FK_ROT },
         { IR_ADC, FK_ADD }, { IR_SBB, FK_SUB }, { IR_RCL, FK_ROT }, { IR_RCR, FK_ROT },
@@ -381,8 +387,8 @@ static void guest_insn(struct gen *g, unsigned pc)
     case 3: {                   /* move the pointer a little */
         unsigned reg = R_SI + pick(g, 2);
         ir_ref p = ir_emit(b, IR_GET, TY_I64, 0, 0, 0, 0, SLOT_R(reg));
-        ir_emit(b, IR_PUT, TY_I64, 0, ir_bin(b, pick(g, 2) ? IR_ADD : IR_SUB, TY_I64, p, ir_const(b, TY_I64, 8)),
-                0, 0, SLOT_R(reg));
+        ir_ref q = ir_bin(b, pick(g, 2) ? IR_ADD : IR_SUB, TY_I64, p, ir_const(b, TY_I64, 8));
+        ir_emit(b, IR_PUT, TY_I64, 0, q, 0, 0, SLOT_R(reg));
         break;
     }
     case 4:                     /* moves, extensions */
@@ -416,7 +422,8 @@ static void guest_insn(struct gen *g, unsigned pc)
     }
     default: {
         unsigned k = pick(g, sizeof alu / sizeof *alu);
-        ir_ref x = get(g, t), y = pick(g, 4) ? get(g, t) : pick(g, 2) ? x : ir_const(b, t, pick(g, 70)), cf = 0;
+        ir_ref x = get(g, t), cf = 0;
+        ir_ref y = pick(g, 4) ? get(g, t) : pick(g, 2) ? x : ir_const(b, t, pick(g, 70));
         if (alu[k].op >= IR_SHL && alu[k].op <= IR_RCR)
             y = pick(g, 2) ? get(g, TY_I8) : ir_const(b, TY_I8, pick(g, 70));
         if (alu[k].kind == FK_INC || alu[k].kind == FK_DEC)
@@ -467,16 +474,16 @@ START_TEST(passes_random)
         enum exec_why wr = interp_run(raw.c, &raw.b, &at_raw), wo = interp_run(opt.c, &opt.b, &at_opt);
         if (wo == WHY_SLOW)
             continue;           /* the range crossed a page */
-        bool same = wr == wo && raw.c->rip == opt.c->rip && memcmp(raw.c->r, opt.c->r, sizeof raw.c->r) == 0 &&
-                    raw.c->flags == opt.c->flags && memcmp(raw.ram, opt.ram, ENV_RAM) == 0;
+        bool same = wr == wo && raw.c->rip == opt.c->rip && raw.c->flags == opt.c->flags &&
+                    memcmp(raw.c->r, opt.c->r, sizeof raw.c->r) == 0 && memcmp(raw.ram, opt.ram, ENV_RAM) == 0;
         if (!same) {
             ir_print(stdout, &raw.b);
             ir_print(stdout, &opt.b);
             for (unsigned k = 0; k < 16; k++)
                 printf("r%u %" PRIx64 " %" PRIx64 "\n", k, raw.c->r[k], opt.c->r[k]);
         }
-        ck_assert_msg(same, "seed %d round %u: why %d %d pc %" PRIx64 " %" PRIx64 " flags %x %x", _i, round, wr, wo,
-                      raw.c->rip, opt.c->rip, (unsigned)raw.c->flags, (unsigned)opt.c->flags);
+        ck_assert_msg(same, "seed %d round %u: why %d %d pc %" PRIx64 " %" PRIx64 " flags %x %x", _i, round,
+                      wr, wo, raw.c->rip, opt.c->rip, (unsigned)raw.c->flags, (unsigned)opt.c->flags);
     }
     ir_env_free(&raw);
     ir_env_free(&opt);

@@ -3,6 +3,7 @@
  */
 #include "tests/sys/sys_env.h"
 
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,4 +207,15 @@ void sys_v86(struct sys_env *e, unsigned iopl)
     c->rip = 0x100;
     c->r[R_SP] = 0x1000;
     cpu_update_mode(c);
+}
+
+void expect(struct cpu *c, bool faulted, unsigned vector, uint32_t code, const char *what)
+{
+    if (vector == OK) {
+        ck_assert_msg(!faulted, "%s: fault %u(%x)", what, c->fault.vector, c->fault.code);
+        return;
+    }
+    ck_assert_msg(faulted, "%s: no fault", what);
+    ck_assert_msg(c->fault.vector == vector && (!c->fault.has_code || c->fault.code == code),
+                  "%s: fault %u(%x), expected %u(%x)", what, c->fault.vector, c->fault.code, vector, code);
 }

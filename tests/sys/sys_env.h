@@ -52,4 +52,8 @@ void sys_gate(struct sys_env *e, unsigned vector, unsigned type, unsigned dpl, u
 void sys_ring3(struct sys_env *e);
 void sys_v86(struct sys_env *e, unsigned iopl);
 
+#define OK 0xff                 /* no fault expected */
+/* A helper's answer: fault `vector` with `code`, or none. */
+void expect(struct cpu *c, bool faulted, unsigned vector, uint32_t code, const char *what);
+
 #endif

@@ -173,7 +173,8 @@ START_TEST(test_long)
     ck_assert_uint_eq(c->rip, CODE + sizeof(long_code));
     for (unsigned i = 0; i < sizeof(long_results) / sizeof(long_results[0]); i++)
         ck_assert_msg(sys_peek(e, long_results[i].at, 4) == long_results[i].v, "%x: %llx, expected %x",
-                      long_results[i].at, (unsigned long long)sys_peek(e, long_results[i].at, 4), long_results[i].v);
+                      long_results[i].at, (unsigned long long)sys_peek(e, long_results[i].at, 4),
+                      long_results[i].v);
     ck_assert_uint_eq(c->seg[SEG_FS].base, 0);          /* the MOV to FS came later */
     ck_assert_uint_eq(c->gdt.base, S_GDT);
     ck_assert_uint_eq(c->gdt.limit, G_END - 1);

@@ -1,0 +1,115 @@
+#!/bin/sh
+# guest.sh - Debian kernels and a small initramfs to boot them with, made in the cache.
+#
+#   guest.sh kernel NAME    fetches if need be and prints the path of the kernel:
+#                           amd64, 686-pae, 686, installer-amd64, installer-i386
+#   guest.sh initrd NAME    the installer's own initial ramdisk (installer-*)
+#   guest.sh initramfs NAME prints the path of the busybox initramfs for that kernel
+#
+# Packages are fetched by apt with a private state directory: the host's sources and keys, for both
+# amd64 and i386, without a change to the host (and without root).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/latimer
+apt=$cache/apt
+
+fail() { echo "guest.sh: $*" >&2; exit 1; }
+
+apt_opts() {
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+    [ -e "$apt/status" ] || : >"$apt/status"
+    set -- "$@" -qq -o Dir::State="$apt" -o Dir::State::lists="$apt/lists" -o Dir::State::status="$apt/status" \
+        -o Dir::Cache="$apt/cache" -o APT::Architecture=amd64 -o APT::Architectures::=amd64 \
+        -o APT::Architectures::=i386 -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none \
+        -o Acquire::Retries=3
+    "$@"
+}
+# A source that has nothing for i386, or is not reachable, does no harm: what counts is the package.
+update() { echo "guest.sh: reading package lists" >&2; apt_opts apt-get update >&2 || true; }
+# The newest list is no older than a day, or a package was not found.
+have_lists() { [ -n "$(find "$apt/lists" -maxdepth 1 -name '*Packages*' 2>/dev/null | head -n 1)" ]; }
+show() { apt_opts apt-cache show "$1" 2>/dev/null | grep -q '^Package:'; }
+
+# fetch PACKAGE:ARCH DIR - unpack it into DIR
+fetch() {
+    have_lists || update
+    show "$1" || { update; show "$1" || fail "package $1 is not in this host's apt sources"; }
+    work=$(mktemp -d "$cache/fetch.XXXXXX")
+    echo "guest.sh: fetching $1" >&2
+    (cd "$work" && apt_opts apt-get download "$1" >&2) || {
+        # The lists may be older than the archive.
+        update
+        (cd "$work" && apt_opts apt-get download "$1" >&2) || { rm -rf "$work"; fail "cannot fetch $1"; }
+    }
+    mkdir -p "$2"
+    dpkg-deb -x "$work"/*.deb "$2"
+    rm -rf "$work"
+}
+
+# The package a kernel metapackage stands for.
+real_kernel() {
+    have_lists || update
+    apt_opts apt-cache depends "$1" | sed -n 's/^ *Depends: \(linux-image-[^: ]*\).*/\1/p' | head -n 1
+}
+
+arch_of() {
+    case $1 in
+    *amd64) echo amd64 ;;
+    686*|*i386) echo i386 ;;
+    *) fail "unknown kernel '$1': amd64, 686-pae, 686, installer-amd64, installer-i386" ;;
+    esac
+}
+
+# Files appear in their place only when whole: an interrupted run is simply repeated.
+make_kernel() {
+    dir=$cache/$1 arch=$(arch_of "$1")
+    [ ! -e "$dir/kernel" ] || return 0
+    mkdir -p "$cache"
+    tree=$(mktemp -d "$cache/tree.XXXXXX")
+    case $1 in
+    installer-*)
+        fetch "debian-installer-12-netboot-$arch" "$tree"
+        from=$(find "$tree" -path '*/text/*' -name linux | head -n 1)
+        [ -n "$from" ] || fail "no kernel in the netboot package"
+        mkdir -p "$dir"
+        cp "$(dirname "$from")/initrd.gz" "$dir/initrd"
+        ;;
+    *)
+        package=$(real_kernel "linux-image-$1:$arch")
+        [ -n "$package" ] || { update; package=$(real_kernel "linux-image-$1:$arch"); }
+        [ -n "$package" ] || fail "linux-image-$1:$arch is not in this host's apt sources"
+        fetch "$package:$arch" "$tree"
+        from=$(find "$tree/boot" -name 'vmlinuz-*' | head -n 1)
+        mkdir -p "$dir"
+        ;;
+    esac
+    cp "$from" "$dir/kernel.new"
+    mv "$dir/kernel.new" "$dir/kernel"
+    rm -rf "$tree"
+}
+
+make_initramfs() {
+    arch=$(arch_of "$1") dir=$cache/busybox-$(arch_of "$1")
+    mkdir -p "$dir"
+    if [ ! -e "$dir/busybox" ]; then
+        tree=$(mktemp -d "$cache/tree.XXXXXX")
+        fetch "busybox-static:$arch" "$tree"
+        cp "$(find "$tree" -type f -name busybox | head -n 1)" "$dir/busybox.new"
+        mv "$dir/busybox.new" "$dir/busybox"
+        rm -rf "$tree"
+    fi
+    if [ ! "$dir/initramfs" -nt "$here/init" ] || [ ! "$dir/initramfs" -nt "$here/mkcpio.pl" ]; then
+        perl "$here/mkcpio.pl" "$dir/initramfs.new" 'dir bin' 'dir dev' 'dir proc' 'dir sys' 'dir tmp' 'dir root' \
+            'node dev/console 5 1' 'node dev/null 1 3' "file bin/busybox $dir/busybox 755" 'link bin/sh busybox' \
+            "file init $here/init 755"
+        mv "$dir/initramfs.new" "$dir/initramfs"
+    fi
+    echo "$dir/initramfs"
+}
+
+case ${1-} in
+kernel) make_kernel "$2"; echo "$cache/$2/kernel" ;;
+initrd) make_kernel "$2"; echo "$cache/$2/initrd" ;;
+initramfs) mkdir -p "$cache"; make_initramfs "$2" ;;
+*) fail "usage: guest.sh kernel|initrd|initramfs NAME" ;;
+esac
