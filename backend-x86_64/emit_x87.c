@@ -118,18 +118,38 @@ static void emit_load(struct emit *e, const struct ir_ins *p, const struct x87_i
     x87_mem(e, x->op, x->modrm, m);
 }
 
-static void emit_store(struct emit *e, const struct x87_info *x)
+/*
+ * Only a popping form exists: put the register back by loading what it held.  If
+ * it was empty that would change what it holds (which FXSAVE shows), so where the
+ * value read is one that an empty register gives, C looks and does it.
+ */
+static void emit_store_popping(struct emit *e, unsigned id, const struct x87_info *x, struct hm to)
 {
-    struct hm to = hm_cpu(x->size == 10 ? CPU_OFF(hv) : CPU_OFF(arg[3])), keep = hm_cpu(CPU_OFF(va));
-    if (x->kind == X87_STP) {
-        /* Only a popping form exists: put the register back. */
-        x87_mem(e, 0xdb, 0x38, keep);
-        x87_mem(e, 0xdb, 0x28, keep);
+    struct hm keep = hm_cpu(CPU_OFF(arg[1])), hi = hm_cpu(CPU_OFF(arg[2]));
+    flags_clobber(e);
+    vtemps_spill(e);
+    x87_mem(e, 0xdb, 0x38, keep);
+    as_rm(&e->a, OP66(0x83), false, 7, hi);     /* cmp word [hi], -1 */
+    as_b(&e->a, 0xff);
+    uint8_t *fast = as_jcc(&e->a, CC_NZ);
+    as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[0])), (int32_t)id);
+    emit_thunk_call(e, e->be->help[HELP_x87_unpop], e->pc);
+    uint8_t *done = as_jmp(&e->a);
+    as_patch(fast, e->a.p);
+    x87_mem(e, 0xdb, 0x28, keep);
+    x87_mem(e, x->op, x->modrm, to);
+    x87_mem(e, 0xdb, 0x28, keep);
+    as_patch(done, e->a.p);
+    e->x87_in = false;
+}
+
+static void emit_store(struct emit *e, unsigned id, const struct x87_info *x)
+{
+    struct hm to = hm_cpu(x->size == 10 ? CPU_OFF(hv) : CPU_OFF(arg[3]));
+    if (x->kind == X87_STP)
+        emit_store_popping(e, id, x, to);
+    else
         x87_mem(e, x->op, x->modrm, to);
-        x87_mem(e, 0xdb, 0x28, keep);
-    } else {
-        x87_mem(e, x->op, x->modrm, to);
-    }
     result(e, x->size == 10 ? 8 : x->size, to);
 }
 
@@ -181,7 +201,8 @@ static void emit_ldcw(struct emit *e, const struct ir_ins *p, const struct x87_i
     temp_release(e, m);
 }
 
-static void emit_misc(struct emit *e, const struct ir_ins *p, unsigned id, const struct x87_info *x, unsigned i)
+static void emit_misc(struct emit *e, const struct ir_ins *p, unsigned id, const struct x87_info *x,
+                      unsigned i)
 {
     struct hm arg = hm_cpu(CPU_OFF(arg[3])), hi = hm_cpu(CPU_OFF(hv) + 8);
     unsigned tmp, s;
@@ -231,7 +252,7 @@ void emit_x87(struct emit *e, const struct ir_ins *p)
         break;
     case X87_ST:
     case X87_STP:
-        emit_store(e, x);
+        emit_store(e, id, x);
         break;
     case X87_POP:
         x87_mem(e, x->op, x->modrm, hm_cpu(CPU_OFF(va)));

@@ -388,6 +388,7 @@ struct f80 f80_rint(struct f80_env *e, struct f80 a)
     struct f80_num x = f80_unpack(a);
     struct f80 r;
     struct rounded i;
+    unsigned shift;
 
     if (f80_special1(e, a, &x, &r))
         return r;
@@ -399,13 +400,8 @@ struct f80 f80_rint(struct f80_env *e, struct f80 a)
     e->c1 = i.up;
     if (!i.sig)
         return f80_zero(x.sign);
-    r = f80_from_int(0);
-    {
-        unsigned s = (unsigned)__builtin_clzll(i.sig);
-
-        r = f80_make(x.sign, BIAS + 63 - s, i.sig << s);
-    }
-    return r;
+    shift = (unsigned)__builtin_clzll(i.sig);
+    return f80_make(x.sign, BIAS + 63 - shift, i.sig << shift);
 }
 
 struct f80 f80_scale(struct f80_env *e, struct f80 a, struct f80 b)

@@ -78,7 +78,8 @@ struct f80 f80_div(struct f80_env *e, struct f80 a, struct f80 b);
 struct f80 f80_sqrt(struct f80_env *e, struct f80 a);
 struct f80 f80_rint(struct f80_env *e, struct f80 a);
 struct f80 f80_scale(struct f80_env *e, struct f80 a, struct f80 b);
-/* FPREM, FPREM1 (nearest): *q low three quotient bits, 8 if there is no quotient; *partial: reduction not complete. */
+/* FPREM, FPREM1 (nearest): *q low three quotient bits, 8 if there is no quotient; *partial: reduction
+ * not complete. */
 struct f80 f80_rem(struct f80_env *e, struct f80 a, struct f80 b, bool nearest, unsigned *q, bool *partial);
 /* Exponent and significand; the exponent is returned. */
 struct f80 f80_extract(struct f80_env *e, struct f80 a, struct f80 *sig);

@@ -38,7 +38,9 @@ static struct xf norm(u128 sig, int exp, bool neg)
 
 static struct xf from_num(const struct f80_num *x)
 {
-    return x->cls == FC_ZERO ? (struct xf){ 0, 0, x->sign } : (struct xf){ (u128)x->sig << 64, x->exp, x->sign };
+    if (x->cls == FC_ZERO)
+        return (struct xf){ 0, 0, x->sign };
+    return (struct xf){ (u128)x->sig << 64, x->exp, x->sign };
 }
 
 static struct xf scaled(struct xf x, int n)
@@ -55,7 +57,8 @@ static struct xf negate(struct xf x)
 
 static struct xf mul(struct xf a, struct xf b)
 {
-    uint64_t ah = (uint64_t)(a.sig >> 64), al = (uint64_t)a.sig, bh = (uint64_t)(b.sig >> 64), bl = (uint64_t)b.sig;
+    uint64_t ah = (uint64_t)(a.sig >> 64), al = (uint64_t)a.sig;
+    uint64_t bh = (uint64_t)(b.sig >> 64), bl = (uint64_t)b.sig;
     u128 mid1 = (u128)ah * bl, mid2 = (u128)al * bh, low = (u128)al * bl >> 64;
     u128 sum = low + (uint64_t)mid1 + (uint64_t)mid2;
     u128 hi = (u128)ah * bh + (mid1 >> 64) + (mid2 >> 64) + (sum >> 64);
@@ -171,7 +174,7 @@ struct f80 f80_2xm1(struct f80_env *e, struct f80 a)
 
 /* ---- logarithms ---- */
 
-/* log2 of (2 + s') / (2 - s') style quotient: 2 atanh(s) / ln 2. */
+/* log2((1 + s) / (1 - s)) = 2 atanh(s) / ln 2. */
 static struct xf log2_of(struct xf s)
 {
     return mul(scaled(odd_series(s, false), 1), inv_ln2);

@@ -36,6 +36,23 @@ uint64_t help_x87_exec(struct cpu *c, uint64_t aux, uint64_t lo, uint64_t hi)
     return res.q[0];
 }
 
+/* The value also goes where the backend's fast path leaves it: c->arg[3], c->hv. */
+uint64_t help_x87_unpop(struct cpu *c, uint64_t id, uint64_t lo, uint64_t hi)
+{
+    union vreg a = { .q = { 0, 0 } }, res;
+    struct x87 *f = &c->fpu;
+    unsigned top;
+
+    backend_fp_sync(c);
+    top = ((f->sw >> 11) - 1) & 7;
+    f->sw = (uint16_t)((f->sw & ~X87_TOP) | top << 11);
+    if (f->r[top].sig == lo && f->r[top].se == (uint16_t)hi)
+        f->tag |= (uint16_t)(1u << top);        /* not what an empty register gives, or the same */
+    x87_op(c, (unsigned)id, &a, &res);
+    c->arg[3] = c->hv.q[0] = res.q[0];
+    return res.q[0];
+}
+
 uint64_t help_x87_outcome(struct cpu *c, uint64_t what)
 {
     return what ? c->hv.d[3] != 0 : c->hv.w[4];

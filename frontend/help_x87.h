@@ -45,6 +45,7 @@ void x87_set_full_tag(struct x87 *f, uint16_t tw);
 #define X87_ENV_SAVE 4u         /* with the registers: FNSAVE, FRSTOR */
 bool help_x87_wait(struct cpu *c);
 uint64_t help_x87_exec(struct cpu *c, uint64_t aux, uint64_t lo, uint64_t hi);
+uint64_t help_x87_unpop(struct cpu *c, uint64_t id, uint64_t lo, uint64_t hi);
 uint64_t help_x87_outcome(struct cpu *c, uint64_t what);
 uint64_t help_x87_ldcw(struct cpu *c, uint64_t cw);
 uint64_t help_x87_init(struct cpu *c);

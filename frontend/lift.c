@@ -131,8 +131,6 @@ static bool check_attrs(struct lift *l, const struct insn *i)
         lift_call(l, HELP_no_mmx, 0, 0, 0, 0);
         lift_raise(l, EXC_NM, -1);
     }
-    if (at & (AT_X87 | AT_MMX))
-        l->b->uses_x87 = true;
     return l->done;
 }
 

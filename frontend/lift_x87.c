@@ -8,6 +8,9 @@
  * value is made without popping - doing so twice changes nothing more, should
  * the store have to be redone - and the popping form runs last.
  *
+ * FCOMI sets the flags even if it raises an unmasked exception: so do current
+ * chips, whatever the manual says.
+ *
  * With some exception unmasked (M_UNM_X87) each operation is a helper call, and
  * waiting instructions look for pending exceptions first.
  */
@@ -20,7 +23,9 @@ static bool unmasked(const struct lift *l)
 
 static ir_ref widen(struct lift *l, ir_ref v)
 {
-    return !v ? ir_const(l->b, TY_I64, 0) : ir_type_of(l->b, v) == TY_I64 ? v : ir_un(l->b, IR_ZEXT, TY_I64, v);
+    if (!v)
+        return ir_const(l->b, TY_I64, 0);
+    return ir_type_of(l->b, v) == TY_I64 ? v : ir_un(l->b, IR_ZEXT, TY_I64, v);
 }
 
 static ir_ref truncate(struct lift *l, enum ir_type t, ir_ref v)
@@ -45,6 +50,7 @@ static ir_ref op(struct lift *l, enum ir_type t, unsigned id, unsigned i, ir_ref
         r = lift_call(l, HELP_x87_exec, ir_const(l->b, TY_I64, aux), widen(l, a), widen(l, hi), 0);
         return t == TY_NONE ? r : truncate(l, t, r);
     }
+    l->b->uses_x87 = true;
     if (hi)
         ir_emit(l->b, IR_X87, TY_NONE, X87_SETHI, hi, IR_NONE, IR_NONE, 0);
     return ir_emit(l->b, IR_X87, t, aux, a, IR_NONE, IR_NONE, 0);
@@ -187,7 +193,7 @@ bool lift_x87_ldcw(struct lift *l, const struct insn *i)
     v = lift_load(l, TY_I16, a, imm, i->seg, 0);
     if (unmasked(l))
         return event_if(l, lift_call(l, HELP_x87_ldcw, widen(l, v), IR_NONE, IR_NONE, 0));
-    ir_emit(l->b, IR_X87, TY_NONE, X87_LDCW, v, IR_NONE, IR_NONE, 0);
+    op(l, TY_NONE, X87_LDCW, 0, v, IR_NONE);
     /* The mode changes if not all exceptions stay masked. */
     m = ir_bin(l->b, IR_AND, TY_I16, v, ir_const(l->b, TY_I16, 0x3f));
     m = ir_emit(l->b, IR_EQ, TY_I8, 0, m, ir_const(l->b, TY_I16, 0x3f), IR_NONE, 0);

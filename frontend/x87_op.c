@@ -493,7 +493,7 @@ static uint64_t misc(struct run *r, unsigned op, unsigned i, uint64_t m)
         c->hv.w[4] = (uint16_t)m;
         break;
     case X87_LDCW:
-        f->cw = (uint16_t)((m & 0x1f3f) | 0x40);
+        f->cw = (uint16_t)((m & 0x1f3f) | 0x40);        /* reserved bits read so */
         x87_update_es(f);
         cpu_update_mode(c);
         break;
@@ -553,6 +553,11 @@ static uint64_t execute(struct run *r, unsigned op, unsigned i, uint64_t m)
         break;
     case X87_FCOMI: case X87_FCOMIP: case X87_FUCOMI: case X87_FUCOMIP:
         return compare_flags(r, i, op >= X87_FUCOMI, op == X87_FCOMIP || op == X87_FUCOMIP);
+    case X87_FSTPNCE:
+        if (!empty(r, 0))
+            put(r, i, get(r, 0));
+        pop(r);
+        break;
     case X87_FLD: case X87_FXCH: case X87_FST: case X87_FSTP:
         move(r, op, i);
         break;

@@ -105,6 +105,15 @@ long mmu_span(struct cpu *c, uint64_t lin, uint64_t len, enum mmu_access acc, en
  */
 bool mmu_code(struct cpu *c, uint64_t lin, uint64_t *pa, bool *global);
 
+/* The mapping of the page of any size around lin, walked afresh and without side effects. False: none. */
+struct code_mapping {
+    uint64_t lin, pa;           /* of the page's first byte */
+    uint32_t rights;
+    uint8_t shift;              /* log2 of its size */
+    bool global;
+};
+bool mmu_code_mapping(struct cpu *c, uint64_t lin, struct code_mapping *);
+
 /* Debugger's view: no faults, no A/D updates. False if unmapped. */
 bool mmu_debug_translate(struct cpu *c, uint64_t lin, uint64_t *pa);
 bool mmu_debug_read(struct cpu *c, uint64_t lin, void *buf, unsigned len);

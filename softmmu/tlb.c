@@ -571,7 +571,7 @@ void mmu_invlpg(struct cpu *c, uint64_t lin)
             bank_pend(m->bank[k], lin);
     large = bank_invlpg(c, m->cur, lin);
     slow_flush(m);
-    tell_exec(c, true, !large, large ? 0 : lin);
+    tell_exec(c, true, !large, lin);
 }
 
 bool mmu_invpcid(struct cpu *c, unsigned type, uint64_t pcid, uint64_t lin)

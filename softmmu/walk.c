@@ -313,6 +313,25 @@ bool mmu_load_pdptes(struct cpu *c, uint64_t cr3)
     return false;
 }
 
+bool mmu_code_mapping(struct cpu *c, uint64_t lin, struct code_mapping *m)
+{
+    struct walk_result w;
+    uint32_t code;
+    uint64_t mask;
+
+    lin = lin_wrap(c, lin);
+    if (!lin_canonical(c, lin) || walk_lin(c, lin, ACC_EXEC, MMU_KERNEL_NOSMAP, true, &w, &code))
+        return false;
+    mask = ~(((uint64_t)1 << w.shift) - 1);
+    memset(m, 0, sizeof(*m));   /* padding too: callers compare */
+    m->lin = lin & mask;
+    m->pa = w.pa & mask;
+    m->rights = w.rights;
+    m->shift = w.shift;
+    m->global = w.global;
+    return true;
+}
+
 bool mmu_debug_translate(struct cpu *c, uint64_t lin, uint64_t *pa)
 {
     struct walk_result w;

@@ -33,7 +33,8 @@
 
 #define KEYS 4096               /* direct-mapped table of page keys */
 #define BLOOM_BITS 16
-#define RELINK_MAX 200          /* a guarded link remade this often is left to the run loop */
+#define RELINK_MAX 2000         /* a guarded link remade this often is left to the run loop */
+#define MAPPINGS 64             /* global mappings of code that are remembered */
 
 struct pagekey {
     uint64_t page, space;
@@ -50,7 +51,11 @@ struct exec {
     uint32_t next_key;
     uint64_t global_gen;        /* changes with global mappings */
     uint64_t local_gen;         /* changes when non-global supervisor code may have moved */
+    struct code_mapping map[MAPPINGS];  /* the global mappings code ran through since global_gen changed */
+    unsigned nmap;              /* MAPPINGS + 1: more than fit */
+    bool verify_maps;           /* all mappings were flushed: look whether those still hold */
     bool local_code;            /* supervisor code was entered through non-global pages */
+    uint64_t bloom_large[1 << (BLOOM_BITS - 6)];        /* the same for their GiB */
     uint64_t bloom[1 << (BLOOM_BITS - 6)];      /* pages code ran from, by hash, since global_gen changed */
     bool stale;                 /* the salt must be computed again */
     uint32_t salt_mode;
@@ -93,16 +98,65 @@ void exec_code_map_changed(struct cpu *c, bool all, bool one, uint64_t lin)
         unsigned n = bloom_bit(lin & PAGE_MASK);
         if (!(e->bloom[n >> 6] >> (n & 63) & 1))
             return;                             /* no code ran from that page */
+    } else if (lin) {
+        unsigned n = bloom_bit(lin >> 30 << PAGE_BITS);
+        if (!(e->bloom_large[n >> 6] >> (n & 63) & 1))
+            return;                             /* nor from that GiB */
     }
-    if (all || one) {
-        e->global_gen++;
-        memset(e->bloom, 0, sizeof e->bloom);
-    }
-    if (all || one || e->local_code) {
+    e->stale = true;
+    if (e->local_code) {
         e->local_gen++;
         e->local_code = false;
     }
-    e->stale = true;
+    if (all || one)
+        e->verify_maps = true;
+}
+
+static void new_global_gen(struct exec *e)
+{
+    e->global_gen++;
+    e->nmap = 0;
+    memset(e->bloom, 0, sizeof e->bloom);
+    memset(e->bloom_large, 0, sizeof e->bloom_large);
+}
+
+/*
+ * Kernels flush everything far more often than they remap their own code.  So a
+ * flush only asks for a look at the few (mostly large) pages that code ran from;
+ * if all are as they were, links and jump cache stay good.
+ */
+static void verify_maps(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    e->verify_maps = false;
+    for (unsigned i = 0; i < e->nmap && e->nmap <= MAPPINGS; i++) {
+        struct code_mapping m;
+        if (!mmu_code_mapping(c, e->map[i].lin, &m) || memcmp(&m, &e->map[i], sizeof m)) {
+            new_global_gen(e);
+            return;
+        }
+    }
+    if (e->nmap > MAPPINGS)
+        new_global_gen(e);
+}
+
+/* Code runs from this global page: remember its mapping. */
+static void note_map(struct cpu *c, uint64_t page)
+{
+    struct exec *e = c->exec;
+    for (unsigned i = 0; i < e->nmap && e->nmap <= MAPPINGS; i++)
+        if (e->map[i].lin == (page & ~(((uint64_t)1 << e->map[i].shift) - 1)))
+            return;
+    if (e->nmap >= MAPPINGS) {
+        e->nmap = MAPPINGS + 1;
+        return;
+    }
+    struct code_mapping *m = &e->map[e->nmap];
+    memset(m, 0, sizeof *m);
+    if (mmu_code_mapping(c, page, m))
+        e->nmap++;
+    else
+        e->nmap = MAPPINGS + 1;
 }
 
 static uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global)
@@ -114,8 +168,12 @@ static uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global)
     if (k->page == page && k->space == space && k->id)
         return k->id;
     e->bloom[n >> 6] |= (uint64_t)1 << (n & 63);
+    n = bloom_bit(page >> 30 << PAGE_BITS);
+    e->bloom_large[n >> 6] |= (uint64_t)1 << (n & 63);
     if (!global && c->cpl != 3)
         e->local_code = true;
+    if (global)
+        note_map(c, page);
     k->page = page;
     k->space = space;
     k->id = ++e->next_key;
@@ -166,7 +224,7 @@ static struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool
     if (!mmu_code(c, lin, &pa, global))
         return NULL;
     *page = lin & PAGE_MASK;
-    e->stats.lookups++;
+    e->stats.lookups++;         /* the jump cache did not know it */
     struct block *b = cache_find(&e->cache, pa, mode, (uint32_t)c->rip);
     if (b && b->crosses) {
         /* the second page must still be the one it was made from */
@@ -312,8 +370,10 @@ static void try_link(struct cpu *c, struct link *l, struct block *to, uint32_t f
     if (to->crosses && !(l->x.aux & EXIT_CROSS))
         return;
     if (l->x.aux & EXIT_CROSS) {
-        if (!b->flat || l->relinks >= RELINK_MAX)
+        if (!b->flat || l->relinks >= RELINK_MAX) {
+            e->stats.unlinked[0]++;
             return;
+        }
         l->relinks++;
     }
     cache_link(&e->cache, l, to, key_from, key_to);
@@ -376,6 +436,8 @@ static void run_jit(struct cpu *c, uint32_t extra)
         uint32_t mode = c->mode | extra;
         const void *rx;
         struct jc_entry *j = &jc_table(c)[jc_hash(c->rip)];
+        if (e->verify_maps)
+            verify_maps(c);
         if (e->stale || e->salt_mode != c->mode) {
             c->jc_salt = salt_of(c);
             e->salt_mode = c->mode;
@@ -404,6 +466,7 @@ static void run_jit(struct cpu *c, uint32_t extra)
         }
         l = NULL;
         enum exec_why why = backend_enter(e->cache.be, c, rx);
+        e->stats.left[why]++;
         struct block *b;
         switch (why) {
         case WHY_NEXT:
@@ -426,6 +489,8 @@ static void run_jit(struct cpu *c, uint32_t extra)
             extra = M_ONE | M_NOSHARE;
             e->stats.slow++;
             continue;
+        case WHY_COUNT:
+            break;
         case WHY_FAULT: {
             uint64_t rip = c->rip;
             left_from(c, &l);
@@ -461,13 +526,16 @@ static void run_interp(struct cpu *c, uint32_t extra)
             return;
         case WHY_ATTN:
             return;
+        case WHY_SLOW:
+            extra = M_ONE | M_NOSHARE;
+            continue;
         default:
             break;
         }
         if (extra)
             cpu_if_changed(c);          /* an interrupt shadow has passed */
         extra = 0;
-    } while (!(c->attn | c->halted | c->inhibit));
+    } while (extra || !(c->attn | c->halted | c->inhibit));
 }
 
 void exec_run(struct cpu *c)

@@ -15,6 +15,7 @@ enum exec_why {
     WHY_FAULT,          /* c->fault is to be delivered; c->rip, flags are exact */
     WHY_SLOW,           /* run the instruction at c->rip alone, without shared probes */
     WHY_ATTN,           /* c->attn was found set at a block's entry; c->rip is exact */
+    WHY_COUNT
 };
 
 struct exec_options {
@@ -50,7 +51,7 @@ bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_i
 
 /* Statistics for -d and the monitor. */
 struct exec_stats { uint64_t blocks, insns, guest_bytes, host_bytes, invalidated, flushes, lookups,
-                    links, slow, translate_ns,
+                    links, slow, translate_ns, left[WHY_COUNT], unlinked[4],
                     checked; /* blocks compared in lock-step */ };
 const struct exec_stats *exec_stats(struct cpu *c);
 /* For crash reports: is this host address in code translated for c, and for which guest RIP? */

@@ -94,7 +94,7 @@ make_initramfs() {
     if [ ! -e "$dir/busybox" ]; then
         tree=$(mktemp -d "$cache/tree.XXXXXX")
         fetch "busybox-static:$arch" "$tree"
-        cp "$(find "$tree" -type f -name busybox | head -n 1)" "$dir/busybox.new"
+        cp "$(find "$tree" -path "*/bin/busybox" | head -n 1)" "$dir/busybox.new"
         mv "$dir/busybox.new" "$dir/busybox"
         rm -rf "$tree"
     fi

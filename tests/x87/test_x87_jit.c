@@ -198,7 +198,7 @@ static unsigned random_i(unsigned op)
     const struct x87_info *x = &x87_info[op];
     bool sti = x->kind == X87_FL || op == X87_FCMOV ||
                (x->kind == X87_RR && (op < X87_FADD_M32 || op == X87_FCOM || op == X87_FCOMP || op == X87_FUCOM ||
-                                      op == X87_FUCOMP || (op >= X87_FLD && op <= X87_FSTP) || op == X87_FFREE ||
+                                      op == X87_FUCOMP || (op >= X87_FLD && op <= X87_FSTPNCE) || op == X87_FFREE ||
                                       op == X87_FFREEP));
     return sti ? rnd() & 7 : 0;
 }
@@ -229,10 +229,6 @@ START_TEST(test_single)
             emit_op(&b, op, random_i(op));
             portable(&b, &copy);
             run(&b);
-            /* Popping an empty register: what it holds then is not kept. */
-            for (unsigned k = 0; k < 8; k++)
-                if (x87_info[op].kind == X87_STP && !(copy.fpu.tag >> k & 1))
-                    cpu->fpu.r[k] = copy.fpu.r[k];
             ck_assert(same(&copy, "single", op));
         }
     }
@@ -258,7 +254,7 @@ START_TEST(test_sequences)
         for (unsigned k = 0; k < 12; k++) {
             do
                 op = (unsigned)(rnd() % X87_COUNT);
-            while (!testable(op) || x87_info[op].kind == X87_STP || op == X87_LDCW);
+            while (!testable(op) || op == X87_LDCW);
             emit_op(&b, op, random_i(op));
             if (rnd() % 4 == 0)
                 ir_emit(&b, IR_CALL, TY_I64, HELP_x87_wait, 0, 0, 0, 0);
