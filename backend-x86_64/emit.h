@@ -81,7 +81,7 @@ struct backend {
     intptr_t rx_off;
     uint8_t *thunk_end;
     uint8_t *enter;             /* entered from C: (cpu, rx) */
-    uint8_t *link, *next, *next_rip, *attn, *x87_load;
+    uint8_t *link, *next, *next_rip, *dispatch, *attn, *x87_load;
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *help[HELP_COUNT];

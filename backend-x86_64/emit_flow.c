@@ -145,6 +145,28 @@ static void emit_stub(struct emit *e, struct host_exit *x, uint8_t *from, uint8_
 }
 
 /*
+ * A block of one instruction made for its own sake (interrupt shadow) must come
+ * back to the run loop; one that redoes an instruction alone may go on anywhere.
+ */
+static bool solo(const struct emit *e)
+{
+    return (e->b->mode & (M_ONE | M_NOSHARE)) == M_ONE;
+}
+
+/* c->rip = pc, then on through the dispatcher: the mode may have changed. */
+static void emit_event(struct emit *e, int64_t pc)
+{
+    if (e->b->flat) {
+        as_load64(&e->a, T_FIRST, hm_cpu(CPU_OFF(pc_page)));
+        as_lea(&e->a, (e->b->mode & M_CODE) == M_CODE64, T_FIRST, hm_at(T_FIRST, (int32_t)pc));
+    } else {
+        as_mov_ri(&e->a, T_FIRST, (uint32_t)pc);
+    }
+    as_store64(&e->a, hm_cpu(CPU_OFF(rip)), T_FIRST);
+    emit_thunk_call(e, e->be->dispatch, (int32_t)pc);
+}
+
+/*
  * The jump of an exit, here or out of line.  In the page: one patchable JMP.
  * Across pages: the link holds only under the page key it was made for, so
  *      cmp  dword [pagekey], from      (an unlinked exit has 0, which is no key)
@@ -155,8 +177,12 @@ static void emit_stub(struct emit *e, struct host_exit *x, uint8_t *from, uint8_
  */
 static void emit_jump(struct emit *e, struct host_exit *x)
 {
-    if (x->aux & EXIT_EVENT) {
+    if (solo(e)) {
         emit_stub(e, x, NULL, e->be->next);
+        return;
+    }
+    if (x->aux & EXIT_EVENT) {
+        emit_event(e, x->pc);
         return;
     }
     if (!(x->aux & EXIT_CROSS)) {
@@ -185,7 +211,7 @@ static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
     flags_to_mem(e);
     flags_clobber(e);
     unsigned t0 = use_copy(e, p->a);
-    if (!e->b->flat) {
+    if (!e->b->flat || solo(e)) {
         as_store64(&e->a, hm_cpu(CPU_OFF(rip)), t0);
         temp_release(e, t0);
         emit_thunk_call(e, e->be->next_rip, e->pc);
@@ -246,7 +272,7 @@ void emit_exit(struct emit *e, const struct ir_ins *p)
         break;
     case IR_EXIT_SYS:
         flags_to_mem(e);
-        emit_thunk_call(e, e->be->next_rip, e->pc);
+        emit_thunk_call(e, solo(e) ? e->be->next_rip : e->be->dispatch, e->pc);
         break;
     case IR_RAISE:
         flags_to_mem(e);
@@ -263,7 +289,7 @@ void emit_side_exits(struct emit *e)
 {
     for (unsigned k = 0; k < e->nside; k++) {
         struct host_exit *x = &e->out->exit[e->side[k].exit];
-        if (!e->side[k].save_flags && !(x->aux & (EXIT_CROSS | EXIT_EVENT))) {
+        if (!e->side[k].save_flags && !(x->aux & (EXIT_CROSS | EXIT_EVENT)) && !solo(e)) {
             emit_stub(e, x, e->side[k].jcc, e->be->link);       /* the Jcc itself gets patched */
             continue;
         }

@@ -418,7 +418,7 @@ static void emit_ea(struct emit *e, const struct ir_ins *p)
         as_lea(&e->a, t == TY_I64, d, y == NOREG ? hm_at(x, (int32_t)imm) : hm_idx(x, y, p->aux, (int32_t)imm));
     temp_release(e, ta);
     temp_release(e, tb);
-    def_done(e, e->i, d, home, true);
+    def_done(e, e->i, d, home, t >= TY_I32);    /* LEA does not wrap at 16 bits */
 }
 
 static void alias(struct emit *e, ir_ref r)
@@ -474,7 +474,7 @@ static void emit_extend(struct emit *e, const struct ir_ins *p)
             as_rr(&e->a, 0x63, true, d, d);
         }
         temp_release(e, c);
-        def_done(e, e->i, d, home, true);
+        def_done(e, e->i, d, home, p->op == IR_ZEXT || !in16);
         return;
     }
     if (in16) {                                 /* i8 to i16: compute in 32 bits, then it is an i16 */
@@ -605,7 +605,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
     if (f)
         flags_set(e, e->i);
     temp_release(e, ta);
-    def_done(e, e->i, d, 0xff, true);
+    def_done(e, e->i, d, 0xff, t >= TY_I32);
 }
 
 static void emit_crc32(struct emit *e, const struct ir_ins *p)

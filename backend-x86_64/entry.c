@@ -264,6 +264,33 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
     return p;
 }
 
+/*
+ * Go on at c->rip, whatever the mode is now, without leaving for the run loop if
+ * the next block is known (exec_dispatch).
+ */
+static uint8_t *gen_dispatch(struct as *a, uint8_t *leave)
+{
+    uint8_t *p = begin(a);
+    homes_store(a, 8, true);
+    as_rm(a, 0x8b, false, H_RAX, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8));
+    as_alu_ri(a, 4, false, H_RAX, FL_ARITH);
+    as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8), H_RAX);
+    as_lea(a, true, H_RDI, hm_at(H_RSP, 8));
+    as_alu_ri(a, 5, true, H_RSP, 8);
+    as_mov_ri(a, H_RAX, (uint64_t)(uintptr_t)exec_dispatch);
+    as_rr(a, 0xff, false, 2, H_RAX);            /* call rax */
+    as_alu_ri(a, 0, true, H_RSP, 16);
+    as_store64(a, hm_cpu(CPU_OFF(link_ra)), H_RAX);
+    as_rr(a, 0x85, true, H_RAX, H_RAX);
+    uint8_t *out = as_jcc(a, CC_Z);
+    homes_load(a, 0, true);
+    as_rm(a, 0xff, false, 4, hm_cpu(CPU_OFF(link_ra)));
+    as_patch(out, a->p);
+    as_mov_ri(a, H_RAX, WHY_NEXT);
+    as_jmp_to(a, leave);
+    return p;
+}
+
 _Static_assert(WHY_SLOW == WHY_FAULT + 1, "thunks turn status 1 and 2 into these");
 
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
@@ -288,6 +315,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->next = gen_out(a, WHY_EXIT, leave);
     be->next_rip = gen_out(a, WHY_NEXT, leave);
     be->attn = gen_out(a, WHY_ATTN, leave);
+    be->dispatch = gen_dispatch(a, leave);
     be->slow_ld = gen_call(a, (void *)jit_load, 2, RET_STATUS, false, false, false, leave);
     be->slow_st = gen_call(a, (void *)jit_store, 3, RET_STATUS, false, false, false, leave);
     be->slow_ldv = gen_call(a, (void *)jit_loadv, 2, RET_STATUS, false, false, false, leave);

@@ -286,7 +286,7 @@ bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct l
         if (shadow || fr == FETCH_IO) {
             l->pc = l->next;
             if (shadow && !l->stop_after_next)
-                lift_exit_next(l, EXIT_EVENT);
+                lift_exit_next(l, 0);           /* the next block's entry test takes what is pending */
             else
                 end_before(l, l->stop_after_next);
             break;

@@ -23,7 +23,7 @@ struct link {
     struct block *to;           /* linked to, or NULL */
     struct block *from;         /* the block it belongs to */
     struct link *next_in;       /* list of the exits linked to `to` */
-    uint8_t relinks;            /* times a guarded link was made anew */
+    uint16_t relinks;           /* times a guarded link was made anew */
 };
 
 struct block {
@@ -42,7 +42,8 @@ struct block {
     struct link *link;
     struct host_fault *fault;
     struct link *in;            /* exits linked to this block */
-    struct ir_block *ir;        /* interpreter only */
+    struct ir_block *ir;        /* interpreter and lock-step only */
+    uint8_t twice;              /* lock-step: may it be run twice? 0: not looked at (check.c) */
 };
 
 struct region {

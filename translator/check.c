@@ -22,6 +22,7 @@ struct check {
     struct journal journal;
     struct cpu before, interp;
     uint64_t count;
+    size_t cpu_size;            /* sizeof struct cpu: for a known size gcc's memcpy is a slow string instruction */
 };
 
 struct check *check_new(void)
@@ -30,6 +31,7 @@ struct check *check_new(void)
     if (!k)
         die(EXIT_CODE_HOST, "out of memory");
     memset(k, 0, sizeof *k);
+    k->cpu_size = sizeof k->before;
     return k;
 }
 
@@ -45,8 +47,9 @@ uint64_t check_count(const struct check *k)
     return k->count;
 }
 
-/* May this block be run twice? */
-static bool repeatable(const struct ir_block *ir)
+enum { TWICE_UNKNOWN, TWICE_NO, TWICE_YES };
+
+static bool may_run_twice(const struct ir_block *ir)
 {
     for (unsigned i = 1; i < ir->n; i++) {
         if (ir->ins[i].op != IR_CALL)
@@ -58,14 +61,22 @@ static bool repeatable(const struct ir_block *ir)
     return true;
 }
 
+/* May this block be run twice?  It is asked each time the block runs, and looked up once. */
+static bool repeatable(struct block *b, const struct ir_block *ir)
+{
+    if (b->twice == TWICE_UNKNOWN)
+        b->twice = may_run_twice(ir) ? TWICE_YES : TWICE_NO;
+    return b->twice == TWICE_YES;
+}
+
 /* All but what does not belong to the guest's state, or lives on across the two runs. */
-static void state_restore(struct cpu *c, const struct cpu *s)
+static void state_restore(struct cpu *c, const struct cpu *s, size_t size)
 {
     struct tlb_fast tlb[MMU_IDX_COUNT][2];
     uint32_t attn = __atomic_load_n(&c->attn, __ATOMIC_SEQ_CST);
     uint8_t intr = c->intr_pending, nmi = c->nmi_pending;
     memcpy(tlb, c->tlb, sizeof tlb);
-    memcpy(c, s, sizeof *c);
+    memcpy(c, s, size);
     memcpy(c->tlb, tlb, sizeof tlb);
     __atomic_store_n(&c->attn, attn, __ATOMIC_SEQ_CST);
     c->intr_pending = intr;
@@ -139,17 +150,17 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
     unsigned exit = 0;
     journal_clear(&k->journal);
     backend_fp_sync(c);
-    memcpy(&k->before, c, sizeof *c);
+    memcpy(&k->before, c, k->cpu_size);
     c->journal = &k->journal;
     *why = interp_run(c, ir, &exit);
     c->journal = NULL;
     *interp = true;
     k->count++;
-    if (k->journal.world || b->dead || *why == WHY_ATTN || *why == WHY_SLOW || !repeatable(ir))
+    if (k->journal.world || b->dead || *why == WHY_ATTN || *why == WHY_SLOW || !repeatable(b, ir))
         return;
-    memcpy(&k->interp, c, sizeof *c);
+    memcpy(&k->interp, c, k->cpu_size);
     journal_undo(&k->journal);
-    state_restore(c, &k->before);
+    state_restore(c, &k->before, k->cpu_size);
     backend_fp_changed(c);
     enum exec_why w = backend_enter(cache->be, c, block_rx(cache, b));
     if (w == WHY_ATTN || w == WHY_SLOW) {       /* came in between, or needs to be run alone */

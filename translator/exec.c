@@ -425,6 +425,33 @@ static void run_check(struct cpu *c, uint32_t extra)
     } while (extra || !(c->attn | c->halted | c->inhibit));
 }
 
+/* Bring what depends on mappings and mode up to date before looking anything up. */
+static void refresh(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    if (e->verify_maps)
+        verify_maps(c);
+    if (e->stale || e->salt_mode != c->mode) {
+        c->jc_salt = salt_of(c);
+        e->salt_mode = c->mode;
+        e->stale = false;
+    }
+}
+
+const void *exec_dispatch(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    if ((c->attn | c->halted | c->inhibit) || e->o.check)
+        return NULL;
+    refresh(c);
+    const struct jc_entry *j = &jc_table(c)[jc_hash(c->rip)];
+    if (j->tag != (c->rip ^ c->jc_salt))
+        return NULL;
+    c->pc_page = c->rip & PAGE_MASK;
+    c->pagekey = (uint32_t)j->key;
+    return j->host;
+}
+
 static void run_jit(struct cpu *c, uint32_t extra)
 {
     struct exec *e = c->exec;
@@ -436,13 +463,7 @@ static void run_jit(struct cpu *c, uint32_t extra)
         uint32_t mode = c->mode | extra;
         const void *rx;
         struct jc_entry *j = &jc_table(c)[jc_hash(c->rip)];
-        if (e->verify_maps)
-            verify_maps(c);
-        if (e->stale || e->salt_mode != c->mode) {
-            c->jc_salt = salt_of(c);
-            e->salt_mode = c->mode;
-            e->stale = false;
-        }
+        refresh(c);
         if (!l && !extra && j->tag == (c->rip ^ c->jc_salt)) {
             rx = j->host;
             c->pc_page = c->rip & PAGE_MASK;
@@ -551,7 +572,7 @@ void exec_run(struct cpu *c)
         uint32_t extra = 0;
         if (c->inhibit) {
             c->inhibit = 0;
-            extra = M_ONE | M_NOSHARE;
+            extra = M_ONE;
         }
         if (e->o.check)
             run_check(c, extra);

@@ -45,6 +45,9 @@ void exec_run(struct cpu *c);
 void exec_code_map_changed(struct cpu *c, bool all, bool one, uint64_t lin);
 /* Bytes [pa, pa+len) were stored to while marked as code. Blocks made from them are discarded. */
 void exec_invalidate(struct phys *p, uint64_t pa, unsigned len);
+/* For translated code that ends with the mode or mappings changed: the host code to go on with at
+ * c->rip, or NULL if the run loop must look. Sets c->pc_page and c->pagekey. */
+const void *exec_dispatch(struct cpu *c);
 /* Would a store to [lin, lin+size) change the code of the block now running on c? Then it must wait
  * until that block has been left (the instruction is run alone). */
 bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx);

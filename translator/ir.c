@@ -264,7 +264,7 @@ ir_ref ir_emit(struct ir_block *b, enum ir_op op, enum ir_type t, unsigned aux, 
             return same;
     } else if (op == IR_CONST) {
         n.imm = wrap(n.type, (uint64_t)imm);
-    } else if (op >= IR_LD && op <= IR_STV && !(b->mode & (M_NOSHARE | M_AC))) {
+    } else if (op >= IR_LD && op <= IR_STV && !(b->mode & (M_NOSHARE | M_ONE | M_AC))) {
         append(b, &(struct ir_ins) { .op = IR_NOP });
     }
     return append(b, &n);

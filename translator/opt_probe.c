@@ -132,7 +132,7 @@ void opt_probe(struct ir_block *b)
 {
     struct group group[GROUPS];
     unsigned n = 0, oldest = 0;
-    if (b->mode & (M_NOSHARE | M_AC))
+    if (b->mode & (M_NOSHARE | M_ONE | M_AC))
         return;
     for (ir_ref i = 1; i < b->n; i++) {
         struct ir_ins *x = &b->ins[i];

@@ -407,7 +407,7 @@ static bool undefined_flags(struct hw_case *c)
     return true;
 }
 
-static void fp_state(struct hw_rng *r, struct hw_fx *f)
+void hw_fp_state(struct hw_rng *r, struct hw_fx *f)
 {
     bool masked = !one_in(r, 8);
 
@@ -460,7 +460,7 @@ bool hw_generate(struct hw_rng *r, const struct x86_row *row, struct hw_case *c)
         c->len = c->insn.len;
         memcpy(c->code, b.b, c->len);
         c->in.flags = 0x202 | (hw_rand(r) & FL_ARITH) | (one_in(r, 4) ? FL_DF : 0);
-        fp_state(r, &c->in.fx);
+        hw_fp_state(r, &c->in.fx);
         return true;
     }
     return false;

@@ -73,5 +73,7 @@ bool hw_generate(struct hw_rng *r, const struct x86_row *row, struct hw_case *c)
 uint64_t hw_value(struct hw_rng *r);
 void hw_vector(struct hw_rng *r, union vreg *v);
 void hw_fill_data(struct hw_rng *r, uint8_t *data);
+/* Random x87 and SSE state, sometimes with exceptions unmasked. */
+void hw_fp_state(struct hw_rng *r, struct hw_fx *f);
 
 #endif

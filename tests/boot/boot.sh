@@ -1,0 +1,105 @@
+#!/bin/sh
+# boot.sh - boots Debian's kernels on Latimer (make check-boot).
+#
+#   boot.sh [CASE...]      without cases: all; boot.sh list names them
+#
+# A case is KERNEL-HOW: jit, interp (interpreter), check (both in lock-step), fork (1000 fork and exec),
+# reboot (a guest reset starts the machine again), reset (with -no-reboot it leaves),
+# button (SIGTERM powers the guest off), own (the installer's own initrd, to its first question).
+# Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+latimer=${LATIMER:-$here/../../latimer}
+timeout=${BOOT_TIMEOUT:-900}
+all="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
+    installer-i386-jit installer-amd64-own installer-i386-own amd64-check amd64-interp 686-pae-interp 686-interp"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+
+# boot TEXT CODE ARGS...: the guest must write TEXT and Latimer leave with CODE
+boot() {
+    text=$1 want=$2 code=0
+    shift 2
+    timeout "$timeout" "$latimer" -m 512 -nographic -serial file:"$work/serial" "$@" \
+        </dev/null 2>"$work/stderr" || code=$?
+    if ! grep -q "$text" "$work/serial"; then
+        why="the guest did not write '$text' (exit code $code)"
+    elif [ "$code" != "$want" ]; then
+        why="exit code $code instead of $want"
+    else
+        return 0
+    fi
+    return 1
+}
+
+# Runs until the guest has written $1 in $2 lines, then does $3 to the process.
+until_text() {
+    text=$1 lines=$2 act=$3
+    shift 3
+    "$latimer" -m 512 -nographic -serial file:"$work/serial" "$@" </dev/null 2>"$work/stderr" &
+    pid=$! n=0
+    until [ "$(grep -ac "$text" "$work/serial" 2>/dev/null)" -ge "$lines" ] 2>/dev/null; do
+        n=$((n + 1))
+        if ! kill -0 $pid 2>/dev/null || [ $n -gt "$timeout" ]; then
+            kill -9 $pid 2>/dev/null
+            wait $pid
+            why="the guest did not write '$text'"
+            return 1
+        fi
+        sleep 1
+    done
+    $act $pid
+    code=0
+    wait $pid || code=$?
+}
+end() { kill -INT "$1"; }
+press() { kill -TERM "$1"; }
+
+try() {
+    kernel_name=${1%-*} how=${1##*-}
+    kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
+    initramfs=$(sh "$here/guest.sh" initramfs "$kernel_name") || return 77
+    line="console=ttyS0 quiet panic=-1"
+    set -- -kernel "$kernel" -initrd "$initramfs"
+    case $how in
+    jit) boot 'model name.*Latimer' 0 -no-reboot "$@" -append "$line do=info" ;;
+    interp) boot 'model name.*Latimer' 0 -accel interp -no-reboot "$@" -append "$line do=info" ;;
+    check) boot 'model name.*Latimer' 0 --check -no-reboot "$@" -append "$line do=info" &&
+        { grep 'no difference' "$work/stderr" || { why='no count of compared blocks'; false; }; } ;;
+    fork) boot 'forked 1000' 0 -no-reboot "$@" -append "$line do=fork" ;;
+    reset) boot 'guest: reset' 0 -no-reboot "$@" -append "$line do=reboot" ;;
+    reboot)
+        # The second boot shows that the first one's reset worked.
+        until_text 'guest: reset' 2 end "$@" -append "$line do=reboot" ;;
+    button)
+        until_text 'guest: waits' 1 press "$@" -append "$line do=button" &&
+            [ "$code" = 0 ] || { why=${why:-exit code $code after the power button}; false; } ;;
+    own)
+        initrd=$(sh "$here/guest.sh" initrd "$kernel_name")
+        until_text 'language' 1 end -kernel "$kernel" -initrd "$initrd" -append "console=ttyS0 TERM=dumb" ;;
+    *) why="no such case"; false ;;
+    esac
+}
+
+[ "${1-}" != list ] || { echo $all | tr ' ' '\n'; exit; }
+[ $# -gt 0 ] || set -- $all
+for case in "$@"; do
+    why= start=$(date +%s)
+    rm -f "$work/serial" "$work/stderr"
+    try "$case"
+    result=$?
+    seconds=$(($(date +%s) - start))
+    case $result in
+    0) passed=$((passed + 1)); echo "PASS: boot $case ($seconds s)" ;;
+    77) skipped=$((skipped + 1)); echo "SKIP: boot $case: its kernel cannot be had" ;;
+    *)
+        failed=$((failed + 1)); echo "FAIL: boot $case: $why ($seconds s)"
+        tail -n 15 "$work/serial" "$work/stderr" 2>/dev/null | sed 's/^/    /'
+        ;;
+    esac
+done
+echo "# PASS: $passed"
+echo "# FAIL: $failed"
+echo "# SKIP: $skipped"
+[ $failed = 0 ]

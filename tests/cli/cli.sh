@@ -1,0 +1,121 @@
+#!/bin/sh
+# cli.sh - bad input and exit codes: each case runs latimer and looks at its exit code and messages.
+set -u
+latimer=${LATIMER:-./latimer}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0 n=0
+
+# expect CODE TEXT ARGS...: exit code, and a line of output that matches the basic regular expression
+expect() {
+    want=$1 text=$2 code=0
+    shift 2
+    n=$((n + 1))
+    timeout 60 "$latimer" "$@" </dev/null >"$work/out" 2>&1 || code=$?
+    if [ "$code" = "$want" ] && { [ -z "$text" ] || grep -aq -e "$text" "$work/out"; }; then
+        return
+    fi
+    failed=$((failed + 1))
+    echo "FAIL: latimer $*: exit code $code, wanted $want and '$text'; output:"
+    head -n 20 "$work/out" | sed 's/^/    /'
+}
+
+# guest NAME HEX: a multiboot image whose code (from 100020h on) is HEX
+guest() {
+    perl -e 'my ($out, $hex) = @ARGV; open(my $f, ">:raw", $out) or die; my $end = 0x100020 + length($hex) / 2;
+        print $f pack("V8", 0x1badb002, 0x10000, -(0x1badb002 + 0x10000) & 0xffffffff, 0x100000, 0x100000,
+                      $end, $end, 0x100020), pack("H*", $hex)' "$work/$1" "$2"
+}
+guest exit b021e6f4f4                           # mov al,21h; out 0f4h,al; hlt
+guest exit2 66ba0105b003eef4                    # mov dx,501h; mov al,3; out dx,al; hlt
+guest triple 0f011d28001000cc000000000000       # lidt of a zero limit; int3
+guest halt fbf4ebfd                             # sti; hlt; jmp
+guest reset b0fee664f4                          # mov al,0feh; out 64h,al; hlt
+echo "this is text, and not a kernel at all; it is only here to be refused" >"$work/text"
+: >"$work/empty"
+perl -e 'print "\0" x 0x202, "HdrS", "\x0f\x02", "\0" x 100' >"$work/cut"       # a bzImage's header, cut off
+perl -e 'open(my $f, ">", $ARGV[0]); truncate($f, 64 << 20)' "$work/large"
+
+# ---- information ----
+expect 0 '^  -kernel FILE' --help
+expect 0 '^  128+n' -h
+expect 0 'Latimer version' --version
+expect 0 latimer64 -cpu help
+expect 0 micro -M '?'
+expect 0 isa-debug-exit -device '?'
+expect 0 interp -accel help
+expect 0 unimp -d help
+
+# ---- wrong use ----
+expect 2 'did you mean -kernel?' -kernal x
+expect 2 'did you mean -initrd?' --intird x
+expect 2 'unknown option -zzzzzzzz' -zzzzzzzz
+expect 2 'not an option' disk.img
+expect 2 'needs an argument' -m
+expect 2 'no kernel' -m 64
+expect 2 'not a memory size' -m lots
+expect 2 'not a memory size' -m 12x
+expect 2 'too little memory' -m 1K
+expect 2 'too much memory' -m 999999T
+expect 2 'not a memory size' -m 99999999999999999999
+expect 2 'not implemented yet' -smp 4
+expect 2 'at most' -smp 100000
+expect 2 'no number of processors' -smp 0
+expect 2 'no number of processors' -smp many
+expect 2 'unknown CPU feature' -cpu latimer64,+warp -kernel "$work/exit"
+expect 2 'unknown CPU model' -cpu 8086 -kernel "$work/exit"
+expect 2 'no machine' -M q35
+expect 2 'unknown engine' -accel warp
+expect 2 'no device' -device floppy
+expect 2 'no property' -device isa-debug-exit,base=1
+expect 2 'use a number' -device isa-debug-exit,iobase=0x10000
+expect 2 'already belongs to' -device isa-debug-exit,iobase=0x3f8 -kernel "$work/exit"
+expect 2 'unknown destination' -serial printer -kernel "$work/exit"
+expect 2 'already used' -serial stdio -serial stdio -kernel "$work/exit"
+expect 2 'serial ports' -serial none -serial none -serial none -serial none -serial none
+expect 2 'unknown log item' -d everything
+expect 2 'a date like' -rtc base=tomorrow
+expect 2 'leave out -accel interp' --check -accel interp -kernel "$work/exit"
+
+# ---- files ----
+expect 3 'No such file' -kernel "$work/missing"
+expect 3 'kernel' -kernel "$work/empty"
+expect 3 'kernel' -kernel "$work/text"
+expect 3 'kernel' -kernel "$work/cut"
+expect 3 'kernel' -kernel "$work"
+expect 3 'No such file' -kernel "$work/exit" -initrd "$work/missing"
+expect 3 '-m' -m 32 -kernel "$work/exit" -initrd "$work/large"
+expect 3 'cannot write' -kernel "$work/exit" -serial file:"$work/no/such"
+expect 3 'cannot write' -D "$work/no/such" -kernel "$work/exit"
+
+# ---- guests ----
+expect 67 '' -kernel "$work/exit" -device isa-debug-exit,iobase=0xf4,iosize=0x04
+expect 67 '' --kernel "$work/exit" --device isa-debug-exit -accel interp
+expect 67 'no difference' -kernel "$work/exit" -device isa-debug-exit --check
+expect 7 '' -kernel "$work/exit2" -device isa-debug-exit,iobase=0x501,iosize=2
+expect 67 'kvm' -enable-kvm -kernel "$work/exit" -device isa-debug-exit
+expect 67 'kvm' -accel kvm -kernel "$work/exit" -device isa-debug-exit
+expect 67 'no display' -display gtk -kernel "$work/exit" -device isa-debug-exit
+expect 10 'ouble fault\|riple fault' -no-reboot -kernel "$work/triple"
+expect 0 '' -no-reboot -kernel "$work/reset"
+
+# ---- signals ----
+signal() {              # CODE SIGNAL...
+    want=$1 code=0
+    shift
+    n=$((n + 1))
+    "$latimer" -serial none -kernel "$work/halt" </dev/null 2>"$work/out" &
+    pid=$!
+    sleep 1
+    for s in "$@"; do
+        kill -"$s" $pid
+        sleep 0.3
+    done
+    wait $pid || code=$?
+    [ "$code" = "$want" ] || { failed=$((failed + 1)); echo "FAIL: signals $*: exit code $code, wanted $want"; }
+}
+signal 143 TERM TERM
+signal 129 HUP
+
+echo "cli.sh: $n cases, $failed failed"
+[ $failed = 0 ]
