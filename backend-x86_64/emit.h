@@ -81,7 +81,7 @@ struct backend {
     intptr_t rx_off;
     uint8_t *thunk_end;
     uint8_t *enter;             /* entered from C: (cpu, rx) */
-    uint8_t *link, *next, *next_rip, *dispatch, *attn, *x87_load;
+    uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *x87_load;
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *help[HELP_COUNT];
@@ -236,6 +236,8 @@ void x87_load(struct cpu *c);   /* c->fpu into the host's x87, exceptions masked
 void x87_store(struct cpu *c);  /* back, if live */
 /* Any pure op without a rule: through interp_op(). */
 void emit_fallback(struct emit *e, const struct ir_ins *p);
+/* c->rip = pc, then on through a dispatching thunk. */
+void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk);
 /* Store operand into c->arg[n] (64 bits, zero-extended from its type). */
 void emit_arg(struct emit *e, unsigned n, ir_ref r);
 void emit_arg_val(struct emit *e, unsigned n, const struct val *v);

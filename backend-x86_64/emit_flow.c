@@ -153,8 +153,7 @@ static bool solo(const struct emit *e)
     return (e->b->mode & (M_ONE | M_NOSHARE)) == M_ONE;
 }
 
-/* c->rip = pc, then on through the dispatcher: the mode may have changed. */
-static void emit_event(struct emit *e, int64_t pc)
+void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk)
 {
     if (e->b->flat) {
         as_load64(&e->a, T_FIRST, hm_cpu(CPU_OFF(pc_page)));
@@ -163,7 +162,7 @@ static void emit_event(struct emit *e, int64_t pc)
         as_mov_ri(&e->a, T_FIRST, (uint32_t)pc);
     }
     as_store64(&e->a, hm_cpu(CPU_OFF(rip)), T_FIRST);
-    emit_thunk_call(e, e->be->dispatch, (int32_t)pc);
+    emit_thunk_call(e, thunk, (int32_t)pc);
 }
 
 /*
@@ -182,7 +181,7 @@ static void emit_jump(struct emit *e, struct host_exit *x)
         return;
     }
     if (x->aux & EXIT_EVENT) {
-        emit_event(e, x->pc);
+        emit_goto_pc(e, x->pc, e->be->dispatch);        /* the mode may have changed */
         return;
     }
     if (!(x->aux & EXIT_CROSS)) {

@@ -491,7 +491,10 @@ void emit_slow_paths(struct emit *e)
         case SLOW_PROBE:
             emit_thunk_call(e, be->slow_probe, s->pc);
             as_load64(&e->a, s->dst, ret);
-            break;
+            as_rr(&e->a, 0x85, true, s->dst, s->dst);
+            as_patch(as_jcc(&e->a, CC_NZ), s->back);
+            emit_goto_pc(e, s->pc, be->redo);
+            continue;
         case SLOW_AMO:
             emit_arg_val(e, 2, &s->v);
             if (s->x.loc)

@@ -77,19 +77,17 @@ static int jit_storev(struct cpu *c, uint64_t lin, uint64_t desc)
     return store_common(c, lin, desc, &c->hv);
 }
 
-/* A shared probe: good if the whole span lies in one plain page. */
-static int jit_probe(struct cpu *c, uint64_t lin, uint64_t desc)
+/* A shared probe: c->hret = delta if the whole span lies in one plain page, else 0. */
+static void jit_probe(struct cpu *c, uint64_t lin, uint64_t desc)
 {
     unsigned span = (unsigned)(desc >> 16);
     void *host;
+    c->hret = 0;                /* redo: also for a fault, since which access it is matters */
     if ((lin ^ (lin + span - 1)) & PAGE_MASK)
-        return 2;
-    enum mmu_result r = mmu_fill(c, lin, span, (desc & MEM_WRITE) ? ACC_WRITE : ACC_READ,
-                                 MMU_AUX_IDX(desc), &host, NULL);
-    if (r != MMU_PLAIN)
-        return 2;               /* also a fault: the single instruction finds out which access it is */
-    c->hret = (uint64_t)(uintptr_t)host - lin;
-    return 0;
+        return;
+    if (mmu_fill(c, lin, span, (desc & MEM_WRITE) ? ACC_WRITE : ACC_READ, MMU_AUX_IDX(desc), &host, NULL) ==
+        MMU_PLAIN)
+        c->hret = (uint64_t)(uintptr_t)host - lin;
 }
 
 static int jit_amo(struct cpu *c, uint64_t lin, uint64_t desc, uint64_t v, uint64_t nv)
@@ -268,7 +266,8 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
  * Go on at c->rip, whatever the mode is now, without leaving for the run loop if
  * the next block is known (exec_dispatch).
  */
-static uint8_t *gen_dispatch(struct as *a, uint8_t *leave)
+static uint8_t *gen_dispatch(struct as *a, const void *(*next)(struct cpu *), enum exec_why otherwise,
+                             uint8_t *leave)
 {
     uint8_t *p = begin(a);
     homes_store(a, 8, true);
@@ -277,16 +276,17 @@ static uint8_t *gen_dispatch(struct as *a, uint8_t *leave)
     as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8), H_RAX);
     as_lea(a, true, H_RDI, hm_at(H_RSP, 8));
     as_alu_ri(a, 5, true, H_RSP, 8);
-    as_mov_ri(a, H_RAX, (uint64_t)(uintptr_t)exec_dispatch);
+    as_mov_ri(a, H_RAX, (uint64_t)(uintptr_t)next);
     as_rr(a, 0xff, false, 2, H_RAX);            /* call rax */
-    as_alu_ri(a, 0, true, H_RSP, 16);
-    as_store64(a, hm_cpu(CPU_OFF(link_ra)), H_RAX);
+    as_alu_ri(a, 0, true, H_RSP, 8);
+    as_rm(a, 0x8f, false, 0, hm_cpu(CPU_OFF(link_ra)));
     as_rr(a, 0x85, true, H_RAX, H_RAX);
     uint8_t *out = as_jcc(a, CC_Z);
+    as_store64(a, hm_cpu(CPU_OFF(link_ra)), H_RAX);
     homes_load(a, 0, true);
     as_rm(a, 0xff, false, 4, hm_cpu(CPU_OFF(link_ra)));
     as_patch(out, a->p);
-    as_mov_ri(a, H_RAX, WHY_NEXT);
+    as_mov_ri(a, H_RAX, (uint64_t)otherwise);
     as_jmp_to(a, leave);
     return p;
 }
@@ -315,12 +315,13 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->next = gen_out(a, WHY_EXIT, leave);
     be->next_rip = gen_out(a, WHY_NEXT, leave);
     be->attn = gen_out(a, WHY_ATTN, leave);
-    be->dispatch = gen_dispatch(a, leave);
+    be->dispatch = gen_dispatch(a, exec_dispatch, WHY_NEXT, leave);
+    be->redo = gen_dispatch(a, exec_redo, WHY_SLOW, leave);
     be->slow_ld = gen_call(a, (void *)jit_load, 2, RET_STATUS, false, false, false, leave);
     be->slow_st = gen_call(a, (void *)jit_store, 3, RET_STATUS, false, false, false, leave);
     be->slow_ldv = gen_call(a, (void *)jit_loadv, 2, RET_STATUS, false, false, false, leave);
     be->slow_stv = gen_call(a, (void *)jit_storev, 2, RET_STATUS, false, false, false, leave);
-    be->slow_probe = gen_call(a, (void *)jit_probe, 2, RET_STATUS, false, false, false, leave);
+    be->slow_probe = gen_call(a, (void *)jit_probe, 2, RET_VOID, false, false, false, leave);
     be->slow_seg = gen_call(a, (void *)jit_segchk, 2, RET_STATUS, false, false, false, leave);
     be->raise = gen_call(a, (void *)jit_raise, 2, RET_STATUS, false, true, false, leave);
     be->divs = gen_call(a, (void *)jit_divs, 4, RET_STATUS, false, false, false, leave);

@@ -45,19 +45,25 @@ void journal_redo(struct journal *j)
         swap(j->e[i].host, j->bytes + j->e[i].at, j->e[i].len);
 }
 
-int journal_compare(const struct journal *j)
+/*
+ * Only the last of several stores to a byte says what memory should hold.  To find
+ * it without a search for each byte: keep what memory holds now, make the noted
+ * stores again, and see whether that changed anything.
+ */
+int journal_compare(struct journal *j)
 {
+    uint8_t *now = malloc(j->used ? j->used : 1);
+    int differs = -1;
+    if (!now)
+        die(EXIT_CODE_HOST, "out of memory");
     for (unsigned i = 0; i < j->n; i++)
-        for (uint32_t k = 0; k < j->e[i].len; k++) {
-            const uint8_t *p = j->e[i].host + k;
-            unsigned m = j->n;
-            while (m-- > i + 1)                 /* a later store there decides */
-                if (p >= j->e[m].host && p < j->e[m].host + j->e[m].len)
-                    break;
-            if (m == i && *p != j->bytes[j->e[i].at + k])
-                return (int)i;
-        }
-    return -1;
+        memcpy(now + j->e[i].at, j->e[i].host, j->e[i].len);
+    journal_redo(j);
+    for (unsigned i = 0; i < j->n && differs < 0; i++)
+        if (memcmp(now + j->e[i].at, j->e[i].host, j->e[i].len))
+            differs = (int)i;
+    free(now);
+    return differs;
 }
 
 void journal_clear(struct journal *j)

@@ -30,8 +30,11 @@ struct journal {
 void journal_note(struct journal *, void *host, uint32_t len);
 /* Put the old bytes back, keeping the new ones in the journal. */
 void journal_undo(struct journal *);
-/* After journal_undo: does memory hold the new bytes (again)? Index of the first entry that differs, or -1. */
-int journal_compare(const struct journal *);
+/*
+ * After journal_undo: does memory hold the new bytes (again)? Index of the first entry that differs, or -1.
+ * Memory holds the new bytes afterwards.
+ */
+int journal_compare(struct journal *);
 /* After journal_undo: write the new bytes again. */
 void journal_redo(struct journal *);
 void journal_clear(struct journal *);

@@ -70,7 +70,7 @@ struct jc_entry {
     uint64_t key;               /* c->pagekey of the target's page */
     uint64_t pad;
 };
-#define JC_BITS 12
+#define JC_BITS 14
 #define JC_SIZE (1u << JC_BITS)
 static inline uint32_t jc_hash(uint64_t rip)
 {

@@ -164,8 +164,6 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
     backend_fp_changed(c);
     enum exec_why w = backend_enter(cache->be, c, block_rx(cache, b));
     if (w == WHY_ATTN || w == WHY_SLOW) {       /* came in between, or needs to be run alone */
-        journal_undo(&k->journal);
-        journal_redo(&k->journal);
         *interp = false;
         *why = w;
         return;

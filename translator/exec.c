@@ -34,6 +34,7 @@
 #define KEYS 4096               /* direct-mapped table of page keys */
 #define BLOOM_BITS 16
 #define RELINK_MAX 2000         /* a guarded link remade this often is left to the run loop */
+#define REDO 512                /* entries, a power of two */
 #define MAPPINGS 64             /* global mappings of code that are remembered */
 
 struct pagekey {
@@ -60,6 +61,7 @@ struct exec {
     bool stale;                 /* the salt must be computed again */
     uint32_t salt_mode;
     struct check *check;        /* lock-step */
+    struct jc_entry redo[REDO]; /* instructions that run alone, like the jump cache */
 };
 
 /* ---- address-space identities ---- */
@@ -187,7 +189,9 @@ static uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global)
 
 static void jc_clear(void *arg)
 {
-    memset(jc_table(arg), 0xff, JC_SIZE * sizeof(struct jc_entry));
+    struct cpu *c = arg;
+    memset(jc_table(c), 0xff, JC_SIZE * sizeof(struct jc_entry));
+    memset(c->exec->redo, 0xff, sizeof c->exec->redo);
 }
 
 /* ---- finding and making blocks ---- */
@@ -305,6 +309,7 @@ static struct block *left_from(struct cpu *c, struct link **l)
     if (b->dead && off == 5) {
         c->rip = rip_of(c, b, b->start);
         jc_table(c)[jc_hash(c->rip)].tag = ~(uint64_t)0;        /* it may be how we got there */
+        e->redo[jc_hash(c->rip) & (REDO - 1)].tag = ~(uint64_t)0;
         return b;
     }
     for (unsigned i = 0; i < b->nlinks; i++)
@@ -365,10 +370,14 @@ static void try_link(struct cpu *c, struct link *l, struct block *to, uint32_t f
 {
     struct exec *e = c->exec;
     struct block *b = l->from;
-    if (b->dead || to->dead || (l->x.aux & EXIT_EVENT) || (from_mode & ~(M_ONE | M_NOSHARE)) != to->mode)
+    if (b->dead || to->dead || (l->x.aux & EXIT_EVENT) || (from_mode & ~(M_ONE | M_NOSHARE)) != to->mode) {
+        e->stats.unlinked[1]++;
         return;
-    if (to->crosses && !(l->x.aux & EXIT_CROSS))
+    }
+    if (to->crosses && !(l->x.aux & EXIT_CROSS)) {
+        e->stats.unlinked[2]++;
         return;
+    }
     if (l->x.aux & EXIT_CROSS) {
         if (!b->flat || l->relinks >= RELINK_MAX) {
             e->stats.unlinked[0]++;
@@ -452,6 +461,18 @@ const void *exec_dispatch(struct cpu *c)
     return j->host;
 }
 
+const void *exec_redo(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    const struct jc_entry *j = &e->redo[jc_hash(c->rip) & (REDO - 1)];
+    if ((c->attn | c->halted | c->inhibit) || e->o.check || e->stale || j->tag != (c->rip ^ c->jc_salt))
+        return NULL;
+    e->stats.slow++;
+    c->pc_page = c->rip & PAGE_MASK;
+    c->pagekey = (uint32_t)j->key;
+    return j->host;
+}
+
 static void run_jit(struct cpu *c, uint32_t extra)
 {
     struct exec *e = c->exec;
@@ -479,7 +500,9 @@ static void run_jit(struct cpu *c, uint32_t extra)
             rx = block_rx(&e->cache, b);
             if (l && l->from->rw && !l->from->dead)
                 try_link(c, l, b, from_mode, from_key, c->pagekey);
-            if (!extra && b->flat) {
+            if (extra == (M_ONE | M_NOSHARE))
+                j = &e->redo[jc_hash(c->rip) & (REDO - 1)];
+            if (extra != M_ONE && b->flat) {
                 j->tag = c->rip ^ c->jc_salt;
                 j->host = rx;
                 j->key = c->pagekey;
@@ -601,9 +624,9 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     e->cache.keep_ir = o->interp || o->check;
     if (o->check)
         e->check = check_new();
+    c->exec = e;
     jc_clear(c);
     backend_fp_changed(c);
-    c->exec = e;
 }
 
 void exec_free(struct cpu *c)

@@ -48,6 +48,8 @@ void exec_invalidate(struct phys *p, uint64_t pa, unsigned len);
 /* For translated code that ends with the mode or mappings changed: the host code to go on with at
  * c->rip, or NULL if the run loop must look. Sets c->pc_page and c->pagekey. */
 const void *exec_dispatch(struct cpu *c);
+/* The same for the instruction at c->rip run alone, without shared probes. */
+const void *exec_redo(struct cpu *c);
 /* Would a store to [lin, lin+size) change the code of the block now running on c? Then it must wait
  * until that block has been left (the instruction is run alone). */
 bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx);

@@ -53,7 +53,7 @@ until_text() {
     code=0
     wait $pid || code=$?
 }
-end() { kill -INT "$1"; }
+end() { kill -KILL "$1"; }     # SIGINT is ignored in the background
 press() { kill -TERM "$1"; }
 
 try() {

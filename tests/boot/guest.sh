@@ -4,7 +4,7 @@
 #   guest.sh kernel NAME    fetches if need be and prints the path of the kernel:
 #                           amd64, 686-pae, 686, installer-amd64, installer-i386
 #   guest.sh initrd NAME    the installer's own initial ramdisk (installer-*)
-#   guest.sh initramfs NAME prints the path of the busybox initramfs for that kernel
+#   guest.sh initramfs NAME prints the path of the busybox initramfs for that kernel; BOOT_INIT: another /init
 #
 # Packages are fetched by apt with a private state directory: the host's sources and keys, for both
 # amd64 and i386, without a change to the host (and without root).
@@ -98,13 +98,14 @@ make_initramfs() {
         mv "$dir/busybox.new" "$dir/busybox"
         rm -rf "$tree"
     fi
-    if [ ! "$dir/initramfs" -nt "$here/init" ] || [ ! "$dir/initramfs" -nt "$here/mkcpio.pl" ]; then
-        perl "$here/mkcpio.pl" "$dir/initramfs.new" 'dir bin' 'dir dev' 'dir proc' 'dir sys' 'dir tmp' 'dir root' \
-            'node dev/console 5 1' 'node dev/null 1 3' "file bin/busybox $dir/busybox 755" 'link bin/sh busybox' \
-            "file init $here/init 755"
-        mv "$dir/initramfs.new" "$dir/initramfs"
-    fi
-    echo "$dir/initramfs"
+    init=${BOOT_INIT:-$here/init}
+    out=$dir/initramfs${BOOT_INIT:+-$(basename "$(dirname "$BOOT_INIT")")}
+    # Made anew each time: it takes no time, and is the same bytes unless something changed.
+    perl "$here/mkcpio.pl" "$out.$$" 'dir bin' 'dir dev' 'dir proc' 'dir sys' 'dir tmp' 'dir root' \
+        'node dev/console 5 1' 'node dev/null 1 3' "file bin/busybox $dir/busybox 755" 'link bin/sh busybox' \
+        "file init $init 755"
+    mv "$out.$$" "$out"
+    echo "$out"
 }
 
 case ${1-} in

@@ -115,7 +115,6 @@ signal() {              # CODE SIGNAL...
     [ "$code" = "$want" ] || { failed=$((failed + 1)); echo "FAIL: signals $*: exit code $code, wanted $want"; }
 }
 signal 143 TERM TERM
-signal 129 HUP
 
 echo "cli.sh: $n cases, $failed failed"
 [ $failed = 0 ]

@@ -37,7 +37,7 @@ enum round_result { ROUND_SAME, ROUND_SKIP, ROUND_DIFF };
 
 static enum round_result run_round(struct fuzz *z, const struct fuzz_start *s)
 {
-    enum fuzz_end e;
+    enum fuzz_end e, f;
 
     /* The counter of backward jumps starts anew. */
     for (unsigned m = 0; m < 2; m++) {
@@ -52,10 +52,9 @@ static enum round_result run_round(struct fuzz *z, const struct fuzz_start *s)
     }
     fuzz_begin(&z->b, &z->k, s);
     z->stops += e == FE_STOP;
-    if (fuzz_run(&z->b, TICKS_JIT) == FE_TIMEOUT)
-        z->what = "the host code does not end";
-    else
-        z->what = fuzz_compare(&z->a, &z->b, &z->k);
+    f = e == FE_CRASH ? FE_HALT : fuzz_run(&z->b, TICKS_JIT);
+    z->what = e == FE_CRASH ? "the interpreter crashes" : f == FE_CRASH ? "the host code crashes" :
+              f == FE_TIMEOUT ? "the host code does not end" : fuzz_compare(&z->a, &z->b, &z->k);
     return z->what ? ROUND_DIFF : ROUND_SAME;
 }
 
@@ -212,8 +211,11 @@ static void report(struct fuzz *z, unsigned round, bool verbose)
             fuzz_mode_name(k->mode), k->cpl, k->paging, k->cr0, k->cr4, (unsigned long long)k->efer,
             (unsigned long long)k->seed);
     z->failures++;
-    if (!verbose)
+    if (!verbose) {
+        fuzz_fresh(&z->a, false);
+        fuzz_fresh(&z->b, false);
         return;
+    }
     fuzz_print(stderr, &z->a, &z->b);
     memcpy(image, z->before, FZ_RAM);
     if (!repeat(z, image, round, round)) {

@@ -88,7 +88,7 @@ struct fuzz_machine {
     bool interp;
 };
 
-enum fuzz_end { FE_HALT, FE_STOP, FE_TIMEOUT };
+enum fuzz_end { FE_HALT, FE_STOP, FE_TIMEOUT, FE_CRASH };
 
 /* --- fuzz_gen.c --- */
 /* The mode is seed % FM_COUNT. */

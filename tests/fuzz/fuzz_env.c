@@ -6,6 +6,7 @@
  * one device answers from a counter.  A virtual-time timer only ends rounds that
  * loop for ever.
  */
+#include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +29,23 @@
 static struct {
     struct cpu *volatile cpu;
     volatile int left;
-    volatile sig_atomic_t fired;
+    sigjmp_buf back;            /* a crash of host code (or an assertion) is a finding, not the end */
 } timer;
 
 static void tick(int sig)
 {
     if (timer.cpu && --timer.left <= 0) {
-        timer.fired = 1;
         __atomic_fetch_or(&timer.cpu->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void crash(int sig)
+{
+    if (!timer.cpu) {
+        signal(sig, SIG_DFL);
+        raise(sig);
+    } else {
+        siglongjmp(timer.back, sig);
     }
 }
 
@@ -151,7 +161,14 @@ void fuzz_init(struct fuzz_machine *f, bool interp)
     if (!interp) {
         struct itimerval t = { { 0, TICK_US }, { 0, TICK_US } };
         struct sigaction sa = { .sa_handler = tick, .sa_flags = SA_RESTART | SA_ONSTACK };
+        static const int sigs[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+        static uint8_t stack[1 << 16];
+        stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
+        sigaltstack(&ss, NULL);
         sigaction(SIGVTALRM, &sa, NULL);
+        sa.sa_handler = crash;
+        for (unsigned n = 0; n < sizeof(sigs) / sizeof(sigs[0]); n++)
+            sigaction(sigs[n], &sa, NULL);
         setitimer(ITIMER_VIRTUAL, &t, NULL);
     }
 }
@@ -320,7 +337,13 @@ void fuzz_begin(struct fuzz_machine *f, const struct fuzz_case *k, const struct 
 
 enum fuzz_end fuzz_run(struct fuzz_machine *f, unsigned ticks)
 {
-    timer.fired = 0;
+    int sig = sigsetjmp(timer.back, 1);
+
+    if (sig) {
+        timer.cpu = NULL;
+        fprintf(stderr, "fuzz: signal %d\n", sig);
+        return FE_CRASH;
+    }
     timer.left = (int)ticks;
     timer.cpu = f->c;
     exec_run(f->c);
@@ -346,10 +369,11 @@ static bool mask_fault_flags(struct fuzz_machine *f, const struct fuzz_case *k)
     if (at % 16 != 1 || v >= 32 || !(faults >> v & 1))
         return false;
     c->flags = 0;
-    lin = c->r[R_SP] + (size == 8 ? 0 : c->seg[SEG_SS].base) +
-          size * (2 + (k->mode != FM_REAL && (codes >> v & 1)));
-    if (size != 8)
-        lin &= c->seg[SEG_SS].attr & SEG_DB ? 0xffffffff : 0xfffff;
+    lin = c->r[R_SP] + size * (2 + (k->mode != FM_REAL && (codes >> v & 1)));
+    if (size != 8) {
+        lin &= c->seg[SEG_SS].attr & SEG_DB ? 0xffffffff : 0xffff;
+        lin = (lin + c->seg[SEG_SS].base) & 0xffffffff;
+    }
     if (mmu_debug_translate(c, lin, &pa) && pa + 1 < FZ_RAM) {
         f->ram[pa] &= (uint8_t)~FL_ARITH;
         f->ram[pa + 1] &= (uint8_t)~(FL_ARITH >> 8);
