@@ -316,7 +316,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->next_rip = gen_out(a, WHY_NEXT, leave);
     be->attn = gen_out(a, WHY_ATTN, leave);
     be->dispatch = gen_dispatch(a, exec_dispatch, WHY_NEXT, leave);
-    be->redo = gen_dispatch(a, exec_redo, WHY_SLOW, leave);
+    be->redo = gen_dispatch(a, exec_redo, WHY_UNSHARED, leave);
     be->slow_ld = gen_call(a, (void *)jit_load, 2, RET_STATUS, false, false, false, leave);
     be->slow_st = gen_call(a, (void *)jit_store, 3, RET_STATUS, false, false, false, leave);
     be->slow_ldv = gen_call(a, (void *)jit_loadv, 2, RET_STATUS, false, false, false, leave);

@@ -172,15 +172,15 @@ static void begin_insn(struct lift *l, unsigned len)
         lift_call(l, HELP_insn_break, lift_rip(l, l->pc), 0, 0, 0);
 }
 
-/* End before the current instruction. */
-static void end_before(struct lift *l, bool shadow)
+/* End before the current instruction. extra: EXIT_* for the exit to it. */
+static void end_before(struct lift *l, bool shadow, unsigned extra)
 {
     l->next = l->pc;
     if (shadow) {
         ir_emit(l->b, IR_PUT, TY_I8, 0, ir_const(l->b, TY_I8, 1), 0, 0, CPU_OFF(inhibit));
         lift_exit_next(l, EXIT_EVENT);
     } else {
-        lift_exit_next(l, 0);
+        lift_exit_next(l, extra);
     }
 }
 
@@ -244,19 +244,27 @@ bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct l
         if (!lift_in_page(l, lift_pc(l, l->pc), &off) ||
             (b->insns && (st.one || b->insns >= max || b->crosses || lift_seen(l, off) ||
                           b->n > IR_MAX - IR_RESERVE))) {
-            end_before(l, shadow);
+            end_before(l, shadow, 0);
             break;
         }
         fr = fetch(l, &i, off, &f);
         if (fr == FETCH_FAULT && !b->insns)
             return false;
         if (b->insns && (fr != FETCH_OK || beyond_limit(l, i.len))) {
-            end_before(l, shadow);
+            end_before(l, shadow, 0);
+            break;
+        }
+        /*
+         * An instruction that crosses into the next page starts a block of its own,
+         * whose links must be guarded: that page's mapping may change.
+         */
+        if (b->insns && f.pa2) {
+            end_before(l, shadow, EXIT_CROSS);
             break;
         }
         if (fr == FETCH_OK) {
             if (!add_range(b, st.pa_page + off, f.in_first, MAX_RUNS)) {
-                end_before(l, shadow);
+                end_before(l, shadow, 0);
                 break;
             }
             if (f.pa2) {
@@ -288,7 +296,7 @@ bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct l
             if (shadow && !l->stop_after_next)
                 lift_exit_next(l, 0);           /* the next block's entry test takes what is pending */
             else
-                end_before(l, l->stop_after_next);
+                end_before(l, l->stop_after_next, 0);
             break;
         }
         l->pc = l->next;

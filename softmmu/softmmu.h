@@ -43,7 +43,8 @@ enum mmu_access { ACC_READ, ACC_WRITE, ACC_EXEC };
  *     base + ((lin >> 8) & mask),   mask = (entries - 1) << 4
  * and hits when entry->tag == (last byte's lin & PAGE_MASK): indexing by the
  * first byte and comparing the last byte's page, one compare also catches page
- * crossing.  An invalid entry's tag is 1 (no page address has bit 0 set).
+ * crossing.  An alignment check leaves the address' lowest bits (at most four) in
+ * the compare.  An invalid entry's tag is 800h, which neither can be.
  * Read entries exist for any readable RAM/ROM page without read watchpoints;
  * write entries only for RAM that is dirty in the page table, holds no
  * translated code and is not watched: all else takes the slow path.

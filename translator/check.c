@@ -133,15 +133,39 @@ static void report(struct check *k, struct cpu *c, struct cache *cache, struct b
     exit(EXIT_CODE_CHECK);
 }
 
+/* Of the flags value r, those the manual may leave undefined. */
+static uint32_t undefined_flags(const struct ir_block *ir, ir_ref r)
+{
+    uint32_t undef = 0, kept = FL_ARITH;
+    for (;;) {
+        const struct ir_ins *f = &ir->ins[r];
+        if (f->op == IR_FLAGS) {
+            undef |= kept & cc_undefined((enum flags_kind)f->aux, (enum ir_type)ir->ins[f->a].type, ~(uint64_t)0);
+            /* a variable count may be 0 and keep all */
+            if (f->aux < FK_SHL || f->aux > FK_SHD)
+                kept &= ~fl_from_flx(fk_writes[f->aux]);
+        } else if (f->op == IR_FMERGE) {
+            kept &= ~(uint32_t)f->imm;
+        } else {
+            return undef;
+        }
+        if (!f->b)
+            return undef;
+        r = f->b;
+    }
+}
+
 /* Flags compared after leaving by IR instruction `exit`; those the last producer leaves undefined are not. */
 static uint32_t compared_flags(const struct ir_block *ir, enum exec_why why, unsigned exit)
 {
     if (why == WHY_FAULT)
         return 0;
     const struct ir_ins *x = &ir->ins[exit];
-    if (x->op == IR_EXIT || x->op == IR_EXIT_IF)
-        return fl_from_flx(x->aux & EXIT_LIVE);
-    return FL_ARITH;
+    uint32_t live = x->op == IR_EXIT || x->op == IR_EXIT_IF ? fl_from_flx(x->aux & EXIT_LIVE) : FL_ARITH;
+    for (unsigned i = exit; i > 0; i--)
+        if (ir->ins[i].op == IR_PUTF)
+            return live & ~undefined_flags(ir, ir->ins[i].a);
+    return live;
 }
 
 void check_block(struct check *k, struct cpu *c, struct cache *cache, struct block *b, const struct ir_block *ir,
@@ -163,7 +187,7 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
     state_restore(c, &k->before, k->cpu_size);
     backend_fp_changed(c);
     enum exec_why w = backend_enter(cache->be, c, block_rx(cache, b));
-    if (w == WHY_ATTN || w == WHY_SLOW) {       /* came in between, or needs to be run alone */
+    if (w == WHY_ATTN || w == WHY_SLOW || w == WHY_UNSHARED) {       /* came in between, or needs to be run alone */
         *interp = false;
         *why = w;
         return;
@@ -172,6 +196,11 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
     exec_left(c, w);
     backend_fp_sync(c);
     const struct cpu *s = &k->interp;
+    /* Attention that comes between the two runs ends a repeated string instruction, and so the block, early. */
+    if (s->rip != c->rip && __atomic_load_n(&c->attn, __ATOMIC_SEQ_CST)) {
+        *why = w;
+        return;
+    }
     uint32_t fl = compared_flags(ir, *why, exit);
     if ((w == WHY_FAULT) != (*why == WHY_FAULT))
         report(k, c, cache, b, ir, "one faults");
@@ -180,7 +209,7 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
         report(k, c, cache, b, ir, "different faults");
     if (memcmp(s->r, c->r, sizeof s->r))
         report(k, c, cache, b, ir, "general registers");
-    if (s->rip != c->rip)
+    if (w == WHY_FAULT && c->fault.trap ? s->fault.rip != c->fault.rip : s->rip != c->rip)
         report(k, c, cache, b, ir, "rip");
     if ((s->flags ^ c->flags) & fl)
         report(k, c, cache, b, ir, "flags");

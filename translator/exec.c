@@ -61,7 +61,7 @@ struct exec {
     bool stale;                 /* the salt must be computed again */
     uint32_t salt_mode;
     struct check *check;        /* lock-step */
-    struct jc_entry redo[REDO]; /* instructions that run alone, like the jump cache */
+    struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };
 
 /* ---- address-space identities ---- */
@@ -419,8 +419,12 @@ static void run_check(struct cpu *c, uint32_t extra)
         c->pagekey = ~0u;                       /* no guard matches */
         c->jc_salt = 0;                         /* no tag matches: jc_clear() */
         check_block(e->check, c, &e->cache, b, b->ir, &why, &interp);
-        if (!interp && (why == WHY_ATTN || why == WHY_SLOW))
+        if (!interp && (why == WHY_ATTN || why == WHY_SLOW || why == WHY_UNSHARED))
             exec_left(c, why);
+        if (why == WHY_UNSHARED) {
+            extra = M_NOSHARE;
+            continue;
+        }
         if (why == WHY_SLOW) {
             extra = M_ONE | M_NOSHARE;
             continue;
@@ -500,9 +504,9 @@ static void run_jit(struct cpu *c, uint32_t extra)
             rx = block_rx(&e->cache, b);
             if (l && l->from->rw && !l->from->dead)
                 try_link(c, l, b, from_mode, from_key, c->pagekey);
-            if (extra == (M_ONE | M_NOSHARE))
+            if (extra == M_NOSHARE)
                 j = &e->redo[jc_hash(c->rip) & (REDO - 1)];
-            if (extra != M_ONE && b->flat) {
+            if (!(extra & M_ONE) && b->flat) {
                 j->tag = c->rip ^ c->jc_salt;
                 j->host = rx;
                 j->key = c->pagekey;
@@ -531,6 +535,12 @@ static void run_jit(struct cpu *c, uint32_t extra)
             left_from(c, &l);
             l = NULL;
             extra = M_ONE | M_NOSHARE;
+            e->stats.slow++;
+            continue;
+        case WHY_UNSHARED:
+            left_from(c, &l);
+            l = NULL;
+            extra = M_NOSHARE;
             e->stats.slow++;
             continue;
         case WHY_COUNT:

@@ -15,6 +15,7 @@ enum exec_why {
     WHY_FAULT,          /* c->fault is to be delivered; c->rip, flags are exact */
     WHY_SLOW,           /* run the instruction at c->rip alone, without shared probes */
     WHY_ATTN,           /* c->attn was found set at a block's entry; c->rip is exact */
+    WHY_UNSHARED,       /* a shared probe failed: go on at c->rip in a block without shared probes */
     WHY_COUNT
 };
 
@@ -48,7 +49,7 @@ void exec_invalidate(struct phys *p, uint64_t pa, unsigned len);
 /* For translated code that ends with the mode or mappings changed: the host code to go on with at
  * c->rip, or NULL if the run loop must look. Sets c->pc_page and c->pagekey. */
 const void *exec_dispatch(struct cpu *c);
-/* The same for the instruction at c->rip run alone, without shared probes. */
+/* The same, in a block without shared probes. */
 const void *exec_redo(struct cpu *c);
 /* Would a store to [lin, lin+size) change the code of the block now running on c? Then it must wait
  * until that block has been left (the instruction is run alone). */

@@ -135,6 +135,30 @@ uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, u
     }
 }
 
+uint32_t cc_undefined(enum flags_kind k, enum ir_type t, uint64_t z)
+{
+    static const uint32_t undef[FK_COUNT] = {
+#define F(id, text, writes, undef) [FK_##id] = (undef),
+#include "translator/flags.def"
+#undef F
+    };
+    unsigned w = type_bits(t), n = (unsigned)z & (w == 64 ? 63 : 31);
+    switch (k) {
+    case FK_SHL: case FK_SHR: case FK_SHD:
+        if (n == 0)
+            return 0;
+        return n == 1 ? FL_AF : undef[k] | (n >= w ? FL_CF : 0) | (k == FK_SHD && n > w ? FL_ARITH : 0);
+    case FK_SAR:
+        return n == 0 ? 0 : n == 1 ? FL_AF : undef[k];
+    case FK_ROT:
+        return n <= 1 ? 0 : undef[k];
+    case FK_BSCAN:
+        return FL_ARITH & ~FL_ZF;
+    default:
+        return undef[k];
+    }
+}
+
 bool cc_test(unsigned cc, uint32_t fl)
 {
     bool sf_of = !(fl & FL_SF) != !(fl & FL_OF), yes;

@@ -233,7 +233,7 @@ static bool probe(struct cpu *c, const struct ir_ins *i, uint64_t lin, unsigned 
 
 /* ---- flags ---- */
 
-static uint32_t flags_of(const struct ir_ins *ins, const struct ir_ins *f, const union vreg *v)
+static uint32_t flags_of(const struct cpu *c, const struct ir_ins *ins, const struct ir_ins *f, const union vreg *v)
 {
     const struct ir_ins *o = &ins[f->a];
     uint64_t x = v[o->a].q[0], y = v[o->b].q[0], z = 0;
@@ -245,7 +245,8 @@ static uint32_t flags_of(const struct ir_ins *ins, const struct ir_ins *f, const
     } else if (o->op == IR_SHLD || o->op == IR_SHRD) {
         z = v[o->c].q[0];
     }
-    return cc_eval(f->aux, o->op, o->type, v[f->a].q[0], x, y, z, f->b ? v[f->b].d[0] : 0);
+    uint32_t fl = cc_eval(f->aux, o->op, o->type, v[f->a].q[0], x, y, z, f->b ? v[f->b].d[0] : 0);
+    return c->flip_undef ? fl ^ cc_undefined(f->aux, o->type, z) : fl;
 }
 
 /* ---- the loop ---- */
@@ -336,7 +337,7 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
             break;
 
         case IR_FLAGS:
-            d->q[0] = flags_of(ins, i, v);
+            d->q[0] = flags_of(c, ins, i, v);
             break;
         case IR_FMERGE:
             d->q[0] = (A & (uint64_t)i->imm & FL_ARITH) | (B & ~(uint64_t)i->imm);

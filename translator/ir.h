@@ -202,5 +202,7 @@ void opt_dead(struct ir_block *b);      /* unused values */
 uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, uint64_t x,
                  uint64_t y, uint64_t z, uint32_t old);
 bool cc_test(unsigned cc, uint32_t flags);
+/* Of those, the flags the manual leaves undefined: count z (any other value: ~0), width of t. */
+uint32_t cc_undefined(enum flags_kind k, enum ir_type t, uint64_t z);
 
 #endif

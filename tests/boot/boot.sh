@@ -49,9 +49,9 @@ until_text() {
         fi
         sleep 1
     done
-    $act $pid
+    $act $pid 2>/dev/null
     code=0
-    wait $pid || code=$?
+    wait $pid 2>/dev/null || code=$?
 }
 end() { kill -KILL "$1"; }     # SIGINT is ignored in the background
 press() { kill -TERM "$1"; }
@@ -77,7 +77,7 @@ try() {
             [ "$code" = 0 ] || { why=${why:-exit code $code after the power button}; false; } ;;
     own)
         initrd=$(sh "$here/guest.sh" initrd "$kernel_name")
-        until_text 'language' 1 end -kernel "$kernel" -initrd "$initrd" -append "console=ttyS0 TERM=dumb" ;;
+        until_text 'anguage' 1 end -kernel "$kernel" -initrd "$initrd" -append "console=ttyS0 DEBIAN_FRONTEND=text" ;;
     *) why="no such case"; false ;;
     esac
 }
