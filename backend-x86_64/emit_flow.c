@@ -130,8 +130,8 @@ static struct host_exit *exit_new(struct emit *e, const struct ir_ins *p)
 {
     assert(e->out->nexits < BACKEND_MAX_EXITS);
     struct host_exit *x = &e->out->exit[e->out->nexits++];
-    x->pc = p->imm;
-    x->aux = p->aux;
+    /* the array is reused: an exit that gets no stub must not be known by an old one's address */
+    *x = (struct host_exit){ .pc = p->imm, .aux = p->aux };
     return x;
 }
 

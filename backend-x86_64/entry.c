@@ -248,8 +248,13 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
     } else if (ret == RET_VALUE) {
         as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(hret) + 8), H_RAX);
     }
-    if (fp)
+    if (fp) {                                   /* flags that wait in the host's MXCSR must not be lost */
+        as_rm(a, 0x0fae, false, 3, hm_at(H_RSP, (int32_t)CPU_OFF(tmp_mxcsr) + 8));
+        as_rm(a, 0x8b, false, H_RAX, hm_at(H_RSP, (int32_t)CPU_OFF(tmp_mxcsr) + 8));
+        as_alu_ri(a, 4, false, H_RAX, 0x3f);
+        as_rm(a, 0x09, false, H_RAX, hm_at(H_RSP, (int32_t)CPU_OFF(mxcsr) + 8));
         as_rm(a, 0x0fae, false, 2, hm_at(H_RSP, (int32_t)CPU_OFF(host_mxcsr) + 8));
+    }
     homes_load(a, 8, writes_gpr);
     as_b(a, 0xc3);
     if (out) {

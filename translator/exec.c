@@ -622,7 +622,7 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     if (!e)
         die(EXIT_CODE_HOST, "out of memory");
     e->o = *o;
-    e->lift = (struct lift_options){ .max_insns = o->max_insns ? o->max_insns : 48, .max_branches = 4,
+    e->lift = (struct lift_options){ .max_insns = o->max_insns ? o->max_insns : 48, .max_branches = 2,
                                      .smp = o->smp };
     e->cache.forget = jc_clear;
     e->cache.arg = c;

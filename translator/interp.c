@@ -246,7 +246,7 @@ static uint32_t flags_of(const struct cpu *c, const struct ir_ins *ins, const st
         z = v[o->c].q[0];
     }
     uint32_t fl = cc_eval(f->aux, o->op, o->type, v[f->a].q[0], x, y, z, f->b ? v[f->b].d[0] : 0);
-    return c->flip_undef ? fl ^ cc_undefined(f->aux, o->type, z) : fl;
+    return c->flip_undef ? fl ^ (cc_undefined(f->aux, o->type, z) & c->flip_undef) : fl;
 }
 
 /* ---- the loop ---- */
@@ -422,8 +422,10 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
             return WHY_NEXT;
         case IR_EXIT_IND:
             c->rip = A;
+            *exit_index = (unsigned)(i - ins);
             return WHY_NEXT;
         case IR_EXIT_SYS:
+            *exit_index = (unsigned)(i - ins);
             return WHY_NEXT;
         case IR_RAISE:
             if (i->imm == -1)
@@ -446,10 +448,13 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
 not_stored:
     if (stored == STORE_FAULTED)
         goto faulted;
+    c->flags ^= c->flip_undef;          /* host code keeps no flags here that the old code would not read */
 alone:
     c->rip = (r->page + (uint64_t)mark->imm) & r->mask;
     return WHY_SLOW;
 faulted:
+    if (!c->fault.trap && !c->fault.soft)
+        c->flags ^= c->flip_undef;
     c->rip = (r->page + (uint64_t)mark->imm) & r->mask;
     return WHY_FAULT;
 }

@@ -354,7 +354,10 @@ enum fuzz_end fuzz_run(struct fuzz_machine *f, unsigned ticks)
 
 /* ---- comparing ---- */
 
-/* If a fault's handler was reached: the arithmetic flags it sees are exact only as far as they were live. */
+/*
+ * If a fault's or interrupt's handler was reached: the arithmetic flags it sees are exact only as far
+ * as they were live.
+ */
 static bool mask_fault_flags(struct fuzz_machine *f, const struct fuzz_case *k)
 {
     static const uint32_t faults = 1u << EXC_DE | 1u << EXC_BR | 1u << EXC_UD | 1u << EXC_NM | 1u << EXC_DF |
@@ -366,10 +369,10 @@ static bool mask_fault_flags(struct fuzz_machine *f, const struct fuzz_case *k)
     uint64_t at = c->seg[SEG_CS].base + c->rip - FZ_HANDLER, v = at / 16, lin, pa;
     unsigned size = k->mode == FM_REAL || k->gate16 ? 2 : c->efer & EFER_LMA ? 8 : 4;
 
-    if (at % 16 != 1 || v >= 32 || !(faults >> v & 1))
+    if (at % 16 != 1 || (v != INTR_VECTOR && (v >= 32 || !(faults >> v & 1))))
         return false;
     c->flags = 0;
-    lin = c->r[R_SP] + size * (2 + (k->mode != FM_REAL && (codes >> v & 1)));
+    lin = c->r[R_SP] + size * (2 + (k->mode != FM_REAL && v < 32 && (codes >> v & 1)));
     if (size != 8) {
         lin &= c->seg[SEG_SS].attr & SEG_DB ? 0xffffffff : 0xffff;
         lin = (lin + c->seg[SEG_SS].base) & 0xffffffff;
@@ -411,7 +414,7 @@ const char *fuzz_compare(struct fuzz_machine *fa, struct fuzz_machine *fb, const
         a->gdt.base != b->gdt.base || a->idt.base != b->idt.base || memcmp(a->dr, b->dr, sizeof(a->dr)) ||
         a->star != b->star || a->lstar != b->lstar || a->kernel_gs_base != b->kernel_gs_base)
         return "system registers";
-    if (memcmp(fa->ram, fb->ram, FZ_RAM))
+    if (fa->m.stop == STOP_NONE && memcmp(fa->ram, fb->ram, FZ_RAM))
         return "memory";
     if (fa->io_hash != fb->io_hash || fa->io_reads != fb->io_reads)
         return "device accesses";
