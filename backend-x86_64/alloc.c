@@ -49,7 +49,7 @@ void alloc_prepare(struct emit *e)
 }
 
 /* An operand that dies in the current instruction may be read until the code that overwrites it. */
-static bool valid(const struct emit *e, const struct val *v)
+bool val_valid(const struct emit *e, const struct val *v)
 {
     if (v->last == e->i)
         return v->loc != LOC_NONE;
@@ -155,11 +155,6 @@ static struct hm spill_at(unsigned s)
 {
     return hm_cpu(CPU_OFF(spill) + 8 * s);
 }
-static struct hm vspill_at(unsigned s)
-{
-    return hm_cpu(CPU_OFF(vspill) + 16 * s);
-}
-
 /* ---- temporaries ---- */
 
 unsigned temp_get(struct emit *e)
@@ -214,65 +209,6 @@ void temp_release(struct emit *e, unsigned t)
         e->temp_busy[t - T_FIRST] = false;
 }
 
-unsigned vtemp_get(struct emit *e)
-{
-    for (unsigned k = 0; k < VT_COUNT; k++)
-        if (!e->vtemp_owner[k] && !e->vtemp_busy[k]) {
-            e->vtemp_busy[k] = true;
-            return VT_FIRST + k;
-        }
-    for (unsigned k = 0; k < VT_COUNT; k++)
-        if (!e->vtemp_busy[k]) {
-            for (unsigned s = 0; s < NVSPILL; s++) {
-                if (e->vspill_owner[s])
-                    continue;
-                as_rm(&e->a, 0x0f29, false, VT_FIRST + k, vspill_at(s));
-                for (unsigned j = 0; j < e->nlive; j++) {
-                    struct val *v = &e->val[e->live[j]];
-                    if (v->loc == LOC_VTEMP && v->reg == VT_FIRST + k) {
-                        v->loc = LOC_VSPILL;
-                        v->reg = (uint8_t)s;
-                        e->vspill_owner[s]++;
-                    }
-                }
-                e->vtemp_owner[k] = 0;
-                e->vtemp_busy[k] = true;
-                return VT_FIRST + k;
-            }
-        }
-    assert(!"out of vector temporaries");
-    return VT_FIRST;
-}
-
-void vtemp_release(struct emit *e, unsigned t)
-{
-    if (t != NOREG)
-        e->vtemp_busy[t - VT_FIRST] = false;
-}
-
-void vtemps_spill(struct emit *e)
-{
-    for (unsigned j = 0; j < e->nlive; j++) {
-        struct val *v = &e->val[e->live[j]];
-        if (v->loc != LOC_VTEMP || v->last <= e->i)
-            continue;
-        unsigned k = v->reg, s = 0;
-        while (s < NVSPILL && e->vspill_owner[s])
-            s++;
-        assert(s < NVSPILL);
-        as_rm(&e->a, 0x0f29, false, k, vspill_at(s));
-        for (unsigned m = 0; m < e->nlive; m++) {
-            struct val *w = &e->val[e->live[m]];
-            if (w->loc == LOC_VTEMP && w->reg == k) {
-                w->loc = LOC_VSPILL;
-                w->reg = (uint8_t)s;
-                e->vspill_owner[s]++;
-            }
-        }
-        e->vtemp_owner[k - VT_FIRST] = 0;
-    }
-}
-
 /* ---- reading values ---- */
 
 bool dies(struct emit *e, ir_ref r)
@@ -319,7 +255,7 @@ static void load_val(struct emit *e, ir_ref r, unsigned d)
 {
     struct val *v = &e->val[r];
     enum ir_type t = type_at(e, r);
-    assert(valid(e, v));
+    assert(val_valid(e, v));
     switch (v->loc) {
     case LOC_CONST: {
         uint64_t c = (uint64_t)v->imm;
@@ -385,7 +321,7 @@ unsigned use_where(struct emit *e, ir_ref r)
 
 unsigned use_reg(struct emit *e, ir_ref r, unsigned *tmp)
 {
-    assert(valid(e, &e->val[r]));
+    assert(val_valid(e, &e->val[r]));
     unsigned h = use_where(e, r);
     *tmp = NOREG;
     if (h != NOREG)
@@ -624,7 +560,7 @@ static void put_pinned(struct emit *e, const struct ir_ins *p, unsigned g)
     struct val *v = &e->val[r];
     enum ir_type t = (enum ir_type)p->type;
     unsigned h = home_host(g);
-    assert(valid(e, v));
+    assert(val_valid(e, v));
     if (p->aux) {                               /* second byte */
         unsigned tmp, s;
         if (v->loc == LOC_HIGH && v->reg == g)
@@ -758,138 +694,6 @@ void alloc_put(struct emit *e, const struct ir_ins *p)
             move_to_temp(e, r);
     }
     store_val(e, p->a, t, hm_cpu((uint32_t)p->imm));
-}
-
-/* ---- vectors ---- */
-
-static void vload_val(struct emit *e, ir_ref r, unsigned x)
-{
-    const struct val *v = &e->val[r];
-    assert(valid(e, v));
-    switch (v->loc) {
-    case LOC_VHOME:
-        if (!vhome_pinned(v->reg))
-            as_rm(&e->a, 0x0f28, false, x, hm_cpu(SLOT_X(v->reg)));
-        else if (x != v->reg)
-            as_rr(&e->a, 0x0f28, false, x, v->reg);
-        break;
-    case LOC_VTEMP:
-        if (x != v->reg)
-            as_rr(&e->a, 0x0f28, false, x, v->reg);
-        break;
-    case LOC_VSPILL:
-        as_rm(&e->a, 0x0f28, false, x, vspill_at(v->reg));
-        break;
-    default:
-        assert(!"vector value is nowhere");
-    }
-}
-
-unsigned vuse_reg(struct emit *e, ir_ref r, unsigned *tmp)
-{
-    const struct val *v = &e->val[r];
-    *tmp = NOREG;
-    if (v->loc == LOC_VTEMP || (v->loc == LOC_VHOME && vhome_pinned(v->reg)))
-        return v->reg;
-    *tmp = vtemp_get(e);
-    vload_val(e, r, *tmp);
-    return *tmp;
-}
-
-void vuse_into(struct emit *e, ir_ref r, unsigned x)
-{
-    vload_val(e, r, x);
-}
-
-bool vuse_is_mem(struct emit *e, ir_ref r, struct hm *m)
-{
-    const struct val *v = &e->val[r];
-    if (v->loc == LOC_VHOME && !vhome_pinned(v->reg))
-        *m = hm_cpu(SLOT_X(v->reg));
-    else if (v->loc == LOC_VSPILL)
-        *m = vspill_at(v->reg);
-    else
-        return false;
-    return true;
-}
-
-static void vhome_overwrite(struct emit *e, unsigned n)
-{
-    uint32_t old = e->vhome_ver[n];
-    for (unsigned k = 0; k < e->nlive; k++) {
-        ir_ref r = e->live[k];
-        struct val *v = &e->val[r];
-        if (v->loc != LOC_VHOME || v->reg != n || v->ver != old || v->last <= e->i)
-            continue;
-        unsigned t = vtemp_get(e);
-        vload_val(e, r, t);
-        vtemp_release(e, t);
-        def_at(e, r, LOC_VTEMP, t, 0);
-    }
-    e->vhome_ver[n] = old + 1;
-}
-
-unsigned vdef_reg(struct emit *e, unsigned i, unsigned *home)
-{
-    unsigned p = e->put_at[i], n;
-    bool ok = p && p - i <= 16 && e->b->ins[p].op == IR_PUTV && slot_is_xmm(e->b->ins[p].imm, &n) &&
-              vhome_pinned(n);
-    for (unsigned j = i + 1; ok && j < p; j++) {
-        const struct ir_ins *q = &e->b->ins[j];
-        unsigned h;
-        if ((ir_info[q->op].attrs & (IRA_X | IRA_E)) || q->op == IR_EXIT_IF)
-            ok = false;
-        if ((q->op == IR_GETV || q->op == IR_PUTV) && slot_is_xmm(q->imm, &h) && h == n)
-            ok = false;
-    }
-    if (ok) {
-        vhome_overwrite(e, n);
-        *home = n;
-        return n;
-    }
-    *home = 0xff;
-    return vtemp_get(e);
-}
-
-void vdef_done(struct emit *e, unsigned i, unsigned reg, unsigned home)
-{
-    if (home != 0xff) {
-        def_at(e, i, LOC_VHOME, home, 0);
-        return;
-    }
-    vtemp_release(e, reg);
-    def_at(e, i, LOC_VTEMP, reg, 0);
-}
-
-void alloc_putv(struct emit *e, const struct ir_ins *p)
-{
-    unsigned n, tmp;
-    struct val *v = &e->val[p->a];
-    if (!slot_is_xmm(p->imm, &n)) {
-        unsigned s = vuse_reg(e, p->a, &tmp);
-        as_rm(&e->a, 0x0f11, false, s, hm_cpu((uint32_t)p->imm));
-        vtemp_release(e, tmp);
-        return;
-    }
-    if (v->loc == LOC_VHOME && v->reg == n && v->ver == e->vhome_ver[n])
-        return;
-    if (vhome_pinned(n)) {
-        vhome_overwrite(e, n);
-        vload_val(e, p->a, n);
-        if (v->loc == LOC_VTEMP || v->loc == LOC_VSPILL)
-            def_at(e, p->a, LOC_VHOME, n, 0);
-    } else {
-        unsigned s = vuse_reg(e, p->a, &tmp);
-        vhome_overwrite(e, n);
-        as_rm(&e->a, 0x0f29, false, s, hm_cpu(SLOT_X(n)));
-        vtemp_release(e, tmp);
-    }
-}
-
-void vhomes_overwrite_all(struct emit *e)
-{
-    for (unsigned n = 0; n < 16; n++)
-        vhome_overwrite(e, n);
 }
 
 /* ---- end of an instruction ---- */

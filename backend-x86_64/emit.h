@@ -160,6 +160,8 @@ static inline bool slot_is_xmm(int64_t off, unsigned *n)
 
 /* --- alloc.c: where values are --- */
 void alloc_prepare(struct emit *e);
+/* Has the value a location that still holds it? */
+bool val_valid(const struct emit *e, const struct val *v);
 unsigned temp_get(struct emit *e);              /* a free temporary, busy until released */
 void temp_release(struct emit *e, unsigned t);  /* the code being emitted no longer needs it */
 unsigned vtemp_get(struct emit *e);

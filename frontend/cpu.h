@@ -268,8 +268,8 @@ struct cpu {
 
     struct fault fault;         /* valid after a helper returned "faulted" */
     struct { uint8_t vector; uint32_t code; uint64_t rip, cr2; } chain[4];
-    uint32_t flip_undef;        /* fuzzer: FL_* the interpreter inverts where the manual leaves them undefined,
-                                   to see whether anything depends on them */
+    uint32_t flip_undef;        /* fuzzer: not 0: the interpreter inverts, at random from this seed, flags that
+                                   the manual leaves undefined, to see whether anything depends on them */
     uint8_t chain_len;          /* exceptions nested during delivery, for the fault story */
 
     uint64_t insns;             /* statistics and counted time */

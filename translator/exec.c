@@ -370,19 +370,13 @@ static void try_link(struct cpu *c, struct link *l, struct block *to, uint32_t f
 {
     struct exec *e = c->exec;
     struct block *b = l->from;
-    if (b->dead || to->dead || (l->x.aux & EXIT_EVENT) || (from_mode & ~(M_ONE | M_NOSHARE)) != to->mode) {
-        e->stats.unlinked[1]++;
+    if (b->dead || to->dead || (l->x.aux & EXIT_EVENT) || (from_mode & ~(M_ONE | M_NOSHARE)) != to->mode)
         return;
-    }
-    if (to->crosses && !(l->x.aux & EXIT_CROSS)) {
-        e->stats.unlinked[2]++;
+    if (to->crosses && !(l->x.aux & EXIT_CROSS))
         return;
-    }
     if (l->x.aux & EXIT_CROSS) {
-        if (!b->flat || l->relinks >= RELINK_MAX) {
-            e->stats.unlinked[0]++;
+        if (!b->flat || l->relinks >= RELINK_MAX)
             return;
-        }
         l->relinks++;
     }
     cache_link(&e->cache, l, to, key_from, key_to);

@@ -57,7 +57,7 @@ bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_i
 
 /* Statistics for -d and the monitor. */
 struct exec_stats { uint64_t blocks, insns, guest_bytes, host_bytes, invalidated, flushes, lookups,
-                    links, slow, translate_ns, left[WHY_COUNT], unlinked[4],
+                    links, slow, translate_ns, left[WHY_COUNT],
                     checked; /* blocks compared in lock-step */ };
 const struct exec_stats *exec_stats(struct cpu *c);
 /* For crash reports: is this host address in code translated for c, and for which guest RIP? */

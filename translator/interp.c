@@ -233,7 +233,16 @@ static bool probe(struct cpu *c, const struct ir_ins *i, uint64_t lin, unsigned 
 
 /* ---- flags ---- */
 
-static uint32_t flags_of(const struct cpu *c, const struct ir_ins *ins, const struct ir_ins *f, const union vreg *v)
+/* Some of `flags`, by chance (c->flip_undef). */
+static uint32_t flip(struct cpu *c, uint32_t flags)
+{
+    c->flip_undef = c->flip_undef * 1664525u + 1013904223u;
+    if (!c->flip_undef)
+        c->flip_undef = 1;
+    return c->flip_undef >> 12 & flags & FL_ARITH;
+}
+
+static uint32_t flags_of(struct cpu *c, const struct ir_ins *ins, const struct ir_ins *f, const union vreg *v)
 {
     const struct ir_ins *o = &ins[f->a];
     uint64_t x = v[o->a].q[0], y = v[o->b].q[0], z = 0;
@@ -246,7 +255,7 @@ static uint32_t flags_of(const struct cpu *c, const struct ir_ins *ins, const st
         z = v[o->c].q[0];
     }
     uint32_t fl = cc_eval(f->aux, o->op, o->type, v[f->a].q[0], x, y, z, f->b ? v[f->b].d[0] : 0);
-    return c->flip_undef ? fl ^ (cc_undefined(f->aux, o->type, z) & c->flip_undef) : fl;
+    return c->flip_undef ? fl ^ flip(c, cc_undefined(f->aux, o->type, z)) : fl;
 }
 
 /* ---- the loop ---- */
@@ -448,13 +457,14 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
 not_stored:
     if (stored == STORE_FAULTED)
         goto faulted;
-    c->flags ^= c->flip_undef;          /* host code keeps no flags here that the old code would not read */
+    if (c->flip_undef)                  /* host code keeps no flags here that the old code would not read */
+        c->flags ^= flip(c, FL_ARITH);
 alone:
     c->rip = (r->page + (uint64_t)mark->imm) & r->mask;
     return WHY_SLOW;
 faulted:
-    if (!c->fault.trap && !c->fault.soft)
-        c->flags ^= c->flip_undef;
+    if (c->flip_undef && !c->fault.trap && !c->fault.soft)
+        c->flags ^= flip(c, FL_ARITH);
     c->rip = (r->page + (uint64_t)mark->imm) & r->mask;
     return WHY_FAULT;
 }
