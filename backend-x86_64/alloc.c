@@ -68,18 +68,25 @@ bool val_valid(const struct emit *e, const struct val *v)
 
 static void live_add(struct emit *e, ir_ref r)
 {
-    for (unsigned k = 0; k < e->nlive; k++)
-        if (e->live[k] == r)
-            return;
-    if (e->nlive == sizeof e->live / sizeof e->live[0]) {
-        unsigned n = 0;
-        for (unsigned k = 0; k < e->nlive; k++)
-            if (e->val[e->live[k]].loc != LOC_NONE && e->val[e->live[k]].last >= e->i)
-                e->live[n++] = e->live[k];
-        e->nlive = n;
-        assert(n < sizeof e->live / sizeof e->live[0]);
-    }
+    if (e->val[r].listed)
+        return;
+    assert(e->nlive < sizeof e->live / sizeof e->live[0]);
+    e->val[r].listed = true;
     e->live[e->nlive++] = r;
+}
+
+/* Drop the dead from the list, now and then: it is walked whenever a home is overwritten. */
+static void live_compact(struct emit *e)
+{
+    unsigned n = 0;
+    for (unsigned k = 0; k < e->nlive; k++) {
+        struct val *v = &e->val[e->live[k]];
+        if (v->loc != LOC_NONE)
+            e->live[n++] = e->live[k];
+        else
+            v->listed = false;
+    }
+    e->nlive = n;
 }
 
 /* Give up whatever the value holds. */
@@ -203,6 +210,12 @@ unsigned temp_get(struct emit *e)
     return T_FIRST + best;
 }
 
+unsigned temp_take(struct emit *e, unsigned t)
+{
+    e->temp_busy[t - T_FIRST] = true;
+    return t;
+}
+
 void temp_release(struct emit *e, unsigned t)
 {
     if (t != NOREG)
@@ -295,8 +308,8 @@ static void load_val(struct emit *e, ir_ref r, unsigned d)
         if (d != v->reg)
             as_mov_rr(&e->a, t == TY_I64, d, v->reg);
         break;
-    case LOC_SPILL:
-        as_load64(&e->a, d, spill_at(v->reg));
+    case LOC_SPILL:             /* what was spilled may be the wider value this one was cut from */
+        as_rm(&e->a, 0x8b, t == TY_I64, d, spill_at(v->reg));
         break;
     case LOC_CC: {
         unsigned cc = flags_test(e, (ir_ref)v->imm, v->reg);
@@ -708,14 +721,7 @@ void alloc_step(struct emit *e)
     if (e->val[e->i].last <= e->i)
         loc_free(e, &e->val[e->i]);
     for (unsigned k = 0; k < T_COUNT; k++)
-        assert(!e->temp_busy[k]);
-    for (unsigned k = 0; k < VT_COUNT; k++)
-        assert(!e->vtemp_busy[k]);
-    if (e->nlive > 96) {
-        unsigned n = 0;
-        for (unsigned k = 0; k < e->nlive; k++)
-            if (e->val[e->live[k]].loc != LOC_NONE)
-                e->live[n++] = e->live[k];
-        e->nlive = n;
-    }
+        assert(!e->temp_busy[k] && !e->vtemp_busy[k]);
+    if (e->nlive > 24)
+        live_compact(e);
 }

@@ -42,6 +42,7 @@ enum loc {
 
 struct val {
     uint8_t loc, reg;
+    bool listed;                /* is in emit.live */
     bool zx;                    /* i32: upper half known zero; i8/i16: known zero-extended to 32 */
     uint32_t ver;               /* version of the home or slot */
     uint32_t last;              /* index of the last use */
@@ -53,8 +54,9 @@ struct val {
 #define T_COUNT 3
 #define VT_FIRST 13
 #define VT_COUNT 3
-#define NSPILL 24
-#define NVSPILL 8
+/* Values that live at once: what 16 guest registers hold, probes for each of them, and a few in between. */
+#define NSPILL 64
+#define NVSPILL 24
 
 enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLOW_DE, SLOW_DIVS, SLOW_SEG };
 
@@ -163,6 +165,7 @@ void alloc_prepare(struct emit *e);
 /* Has the value a location that still holds it? */
 bool val_valid(const struct emit *e, const struct val *v);
 unsigned temp_get(struct emit *e);              /* a free temporary, busy until released */
+unsigned temp_take(struct emit *e, unsigned t); /* this one, though a value that dies now is in it */
 void temp_release(struct emit *e, unsigned t);  /* the code being emitted no longer needs it */
 unsigned vtemp_get(struct emit *e);
 void vtemp_release(struct emit *e, unsigned t);

@@ -209,7 +209,8 @@ static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
 {
     flags_to_mem(e);
     flags_clobber(e);
-    unsigned t0 = use_copy(e, p->a);
+    /* nothing is needed after this: a target already in a temporary may be used up there */
+    unsigned t0 = e->val[p->a].loc == LOC_TEMP ? temp_take(e, e->val[p->a].reg) : use_copy(e, p->a);
     if (!e->b->flat || solo(e)) {
         as_store64(&e->a, hm_cpu(CPU_OFF(rip)), t0);
         temp_release(e, t0);

@@ -226,8 +226,8 @@ struct cpu {
     uint64_t arg[4];            /* backend: arguments of helpers and slow paths */
     union vreg hv;              /* backend: vector value of a slow path */
     union vreg va[4];           /* backend: result and operands of an operation done in C */
-    uint64_t spill[24];         /* backend: temporaries that found no register */
-    union vreg vspill[8];
+    uint64_t spill[64];         /* backend: temporaries that found no register */
+    union vreg vspill[24];
     uint64_t link_ra;           /* backend: host address that left translated code */
     uint64_t host_sp;           /* backend: the host stack while translated code runs */
     uint32_t pagekey;           /* exec.c: id of (address space, code page) for guarded links */

@@ -625,7 +625,7 @@ static void flip_last_bit(struct run *r, unsigned op)
     case X87_F2XM1: case X87_FYL2X: case X87_FYL2XP1: case X87_FPTAN: case X87_FPATAN: case X87_FSIN:
     case X87_FCOS: case X87_FSINCOS:
         r->f->r[r->f->sw >> 11 & 7].sig ^= 1;
-        r->f->sw ^= X87_C1 | X87_PE;
+        r->f->sw ^= X87_C1 | F80_PE;       /* and whether it was exact */
         break;
     default:
         break;

@@ -21,7 +21,7 @@ passed=0 failed=0 skipped=0
 boot() {
     text=$1 want=$2 code=0
     shift 2
-    timeout "$timeout" "$latimer" -m 512 -nographic -serial file:"$work/serial" "$@" \
+    timeout -s KILL "$timeout" "$latimer" -m 512 -nographic -serial file:"$work/serial" "$@" \
         </dev/null 2>"$work/stderr" || code=$?
     if ! grep -q "$text" "$work/serial"; then
         why="the guest did not write '$text' (exit code $code)"
@@ -77,7 +77,7 @@ try() {
             [ "$code" = 0 ] || { why=${why:-exit code $code after the power button}; false; } ;;
     own)
         initrd=$(sh "$here/guest.sh" initrd "$kernel_name")
-        until_text 'anguage' 1 end -kernel "$kernel" -initrd "$initrd" -append "console=ttyS0 DEBIAN_FRONTEND=text" ;;
+        until_text 'anguage\|enter to continue' 1 end -kernel "$kernel" -initrd "$initrd" -append "console=ttyS0 DEBIAN_FRONTEND=text" ;;
     *) why="no such case"; false ;;
     esac
 }

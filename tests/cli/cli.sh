@@ -11,7 +11,7 @@ expect() {
     want=$1 text=$2 code=0
     shift 2
     n=$((n + 1))
-    timeout 60 "$latimer" "$@" </dev/null >"$work/out" 2>&1 || code=$?
+    timeout -s KILL 60 "$latimer" "$@" </dev/null >"$work/out" 2>&1 || code=$?
     if [ "$code" = "$want" ] && { [ -z "$text" ] || grep -aq -e "$text" "$work/out"; }; then
         return
     fi
