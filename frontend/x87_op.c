@@ -618,14 +618,18 @@ static bool is_plain(unsigned op)
            op == X87_FNCLEX || op == X87_FFREE;
 }
 
-/* Functions whose last bits differ between processors: make them so, for who asks what depends on them. */
-static void flip_last_bit(struct run *r, unsigned op)
+/*
+ * Functions whose last bits, and results for operands out of range, differ between processors: change
+ * them, for who asks what depends on them.
+ */
+static void flip_result(struct run *r, unsigned op)
 {
     switch (op) {
     case X87_F2XM1: case X87_FYL2X: case X87_FYL2XP1: case X87_FPTAN: case X87_FPATAN: case X87_FSIN:
     case X87_FCOS: case X87_FSINCOS:
-        r->f->r[r->f->sw >> 11 & 7].sig ^= 1;
-        r->f->sw ^= X87_C1 | F80_PE;       /* and whether it was exact */
+        r->f->r[r->f->sw >> 11 & 7].sig ^= r->c->flip_undef * 0x9e3779b97f4a7c15u >> 1;
+        r->f->r[r->f->sw >> 11 & 7].se ^= r->c->flip_undef & 0x8001;
+        r->f->sw ^= X87_C1 | F80_PE | F80_UE | F80_IE;
         break;
     default:
         break;
@@ -650,7 +654,7 @@ void x87_op(struct cpu *c, unsigned aux, const union vreg *a, union vreg *res)
         v = execute(&r, op, i, a->q[0]);
         finish(&r);
         if (c->flip_undef)
-            flip_last_bit(&r, op);
+            flip_result(&r, op);
     }
     res->q[0] = v;
     res->q[1] = 0;

@@ -10,7 +10,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 latimer=${LATIMER:-$here/../../latimer}
-timeout=${BOOT_TIMEOUT:-900}
+timeout=${BOOT_TIMEOUT:-600}
 all="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-check amd64-interp 686-pae-interp 686-interp"
 work=$(mktemp -d)

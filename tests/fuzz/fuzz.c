@@ -306,6 +306,22 @@ static bool run_case(struct fuzz *z, uint64_t seed, bool verbose)
     return true;
 }
 
+static void run_known(struct fuzz *z, bool verbose)
+{
+    const char *what;
+
+    for (unsigned n = 0; fuzz_known(n, &z->k, &z->start[0], &what); n++) {
+        set_memory(z, z->k.image);
+        memcpy(z->before, z->a.ram, FZ_RAM);
+        if (run_round(z, &z->start[0]) == ROUND_SAME)
+            continue;
+        fprintf(stderr, "fuzz: known case %u: %s\n", n, what);
+        if (!z->what)
+            z->what = "it does not end";
+        report(z, 0, verbose);
+    }
+}
+
 /* ---- the command line ---- */
 
 static bool parse_modes(const char *list, unsigned *mask)
@@ -383,6 +399,7 @@ int main(int argc, char **argv)
         run_case(z, single, !brief);
     } else {
         printf("fuzz: seed %llu\n", (unsigned long long)seed);
+        run_known(z, !brief);
         if (decodes && !fuzz_decode(&r, decodes))
             z->failures++;
         while (now() - start < seconds && (keep || !z->failures)) {

@@ -94,6 +94,9 @@ enum fuzz_end { FE_HALT, FE_STOP, FE_TIMEOUT, FE_CRASH };
 /* The mode is seed % FM_COUNT. */
 void fuzz_make_case(struct fuzz_case *k, uint64_t seed);
 void fuzz_make_start(struct hw_rng *r, const struct fuzz_case *k, struct fuzz_start *s);
+/* --- fuzz_known.c --- */
+/* Case and round n of those once found; false behind the last. */
+bool fuzz_known(unsigned n, struct fuzz_case *k, struct fuzz_start *s, const char **what);
 /* --- fuzz_env.c --- */
 const char *fuzz_mode_name(enum fuzz_mode m);
 void fuzz_init(struct fuzz_machine *f, bool interp);

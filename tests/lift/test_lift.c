@@ -272,13 +272,19 @@ START_TEST(page_end)
     uint8_t *p = e->ram + ENV_CODE + 0xffe;
 
     memcpy(p, "\x90\x48\xb8\x01\x02\x03\x04\x05\x06\x07\x08", 11);     /* nop; mov rax, imm64 */
-    e->c->rip = ENV_CODE + 0xffe;
+    e->c->rip = ENV_CODE + 0xffe;               /* ends before the instruction that crosses */
     ck_assert(env_lift(e));
-    ck_assert_uint_eq(e->b.insns, 2);
+    ck_assert_uint_eq(e->b.insns, 1);
+    ck_assert(!e->b.crosses);
+    ck_assert_uint_eq(e->b.ins[e->b.n - 1].op, IR_EXIT);
+    ck_assert(e->b.ins[e->b.n - 1].aux & EXIT_CROSS);
+    e->c->rip = ENV_CODE + 0xfff;
+    ck_assert(env_lift(e));
+    ck_assert_uint_eq(e->b.insns, 1);
     ck_assert(e->b.crosses);
     ck_assert_uint_eq(e->b.nrange, 2);          /* one a page */
-    ck_assert_uint_eq(e->b.guest_len, 11);
-    ck_assert(!env_run(e, ENV_CODE + 0xffe + 11));
+    ck_assert_uint_eq(e->b.guest_len, 10);
+    ck_assert(!env_run(e, ENV_CODE + 0xfff + 10));
     ck_assert_uint_eq(e->c->r[R_AX], 0x0807060504030201);
     ck_assert_uint_eq(e->b.ins[e->b.n - 1].op, IR_EXIT);
     ck_assert(e->b.ins[e->b.n - 1].aux & EXIT_CROSS);

@@ -206,7 +206,7 @@ static unsigned random_i(unsigned op)
 static void begin(struct ir_block *b)
 {
     ir_reset(b);
-    b->mode = M_CODE64;
+    b->mode = M_CODE64 | M_ONE;                 /* comes back behind the block, whatever follows */
     b->flat = true;
     b->uses_x87 = rnd() & 1;
     ir_emit(b, IR_MARK, TY_NONE, 2, 0, 0, 0, 0);

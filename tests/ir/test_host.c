@@ -1,0 +1,194 @@
+/*
+ * test_host.c - random blocks of register operations as host code against the interpreter.
+ *
+ * Far more values live at once than the host has registers for, of all widths,
+ * cut from each other and put to guest registers in between: this is about where
+ * values are, not about what the operations mean (tests/hw asks the CPU that).
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "translator/backend.h"
+#include "translator/backend_hooks.h"
+#include "translator/interp.h"
+
+#define CODE_BYTES (4u << 20)
+#define POOL 20
+
+static uint64_t seed = 0x9e3779b97f4a7c15ull;
+static struct backend *be;
+static uint8_t *code;
+static struct cpu *cpu;
+static struct host_block out;
+
+static unsigned rnd(unsigned n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (unsigned)(seed * 0x2545f4914f6cdd1dull >> 33) % n;
+}
+
+static uint64_t rnd64(void)
+{
+    return (uint64_t)rnd(1u << 31) << 40 ^ (uint64_t)rnd(1u << 31) << 20 ^ rnd(1u << 31);
+}
+
+static void setup(void)
+{
+    code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert(code != MAP_FAILED);
+    be = backend_new(code, 0);
+    cpu = backend_cpu_alloc(sizeof(struct jc_entry) * JC_SIZE);
+    cpu->mxcsr = 0x1f80;
+    backend_fp_changed(cpu);
+}
+
+static ir_ref get(struct ir_block *b, enum ir_type t)
+{
+    return ir_emit(b, IR_GET, t, 0, 0, 0, 0, SLOT_R(rnd(16)));
+}
+
+static void put(struct ir_block *b, ir_ref r)
+{
+    ir_emit(b, IR_PUT, (enum ir_type)b->ins[r].type, 0, r, 0, 0, SLOT_R(rnd(16)));
+}
+
+/* The value in type t: cut from it or widened. */
+static ir_ref as_type(struct ir_block *b, ir_ref r, enum ir_type t)
+{
+    enum ir_type have = (enum ir_type)b->ins[r].type;
+    if (have == t)
+        return r;
+    if (type_bits(have) > type_bits(t))
+        return ir_emit(b, IR_TRUNC, t, 0, r, 0, 0, 0);
+    return ir_emit(b, rnd(2) ? IR_ZEXT : IR_SEXT, t, 0, r, 0, 0, 0);
+}
+
+static ir_ref integer_op(struct ir_block *b, const ir_ref *pool)
+{
+    static const enum ir_type type[] = { TY_I8, TY_I16, TY_I32, TY_I32, TY_I64, TY_I64 };
+    static const uint8_t op[] = { IR_ADD, IR_SUB, IR_AND, IR_OR, IR_XOR };
+    enum ir_type t = type[rnd(6)];
+    ir_ref x = as_type(b, pool[rnd(POOL)], t), y;
+    switch (rnd(6)) {
+    case 0:
+        return x;
+    case 1:
+        return get(b, t);
+    case 2:
+        y = ir_emit(b, IR_CONST, TY_I8, 0, 0, 0, 0, 1 + rnd(7));
+        return ir_emit(b, rnd(2) ? IR_SHL : IR_SHR, t, 0, x, y, 0, 0);
+    default:
+        y = as_type(b, pool[rnd(POOL)], t);
+        return ir_emit(b, op[rnd(5)], t, 0, x, y, 0, 0);
+    }
+}
+
+/* What both sides must agree on; the interpreter runs on a copy. */
+static void compare(struct ir_block *b, unsigned n)
+{
+    static struct cpu want;
+    uint8_t *at = code + BACKEND_THUNK_BYTES;
+    unsigned exit_index;
+    ck_assert(ir_verify(b) == NULL);
+    for (unsigned k = 0; k < 16; k++) {
+        cpu->r[k] = rnd64();
+        cpu->x[k] = (union vreg) { .q = { rnd64(), rnd64() } };
+    }
+    memcpy(&want, cpu, sizeof want);
+    ck_assert_int_eq(interp_run(&want, b, &exit_index), WHY_NEXT);
+    backend_emit(be, b, at, &out);
+    ck_assert_int_eq(backend_enter(be, cpu, at), WHY_LINK);
+    backend_fp_sync(cpu);
+    if (memcmp(want.r, cpu->r, sizeof want.r) || memcmp(want.x, cpu->x, sizeof want.x)) {
+        for (unsigned k = 0; k < 16; k++)
+            fprintf(stderr, "r%-2u %016llx %016llx  xmm%-2u %016llx %016llx\n", k, (unsigned long long)want.r[k],
+                    (unsigned long long)cpu->r[k], k, (unsigned long long)want.x[k].q[0],
+                    (unsigned long long)cpu->x[k].q[0]);
+        ir_print(stderr, b);
+        ck_abort_msg("block %u differs", n);
+    }
+}
+
+static void begin(struct ir_block *b)
+{
+    ir_reset(b);
+    b->mode = M_CODE64;
+    b->flat = true;
+    ir_emit(b, IR_MARK, TY_NONE, 2, 0, 0, 0, 0);
+}
+
+START_TEST(test_integer)
+{
+    struct ir_block b;
+    ir_ref pool[POOL];
+    setup();
+    ir_init(&b);
+    for (unsigned n = 0; n < 20000; n++) {
+        begin(&b);
+        for (unsigned k = 0; k < POOL; k++)
+            pool[k] = get(&b, rnd(2) ? TY_I64 : TY_I32);
+        for (unsigned k = rnd(60); k > 0; k--) {
+            ir_ref r = integer_op(&b, pool);
+            pool[rnd(POOL)] = r;
+            if (rnd(2))
+                put(&b, r);
+        }
+        for (unsigned k = 0; k < POOL; k++)
+            put(&b, pool[k]);
+        ir_emit(&b, IR_EXIT, TY_NONE, 0, 0, 0, 0, 4);
+        compare(&b, n);
+    }
+    ir_free(&b);
+}
+END_TEST
+
+/* Bit-sliced ciphers: as many vectors live as the guest has registers, and a few more. */
+START_TEST(test_vector)
+{
+    struct ir_block b;
+    ir_ref pool[POOL];
+    setup();
+    ir_init(&b);
+    for (unsigned n = 0; n < 5000; n++) {
+        begin(&b);
+        for (unsigned k = 0; k < POOL; k++)
+            pool[k] = ir_emit(&b, IR_GETV, TY_V128, 0, 0, 0, 0, SLOT_X(rnd(16)));
+        for (unsigned k = rnd(60); k > 0; k--) {
+            ir_ref x = pool[rnd(POOL)], y = pool[rnd(POOL)];
+            ir_ref r = rnd(3) ? ir_emit(&b, IR_VXOR, TY_V128, 0, x, y, 0, 0)
+                              : ir_emit(&b, IR_VSHUFD, TY_V128, 2, x, 0, 0, rnd(256));
+            pool[rnd(POOL)] = r;
+            if (rnd(3) == 0)
+                ir_emit(&b, IR_PUTV, TY_NONE, 0, r, 0, 0, SLOT_X(rnd(16)));
+        }
+        for (unsigned k = 0; k < POOL; k++)
+            ir_emit(&b, IR_PUTV, TY_NONE, 0, pool[k], 0, 0, SLOT_X(rnd(16)));
+        ir_emit(&b, IR_EXIT, TY_NONE, 0, 0, 0, 0, 4);
+        compare(&b, n);
+    }
+    ir_free(&b);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("host");
+    TCase *tc = tcase_create("host");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(tc, 300);
+    tcase_add_test(tc, test_integer);
+    tcase_add_test(tc, test_vector);
+    suite_add_tcase(s, tc);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
