@@ -11,6 +11,16 @@ static struct hm vspill_at(unsigned s)
     return hm_cpu(CPU_OFF(vspill) + 16 * s);
 }
 
+static bool holds_operand(const struct emit *e, unsigned x)
+{
+    const struct ir_ins *p = &e->b->ins[e->i];
+    const ir_ref ref[3] = { p->a, p->b, p->c };
+    for (unsigned k = 0; k < 3; k++)
+        if (ref[k] && e->val[ref[k]].loc == LOC_VTEMP && e->val[ref[k]].reg == x)
+            return true;
+    return false;
+}
+
 unsigned vtemp_get(struct emit *e)
 {
     for (unsigned k = 0; k < VT_COUNT; k++)
@@ -18,8 +28,10 @@ unsigned vtemp_get(struct emit *e)
             e->vtemp_busy[k] = true;
             return VT_FIRST + k;
         }
-    for (unsigned k = 0; k < VT_COUNT; k++)
-        if (!e->vtemp_busy[k]) {
+    /* An operand of this instruction may have been asked for already: spill something else if possible. */
+    for (unsigned n = 0; n < 2 * VT_COUNT; n++) {
+        unsigned k = n % VT_COUNT;
+        if (!e->vtemp_busy[k] && (n >= VT_COUNT || !holds_operand(e, VT_FIRST + k))) {
             for (unsigned s = 0; s < NVSPILL; s++) {
                 if (e->vspill_owner[s])
                     continue;
@@ -37,6 +49,7 @@ unsigned vtemp_get(struct emit *e)
                 return VT_FIRST + k;
             }
         }
+    }
     assert(!"out of vector temporaries");
     return VT_FIRST;
 }
@@ -187,8 +200,8 @@ void alloc_putv(struct emit *e, const struct ir_ins *p)
         if (v->loc == LOC_VTEMP || v->loc == LOC_VSPILL)
             def_at(e, p->a, LOC_VHOME, n, 0);
     } else {
+        vhome_overwrite(e, n);                  /* first: it may spill what it finds in a temporary */
         unsigned s = vuse_reg(e, p->a, &tmp);
-        vhome_overwrite(e, n);
         as_rm(&e->a, 0x0f29, false, s, hm_cpu(SLOT_X(n)));
         vtemp_release(e, tmp);
     }

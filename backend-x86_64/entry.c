@@ -242,7 +242,8 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
     as_rr(a, 0xff, false, 2, H_RAX);            /* call rax */
     as_alu_ri(a, 0, true, H_RSP, 8);
     uint8_t *out = NULL;
-    if (ret == RET_STATUS) {
+    if (ret == RET_STATUS) {                    /* of a bool, only AL is defined */
+        as_rr8(a, 0x0fb6, H_RAX, H_RAX);
         as_rr(a, 0x85, false, H_RAX, H_RAX);
         out = as_jcc(a, CC_NZ);
     } else if (ret == RET_VALUE) {

@@ -9,6 +9,7 @@
 #include "translator/check.h"
 
 #include <capstone/capstone.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,18 +70,25 @@ static bool repeatable(struct block *b, const struct ir_block *ir)
     return b->twice == TWICE_YES;
 }
 
-/* All but what does not belong to the guest's state, or lives on across the two runs. */
+static void copy_part(struct cpu *c, const struct cpu *s, size_t from, size_t to)
+{
+    memcpy((char *)c + from, (const char *)s + from, to - from);
+}
+
+/*
+ * All but what does not belong to the guest's state, lives on across the two runs,
+ * or is written by other threads at any time.  Of `attn` only the top byte is the
+ * vCPU's own: STI sets it.
+ */
 static void state_restore(struct cpu *c, const struct cpu *s, size_t size)
 {
-    struct tlb_fast tlb[MMU_IDX_COUNT][2];
-    uint32_t attn = __atomic_load_n(&c->attn, __ATOMIC_SEQ_CST);
-    uint8_t intr = c->intr_pending, nmi = c->nmi_pending;
-    memcpy(tlb, c->tlb, sizeof tlb);
-    memcpy(c, s, size);
-    memcpy(c->tlb, tlb, sizeof tlb);
-    __atomic_store_n(&c->attn, attn, __ATOMIC_SEQ_CST);
-    c->intr_pending = intr;
-    c->nmi_pending = nmi;
+    const size_t top = offsetof(struct cpu, attn) + 3;
+    _Static_assert(offsetof(struct cpu, attn) == 0 && offsetof(struct cpu, tlb) < offsetof(struct cpu, intr_pending) &&
+                       offsetof(struct cpu, nmi_pending) == offsetof(struct cpu, intr_pending) + 1,
+                   "the parts below are in this order");
+    copy_part(c, s, top, offsetof(struct cpu, tlb));
+    copy_part(c, s, offsetof(struct cpu, tlb) + sizeof c->tlb, offsetof(struct cpu, intr_pending));
+    copy_part(c, s, offsetof(struct cpu, nmi_pending) + 1, size);
 }
 
 void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits)
