@@ -6,7 +6,7 @@
  *      jne  attn stub
  *      (x87 in use: is the guest's x87 state in the host's registers?)
  *      ... operations ...
- *      slow paths, side exits, stubs
+ * and in the cold area: slow paths, side exits, stubs
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -84,7 +84,8 @@ static void emit_op(struct emit *e, const struct ir_ins *p)
     }
 }
 
-void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, struct host_block *out)
+void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uint8_t *cold,
+                  struct host_block *out)
 {
     struct emit *e = be->em;
     if (!e) {
@@ -97,7 +98,7 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, str
     e->b = b;
     e->out = out;
     e->pc = (int32_t)b->start;
-    e->nslow = e->nside = 0;
+    e->nslow = e->nside = e->nstub = 0;
     e->x87_in = b->uses_x87;
     e->i = 0;
     out->nexits = out->nfaults = 0;
@@ -123,6 +124,8 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, str
         alloc_step(e);
         flags_step(e);
     }
+    out->size = (uint32_t)(e->a.p - rw);
+    e->a.p = cold;
     emit_slow_paths(e);
     emit_side_exits(e);
     as_patch(attn, e->a.p);
@@ -132,8 +135,8 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, str
         emit_thunk_call(e, be->x87_load, (int32_t)b->start);
         as_jmp_to(&e->a, x87_back);
     }
-    out->size = (uint32_t)(e->a.p - rw);
-    assert(out->size <= backend_bound(b));
+    out->cold_size = (uint32_t)(e->a.p - cold);
+    assert(out->size <= backend_bound(b) && out->cold_size <= backend_bound(b));
 }
 
 /* ---- linking ---- */

@@ -129,6 +129,8 @@ struct emit {
     unsigned nslow;
     struct { uint8_t *jcc; unsigned exit; bool save_flags; } side[BACKEND_MAX_EXITS];
     unsigned nside;
+    struct { uint8_t *from; unsigned exit; } stub[BACKEND_MAX_EXITS];  /* stubs of jumps in the hot part */
+    unsigned nstub;
     bool x87_in;                /* the guest's x87 state is known to be in the host's registers */
 };
 

@@ -144,6 +144,12 @@ static void emit_stub(struct emit *e, struct host_exit *x, uint8_t *from, uint8_
     x->stub_ra = (uint32_t)(e->a.p - e->start);
 }
 
+static void stub_later(struct emit *e, const struct host_exit *x, uint8_t *from)
+{
+    e->stub[e->nstub].from = from;
+    e->stub[e->nstub++].exit = (unsigned)(x - e->out->exit);
+}
+
 /*
  * A block of one instruction made for its own sake (interrupt shadow) must come
  * back to the run loop; one that redoes an instruction alone may go on anywhere.
@@ -187,8 +193,7 @@ static void emit_jump(struct emit *e, struct host_exit *x)
     if (!(x->aux & EXIT_CROSS)) {
         uint8_t *j = as_jmp(&e->a);
         x->jump = (uint32_t)(j - e->start);
-        as_patch(j, e->a.p);
-        emit_stub(e, x, NULL, e->be->link);
+        stub_later(e, x, j);
         return;
     }
     as_rm(&e->a, 0x81, false, 7, hm_cpu(CPU_OFF(pagekey)));
@@ -201,8 +206,8 @@ static void emit_jump(struct emit *e, struct host_exit *x)
     as_rm(&e->a, 0x81, true, 0, hm_cpu(CPU_OFF(pc_page)));
     as_d(&e->a, (uint32_t)((int32_t)x->pc & -4096));
     x->jump = (uint32_t)(as_jmp(&e->a) - e->start);
-    as_patch(e->start + x->jump, e->a.p);
-    emit_stub(e, x, j, e->be->link);
+    as_patch(e->start + x->jump, e->start);     /* anywhere valid: the guard fails until it is linked */
+    stub_later(e, x, j);
 }
 
 static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
@@ -300,4 +305,6 @@ void emit_side_exits(struct emit *e)
         }
         emit_jump(e, x);
     }
+    for (unsigned k = 0; k < e->nstub; k++)
+        emit_stub(e, &e->out->exit[e->stub[k].exit], e->stub[k].from, e->be->link);
 }

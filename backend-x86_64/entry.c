@@ -123,11 +123,14 @@ static int jit_divs(struct cpu *c, uint64_t hi, uint64_t lo, uint64_t d, uint64_
     return ir_divide(t, true, hi & m, lo & m, d & m, &q, &r) ? 0 : fault_raise(c, EXC_DE);
 }
 
-static void jit_op(struct cpu *c, const struct ir_ins *i)
+/* in: the instruction, in the code stream and not aligned. */
+static void jit_op(struct cpu *c, const void *in)
 {
+    struct ir_ins i;
+    memcpy(&i, in, sizeof i);
     backend_fp_sync(c);
     c->va[0].q[0] = c->va[0].q[1] = 0;
-    interp_op(c, i, &c->va[0], i->a ? &c->va[1] : NULL, i->b ? &c->va[2] : NULL, i->c ? &c->va[3] : NULL);
+    interp_op(c, &i, &c->va[0], i.a ? &c->va[1] : NULL, i.b ? &c->va[2] : NULL, i.c ? &c->va[3] : NULL);
     backend_fp_changed(c);
 }
 

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "hw/dev.h"
+#include "hw/clock.h"
 
 #define AWAKE 0
 #define NEVER UINT64_MAX
@@ -256,7 +256,7 @@ static uint64_t sleep_ns(struct evloop *l, uint64_t max_ns)
     if (l->clock) {
         uint64_t next = clock_next(l->clock), now = clock_now(l->clock);
         if (next != UINT64_MAX) {
-            uint64_t wait = next > now ? next - now : 0;
+            uint64_t wait = next > now ? clock_host_ns(l->clock, next - now) : 0;
             ns = wait < ns ? wait : ns;
         }
     }

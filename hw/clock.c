@@ -2,7 +2,7 @@
  * clock.c - virtual time, timers and entropy: the one door through which the outside world's time and
  * randomness enter the machine (docs/design.md, section 8), so that a recorder can stand here.
  *
- * Virtual time = host's CLOCK_MONOTONIC - origin; while paused it is frozen.  clock_now(), clock_tsc()
+ * Virtual time = host's CLOCK_MONOTONIC / slowdown - origin; while paused it is frozen.  clock_now(), clock_tsc()
  * and clock_entropy() may be called from any thread without a lock (RDTSC, RDRAND); all else needs
  * the device lock.  Invariant: the timer list is sorted by key, and a timer is in the list exactly
  * when its key is not UINT64_MAX.
@@ -21,8 +21,9 @@
 #define RUNNING UINT64_MAX
 
 struct clock {
-    _Atomic uint64_t origin;    /* CLOCK_MONOTONIC at virtual time 0 */
+    _Atomic uint64_t origin;    /* CLOCK_MONOTONIC / slowdown at virtual time 0 */
     _Atomic uint64_t frozen;    /* virtual time while paused (or manual), RUNNING otherwise */
+    unsigned slowdown;          /* host nanoseconds a virtual one lasts */
     bool manual;
     int64_t wall_ns;            /* wall clock at virtual time 0, ns since 1970 */
     struct timer *timers;
@@ -40,14 +41,21 @@ static uint64_t host_ns(clockid_t id)
     return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+static uint64_t host_time(const struct clock *c)
+{
+    uint64_t ns = host_ns(CLOCK_MONOTONIC);
+    return c->slowdown == 1 ? ns : ns / c->slowdown;
+}
+
 struct clock *clock_new(void)
 {
     struct clock *c = calloc(1, sizeof(*c));
     if (!c)
         die(EXIT_CODE_HOST, "out of memory for the clock");
     pthread_mutex_init(&c->entropy_lock, NULL);
+    c->slowdown = 1;
     atomic_store(&c->frozen, RUNNING);
-    atomic_store(&c->origin, host_ns(CLOCK_MONOTONIC));
+    atomic_store(&c->origin, host_time(c));
     c->wall_ns = (int64_t)host_ns(CLOCK_REALTIME);
     return c;
 }
@@ -74,7 +82,20 @@ uint64_t clock_now(struct clock *c)
     uint64_t frozen = atomic_load_explicit(&c->frozen, memory_order_relaxed);
     if (frozen != RUNNING)
         return frozen;
-    return host_ns(CLOCK_MONOTONIC) - atomic_load_explicit(&c->origin, memory_order_relaxed);
+    return host_time(c) - atomic_load_explicit(&c->origin, memory_order_relaxed);
+}
+
+void clock_set_slowdown(struct clock *c, unsigned n)
+{
+    uint64_t now = clock_now(c);
+    c->slowdown = n;
+    if (!c->manual)
+        atomic_store(&c->origin, host_time(c) - now);
+}
+
+uint64_t clock_host_ns(const struct clock *c, uint64_t ns)
+{
+    return ns > UINT64_MAX / c->slowdown ? UINT64_MAX : ns * c->slowdown;
 }
 
 void clock_pause(struct clock *c, bool paused)
@@ -85,7 +106,7 @@ void clock_pause(struct clock *c, bool paused)
     if (paused) {
         atomic_store(&c->frozen, clock_now(c));
     } else {
-        atomic_store(&c->origin, host_ns(CLOCK_MONOTONIC) - atomic_load(&c->frozen));
+        atomic_store(&c->origin, host_time(c) - atomic_load(&c->frozen));
         atomic_store(&c->frozen, RUNNING);
         if (c->earlier && c->timers)
             c->earlier(c->earlier_arg);

@@ -22,6 +22,13 @@ void clock_advance(struct clock *, uint64_t ns);
 void clock_set_rtc(struct clock *, int64_t base, bool localtime);
 /* Wall clock now: nanoseconds since 1970 = the base plus clock_now(). */
 int64_t clock_wall_ns(struct clock *);
+/*
+ * Virtual time passes n (> 0) times slower than the host's, so that a guest that runs so much slower
+ * (lock-step checking) does not spend all its time on timer interrupts.  Before any vCPU runs.
+ */
+void clock_set_slowdown(struct clock *, unsigned n);
+/* How long ns of virtual time are for the host. */
+uint64_t clock_host_ns(const struct clock *, uint64_t ns);
 /* Virtual time stops and goes on; device lock held. */
 void clock_pause(struct clock *, bool paused);
 

@@ -15,10 +15,14 @@
 #include "host/chardev.h"
 #include "host/evloop.h"
 #include "hw/board_micro.h"
+#include "hw/clock.h"
 #include "main/load.h"
 #include "main/vcpu.h"
 #include "translator/backend.h"
 #include "translator/exec.h"
+
+/* About how many times slower a guest runs under --check: its time passes as much slower. */
+#define CHECK_SLOWDOWN 32
 
 static struct chardev *open_chardev(struct machine *m, const char *spec, const char *label)
 {
@@ -68,6 +72,8 @@ void machine_setup(struct machine *m, const struct options *o)
     decode_init();
     m->loop = evloop_new();
     m->clock = clock_new();
+    if (o->check)
+        clock_set_slowdown(m->clock, CHECK_SLOWDOWN);
     for (unsigned i = 0; i < o->nserial; i++)
         m->cfg.serial[i] = open_chardev(m, o->serial[i], label[i]);
     m->cfg.nserial = o->nserial;

@@ -30,7 +30,8 @@ struct host_fault {
 };
 
 struct host_block {
-    uint32_t size;
+    uint32_t size;              /* of the hot part */
+    uint32_t cold_size;
     uint16_t nexits, nfaults;
     struct host_exit exit[BACKEND_MAX_EXITS];
     struct host_fault fault[BACKEND_MAX_FAULTS];        /* sorted by ra */
@@ -38,14 +39,19 @@ struct host_block {
 
 struct backend;         /* the host's private data: thunks, features */
 
-/* Largest host code one IR block of n instructions can need. */
+/* Largest host code one IR block can need, for the hot and the cold part each. */
 uint32_t backend_bound(const struct ir_block *b);
 /* Bytes of thunks placed at the start of code memory. */
 #define BACKEND_THUNK_BYTES (512u << 10)
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off);
 void backend_free(struct backend *);
-/* Translate; rw has at least backend_bound() bytes. */
-void backend_emit(struct backend *, const struct ir_block *b, uint8_t *rw, struct host_block *out);
+/*
+ * Translate. What is executed on the straight way goes to `rw`, what is not (slow
+ * paths, stubs) to `cold`, so that it does not dilute the host's instruction
+ * cache; cold lies behind rw. Both have at least backend_bound() bytes.
+ */
+void backend_emit(struct backend *, const struct ir_block *b, uint8_t *rw, uint8_t *cold,
+                  struct host_block *out);
 /*
  * Patch exit `e` of the block at `rw` to jump to `target` (writable view).
  * For EXIT_CROSS exits the jump is guarded: taken only while c->pagekey == from;

@@ -71,6 +71,7 @@ void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
     for (unsigned i = 0; i < CACHE_REGIONS; i++) {
         struct region *r = &k->region[i];
         r->start = r->next = k->rw + first + i * each;
+        r->mid = r->cold_next = r->start + each / 2;
         r->end = r->start + each;
     }
 }
@@ -119,16 +120,18 @@ struct block *cache_by_host(struct cache *k, const void *rx)
         struct region *r = &k->region[i];
         if (p < r->start || p > r->end || !r->n)
             continue;
+        bool cold = p > r->mid;
         unsigned lo = 0, hi = r->n;
         while (hi - lo > 1) {                   /* a return address may be the first byte behind */
             unsigned m = (lo + hi) / 2;
-            if (r->block[m]->rw < p)
+            if ((cold ? r->block[m]->cold : r->block[m]->rw) < p)
                 lo = m;
             else
                 hi = m;
         }
         struct block *b = r->block[lo];
-        return p > b->rw && p <= b->rw + b->size ? b : NULL;
+        uint8_t *from = cold ? b->cold : b->rw;
+        return p > from && p <= from + (cold ? b->cold_size : b->size) ? b : NULL;
     }
     return NULL;
 }
@@ -228,6 +231,7 @@ static void region_empty(struct cache *k, struct region *r)
         block_free(r->block[j]);
     r->n = 0;
     r->next = r->start;
+    r->cold_next = r->mid;
     k->forget(k->arg);
 }
 
@@ -244,7 +248,7 @@ void cache_flush(struct cache *k)
 static struct region *room(struct cache *k, uint32_t bytes)
 {
     struct region *r = &k->region[k->cur];
-    if (r->next + bytes <= r->end && r->n < 1u << 20)
+    if (r->next + bytes <= r->mid && r->cold_next + bytes <= r->end && r->n < 1u << 20)
         return r;
     k->cur = (k->cur + 1) % CACHE_REGIONS;
     r = &k->region[k->cur];
@@ -277,6 +281,7 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
         b->range[i].len = ir->range[i].len;
     }
     b->rw = r->next;
+    b->cold = r->cold_next;
     if (k->keep_ir) {
         b->ir = must(malloc(sizeof *b->ir));
         *b->ir = *ir;
@@ -287,8 +292,9 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
         b->size = 64;
     } else {
         struct host_block *out = &k->be_out;
-        backend_emit(k->be, ir, r->next, out);
+        backend_emit(k->be, ir, r->next, r->cold_next, out);
         b->size = out->size;
+        b->cold_size = out->cold_size;
         b->nlinks = out->nexits;
         b->nfaults = out->nfaults;
         b->link = b->nlinks ? must(calloc(b->nlinks, sizeof *b->link)) : NULL;
@@ -299,7 +305,8 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
         b->fault = copy(out->fault, out->nfaults * sizeof *out->fault);
     }
     r->next += (b->size + 15) & ~15u;
-    k->code_bytes += b->size;
+    r->cold_next += b->cold_size;
+    k->code_bytes += b->size + b->cold_size;
     k->nblocks++;
     if (r->n == r->cap) {
         r->cap = r->cap ? r->cap * 2 : 1024;

@@ -34,8 +34,8 @@ struct block {
     struct block *page_next[2]; /* lists of the (at most two) physical pages it was made from */
     uint64_t page[2];           /* page addresses; page[1] == ~0: entered in one list only */
     uint64_t page2;             /* crosses: physical address of the second page */
-    uint8_t *rw;                /* host code, writable view */
-    uint32_t size;
+    uint8_t *rw, *cold;         /* host code, writable view: the straight way and the rest */
+    uint32_t size, cold_size;
     bool dead, crosses, flat;
     uint16_t insns, nlinks, nfaults, nrange;
     struct { uint64_t pa; uint16_t len; } range[IR_RANGES];
@@ -47,7 +47,8 @@ struct block {
 };
 
 struct region {
-    uint8_t *start, *next, *end;
+    uint8_t *start, *next;      /* hot parts of blocks, up to `mid` */
+    uint8_t *mid, *cold_next, *end;     /* cold parts */
     struct block **block;       /* in address order */
     unsigned n, cap;
 };

@@ -172,7 +172,8 @@ static enum exec_why run(struct cpu *c)
     if (g.engine == HW_INTERP)
         return interp_run(c, &g.b, &at);
     rx = g.code + BACKEND_THUNK_BYTES;
-    backend_emit(g.be, &g.b, g.code + BACKEND_THUNK_BYTES, &g.hb);
+    backend_emit(g.be, &g.b, g.code + BACKEND_THUNK_BYTES,
+                 g.code + BACKEND_THUNK_BYTES + backend_bound(&g.b), &g.hb);
     why = backend_enter(g.be, c, rx);
     if (why == WHY_EXIT || why == WHY_LINK) {
         /* which exit was it? (exec.c does the same) */
