@@ -190,6 +190,9 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
     k->count++;
     if (k->journal.world || b->dead || *why == WHY_ATTN || *why == WHY_SLOW || !repeatable(b, ir))
         return;
+    /* Attention keeps host code from being entered; an IRET or STI that raised it would do so each time. */
+    if (__atomic_load_n(&c->attn, __ATOMIC_SEQ_CST))
+        return;
     memcpy(&k->interp, c, k->cpu_size);
     journal_undo(&k->journal);
     state_restore(c, &k->before, k->cpu_size);

@@ -30,6 +30,25 @@ static struct probe probe(char tag)
     return (struct probe){ .tag = tag };
 }
 
+/* Lock-step checking: the guest's time passes slower, and waits for it are as much longer. */
+START_TEST(a_slow_clock_is_slow)
+{
+    struct clock *slow = clock_new(), *real = clock_new();
+    clock_set_slowdown(slow, 1000);
+    uint64_t s0 = clock_now(slow), r0 = clock_now(real);
+    while (clock_now(real) < r0 + 3000000)
+        continue;
+    uint64_t s = clock_now(slow) - s0, r = clock_now(real) - r0;
+    ck_assert_uint_ge(s, 2000);
+    ck_assert_uint_le(s, r / 500);
+    ck_assert_uint_eq(clock_host_ns(slow, 7), 7000);
+    ck_assert_uint_eq(clock_host_ns(real, 7), 7);
+    ck_assert_uint_eq(clock_host_ns(slow, UINT64_MAX - 1), UINT64_MAX);
+    clock_free(slow);
+    clock_free(real);
+}
+END_TEST
+
 START_TEST(timers_fire_in_order_at_their_time)
 {
     struct probe a = probe('a'), b = probe('b'), c = probe('c');
@@ -171,6 +190,7 @@ Suite *suite_clock(void)
     Suite *s = suite_create("clock");
     TCase *t = tcase_create("clock");
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, a_slow_clock_is_slow);
     tcase_add_test(t, timers_fire_in_order_at_their_time);
     tcase_add_test(t, periodic_timer_keeps_its_period);
     tcase_add_test(t, an_earlier_deadline_is_announced);

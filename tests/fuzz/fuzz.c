@@ -40,7 +40,7 @@ enum round_result { ROUND_SAME, ROUND_SKIP, ROUND_DIFF };
 
 /*
  * Would the interpreter come to the same end if the flags the manual leaves undefined were others?
- * If not, host code may differ as well and the round says nothing.  a0: how machine a began.
+ * If not, host code may differ as well and the round says nothing.
  */
 static bool depends_on_undefined(struct fuzz *z, const struct fuzz_start *s, uint64_t io_hash, uint32_t io_reads)
 {

@@ -175,7 +175,9 @@ static bool usable(struct gen *g, const struct x86_row *row)
     unsigned mode = (k->decode_mode & M_CODE) == M_CODE64 ? MODE_64 :
                     !(k->decode_mode & M_PE) || (k->decode_mode & M_VM) ? MODE_R : MODE_P;
 
-    if (!(row->modes & mode) || strchr(row->operands, 'J') || !strcmp(row->name, "hlt"))
+    if (strchr(row->operands, 'J'))
+        return false;
+    if (!(row->modes & mode) || !strcmp(row->name, "hlt"))
         return one_in(&g->r, 300);
     if (row->skip || (row->attrs & AT_END) || ((row->attrs & AT_CPL0) && k->cpl) || !strncmp(row->name, "int", 3) ||
         (mode != MODE_R && strstr(row->operands, "Sw")) || strchr(row->operands, 'p'))
