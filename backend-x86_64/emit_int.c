@@ -633,8 +633,14 @@ void emit_int(struct emit *e, const struct ir_ins *p)
     case IR_PC: {
         unsigned home, d = def_reg(e, e->i, &home);
         as_load64(&e->a, d, hm_cpu(CPU_OFF(pc_page)));
-        if (p->imm)
+        if (p->imm != (int32_t)p->imm) {        /* a jump of almost 2 GiB */
+            unsigned t = temp_get(e);
+            as_mov_ri(&e->a, t, (uint64_t)p->imm);
+            as_lea(&e->a, true, d, hm_idx(d, t, 0, 0));
+            temp_release(e, t);
+        } else if (p->imm) {
             as_lea(&e->a, true, d, hm_at(d, (int32_t)p->imm));
+        }
         def_done(e, e->i, d, home, true);
         break;
     }

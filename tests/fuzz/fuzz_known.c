@@ -27,6 +27,8 @@ static const struct known {
       { 0x66, 0x83, 0xfa, 0xff, 0x0f, 0x2a, 0xdc, 0xf4 }, { { R_DX, 0 } }, 0x1d00 },
     { "sticky MXCSR flags over a helper (divps xmm1, xmm5; pcmpestrm xmm1, xmm2, e9h)", FM_LONG, 0,
       { 0x0f, 0x5e, 0xcd, 0x66, 0x0f, 0x3a, 0x60, 0xca, 0xe9, 0xf4 }, { { R_AX, 4 } }, 0x1f80 },
+    { "a jump to a page offset of 2 GiB or more (jmp +7fffffffh)", FM_LONG, 0,
+      { 0xe9, 0xff, 0xff, 0xff, 0x7f }, { { R_AX, 0 } }, 0 },
 };
 
 bool fuzz_known(unsigned n, struct fuzz_case *k, struct fuzz_start *s, const char **what)
