@@ -1,7 +1,8 @@
 #!/bin/sh
 # boot.sh - boots Debian's kernels on Latimer (make check-boot).
 #
-#   boot.sh [CASE...]      without cases: all; boot.sh list names them
+#   boot.sh [CASE...]      without cases: all; boot.sh list names them; quick: those of a few seconds each
+#                          and one with the interpreter
 #
 # A case is KERNEL-HOW: jit, interp (interpreter), check (both in lock-step), fork (1000 fork and exec),
 # reboot (a guest reset starts the machine again), reset (with -no-reboot it leaves),
@@ -11,6 +12,8 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 latimer=${LATIMER:-$here/../../latimer}
 timeout=${BOOT_TIMEOUT:-600}
+quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
+    installer-i386-jit amd64-interp"
 all="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-check amd64-interp 686-pae-interp 686-interp"
 work=$(mktemp -d)
@@ -84,6 +87,7 @@ try() {
 
 [ "${1-}" != list ] || { echo $all | tr ' ' '\n'; exit; }
 [ $# -gt 0 ] || set -- $all
+[ "$1" != quick ] || set -- $quick
 for case in "$@"; do
     why= start=$(date +%s)
     rm -f "$work/serial" "$work/stderr"
