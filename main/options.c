@@ -411,6 +411,30 @@ static void opt_d(struct options *o, const char *opt, const char *val)
         die(EXIT_CODE_USAGE, "%s %s: unknown log item: use some of %s", opt, val, items);
 }
 
+static void opt_dfilter(struct options *o, const char *opt, const char *val)
+{
+    char *end;
+    bool ok;
+
+    errno = 0;
+    o->log_lo = strtoull(val, &end, 0);
+    ok = end != val;
+    if (ok && *end == '+') {
+        const char *size = end + 1;
+        o->log_hi = o->log_lo + strtoull(size, &end, 0);
+        ok = end != size;
+    } else if (ok && !strncmp(end, "..", 2)) {
+        const char *last = end + 2;
+        o->log_hi = strtoull(last, &end, 0) + 1;
+        ok = end != last;
+    } else {
+        ok = false;
+    }
+    if (!ok || *end || errno || o->log_hi <= o->log_lo)
+        die(EXIT_CODE_USAGE, "%s %s: not an address range: write START+SIZE or START..END, as in 0x7c00+0x200",
+            opt, val);
+}
+
 static void opt_D(struct options *o, const char *opt, const char *val)
 {
     FILE *f = fopen(val, "we");

@@ -16,6 +16,7 @@ struct options {
     const char *cpu;            /* for cpu_model_parse(), NULL: the default */
     char name[16];              /* of the process; empty: as started */
     bool interp, check;
+    uint64_t log_lo, log_hi;    /* -dfilter: [lo, hi); hi 0: everything */
     bool verify;                /* the IR, after every pass */
     bool nodefaults;
     uint64_t cache_size;        /* bytes of translated code, 0: the default */

@@ -74,6 +74,8 @@ expect 2 'unknown destination' -serial printer -kernel "$work/exit"
 expect 2 'already used' -serial stdio -serial stdio -kernel "$work/exit"
 expect 2 'serial ports' -serial none -serial none -serial none -serial none -serial none
 expect 2 'unknown log item' -d everything
+expect 2 'not an address range' -dfilter 0x7c00
+expect 2 'not an address range' -dfilter 9..3
 expect 2 'a date like' -rtc base=tomorrow
 expect 2 'leave out -accel interp' --check -accel interp -kernel "$work/exit"
 
