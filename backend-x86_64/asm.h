@@ -19,7 +19,6 @@ enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
 
 struct as {
     uint8_t *p;                 /* next byte (writable view) */
-    uint8_t *end;               /* emission stops being valid at this point: see as_full */
 };
 
 /* A memory operand. */

@@ -35,7 +35,6 @@ enum loc {
     LOC_VTEMP,                  /* host xmm13-15 */
     LOC_VSPILL,                 /* c->vspill[val.reg] */
     LOC_CC,                     /* condition val.reg of flags value val.imm, not materialised */
-    LOC_FLAGS,                  /* flags value in the host's EFLAGS (see struct emit) */
     LOC_FLMEM,                  /* flags image in c->flags */
     LOC_FLSPILL,                /* flags image in c->spill[val.reg] */
 };
@@ -81,7 +80,6 @@ struct emit;
 struct backend {
     uint8_t *rw;                /* start of code memory */
     intptr_t rx_off;
-    uint8_t *thunk_end;
     uint8_t *enter;             /* entered from C: (cpu, rx) */
     uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *x87_load;
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;

@@ -305,7 +305,7 @@ _Static_assert(WHY_SLOW == WHY_FAULT + 1, "thunks turn status 1 and 2 into these
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 {
     struct backend *be = calloc(1, sizeof *be);
-    struct as as = { .p = rw, .end = rw + BACKEND_THUNK_BYTES }, *a = &as;
+    struct as as = { .p = rw }, *a = &as;
     unsigned ax, bx, cx, dx;
     if (!be)
         die(EXIT_CODE_HOST, "out of memory");
@@ -344,7 +344,6 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
                                ((i->reads | i->writes) & HS_FLAGS) != 0,
                                ((i->reads | i->writes) & (HS_VEC | HS_X87)) != 0, leave);
     }
-    be->thunk_end = a->p;
     assert(a->p <= rw + BACKEND_THUNK_BYTES);
     return be;
 }

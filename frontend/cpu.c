@@ -124,7 +124,6 @@ void cpu_reset(struct cpu *c, bool init)
     c->dbg_hits = 0;
     memset(c->pdpte, 0, sizeof(c->pdpte));
     c->inhibit = c->halted = c->nmi_blocked = c->nmi_pending = 0;
-    c->in_smm = 0;
     c->fault = (struct fault){ 0 };
     c->chain_len = 0;
     c->spec_ctrl = 0;
@@ -151,7 +150,6 @@ void cpu_reset(struct cpu *c, bool init)
         c->mcg_status = 0;
         c->mcg_ctl = 0;
         memset(c->mc_bank, 0, sizeof(c->mc_bank));
-        c->smbase = 0x30000;
         c->a20 = 1;
     }
     if (c->mmu) {

@@ -199,7 +199,6 @@ struct x87 {
 #define ATTN_INTR   0x01u       /* maskable interrupt may be deliverable */
 #define ATTN_NMI    0x02u
 #define ATTN_EXIT   0x04u       /* machine stops, resets or pauses */
-#define ATTN_SMI    0x08u
 #define ATTN_WORK   0x10u       /* run queued work (cross-vCPU flushes) */
 #define ATTN_INIT   0x20u
 #define ATTN_SIPI   0x40u
@@ -261,8 +260,7 @@ struct cpu {
     uint64_t dbg_hits;          /* DR6 B0-B3 of data breakpoints hit by the running instruction:
                                    set by the MMU; #DB (trap) is due when it has completed */
     uint64_t pdpte[4];          /* PAE: loaded with CR3 */
-    uint32_t smbase;
-    uint8_t in_smm, nmi_blocked;
+    uint8_t nmi_blocked;
     uint8_t a20;                /* 1 = enabled */
     uint8_t stopped;            /* waiting for INIT/SIPI */
 
@@ -272,7 +270,6 @@ struct cpu {
                                    the manual leaves undefined, to see whether anything depends on them */
     uint8_t chain_len;          /* exceptions nested during delivery, for the fault story */
 
-    uint64_t insns;             /* statistics and counted time */
     unsigned index;             /* vCPU number = initial APIC id */
     const struct cpu_model *model;
     struct machine *m;

@@ -56,7 +56,7 @@ const void *exec_redo(struct cpu *c);
 bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx);
 
 /* Statistics for -d and the monitor. */
-struct exec_stats { uint64_t blocks, insns, guest_bytes, host_bytes, invalidated, flushes, lookups,
+struct exec_stats { uint64_t blocks, insns, host_bytes, invalidated, flushes, lookups,
                     links, slow, translate_ns, left[WHY_COUNT],
                     checked; /* blocks compared in lock-step */ };
 const struct exec_stats *exec_stats(struct cpu *c);
