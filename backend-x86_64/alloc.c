@@ -16,33 +16,19 @@ static enum ir_type type_at(const struct emit *e, ir_ref r)
 
 void alloc_prepare(struct emit *e)
 {
-    const struct ir_block *b = e->b;
-    for (unsigned i = 0; i < b->n; i++) {
-        e->val[i] = (struct val){ .loc = LOC_NONE };
-        e->put_at[i] = 0;
-        e->flags_of[i] = 0;
-    }
-    for (unsigned i = 1; i < b->n; i++) {
-        const struct ir_ins *p = &b->ins[i];
-        if (p->op == IR_NOP)
-            continue;
-        e->val[p->a].last = e->val[p->b].last = e->val[p->c].last = i;
-        e->val[p->a].uses++;
-        e->val[p->b].uses++;
-        e->val[p->c].uses++;
-        if ((p->op == IR_PUT || p->op == IR_PUTV) && !e->put_at[p->a])
-            e->put_at[p->a] = i;
-        if (p->op == IR_FLAGS)
-            e->flags_of[p->a] = i;
-    }
     memset(e->home_ver, 0, sizeof e->home_ver);
     memset(e->vhome_ver, 0, sizeof e->vhome_ver);
+    memset(e->home_owner, 0, sizeof e->home_owner);
     memset(e->temp_owner, 0, sizeof e->temp_owner);
     memset(e->vtemp_owner, 0, sizeof e->vtemp_owner);
     memset(e->temp_busy, 0, sizeof e->temp_busy);
     memset(e->vtemp_busy, 0, sizeof e->vtemp_busy);
     memset(e->spill_owner, 0, sizeof e->spill_owner);
     memset(e->vspill_owner, 0, sizeof e->vspill_owner);
+    e->use = e->b->use;
+    e->val[0] = (struct val){ .loc = LOC_NONE };
+    e->ncc = 0;
+    e->ahead = 0;
     e->slot_epoch = 0;
     e->nlive = 0;
     e->stale_reg = NOREG;
@@ -89,26 +75,40 @@ static void live_compact(struct emit *e)
     e->nlive = n;
 }
 
-/* Give up whatever the value holds. */
-static void loc_free(struct emit *e, struct val *v)
+/* One value more (by = 1) or less (-1) occupies what v names. */
+static void occupy(struct emit *e, const struct val *v, int by)
 {
     switch (v->loc) {
+    case LOC_HOME:
+    case LOC_HIGH:
+        e->home_owner[v->reg] += (uint16_t)by;
+        break;
     case LOC_TEMP:
-        e->temp_owner[v->reg - T_FIRST]--;
+        e->temp_owner[v->reg - T_FIRST] += (uint16_t)by;
         break;
     case LOC_VTEMP:
-        e->vtemp_owner[v->reg - VT_FIRST]--;
+        e->vtemp_owner[v->reg - VT_FIRST] += (uint16_t)by;
         break;
     case LOC_SPILL:
     case LOC_FLSPILL:
-        e->spill_owner[v->reg]--;
+        e->spill_owner[v->reg] += (uint8_t)by;
         break;
     case LOC_VSPILL:
-        e->vspill_owner[v->reg]--;
+        e->vspill_owner[v->reg] += (uint8_t)by;
+        break;
+    case LOC_CC:
+        e->ncc += (uint16_t)by;
         break;
     default:
         break;
     }
+}
+
+/* Give up whatever the value holds. */
+static inline void loc_free(struct emit *e, struct val *v)
+{
+    if (v->loc >= LOC_COUNTED)
+        occupy(e, v, -1);
     v->loc = LOC_NONE;
 }
 
@@ -119,33 +119,10 @@ void def_at(struct emit *e, unsigned i, enum loc loc, unsigned reg, int64_t imm)
     v->loc = (uint8_t)loc;
     v->reg = (uint8_t)reg;
     v->imm = imm;
-    switch (loc) {
-    case LOC_TEMP:
-        e->temp_owner[reg - T_FIRST]++;
-        break;
-    case LOC_VTEMP:
-        e->vtemp_owner[reg - VT_FIRST]++;
-        break;
-    case LOC_SPILL:
-    case LOC_FLSPILL:
-        e->spill_owner[reg]++;
-        break;
-    case LOC_VSPILL:
-        e->vspill_owner[reg]++;
-        break;
-    case LOC_HOME:
-    case LOC_HIGH:
-        v->ver = e->home_ver[reg];
-        break;
-    case LOC_VHOME:
-        v->ver = e->vhome_ver[reg];
-        break;
-    case LOC_SLOT:
-        v->ver = e->slot_epoch;
-        break;
-    default:
-        break;
-    }
+    if (loc >= LOC_COUNTED)
+        occupy(e, v, 1);
+    v->ver = loc == LOC_HOME || loc == LOC_HIGH ? e->home_ver[reg] : loc == LOC_VHOME ? e->vhome_ver[reg] :
+             e->slot_epoch;
     live_add(e, i);
 }
 
@@ -200,12 +177,12 @@ unsigned temp_get(struct emit *e)
     for (unsigned j = 0; j < e->nlive; j++) {
         struct val *v = &e->val[e->live[j]];
         if (v->loc == LOC_TEMP && v->reg == T_FIRST + best) {
+            occupy(e, v, -1);
             v->loc = LOC_SPILL;
             v->reg = (uint8_t)s;
-            e->spill_owner[s]++;
+            occupy(e, v, 1);
         }
     }
-    e->temp_owner[best] = 0;
     e->temp_busy[best] = true;
     return T_FIRST + best;
 }
@@ -414,9 +391,30 @@ static void move_to_temp(struct emit *e, ir_ref r)
     temp_release(e, t);
 }
 
+/* Is there a value in home g beside operands that die now? */
+static bool outlives(const struct emit *e, unsigned g)
+{
+    const struct ir_ins *p = &e->b->ins[e->i];
+    const ir_ref ops[3] = { p->a, p->b, p->c };
+    unsigned n = e->home_owner[g];
+    for (unsigned k = 0; n && k < 3; k++) {
+        const struct val *v = &e->val[ops[k]];
+        if ((v->loc == LOC_HOME || v->loc == LOC_HIGH) && v->reg == g && v->last <= e->i) {
+            if ((k > 0 && ops[k] == ops[0]) || (k > 1 && ops[k] == ops[1]))
+                continue;
+            n--;
+        }
+    }
+    return n;
+}
+
 void home_overwrite(struct emit *e, unsigned g, ir_ref except, int64_t delta, bool affine)
 {
     uint32_t old = e->home_ver[g];
+    if (!outlives(e, g)) {
+        e->home_ver[g]++;
+        return;
+    }
     for (unsigned k = 0; k < e->nlive; k++) {
         ir_ref r = e->live[k];
         struct val *v = &e->val[r];
@@ -459,7 +457,7 @@ void slots_overwrite(struct emit *e)
  */
 static bool in_place(struct emit *e, unsigned i, unsigned *g)
 {
-    unsigned p = e->put_at[i];
+    unsigned p = e->use[i].put;
     if (!p || p - i > 16)
         return false;
     const struct ir_ins *put = &e->b->ins[p];
@@ -709,19 +707,44 @@ void alloc_put(struct emit *e, const struct ir_ins *p)
     store_val(e, p->a, t, hm_cpu((uint32_t)p->imm));
 }
 
-/* ---- end of an instruction ---- */
+/* ---- beginning and end of an instruction ---- */
 
-void alloc_step(struct emit *e)
+static void val_begin(struct emit *e, unsigned i)
+{
+    e->val[i] = (struct val){ .loc = LOC_NONE, .last = e->use[i].last };
+}
+
+void alloc_begin(struct emit *e, unsigned i)
+{
+    e->i = i;
+    if (i != e->ahead)
+        val_begin(e, i);
+}
+
+void alloc_ahead(struct emit *e, unsigned i)
+{
+    e->ahead = i;
+    val_begin(e, i);
+}
+
+static inline void free_dead(struct emit *e, ir_ref r)
+{
+    struct val *v = &e->val[r];
+    if (v->last <= e->i && v->loc)
+        loc_free(e, v);
+}
+
+void alloc_end(struct emit *e)
 {
     const struct ir_ins *p = &e->b->ins[e->i];
-    const ir_ref ops[3] = { p->a, p->b, p->c };
-    for (unsigned k = 0; k < 3; k++)
-        if (ops[k] && e->val[ops[k]].last <= e->i)
-            loc_free(e, &e->val[ops[k]]);
-    if (e->val[e->i].last <= e->i)
-        loc_free(e, &e->val[e->i]);
+    free_dead(e, p->a);
+    free_dead(e, p->b);
+    free_dead(e, p->c);
+    free_dead(e, e->i);
+#ifdef LATIMER_CHECKED
     for (unsigned k = 0; k < T_COUNT; k++)
         assert(!e->temp_busy[k] && !e->vtemp_busy[k]);
+#endif
     if (e->nlive > 24)
         live_compact(e);
 }

@@ -152,7 +152,7 @@ static void vhome_overwrite(struct emit *e, unsigned n)
 
 unsigned vdef_reg(struct emit *e, unsigned i, unsigned *home)
 {
-    unsigned p = e->put_at[i], n;
+    unsigned p = e->use[i].put, n;
     bool ok = p && p - i <= 16 && e->b->ins[p].op == IR_PUTV && slot_is_xmm(e->b->ins[p].imm, &n) &&
               vhome_pinned(n);
     for (unsigned j = i + 1; ok && j < p; j++) {

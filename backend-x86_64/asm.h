@@ -56,80 +56,110 @@ static inline void as_q(struct as *a, uint64_t v)
     a->p += 8;
 }
 
-/* ModRM (+SIB, displacement) for a memory operand. */
-static inline void as_modrm_m(struct as *a, unsigned reg, struct hm m)
+/*
+ * An instruction up to its displacement has at most eight bytes (prefix, REX, three
+ * of opcode, ModRM, SIB).  They are gathered in a register and stored at once: a
+ * store of eight bytes, of which the next one overwrites what was too much.
+ */
+struct as_bytes {
+    uint64_t v;
+    unsigned n;                 /* bits */
+};
+
+static inline void as_add(struct as_bytes *s, unsigned byte)
 {
-    unsigned r = (reg & 7) << 3;
-    unsigned b = m.base & 7;
-    unsigned mod;
-    if (m.disp == 0 && b != 5)
-        mod = 0;
-    else if (m.disp >= -128 && m.disp <= 127)
-        mod = 0x40;
-    else
-        mod = 0x80;
-    if (m.index != NOREG) {
-        as_b(a, mod | r | 4);
-        as_b(a, (unsigned)m.scale << 6 | (m.index & 7u) << 3 | b);
-    } else if (b == 4) {
-        as_b(a, mod | r | 4);
-        as_b(a, 0x24);
-    } else {
-        as_b(a, mod | r | b);
-    }
-    if (mod == 0x40)
-        as_b(a, (unsigned)m.disp);
-    else if (mod == 0x80)
-        as_d(a, (uint32_t)m.disp);
+    s->v |= (uint64_t)(uint8_t)byte << s->n;
+    s->n += 8;
+}
+static inline void as_put(struct as *a, const struct as_bytes *s)
+{
+    memcpy(a->p, &s->v, 8);
+    a->p += s->n / 8;
 }
 
 /*
  * Opcode with optional legacy prefix and REX.  `op` packs the opcode bytes:
  * low byte last, 0x0fXX, 0x0f38XX, 0x0f3aXX; bits 31:24 are the prefix (66, f2,
- * f3 or 0).  byte_reg: reg or rm is an 8-bit register needing REX for 4..7.
+ * f3 or 0).  force: reg or rm is an 8-bit register needing REX for 4..7.
  */
 #define OP66(x) (0x66000000u | (x))
 #define OPF2(x) (0xf2000000u | (x))
 #define OPF3(x) (0xf3000000u | (x))
 
-static inline void as_op(struct as *a, uint32_t op, bool w, unsigned reg, unsigned index, unsigned base,
-                         bool force)
+static inline struct as_bytes as_opcode(uint32_t op, bool w, unsigned reg, unsigned index, unsigned base,
+                                        bool force)
 {
+    struct as_bytes s = { 0, 0 };
     if (op >> 24)
-        as_b(a, op >> 24);
+        as_add(&s, op >> 24);
     unsigned rex = (w ? 8u : 0u) | ((reg >> 3) & 1u) << 2 |
                    (index != NOREG ? ((index >> 3) & 1u) << 1 : 0u) | ((base >> 3) & 1u);
     if (rex || force)
-        as_b(a, 0x40 | rex);
+        as_add(&s, 0x40 | rex);
     if (op & 0xff0000)
-        as_b(a, (op >> 16) & 0xff);
+        as_add(&s, op >> 16);
     if (op & 0xff00)
-        as_b(a, (op >> 8) & 0xff);
-    as_b(a, op & 0xff);
+        as_add(&s, op >> 8);
+    as_add(&s, op);
+    return s;
+}
+
+static inline void as_op(struct as *a, uint32_t op, bool w, unsigned reg, unsigned index, unsigned base,
+                         bool force)
+{
+    struct as_bytes s = as_opcode(op, w, reg, index, base, force);
+    as_put(a, &s);
+}
+
+/* Behind opcode s: ModRM (+SIB, displacement) for a memory operand. */
+static inline void as_modrm_m(struct as *a, struct as_bytes s, unsigned reg, struct hm m)
+{
+    unsigned r = (reg & 7) << 3, b = m.base & 7, mod, bytes;
+    if (m.disp == 0 && b != 5)
+        mod = 0, bytes = 0;
+    else if (m.disp == (int8_t)m.disp)
+        mod = 0x40, bytes = 1;
+    else
+        mod = 0x80, bytes = 4;
+    if (m.index != NOREG) {
+        as_add(&s, mod | r | 4);
+        as_add(&s, (unsigned)m.scale << 6 | (m.index & 7u) << 3 | b);
+    } else if (b == 4) {
+        as_add(&s, mod | r | 4);
+        as_add(&s, 0x24);
+    } else {
+        as_add(&s, mod | r | b);
+    }
+    as_put(a, &s);
+    memcpy(a->p, &m.disp, 4);
+    a->p += bytes;
+}
+
+static inline void as_reg_form(struct as *a, struct as_bytes s, unsigned reg, unsigned rm)
+{
+    as_add(&s, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    as_put(a, &s);
 }
 
 /* op reg, rm (register form). */
 static inline void as_rr(struct as *a, uint32_t op, bool w, unsigned reg, unsigned rm)
 {
-    as_op(a, op, w, reg, NOREG, rm, false);
-    as_b(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    as_reg_form(a, as_opcode(op, w, reg, NOREG, rm, false), reg, rm);
 }
 /* op reg, rm with 8-bit registers (SPL..DIL need a REX). */
 static inline void as_rr8(struct as *a, uint32_t op, unsigned reg, unsigned rm)
 {
-    as_op(a, op, false, reg, NOREG, rm, reg >= 4 || rm >= 4);
-    as_b(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    as_reg_form(a, as_opcode(op, false, reg, NOREG, rm, reg >= 4 || rm >= 4), reg, rm);
 }
-/* op reg, [m]. byte: reg is an 8-bit register. */
+/* op reg, [m]. */
 static inline void as_rm(struct as *a, uint32_t op, bool w, unsigned reg, struct hm m)
 {
-    as_op(a, op, w, reg, m.index, m.base, false);
-    as_modrm_m(a, reg, m);
+    as_modrm_m(a, as_opcode(op, w, reg, m.index, m.base, false), reg, m);
 }
+/* The same where reg is an 8-bit register. */
 static inline void as_rm8(struct as *a, uint32_t op, unsigned reg, struct hm m)
 {
-    as_op(a, op, false, reg, m.index, m.base, reg >= 4);
-    as_modrm_m(a, reg, m);
+    as_modrm_m(a, as_opcode(op, false, reg, m.index, m.base, reg >= 4), reg, m);
 }
 
 /* ---- the few instructions with names of their own ---- */
@@ -176,22 +206,17 @@ static inline void as_lea_noindex(struct as *a, bool w, unsigned d, unsigned ind
 /* ALU group 1 with immediate: ext 0 add 1 or 2 adc 3 sbb 4 and 5 sub 6 xor 7 cmp; bits 32 or 64. */
 static inline void as_alu_ri(struct as *a, unsigned ext, bool w, unsigned d, int32_t v)
 {
-    bool b = v >= -128 && v <= 127;
-    as_op(a, b ? 0x83 : 0x81, w, 0, NOREG, d, false);
-    as_b(a, 0xc0 | ext << 3 | (d & 7));
-    if (b)
-        as_b(a, (unsigned)v);
-    else
-        as_d(a, (uint32_t)v);
+    bool b = v == (int8_t)v;
+    as_reg_form(a, as_opcode(b ? 0x83 : 0x81, w, 0, NOREG, d, false), ext, d);
+    memcpy(a->p, &v, 4);
+    a->p += b ? 1 : 4;
 }
 static inline void as_alu_mi(struct as *a, unsigned ext, bool w, struct hm m, int32_t v)
 {
-    bool b = v >= -128 && v <= 127;
+    bool b = v == (int8_t)v;
     as_rm(a, b ? 0x83 : 0x81, w, ext, m);
-    if (b)
-        as_b(a, (unsigned)v);
-    else
-        as_d(a, (uint32_t)v);
+    memcpy(a->p, &v, 4);
+    a->p += b ? 1 : 4;
 }
 static inline void as_mov_mi32(struct as *a, bool w, struct hm m, int32_t v)
 {
@@ -200,8 +225,7 @@ static inline void as_mov_mi32(struct as *a, bool w, struct hm m, int32_t v)
 }
 static inline void as_shift_ri(struct as *a, unsigned ext, bool w, unsigned d, unsigned n)
 {
-    as_op(a, 0xc1, w, 0, NOREG, d, false);
-    as_b(a, 0xc0 | ext << 3 | (d & 7));
+    as_reg_form(a, as_opcode(0xc1, w, 0, NOREG, d, false), ext, d);
     as_b(a, n);
 }
 /* Jumps: return the address of the rel32. */
@@ -237,11 +261,12 @@ static inline void as_call_to(struct as *a, const uint8_t *to)
 static inline void as_vex(struct as *a, unsigned map, unsigned pp, bool w, uint8_t op, unsigned reg,
                           unsigned v, unsigned rm)
 {
-    as_b(a, 0xc4);
-    as_b(a, (reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | map);
-    as_b(a, (w ? 0x80 : 0) | (~v & 15) << 3 | pp);
-    as_b(a, op);
-    as_b(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    struct as_bytes s = { 0xc4, 8 };
+    as_add(&s, (reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | map);
+    as_add(&s, (w ? 0x80 : 0) | (~v & 15) << 3 | pp);
+    as_add(&s, op);
+    as_add(&s, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    as_put(a, &s);
 }
 static inline void as_rorx(struct as *a, bool w, unsigned d, unsigned s, unsigned n)
 {

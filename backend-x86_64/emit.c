@@ -40,11 +40,6 @@ static void materialise_conditions(struct emit *e, const struct ir_ins *p)
 static void emit_op(struct emit *e, const struct ir_ins *p)
 {
     switch (p->op) {
-    case IR_NOP:
-        break;
-    case IR_MARK:
-        e->pc = (int32_t)p->imm;
-        break;
     case IR_GET: case IR_GETV:
         alloc_get(e, p);
         break;
@@ -118,11 +113,17 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
         const struct ir_ins *p = &b->ins[i];
         if (p->op == IR_NOP)
             continue;
-        e->i = i;
-        materialise_conditions(e, p);
+        if (p->op == IR_MARK) {
+            e->pc = (int32_t)p->imm;
+            continue;
+        }
+        alloc_begin(e, i);
+        if (e->ncc)
+            materialise_conditions(e, p);
         emit_op(e, p);
-        alloc_step(e);
-        flags_step(e);
+        alloc_end(e);
+        if (e->nfl_spilled)
+            flags_free(e);
     }
     out->size = (uint32_t)(e->a.p - rw);
     e->a.p = cold;

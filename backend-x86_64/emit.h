@@ -26,12 +26,13 @@
 enum loc {
     LOC_NONE,                   /* not computed, or dead */
     LOC_CONST,                  /* val.imm */
-    LOC_HOME,                   /* guest general register val.reg (+ val.imm, i64 only) */
-    LOC_HIGH,                   /* second byte of guest register val.reg (AH CH DH BH) */
     LOC_SLOT,                   /* field of struct cpu at offset val.imm */
+    LOC_VHOME,                  /* guest XMM register val.reg */
+    LOC_COUNTED,                /* the following are counted: what they occupy is freed when they die */
+    LOC_HOME = LOC_COUNTED,     /* guest general register val.reg (+ val.imm, i64 only) */
+    LOC_HIGH,                   /* second byte of guest register val.reg (AH CH DH BH) */
     LOC_TEMP,                   /* host temporary val.reg */
     LOC_SPILL,                  /* c->spill[val.reg] */
-    LOC_VHOME,                  /* guest XMM register val.reg */
     LOC_VTEMP,                  /* host xmm13-15 */
     LOC_VSPILL,                 /* c->vspill[val.reg] */
     LOC_CC,                     /* condition val.reg of flags value val.imm, not materialised */
@@ -43,9 +44,8 @@ struct val {
     uint8_t loc, reg;
     bool listed;                /* is in emit.live */
     bool zx;                    /* i32: upper half known zero; i8/i16: known zero-extended to 32 */
+    uint16_t last;              /* index of the last use */
     uint32_t ver;               /* version of the home or slot */
-    uint32_t last;              /* index of the last use */
-    uint32_t uses;              /* how many operands name it */
     int64_t imm;
 };
 
@@ -100,17 +100,19 @@ struct emit {
     uint8_t *start;
     unsigned i;                 /* current instruction */
     int32_t pc;                 /* of the last MARK */
-    struct val val[IR_MAX];
-    uint32_t put_at[IR_MAX];    /* first PUT/PUTV of a value; 0 none */
-    uint32_t flags_of[IR_MAX];  /* FLAGS instruction that refers to an operation; 0 none */
+    const struct ir_use *use;   /* b->use */
+    struct val val[IR_MAX];     /* of the instructions up to the current one */
     uint32_t home_ver[16], vhome_ver[16];
     uint32_t slot_epoch;        /* version of all other slots */
-    uint32_t temp_owner[T_COUNT];       /* number of live values in it */
-    uint32_t vtemp_owner[VT_COUNT];
+    uint16_t home_owner[16];    /* number of live values in it */
+    uint16_t temp_owner[T_COUNT];
+    uint16_t vtemp_owner[VT_COUNT];
+    uint16_t ncc;               /* number of live values that are conditions not materialised */
     bool temp_busy[T_COUNT], vtemp_busy[VT_COUNT];      /* held by the code being emitted */
-    uint32_t spill_owner[NSPILL], vspill_owner[NVSPILL];
-    uint32_t live[256];         /* values with a location that may have to move */
+    uint8_t spill_owner[NSPILL], vspill_owner[NVSPILL];
+    uint16_t live[256];         /* values with a location that may have to move */
     unsigned nlive;
+    unsigned ahead;             /* instruction whose value was defined together with one before it */
     uint8_t stale_reg;          /* host register that still holds stale_val, just moved out of it */
     ir_ref stale_val;
     /* flags */
@@ -120,9 +122,8 @@ struct emit {
     ir_ref fl_alias[IR_MAX];    /* GETF: the flags value it reads */
     struct { uint8_t loc, reg; } flv[IR_MAX];   /* where a flags value is in memory, if it is: LOC_FLMEM,
                                    LOC_FLSPILL; a CALL that writes the flags is one too */
-    uint32_t fl_spilled[64];    /* flags values in spill slots */
+    uint16_t fl_spilled[64];    /* flags values in spill slots */
     unsigned nfl_spilled;
-    uint32_t fl_last[IR_MAX];   /* last index where a flags value is strongly needed */
     struct slow slow[512];
     unsigned nslow;
     struct { uint8_t *jcc; unsigned exit; bool save_flags; } side[BACKEND_MAX_EXITS];
@@ -200,7 +201,10 @@ void slots_overwrite(struct emit *e);           /* a CALL may change any slot bu
 void vhomes_overwrite_all(struct emit *e);
 unsigned spill_get(struct emit *e);
 void vtemps_spill(struct emit *e);              /* a C call destroys host vector temporaries */
-void alloc_step(struct emit *e);                /* after instruction i: free what died */
+void alloc_begin(struct emit *e, unsigned i);   /* before instruction i */
+/* The current instruction will also define the value of i, which follows it. */
+void alloc_ahead(struct emit *e, unsigned i);
+void alloc_end(struct emit *e);                 /* after it: free what died */
 bool dies(struct emit *e, ir_ref r);            /* no use after the current instruction */
 /* Is the value exactly in home g, without offset, in the current version? */
 bool in_home(struct emit *e, ir_ref r, unsigned g);
@@ -208,14 +212,15 @@ bool in_home(struct emit *e, ir_ref r, unsigned g);
 /* --- emit_flags.c --- */
 void flags_prepare(struct emit *e);
 void flags_clobber(struct emit *e);             /* before code that destroys EFLAGS */
-void flags_set(struct emit *e, unsigned op);    /* EFLAGS now describe operation `op` */
+void flags_born(struct emit *e, ir_ref f);      /* EFLAGS now are flags value f, which is nowhere else */
+void flags_set(struct emit *e, unsigned op);    /* ... the one of operation `op` */
 /* Does somebody need the flags of this operation? Then the FLAGS instruction, else NULL. */
 const struct ir_ins *flags_wanted(struct emit *e, unsigned op);
 /* Is the operation's value used by nothing but its FLAGS? */
 bool flags_only(struct emit *e, unsigned op);
 void flags_save(struct emit *e, ir_ref f);      /* value f is in memory from now on (too) */
 void flags_written(struct emit *e);             /* a CALL changed c->flags */
-void flags_step(struct emit *e);                /* after each instruction */
+void flags_free(struct emit *e);                /* give back the spill slots of flags values that died */
 void flags_to_mem(struct emit *e);              /* c->flags = architectural flags */
 /* Make EFLAGS (all: every flag, else only CF) hold flags value f. */
 void flags_load(struct emit *e, ir_ref f, bool all);

@@ -7,7 +7,7 @@
  * saved by PUSHFQ/POP: to c->flags if it is the architectural value, else to a
  * spill slot.  Nothing is ever saved for a value nobody needs.
  *
- * "Needed" (fl_last) counts operands and exits at which flags are live; at a mere
+ * "Needed" (flast, by opt_needs) counts operands and exits at which flags are live; at a mere
  * fault point flags that the resumed code would overwrite without reading them
  * are not kept.
  */
@@ -15,72 +15,19 @@
 
 #include "backend-x86_64/emit.h"
 
+/*
+ * The flags value a GETF reads.  One that is still to come belongs to the FLAGS of
+ * the current operation, which takes its previous flags in; no PUTF stands between.
+ */
 static ir_ref resolve(const struct emit *e, ir_ref f)
 {
-    return e->b->ins[f].op == IR_GETF ? e->fl_alias[f] : f;
-}
-
-static void need(struct emit *e, ir_ref f, unsigned i)
-{
-    f = resolve(e, f);
-    if (e->fl_last[f] < i)
-        e->fl_last[f] = i;
+    if (e->b->ins[f].op != IR_GETF)
+        return f;
+    return f > e->i ? e->arch : e->fl_alias[f];
 }
 
 void flags_prepare(struct emit *e)
 {
-    const struct ir_block *b = e->b;
-    ir_ref cur = 0;
-    for (unsigned i = 0; i < b->n; i++) {
-        e->fl_last[i] = 0;
-        e->flv[i].loc = LOC_NONE;
-    }
-    for (unsigned i = 1; i < b->n; i++) {
-        const struct ir_ins *p = &b->ins[i];
-        switch (p->op) {
-        case IR_GETF:
-            e->fl_alias[i] = cur;
-            break;
-        case IR_PUTF:
-            cur = resolve(e, p->a);
-            break;
-        case IR_FLAGS:
-        case IR_FMERGE:
-            if (p->b)
-                need(e, p->b, p->op == IR_FLAGS ? p->a : i);
-            break;
-        case IR_FBITS:
-            need(e, p->a, i);
-            break;
-        case IR_CC:
-            need(e, p->a, e->val[i].last > i ? e->val[i].last : i);
-            break;
-        case IR_ADC:
-        case IR_SBB:
-        case IR_RCL:
-        case IR_RCR:
-            need(e, p->c, i);
-            break;
-        case IR_EXIT:
-        case IR_EXIT_IF:
-            if (p->aux & EXIT_LIVE)
-                need(e, cur, i);
-            break;
-        case IR_EXIT_IND:
-        case IR_EXIT_SYS:
-        case IR_RAISE:
-            need(e, cur, i);
-            break;
-        case IR_CALL:
-            if (helper_info[p->aux].reads & HS_FLAGS)
-                need(e, cur, i);
-            if (helper_info[p->aux].writes & HS_FLAGS)
-                cur = i;
-            break;
-        default:
-            break;
-        }
-    }
     e->ef = 0;
     e->arch = 0;
     e->flmem = 0;
@@ -90,13 +37,13 @@ void flags_prepare(struct emit *e)
 
 const struct ir_ins *flags_wanted(struct emit *e, unsigned op)
 {
-    unsigned f = e->flags_of[op];
-    return f && e->fl_last[f] ? &e->b->ins[f] : NULL;
+    unsigned f = e->use[op].flags;
+    return f && e->use[f].flast ? &e->b->ins[f] : NULL;
 }
 
 bool flags_only(struct emit *e, unsigned op)
 {
-    return e->flags_of[op] && e->val[op].uses == 1;
+    return e->use[op].flags && e->use[op].uses == 1;
 }
 
 static struct hm fl_slot(struct emit *e, ir_ref f)
@@ -105,7 +52,7 @@ static struct hm fl_slot(struct emit *e, ir_ref f)
                                           hm_cpu(CPU_OFF(flags));
 }
 
-/* A spill slot for flags value f; it is given back by flags_step(). */
+/* A spill slot for flags value f; it is given back by flags_free(). */
 static struct hm fl_spill(struct emit *e, ir_ref f)
 {
     unsigned s = spill_get(e);
@@ -116,11 +63,11 @@ static struct hm fl_spill(struct emit *e, ir_ref f)
     return fl_slot(e, f);
 }
 
-void flags_step(struct emit *e)
+void flags_free(struct emit *e)
 {
     for (unsigned k = 0; k < e->nfl_spilled; k++) {
         ir_ref f = e->fl_spilled[k];
-        if (e->flv[f].loc == LOC_FLSPILL && e->fl_last[f] > e->i)
+        if (e->flv[f].loc == LOC_FLSPILL && e->use[f].flast > e->i)
             continue;
         if (e->flv[f].loc == LOC_FLSPILL) {
             e->spill_owner[e->flv[f].reg]--;
@@ -151,7 +98,7 @@ static void flmem_evict(struct emit *e, ir_ref except)
     if (m == except || e->flv[m].loc != LOC_FLMEM)
         return;
     e->flv[m].loc = LOC_NONE;
-    if (e->fl_last[m] <= e->i)
+    if (e->use[m].flast <= e->i)
         return;
     copy_slot(e, fl_spill(e, m), hm_cpu(CPU_OFF(flags)));
 }
@@ -174,14 +121,20 @@ static void save(struct emit *e)
 
 void flags_clobber(struct emit *e)
 {
-    if (e->ef && e->fl_last[e->ef] > e->i)
+    if (e->ef && e->use[e->ef].flast > e->i)
         save(e);
     e->ef = 0;
 }
 
+void flags_born(struct emit *e, ir_ref f)
+{
+    e->ef = f;
+    e->flv[f].loc = LOC_NONE;
+}
+
 void flags_set(struct emit *e, unsigned op)
 {
-    e->ef = e->flags_of[op];
+    flags_born(e, e->use[op].flags);
 }
 
 /* The value is in memory, now. */
@@ -331,17 +284,19 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
 {
     switch (p->op) {
     case IR_GETF:
+        e->fl_alias[e->i] = e->arch;
+        break;
     case IR_FLAGS:
         break;
     case IR_PUTF: {
         ir_ref f = resolve(e, p->a);
         e->arch = f;
-        if (e->fl_last[f] > e->i && e->ef != f)
+        if (e->use[f].flast > e->i && e->ef != f)
             flags_to_mem(e);
         break;
     }
     case IR_FMERGE:
-        if (e->fl_last[e->i] && e->ef != e->i)  /* emit_flg() may have left them in EFLAGS */
+        if (e->use[e->i].flast && e->ef != e->i)  /* emit_flg() may have left them in EFLAGS */
             emit_fmerge(e, p);
         break;
     case IR_FBITS: {

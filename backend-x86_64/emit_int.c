@@ -188,7 +188,7 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
         return;
     }
     /* memory home (r12-r15): operate on memory when the result goes back there */
-    unsigned put = e->put_at[e->i];
+    unsigned put = e->use[e->i].put;
     if (t == TY_I64 && !incdec && e->val[x].loc == LOC_HOME && e->val[x].imm == 0 &&
         !home_pinned(e->val[x].reg) && put && put - e->i <= 4 && e->b->ins[put].op == IR_PUT &&
         e->b->ins[put].type == TY_I64 && slot_is_gpr(e->b->ins[put].imm, &g) && g == e->val[x].reg &&
@@ -303,7 +303,7 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
     if (p->op == IR_RCL || p->op == IR_RCR)
         flags_load(e, p->c, false);
     unsigned fl = e->ef;
-    if (fl && e->fl_last[fl] > e->i)
+    if (fl && e->use[fl].flast > e->i)
         flags_clobber(e);
     e->ef = 0;
 
@@ -444,7 +444,7 @@ static void emit_extend(struct emit *e, const struct ir_ins *p)
         e->val[e->i].zx = false;
         return;
     }
-    if (p->op == IR_ZEXT && v->zx && v->loc == LOC_TEMP && !e->put_at[e->i]) {
+    if (p->op == IR_ZEXT && v->zx && v->loc == LOC_TEMP && !e->use[e->i].put) {
         alias(e, p->a);
         e->val[e->i].zx = true;
         return;

@@ -48,7 +48,7 @@ static void results(struct emit *e, unsigned lo, unsigned hi)
 static bool straight(struct emit *e, unsigned lo, unsigned hi)
 {
     const struct ir_ins *ins = e->b->ins;
-    unsigned pl = e->put_at[lo], ph = e->put_at[hi], g;
+    unsigned pl = e->use[lo].put, ph = e->use[hi].put, g;
     unsigned end = pl > ph ? pl : ph;
     if (!pl || !ph || end - e->i > 10 || ins[pl].op != IR_PUT || ins[ph].op != IR_PUT)
         return false;
@@ -121,8 +121,10 @@ static unsigned partner(struct emit *e, unsigned op1, unsigned op2)
     unsigned j = e->i + 1;
     while (j < e->b->n && ins[j].op == IR_NOP)
         j++;
-    if (j < e->b->n && (ins[j].op == op1 || ins[j].op == op2) && same_operands(&ins[e->i], &ins[j]))
+    if (j < e->b->n && (ins[j].op == op1 || ins[j].op == op2) && same_operands(&ins[e->i], &ins[j])) {
+        alloc_ahead(e, j);
         return j;
+    }
     return 0;
 }
 
@@ -160,7 +162,7 @@ void emit_muldiv(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
     const struct ir_ins *f = p->op == IR_MUL ? flags_wanted(e, e->i) : NULL;
-    if (e->val[e->i].loc != LOC_NONE)
+    if (e->ahead == e->i)
         return;                                 /* came with its partner */
     if (p->op == IR_DIV || p->op == IR_REM) {
         flags_clobber(e);

@@ -127,8 +127,8 @@ static void emit_flg(struct emit *e, const struct ir_ins *p, const struct rule *
     unsigned s = vuse_reg(e, p->a, &ta);
     vec_rm(e, u, s, p->b);
     vtemp_release(e, ta);
-    if (q->op == IR_FMERGE && q->a == e->i && !q->b && e->val[e->i].last == j && e->fl_last[j]) {
-        e->ef = j;
+    if (q->op == IR_FMERGE && q->a == e->i && !q->b && e->val[e->i].last == j && e->use[j].flast) {
+        flags_born(e, j);
         return;
     }
     as_b(&e->a, 0x9c);                          /* pushfq; pop */

@@ -162,8 +162,8 @@ static void emit_comi(struct emit *e, const struct x87_info *x, unsigned i)
         q = &e->b->ins[++j];
     flags_clobber(e);
     x87_rr(e, x->op, x->modrm + i);
-    if (q->op == IR_FMERGE && q->a == e->i && !q->b && e->val[e->i].last == j && e->fl_last[j]) {
-        e->ef = j;
+    if (q->op == IR_FMERGE && q->a == e->i && !q->b && e->val[e->i].last == j && e->use[j].flast) {
+        flags_born(e, j);
         return;
     }
     as_b(&e->a, 0x9c);                          /* pushfq; pop */

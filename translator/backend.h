@@ -49,6 +49,7 @@ void backend_free(struct backend *);
  * Translate. What is executed on the straight way goes to `rw`, what is not (slow
  * paths, stubs) to `cold`, so that it does not dilute the host's instruction
  * cache; cold lies behind rw. Both have at least backend_bound() bytes.
+ * b has been through opt_needs(): of b->use the emitter learns where values die.
  */
 void backend_emit(struct backend *, const struct ir_block *b, uint8_t *rw, uint8_t *cold,
                   struct host_block *out);

@@ -286,6 +286,7 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
         b->ir = must(malloc(sizeof *b->ir));
         *b->ir = *ir;
         b->ir->ins = copy(ir->ins, ir->n * sizeof *ir->ins);
+        b->ir->use = NULL;                      /* for backends only */
         b->ir->cap = ir->n;
     }
     if (k->interp) {

@@ -25,16 +25,19 @@ void ir_init(struct ir_block *b)
     memset(b, 0, sizeof *b);
     b->cap = IR_MAX;
     b->ins = malloc(b->cap * sizeof *b->ins);
-    assert(b->ins);
+    b->use = malloc(b->cap * sizeof *b->use);
+    assert(b->ins && b->use);
     ir_reset(b);
 }
 
 void ir_reset(struct ir_block *b)
 {
     struct ir_ins *ins = b->ins;
+    struct ir_use *use = b->use;
     unsigned cap = b->cap;
     memset(b, 0, sizeof *b);
     b->ins = ins;
+    b->use = use;
     b->cap = cap;
     b->ins[0] = (struct ir_ins) { .op = IR_NOP };
     b->n = 1;
@@ -43,6 +46,7 @@ void ir_reset(struct ir_block *b)
 void ir_free(struct ir_block *b)
 {
     free(b->ins);
+    free(b->use);
     memset(b, 0, sizeof *b);
 }
 

@@ -40,6 +40,7 @@ enum ir_type { TY_NONE, TY_I8, TY_I16, TY_I32, TY_I64, TY_V128, TY_FLAGS, TY_COU
 #define IRA_M 0x080u
 #define IRA_K 0x100u
 #define IRA_VEC 0x200u  /* vector op from ir_vec.def, no scalar handling */
+#define IRA_F 0x400u
 
 enum flags_kind {
 #define F(id, text, writes, undef) FK_##id,
@@ -86,9 +87,9 @@ enum { AMO_ADD, AMO_AND, AMO_OR, AMO_XOR, AMO_XCHG };
 #define EXIT_RET    0x2000u
 #define FLX_ALL     0x3fu
 
-/* aux of PUTF, set by opt_flags: only fault points between here and the next PUTF see these flags. */
+/* aux of PUTF, set by opt_needs: only fault points between here and the next PUTF see these flags. */
 #define PUTF_WEAK 1u
-/* imm of FLAGS, set by opt_flags: FLX_* bits some use needs, and those only fault points need.
+/* imm of FLAGS, set by opt_needs: FLX_* bits some use needs, and those only fault points need.
  * 0: not analysed, all are needed. */
 #define FLAGS_IMM(strong, weak) ((int64_t)((strong) | (weak) << 8))
 #define FLAGS_STRONG(imm) ((imm) ? (unsigned)(imm) & FLX_ALL : FLX_ALL)
@@ -128,10 +129,22 @@ extern const struct ir_op_info ir_info[IR_OP_COUNT];
 
 #define IR_MAX 2048             /* instructions in one block; lifters stop well before */
 
+/* What opt_needs() found out about the value (or the flags) of one instruction. */
+struct ir_use {
+    uint16_t last;              /* index of the last use, 0: none */
+    uint16_t uses;              /* operands that name it */
+    uint16_t put;               /* its first PUT or PUTV, 0: none */
+    uint16_t flags;             /* the FLAGS that refers to this operation, 0: none */
+    uint16_t flast;             /* a flags value (or a CALL that writes them): where it is needed strongly for
+                                   the last time, 0: nowhere; of index 0: the flags at the block's entry */
+    uint8_t strong, weak;       /* a flags value: FLX_* needed */
+};
+
 #define IR_RANGES 12
 
 struct ir_block {
     struct ir_ins *ins;
+    struct ir_use *use;         /* valid after opt_needs(), for what it left alive */
     unsigned n;                 /* used entries, index 0 included */
     unsigned cap;
     uint64_t pa;                /* physical address of the first guest byte */
@@ -192,9 +205,8 @@ const char *ir_verify(const struct ir_block *b);
 struct opt_options { bool verify, dump; FILE *dump_to; };
 void ir_optimize(struct ir_block *b, const struct opt_options *o);
 void opt_fold(struct ir_block *b);      /* forward slots and constants, fold, CSE of address parts */
-void opt_flags(struct ir_block *b);     /* needed-flags masks; dead PUTF and FLAGS removed */
 void opt_probe(struct ir_block *b);     /* LD/ST off the same base share one PROBE */
-void opt_dead(struct ir_block *b);      /* unused values */
+void opt_needs(struct ir_block *b);     /* removes what nobody needs; fills b->use, which backends ask for */
 
 /* ---- flags semantics (flags.c): the one definition ---- */
 /* Flags (FL_ARITH image) of operation `op` of type t: result r, operands x, y,

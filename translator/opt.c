@@ -33,8 +33,6 @@ void ir_optimize(struct ir_block *b, const struct opt_options *o)
     after(b, o, "fold");
     opt_probe(b);
     after(b, o, "probe");
-    opt_flags(b);               /* behind opt_probe: accesses under a probe cannot fault */
-    after(b, o, "flags");
-    opt_dead(b);
-    after(b, o, "dead");
+    opt_needs(b);               /* behind opt_probe: accesses under a probe cannot fault */
+    after(b, o, "needs");
 }

@@ -208,6 +208,8 @@ void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned of
         }
         if (g.optimize)
             ir_optimize(&g.b, &oo);
+        else if (g.engine == HW_JIT)
+            opt_needs(&g.b);            /* the backend wants to know where values die */
         bad = ir_verify(&g.b);
         if (bad) {
             fprintf(stderr, "hwtest: verifier: %s\n", bad);

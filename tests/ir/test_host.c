@@ -101,6 +101,7 @@ static void compare(struct ir_block *b, unsigned n)
     }
     memcpy(&want, cpu, sizeof want);
     ck_assert_int_eq(interp_run(&want, b, &exit_index), WHY_NEXT);
+    opt_needs(b);
     backend_emit(be, b, at, at + backend_bound(b), &out);
     ck_assert_int_eq(backend_enter(be, cpu, at), WHY_LINK);
     backend_fp_sync(cpu);

@@ -164,6 +164,7 @@ static void run(struct ir_block *b)
     uint8_t *at = code + BACKEND_THUNK_BYTES;
 
     ir_emit(b, IR_EXIT_SYS, TY_NONE, 0, 0, 0, 0, 0);
+    opt_needs(b);
     backend_emit(be, b, at, at + backend_bound(b), &out);
     ck_assert_int_eq(backend_enter(be, cpu, at), WHY_NEXT);
     backend_fp_sync(cpu);
