@@ -214,6 +214,8 @@ static bool setup(struct lift *l, struct cpu *c, uint32_t mode, const struct lif
     b->pa = pa;
     b->lin = lin;
     b->mode = mode;
+    if (!o->raw)
+        opt_begin(b);
     b->start = l->pc;
     b->flat = l->flat_cs;
     b->crosses = false;

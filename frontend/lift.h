@@ -96,7 +96,11 @@ ir_ref lift_call(struct lift *l, enum helper_id h, ir_ref a, ir_ref b, ir_ref c,
  * the callee).  Returns false if the first instruction's fetch faults: c->fault
  * is set.  `mode` includes the run loop's M_NOSHARE/M_ONE.
  */
-struct lift_options { unsigned max_insns, max_branches; bool smp; };
+struct lift_options {
+    unsigned max_insns, max_branches;
+    bool smp;
+    bool raw;                   /* append as the lifters say, forward nothing (tests) */
+};
 bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o);
 
 /* One a row's lift column; prototypes made from the table. */

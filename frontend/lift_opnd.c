@@ -204,16 +204,22 @@ ir_ref lift_getf(struct lift *l)
     return ir_emit(l->b, IR_GETF, TY_FLAGS, 0, 0, 0, 0, 0);
 }
 
-/* Does an operation of kind k with this (constant, masked, not 0) or an unknown count keep flags? */
+/* May the count be one that leaves the flags alone? */
+static bool count_may_be_0(const struct lift *l, const struct ir_ins *s, ir_ref count)
+{
+    return !ir_is_const(l->b, count) || !(l->b->ins[count].imm & (s->type == TY_I64 ? 63 : 31));
+}
+
+/* Does operation `op` of kind k, or may it, keep flags? */
 static bool keeps_some(const struct lift *l, enum flags_kind k, ir_ref op)
 {
     const struct ir_ins *s = &l->b->ins[op];
 
     switch (k) {
     case FK_SHL: case FK_SHR: case FK_SAR:
-        return !ir_is_const(l->b, s->b);
+        return count_may_be_0(l, s, s->b);
     case FK_SHD:
-        return !ir_is_const(l->b, s->c);
+        return count_may_be_0(l, s, s->c);
     case FK_INC: case FK_DEC: case FK_ROT: case FK_BT: case FK_BSCAN:
         return true;
     default:

@@ -286,7 +286,8 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
         b->ir = must(malloc(sizeof *b->ir));
         *b->ir = *ir;
         b->ir->ins = copy(ir->ins, ir->n * sizeof *ir->ins);
-        b->ir->use = NULL;                      /* for backends only */
+        b->ir->use = NULL;                      /* for building and backends only */
+        b->ir->opt = b->ir->opt_mem = NULL;
         b->ir->cap = ir->n;
     }
     if (k->interp) {

@@ -26,7 +26,8 @@ void ir_init(struct ir_block *b)
     b->cap = IR_MAX;
     b->ins = malloc(b->cap * sizeof *b->ins);
     b->use = malloc(b->cap * sizeof *b->use);
-    assert(b->ins && b->use);
+    b->opt_mem = malloc(sizeof *b->opt_mem);
+    assert(b->ins && b->use && b->opt_mem);
     ir_reset(b);
 }
 
@@ -34,10 +35,12 @@ void ir_reset(struct ir_block *b)
 {
     struct ir_ins *ins = b->ins;
     struct ir_use *use = b->use;
+    struct opt_state *opt = b->opt_mem;
     unsigned cap = b->cap;
     memset(b, 0, sizeof *b);
     b->ins = ins;
     b->use = use;
+    b->opt_mem = opt;
     b->cap = cap;
     b->ins[0] = (struct ir_ins) { .op = IR_NOP };
     b->n = 1;
@@ -47,6 +50,7 @@ void ir_free(struct ir_block *b)
 {
     free(b->ins);
     free(b->use);
+    free(b->opt_mem);
     memset(b, 0, sizeof *b);
 }
 
@@ -236,13 +240,6 @@ ir_ref ir_fold(const struct ir_block *b, struct ir_ins *n, bool deep)
 
 /* ---- building ---- */
 
-static ir_ref append(struct ir_block *b, const struct ir_ins *n)
-{
-    assert(b->n < b->cap);
-    b->ins[b->n] = *n;
-    return b->n++;
-}
-
 /* The type field: the result's where the signature fixes it. */
 static enum ir_type result_type(char c, enum ir_type t)
 {
@@ -262,29 +259,35 @@ ir_ref ir_emit(struct ir_block *b, enum ir_op op, enum ir_type t, unsigned aux, 
 {
     struct ir_ins n = { .op = (uint8_t)op, .type = (uint8_t)result_type(ir_info[op].sig[0], t),
                         .aux = (uint16_t)aux, .a = a, .b = r, .c = c, .imm = imm };
+    if (op == IR_CONST)
+        n.imm = wrap(n.type, (uint64_t)imm);
+    assert(b->n + 2 < b->cap);                  /* an access may take a NOP in front */
+    if (b->opt)
+        return opt_emit(b, &n);
     if (op == IR_EA) {
         ir_ref same = fold_ea(b, &n, true);
         if (same)
             return same;
-    } else if (op == IR_CONST) {
-        n.imm = wrap(n.type, (uint64_t)imm);
-    } else if (op >= IR_LD && op <= IR_STV && !(b->mode & (M_NOSHARE | M_ONE | M_AC))) {
-        append(b, &(struct ir_ins) { .op = IR_NOP });
     }
-    return append(b, &n);
+    return ir_append(b, &n);
 }
 
 ir_ref ir_const(struct ir_block *b, enum ir_type t, int64_t v)
 {
-    return append(b, &(struct ir_ins) { .op = IR_CONST, .type = (uint8_t)t, .imm = wrap(t, (uint64_t)v) });
+    return ir_append(b, &(struct ir_ins) { .op = IR_CONST, .type = (uint8_t)t, .imm = wrap(t, (uint64_t)v) });
 }
 
 ir_ref ir_bin(struct ir_block *b, enum ir_op op, enum ir_type t, ir_ref x, ir_ref y)
 {
     struct ir_ins n = { .op = (uint8_t)op, .type = (uint8_t)result_type(ir_info[op].sig[0], t),
                         .a = x, .b = y };
+    if (b->opt) {
+        n.a = b->opt->same[x];
+        n.b = b->opt->same[y];
+        return opt_pure(b, &n);
+    }
     ir_ref same = ir_fold(b, &n, true);
-    return same ? same : append(b, &n);
+    return same ? same : ir_append(b, &n);
 }
 
 ir_ref ir_un(struct ir_block *b, enum ir_op op, enum ir_type t, ir_ref x)

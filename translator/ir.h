@@ -144,6 +144,8 @@ struct ir_use {
 
 struct ir_block {
     struct ir_ins *ins;
+    struct opt_state *opt;      /* what is known behind the last instruction; NULL: appended as told */
+    struct opt_state *opt_mem;
     struct ir_use *use;         /* valid after opt_needs(), for what it left alive */
     unsigned n;                 /* used entries, index 0 included */
     unsigned cap;
@@ -166,8 +168,11 @@ struct ir_block {
 void ir_init(struct ir_block *b);               /* allocates; reuse with ir_reset */
 void ir_reset(struct ir_block *b);
 void ir_free(struct ir_block *b);
-/* Emits as told, except that an EA folds constant parts, that the type of a result which the
- * signature fixes is filled in, and that a NOP is left before LD/ST/LDV/STV as room for a PROBE. */
+/* From now on, in a block that is still empty, forward what is known to each instruction (opt.h). */
+void opt_begin(struct ir_block *b);
+/* Emits as told, except that an EA folds constant parts and that the type of a result which the
+ * signature fixes is filled in.  After opt_begin() what comes back may be a value that exists, and
+ * of an instruction with an effect nothing may remain. */
 ir_ref ir_emit(struct ir_block *b, enum ir_op op, enum ir_type t, unsigned aux,
                ir_ref a, ir_ref r, ir_ref c, int64_t imm);
 /* Folding constructors: constants, identities (x+0, x&-1, ...), EA merging.  They may return an
@@ -201,11 +206,10 @@ const char *ir_parse(struct ir_block *b, const char *text);
 /* ---- checks (ir_verify.c): NULL or what is wrong (static buffer) ---- */
 const char *ir_verify(const struct ir_block *b);
 
-/* ---- passes (opt.c is the pipeline) ---- */
+/* ---- the rest of the pipeline (opt.c) ---- */
 struct opt_options { bool verify, dump; FILE *dump_to; };
+/* A block not built with opt_begin() is built anew with it; then what nobody needs goes. */
 void ir_optimize(struct ir_block *b, const struct opt_options *o);
-void opt_fold(struct ir_block *b);      /* forward slots and constants, fold, CSE of address parts */
-void opt_probe(struct ir_block *b);     /* LD/ST off the same base share one PROBE */
 void opt_needs(struct ir_block *b);     /* removes what nobody needs; fills b->use, which backends ask for */
 
 /* ---- flags semantics (flags.c): the one definition ---- */

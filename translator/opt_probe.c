@@ -19,8 +19,8 @@
  * 4096 / s times, which costs some 100 ns, against about 1.5 ns gained by each
  * access that needs no check of its own: so 64 bytes per access saved.
  *
- * The builder left a NOP in front of each access, where the PROBE goes.  Only
- * helpers can change the mapping; those that can end all groups.
+ * The first access of a group has a NOP in front, where the PROBE goes when a second
+ * one joins.  Only helpers can change the mapping; those that can end all groups.
  *
  * In 32-bit code addresses are ZEXT(base + displacement mod 2^32): within one
  * page no wrap can lie between two of them, so the PROBE's success proves that
@@ -28,30 +28,12 @@
  */
 #include "translator/opt.h"
 
-#define GROUPS 8
 #define SPAN_PER_SAVED 64
 #define SPAN_MAX 2048
 
-/* An address is a + (b << scale) + off, mod 2^32 and zero-extended if `narrow`. */
-struct address {
-    ir_ref a, b;
-    uint8_t scale;
-    bool narrow;
-    uint64_t off;
-};
-
-struct group {
-    struct address base;        /* off: of the first access */
-    ir_ref hole, first;         /* where the PROBE goes or is; the first access */
-    int32_t lo, hi;             /* range, relative to base.off */
-    unsigned count;
-    uint16_t idx;               /* MEM_IDX bits */
-    bool write;
-};
-
-static struct address resolve(const struct ir_block *b, ir_ref r, uint64_t off)
+static struct opt_addr resolve(const struct ir_block *b, ir_ref r, uint64_t off)
 {
-    struct address s = { .a = r, .off = off };
+    struct opt_addr s = { .a = r, .off = off };
     enum ir_type t = TY_I64;
     if (off == 0 && b->ins[r].op == IR_ZEXT && b->ins[b->ins[r].a].type == TY_I32) {
         s.a = b->ins[r].a;
@@ -98,10 +80,10 @@ static void to_bare(struct ir_ins *n, ir_ref delta)
     n->a = delta;
 }
 
-/* Can the access i, at address s, join g?  Then it does. */
-static bool join(struct ir_block *b, struct group *g, const struct address *s, ir_ref i, bool write)
+/* Can the access n, at address s, join g?  Then it does. */
+static bool join(struct ir_block *b, struct opt_group *g, const struct opt_addr *s, struct ir_ins *n, bool write)
 {
-    struct ir_ins *n = &b->ins[i], *p = &b->ins[g->hole];
+    struct ir_ins *p = &b->ins[g->hole];
     int64_t lo = (int64_t)(s->off - g->base.off), hi;
     if (g->base.a != s->a || g->base.b != s->b || g->base.scale != s->scale ||
         g->base.narrow != s->narrow || g->idx != (n->aux & MEM_IDX) || (write && !g->write) ||
@@ -128,28 +110,19 @@ static bool join(struct ir_block *b, struct group *g, const struct address *s, i
     return true;
 }
 
-void opt_probe(struct ir_block *b)
+ir_ref opt_access(struct ir_block *b, struct ir_ins *n)
 {
-    struct group group[GROUPS];
-    unsigned n = 0, oldest = 0;
-    if (b->mode & (M_NOSHARE | M_ONE | M_AC))
-        return;
-    for (ir_ref i = 1; i < b->n; i++) {
-        struct ir_ins *x = &b->ins[i];
-        if (x->op == IR_CALL &&
-            ((helper_info[x->aux].attrs & HF_MEM) || (helper_info[x->aux].writes & HS_SYS)))
-            n = 0;
-        if (x->op < IR_LD || x->op > IR_STV || (x->aux & (MEM_ALIGN | MEM_AC)))
-            continue;
-        bool write = x->op == IR_ST || x->op == IR_STV || (x->aux & MEM_WRITE);
-        struct address s = resolve(b, x->a, (uint64_t)x->imm);
-        unsigned k = 0;
-        while (k < n && !join(b, &group[k], &s, i, write))
-            k++;
-        if (k < n || b->ins[i - 1].op != IR_NOP)
-            continue;
-        struct group *g = n < GROUPS ? &group[n++] : &group[oldest++ % GROUPS];
-        *g = (struct group) { .base = s, .hole = i - 1, .first = i, .hi = (int32_t)access_size(x),
-                              .count = 1, .idx = x->aux & MEM_IDX, .write = write };
-    }
+    struct opt_state *f = b->opt;
+    if ((n->aux & (MEM_ALIGN | MEM_AC)) || (b->mode & (M_NOSHARE | M_ONE | M_AC)))
+        return ir_append(b, n);
+    bool write = n->op == IR_ST || n->op == IR_STV || (n->aux & MEM_WRITE);
+    struct opt_addr s = resolve(b, n->a, (uint64_t)n->imm);
+    for (unsigned k = 0; k < f->ngroups; k++)
+        if (join(b, &f->group[k], &s, n, write))
+            return ir_append(b, n);
+    struct opt_group *g = f->ngroups < OPT_GROUPS ? &f->group[f->ngroups++] : &f->group[f->oldest++ % OPT_GROUPS];
+    *g = (struct opt_group) { .base = s, .hi = (int32_t)access_size(n), .count = 1, .idx = n->aux & MEM_IDX,
+                              .write = write };
+    g->hole = ir_append(b, &(struct ir_ins) { .op = IR_NOP });
+    return g->first = ir_append(b, n);
 }

@@ -187,7 +187,7 @@ static enum exec_why run(struct cpu *c)
 
 void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
 {
-    static const struct lift_options lo = { .max_insns = 1, .max_branches = 1 };
+    const struct lift_options lo = { .max_insns = 1, .max_branches = 1, .raw = !g.optimize };
     static const struct opt_options oo = { .verify = true };
     struct cpu *c = g.c;
     uint32_t extra = M_ONE;

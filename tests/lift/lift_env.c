@@ -73,6 +73,7 @@ bool env_lift(struct lift_env *e)
     struct cpu *c = e->c;
     const char *bad;
 
+    e->opt.raw = !e->optimize;
     if (!lift_block(c, &e->b, c->mode | e->extra_mode, &e->opt))
         return false;
     c->pc_page = e->b.flat ? c->rip & PAGE_MASK : 0;

@@ -1,0 +1,197 @@
+/*
+ * opt_needs.c - what does anybody need?  One backward walk over the block that
+ *
+ *  - removes values nobody uses, and register PUTs that are overwritten before
+ *    anything can look: a register is looked at by whatever may fault or leave
+ *    (state is exact there), by helpers, and by a GET that was not forwarded;
+ *  - removes PUTF and FLAGS nobody needs, marks PUTF needed only weakly, writes the
+ *    masks of needed flags into FLAGS' imm, so that the backend can use cheaper
+ *    forms, and drops the previous-flags operand where no flag that is kept is needed;
+ *  - leaves in b->use what a backend asks of every value: how often and where last it
+ *    is used, where it is PUT, which FLAGS refers to it, how long its flags must stay.
+ *
+ * Needs of flags come in two strengths, as masks of FLX_* bits.  Strong: somebody
+ * uses the flag - a condition, ADC, an exit where it is live, a helper.  Weak: it
+ * is only visible if an instruction faults - rare, and then there is time to rebuild
+ * it from the operands.  The walk keeps both for the slot (what is needed of the
+ * flags PUT here) and for each flags value.  A helper declared to write flags may
+ * leave them as they are: it ends no need.
+ *
+ * One walk and not three, because each thing found here decides the others: a dead
+ * PUTF makes its FLAGS dead, that the operation, that its operands.
+ */
+#include <string.h>
+
+#include "translator/opt.h"
+
+struct needs {
+    struct ir_block *b;
+    struct ir_use *use;
+    uint8_t strong, weak;       /* needed of the flags in the slot */
+    uint16_t flast;             /* where those are needed strongly, last */
+    uint32_t overwritten;       /* registers (slot_reg) written below before anyone looks */
+};
+
+static void slot_add(struct needs *s, unsigned i, unsigned strong)
+{
+    s->strong |= (uint8_t)strong;
+    if (strong && !s->flast)
+        s->flast = (uint16_t)i;
+}
+
+/* Flags value f is needed by instruction i, or at `until` if that is later. */
+static void value_add(struct needs *s, ir_ref f, unsigned strong, unsigned weak, unsigned until)
+{
+    struct ir_use *u = &s->use[f];
+    u->strong |= (uint8_t)strong;
+    u->weak |= (uint8_t)weak;
+    if (strong && u->flast < until)
+        u->flast = (uint16_t)until;
+}
+
+/* Flags that FLAGS f takes from its previous flags: what its kind does not write, or all if a
+ * shift count may be 0, or a rotation through carry may come full circle. */
+static unsigned kept(const struct ir_block *b, const struct ir_ins *f)
+{
+    const struct ir_ins *op = &b->ins[f->a];
+    ir_ref count;
+    if (op->op >= IR_SHL && op->op <= IR_RCR)
+        count = op->b;
+    else if (op->op == IR_SHLD || op->op == IR_SHRD)
+        count = op->c;
+    else
+        return FLX_ALL & ~fk_writes[f->aux];
+    unsigned w = type_bits((enum ir_type)op->type);
+    unsigned n = (unsigned)b->ins[count].imm & (w == 64 ? 63 : 31);
+    if (!ir_is_const(b, count) || n == 0 || ((op->op == IR_RCL || op->op == IR_RCR) && n > w))
+        return FLX_ALL;
+    return FLX_ALL & ~fk_writes[f->aux];
+}
+
+/* FLAGS or FMERGE i, which is needed: what it needs of the flags before. */
+static void previous(struct needs *s, unsigned i, struct ir_ins *n)
+{
+    const struct ir_use *u = &s->use[i];
+    unsigned keep = n->op == IR_FLAGS ? kept(s->b, n) : FLX_ALL & ~flx_from_fl((uint32_t)n->imm);
+    if ((u->strong | u->weak) & keep) {
+        struct ir_use *before = &s->use[n->b];
+        unsigned until = n->op == IR_FLAGS ? n->a : i;
+        value_add(s, n->b, u->strong & keep, u->weak & keep, until);
+        if (before->flast < until)      /* the operation takes them in, even for a weak need */
+            before->flast = (uint16_t)until;
+    } else {
+        n->b = IR_NONE;
+    }
+    if (n->op == IR_FLAGS) {
+        n->imm = FLAGS_IMM(u->strong, u->weak);
+        if (!s->use[n->a].flags)
+            s->use[n->a].flags = (uint16_t)i;
+    }
+}
+
+static void call(struct needs *s, unsigned i, const struct helper_info *h)
+{
+    if (h->writes & HS_FLAGS) {         /* the slot's flags are this call's, or what they were */
+        s->use[i].flast = s->flast;
+        s->flast = 0;
+    }
+    if (h->reads & HS_FLAGS)
+        slot_add(s, i, FLX_ALL);
+    if (h->status)
+        s->weak = FLX_ALL;
+}
+
+/* What instruction i, which stays, means for flags; false: it need not stay. */
+static bool flags_step(struct needs *s, unsigned i, struct ir_ins *n)
+{
+    struct ir_use *u = &s->use[i];
+    switch (n->op) {
+    case IR_EXIT: case IR_EXIT_IF:
+        slot_add(s, i, n->aux & EXIT_LIVE);
+        break;
+    case IR_PUTF:
+        if (!(s->strong | s->weak))
+            return false;
+        n->aux = s->strong ? 0 : PUTF_WEAK;
+        value_add(s, n->a, s->strong, s->weak, s->flast);
+        s->strong = s->weak = 0;
+        s->flast = 0;
+        break;
+    case IR_GETF:
+        s->strong |= u->strong;
+        s->weak |= u->weak;
+        if (s->flast < u->flast)
+            s->flast = u->flast;
+        break;
+    case IR_FLAGS: case IR_FMERGE:
+        previous(s, i, n);
+        break;
+    case IR_CC:
+        value_add(s, n->a, cc_reads[n->aux], 0, u->last);
+        break;
+    case IR_FBITS:
+        value_add(s, n->a, FLX_ALL, 0, i);
+        break;
+    case IR_ADC: case IR_SBB: case IR_RCL: case IR_RCR:
+        value_add(s, n->c, flx_from_fl(FL_CF), 0, i);
+        break;
+    case IR_CALL:
+        call(s, i, &helper_info[n->aux]);
+        break;
+    default:
+        if (ir_info[n->op].attrs & IRA_E)
+            slot_add(s, i, FLX_ALL);
+        else if (ir_info[n->op].attrs & IRA_X)
+            s->weak = FLX_ALL;
+        break;
+    }
+    return true;
+}
+
+/* Slots of registers, or the flags read as a number; false: this PUT is overwritten before anybody looks. */
+static bool slot_step(struct needs *s, unsigned i, const struct ir_ins *n, unsigned attrs)
+{
+    int no = n->op == IR_PC || n->op == IR_GETF || n->op == IR_PUTF ? -1 : slot_reg(n->imm);
+    uint32_t bit = no < 0 ? 0 : 1u << no;
+    if ((attrs & IRA_P) && (s->overwritten & bit))
+        return false;
+    if (attrs & IRA_G)
+        s->overwritten &= ~bit;
+    if (n->op == IR_GET && no < 0 && slot_hits_flags(n->imm, (enum ir_type)n->type))
+        slot_add(s, i, FLX_ALL);
+    if (n->op == IR_PUTV || (n->op == IR_PUT && no >= 0 && no < 16 && n->type >= TY_I32))
+        s->overwritten |= bit;
+    return true;
+}
+
+static void use(struct needs *s, ir_ref r, unsigned i)
+{
+    struct ir_use *u = &s->use[r];
+    if (!u->uses++)
+        u->last = (uint16_t)i;
+}
+
+void opt_needs(struct ir_block *b)
+{
+    struct needs s = { .b = b, .use = b->use };
+    memset(s.use, 0, b->n * sizeof *s.use);
+    for (unsigned i = b->n - 1; i > 0; i--) {
+        struct ir_ins *n = &b->ins[i];
+        unsigned attrs = ir_info[n->op].attrs;
+        if (n->op == IR_NOP || n->op == IR_MARK)
+            continue;
+        if ((!(attrs & IRA_K) && !s.use[i].uses) || ((attrs & (IRA_F | IRA_X | IRA_E)) && !flags_step(&s, i, n)) ||
+            ((attrs & (IRA_G | IRA_P)) && !slot_step(&s, i, n, attrs))) {
+            n->op = IR_NOP;
+            continue;
+        }
+        if ((attrs & (IRA_X | IRA_E)) || n->op == IR_EXIT_IF)
+            s.overwritten = 0;
+        if ((attrs & IRA_P) && n->op != IR_PUTF)
+            s.use[n->a].put = (uint16_t)i;
+        use(&s, n->a, i);
+        use(&s, n->b, i);
+        use(&s, n->c, i);
+    }
+    s.use[0] = (struct ir_use) { .flast = s.flast };
+}
