@@ -471,7 +471,7 @@ static bool in_place(struct emit *e, unsigned i, unsigned *g)
         return false;
     for (unsigned j = i + 1; j < p; j++) {
         const struct ir_ins *q = &e->b->ins[j];
-        unsigned attrs = ir_info[q->op].attrs, h;
+        unsigned attrs = ir_attrs[q->op], h;
         if (attrs & (IRA_X | IRA_E))
             return false;
         if (q->op == IR_EXIT_IF || q->op == IR_X87)
@@ -729,9 +729,8 @@ void alloc_ahead(struct emit *e, unsigned i)
 
 static inline void free_dead(struct emit *e, ir_ref r)
 {
-    struct val *v = &e->val[r];
-    if (v->last <= e->i && v->loc)
-        loc_free(e, v);
+    if (r && e->val[r].last <= e->i)
+        loc_free(e, &e->val[r]);
 }
 
 void alloc_end(struct emit *e)

@@ -158,7 +158,7 @@ unsigned vdef_reg(struct emit *e, unsigned i, unsigned *home)
     for (unsigned j = i + 1; ok && j < p; j++) {
         const struct ir_ins *q = &e->b->ins[j];
         unsigned h;
-        if ((ir_info[q->op].attrs & (IRA_X | IRA_E)) || q->op == IR_EXIT_IF)
+        if ((ir_attrs[q->op] & (IRA_X | IRA_E)) || q->op == IR_EXIT_IF)
             ok = false;
         if ((q->op == IR_GETV || q->op == IR_PUTV) && slot_is_xmm(q->imm, &h) && h == n)
             ok = false;

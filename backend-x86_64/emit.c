@@ -72,7 +72,7 @@ static void emit_op(struct emit *e, const struct ir_ins *p)
         emit_x87(e, p);
         break;
     default:
-        if (ir_info[p->op].attrs & IRA_VEC)
+        if (ir_attrs[p->op] & IRA_VEC)
             emit_vec(e, p);
         else
             emit_int(e, p);

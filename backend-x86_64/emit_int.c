@@ -226,7 +226,7 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
         flags_clobber(e);
     struct alu k = alu_of(p->op);
     if (occupies(e, y, home, d) && wx != d) {
-        if ((ir_info[p->op].attrs & IRA_C) && wy == d) {
+        if ((ir_attrs[p->op] & IRA_C) && wy == d) {
             ir_ref s = x;
             x = y;
             y = s;

@@ -72,7 +72,7 @@ static void emit_destructive(struct emit *e, const struct ir_ins *p, const struc
     ir_ref x = p->a, y = p->b;
     unsigned tb = NOREG, s;
     if (is_vreg(e, y, d) && !is_vreg(e, x, d)) {
-        if ((ir_info[p->op].attrs & IRA_C)) {
+        if ((ir_attrs[p->op] & IRA_C)) {
             x = p->b;
             y = p->a;
         } else {

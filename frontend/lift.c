@@ -167,7 +167,7 @@ static bool beyond_limit(const struct lift *l, unsigned len)
 static void begin_insn(struct lift *l, unsigned len)
 {
     l->st->insn_pc = l->pc;
-    ir_emit(l->b, IR_MARK, TY_NONE, len, 0, 0, 0, lift_pc(l, l->pc));
+    ir_mark(l->b, lift_pc(l, l->pc), len);
     if (l->mode & M_BRK)
         lift_call(l, HELP_insn_break, lift_rip(l, l->pc), 0, 0, 0);
 }

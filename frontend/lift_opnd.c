@@ -14,12 +14,12 @@ enum ir_type lift_type(unsigned bytes)
 
 ir_ref lift_get(struct lift *l, unsigned reg, unsigned size, bool high)
 {
-    return ir_emit(l->b, IR_GET, lift_type(size), high, 0, 0, 0, SLOT_R(reg));
+    return ir_get(l->b, lift_type(size), reg, high);
 }
 
 void lift_put(struct lift *l, unsigned reg, unsigned size, bool high, ir_ref v)
 {
-    ir_emit(l->b, IR_PUT, lift_type(size), high, v, 0, 0, SLOT_R(reg));
+    ir_put(l->b, lift_type(size), reg, high, v);
 }
 
 /* Effective address computed modulo 2^(8 * bytes), which may be less than the address size. */

@@ -14,7 +14,12 @@
 /* Operands a signature names: its letters less the result and the question marks. */
 #define Q_(s, k) (sizeof(s) > (k) + 1 && (s)[sizeof(s) > (k) ? (k) : 0] == '?')
 #define NARGS_(s) (sizeof(s) - 2 - Q_(s, 1) - Q_(s, 2) - Q_(s, 3) - Q_(s, 4) - Q_(s, 5) - Q_(s, 6))
-#define OP(id, text_, sig_, attrs_) { .text = text_, .sig = sig_, .attrs = (attrs_), .nargs = NARGS_(sig_) },
+#define OP(id, text, sig, attrs) attrs,
+const uint16_t ir_attrs[IR_OP_COUNT] = {
+#include "translator/ir.def"
+};
+#undef OP
+#define OP(id, text_, sig_, attrs_) { .text = text_, .sig = sig_, .nargs = NARGS_(sig_) },
 const struct ir_op_info ir_info[IR_OP_COUNT] = {
 #include "translator/ir.def"
 };
@@ -219,7 +224,7 @@ ir_ref ir_fold(const struct ir_block *b, struct ir_ins *n, bool deep)
         return ka ? (v[n->a].imm ? n->b : n->c) : n->b == n->c ? n->b : IR_NONE;
     if (nargs != 2)
         return IR_NONE;
-    if (ka && (ir_info[n->op].attrs & IRA_C)) {
+    if (ka && (ir_attrs[n->op] & IRA_C)) {
         ir_ref x = n->a;
         n->a = n->b;
         n->b = x;
@@ -270,6 +275,12 @@ ir_ref ir_emit(struct ir_block *b, enum ir_op op, enum ir_type t, unsigned aux, 
             return same;
     }
     return ir_append(b, &n);
+}
+
+void ir_mark(struct ir_block *b, int64_t pc, unsigned len)
+{
+    assert(b->n + 2 < b->cap);
+    ir_append(b, &(struct ir_ins) { .op = IR_MARK, .aux = (uint16_t)len, .imm = pc });
 }
 
 ir_ref ir_const(struct ir_block *b, enum ir_type t, int64_t v)

@@ -122,10 +122,10 @@ extern const uint8_t fk_writes[FK_COUNT];
 
 struct ir_op_info {
     const char *text, *sig;
-    uint16_t attrs;
     uint8_t nargs;              /* operands (a, b, c) the signature names */
 };
 extern const struct ir_op_info ir_info[IR_OP_COUNT];
+extern const uint16_t ir_attrs[IR_OP_COUNT];     /* the attributes alone: walks over blocks ask for nothing else */
 
 #define IR_MAX 2048             /* instructions in one block; lifters stop well before */
 
@@ -175,6 +175,10 @@ void opt_begin(struct ir_block *b);
  * of an instruction with an effect nothing may remain. */
 ir_ref ir_emit(struct ir_block *b, enum ir_op op, enum ir_type t, unsigned aux,
                ir_ref a, ir_ref r, ir_ref c, int64_t imm);
+/* GET and PUT of general register reg (0..15); high: its second byte (AH CH DH BH). */
+ir_ref ir_get(struct ir_block *b, enum ir_type t, unsigned reg, bool high);
+void ir_put(struct ir_block *b, enum ir_type t, unsigned reg, bool high, ir_ref v);
+void ir_mark(struct ir_block *b, int64_t pc, unsigned len);
 /* Folding constructors: constants, identities (x+0, x&-1, ...), EA merging.  They may return an
  * existing value: an operation whose FLAGS are taken must be made with ir_emit. */
 ir_ref ir_const(struct ir_block *b, enum ir_type t, int64_t v);

@@ -78,7 +78,7 @@ static const char *check_special(const struct ir_block *b, unsigned k)
         return bad(b, k, "no such helper");
     if (n->op == IR_CC && n->aux > 15)
         return bad(b, k, "no such condition");
-    if ((ir_info[n->op].attrs & (IRA_G | IRA_P)) && n->op != IR_PC &&
+    if ((ir_attrs[n->op] & (IRA_G | IRA_P)) && n->op != IR_PC &&
         (n->imm < 0 || n->imm + type_bytes((enum ir_type)n->type) > (int64_t)sizeof(struct cpu)))
         return bad(b, k, "slot outside struct cpu");
     if (n->op != IR_FLAGS)
@@ -102,7 +102,7 @@ static const char *check_special(const struct ir_block *b, unsigned k)
 const char *ir_verify(const struct ir_block *b)
 {
     bool changed = false;       /* guest state was changed since the MARK */
-    if (b->n < 2 || !(ir_info[b->ins[b->n - 1].op].attrs & IRA_E))
+    if (b->n < 2 || !(ir_attrs[b->ins[b->n - 1].op] & IRA_E))
         return "the block does not end";
     for (unsigned k = 1; k < b->n; k++) {
         const struct ir_ins *n = &b->ins[k];
@@ -114,15 +114,15 @@ const char *ir_verify(const struct ir_block *b)
         const char *wrong = check_operands(b, k);
         if (wrong || (wrong = check_special(b, k)))
             return wrong;
-        if ((info->attrs & IRA_E) && k != b->n - 1)
+        if ((ir_attrs[n->op] & IRA_E) && k != b->n - 1)
             return bad(b, k, "ends the block before its end");
         if (strchr(info->sig, 'T') && info->sig[1] != '?' && (n->type < TY_I8 || n->type > TY_I64))
             return bad(b, k, "needs an integer type");
-        if (info->attrs & IRA_M)
+        if (ir_attrs[n->op] & IRA_M)
             changed = false;
         if (changed && ir_may_fault(n))
             return bad(b, k, "may fault after state was changed");
-        if (info->attrs & IRA_P)
+        if (ir_attrs[n->op] & IRA_P)
             changed = true;
         else if (n->op == IR_CALL && !(helper_info[n->aux].attrs & HF_RESTART) &&
                  (helper_info[n->aux].writes & (HS_GPR | HS_FLAGS | HS_VEC)))

@@ -22,7 +22,7 @@ static bool may_be_flagged(enum ir_op op)
 ir_ref opt_emit(struct ir_block *b, struct ir_ins *n)
 {
     const uint16_t *same = b->opt->same;
-    unsigned attrs = ir_info[n->op].attrs;
+    unsigned attrs = ir_attrs[n->op];
     if (n->op != IR_FLAGS)
         n->a = same[n->a];
     n->b = same[n->b];

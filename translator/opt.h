@@ -83,7 +83,7 @@ static inline bool ir_may_fault(const struct ir_ins *n)
 {
     if (n->op == IR_CALL)
         return helper_info[n->aux].status;
-    return (ir_info[n->op].attrs & IRA_X) != 0;
+    return (ir_attrs[n->op] & IRA_X) != 0;
 }
 
 /* Number (0..15 general, 16..31 vector) of the register whose slot a field offset lies in; -1: none. */

@@ -111,6 +111,23 @@ static ir_ref do_put(struct ir_block *b, const struct ir_ins *n, int no)
     return ir_append(b, n);
 }
 
+ir_ref ir_get(struct ir_block *b, enum ir_type t, unsigned reg, bool high)
+{
+    struct ir_ins n = { .op = IR_GET, .type = (uint8_t)t, .aux = high, .imm = SLOT_R(reg) };
+    return b->opt ? do_get(b, &n, (int)reg) : ir_append(b, &n);
+}
+
+void ir_put(struct ir_block *b, enum ir_type t, unsigned reg, bool high, ir_ref v)
+{
+    struct ir_ins n = { .op = IR_PUT, .type = (uint8_t)t, .aux = high, .a = v, .imm = SLOT_R(reg) };
+    if (b->opt) {
+        n.a = b->opt->same[v];
+        do_put(b, &n, (int)reg);
+    } else {
+        ir_append(b, &n);
+    }
+}
+
 ir_ref opt_slot(struct ir_block *b, struct ir_ins *n)
 {
     struct opt_state *f = b->opt;

@@ -139,9 +139,9 @@ static bool flags_step(struct needs *s, unsigned i, struct ir_ins *n)
         call(s, i, &helper_info[n->aux]);
         break;
     default:
-        if (ir_info[n->op].attrs & IRA_E)
+        if (ir_attrs[n->op] & IRA_E)
             slot_add(s, i, FLX_ALL);
-        else if (ir_info[n->op].attrs & IRA_X)
+        else if (ir_attrs[n->op] & IRA_X)
             s->weak = FLX_ALL;
         break;
     }
@@ -164,10 +164,10 @@ static bool slot_step(struct needs *s, unsigned i, const struct ir_ins *n, unsig
     return true;
 }
 
-static void use(struct needs *s, ir_ref r, unsigned i)
+static inline void use(struct needs *s, ir_ref r, unsigned i)
 {
     struct ir_use *u = &s->use[r];
-    if (!u->uses++)
+    if (r && !u->uses++)
         u->last = (uint16_t)i;
 }
 
@@ -177,9 +177,10 @@ void opt_needs(struct ir_block *b)
     memset(s.use, 0, b->n * sizeof *s.use);
     for (unsigned i = b->n - 1; i > 0; i--) {
         struct ir_ins *n = &b->ins[i];
-        unsigned attrs = ir_info[n->op].attrs;
+        unsigned attrs;
         if (n->op == IR_NOP || n->op == IR_MARK)
             continue;
+        attrs = ir_attrs[n->op];
         if ((!(attrs & IRA_K) && !s.use[i].uses) || ((attrs & (IRA_F | IRA_X | IRA_E)) && !flags_step(&s, i, n)) ||
             ((attrs & (IRA_G | IRA_P)) && !slot_step(&s, i, n, attrs))) {
             n->op = IR_NOP;
@@ -193,5 +194,5 @@ void opt_needs(struct ir_block *b)
         use(&s, n->b, i);
         use(&s, n->c, i);
     }
-    s.use[0] = (struct ir_use) { .flast = s.flast };
+    s.use[0].flast = s.flast;
 }
