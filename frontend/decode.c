@@ -21,38 +21,45 @@ static const uint8_t prefix_class[256] = {
     [0x40] = REX16,
 };
 
-/* Bytes left in the instruction's limit; sets *r when `n` more cannot be had. */
+/*
+ * The bytes.  Most instructions lie far enough from the end of what can be read that
+ * no check is needed while reading: `far` is a constant in each of the two copies
+ * made of decode_at(), and the far one looks at the length once, at the end.
+ */
 struct cursor {
     const uint8_t *p;
     unsigned pos, len;          /* len: at most 15 */
+    bool far;
 };
+#define ALWAYS static inline __attribute__((always_inline))
+#define FAR_BYTES 40            /* 14 prefixes, and what the longest forms have behind them */
 
-static inline bool need(const struct cursor *s, unsigned n, enum decode_result *r)
+/* Can n more bytes be had? *r says why not. */
+ALWAYS bool need(const struct cursor *s, unsigned n, enum decode_result *r)
 {
-    if (s->pos + n <= s->len)
+    if (s->far || s->pos + n <= s->len)
         return true;
     *r = s->pos + n > 15 ? DECODE_TOO_LONG : DECODE_MORE;
     return false;
 }
 
-/* Little-endian, sign-extended. */
-static inline int64_t take(struct cursor *s, unsigned n)
+/* Little-endian, sign-extended; n is 1, 2, 4 or 8. */
+ALWAYS int64_t take(struct cursor *s, unsigned n)
 {
     const uint8_t *p = s->p + s->pos;
-    uint64_t v = p[0];
 
     s->pos += n;
     switch (n) {
     case 1:
-        return (int8_t)v;
+        return (int8_t)p[0];
     case 2:
-        return (int16_t)(v | (unsigned)p[1] << 8);
+        return (int16_t)(p[0] | (unsigned)p[1] << 8);
     case 4:
-        return (int32_t)((uint32_t)v | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+        return (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
     default:
-        for (unsigned i = 1; i < 8; i++)
-            v |= (uint64_t)p[i] << (8 * i);
-        return (int64_t)v;
+        return (int64_t)((uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+                         (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+                         (uint64_t)p[7] << 56);
     }
 }
 
@@ -61,7 +68,7 @@ static inline uint64_t zext(int64_t v, unsigned bytes)
     return bytes == 8 ? (uint64_t)v : (uint64_t)v & (((uint64_t)1 << (bytes * 8)) - 1);
 }
 
-static bool memory16(struct insn *i, struct cursor *s, enum decode_result *r)
+ALWAYS bool memory16(struct insn *i, struct cursor *s, enum decode_result *r)
 {
     static const uint8_t base[8] = { R_BX, R_BX, R_BP, R_BP, R_SI, R_DI, R_BP, R_BX };
     static const uint8_t index[8] = { R_SI, R_DI, R_SI, R_DI, BASE_NONE, BASE_NONE, BASE_NONE, BASE_NONE };
@@ -81,7 +88,7 @@ static bool memory16(struct insn *i, struct cursor *s, enum decode_result *r)
     return true;
 }
 
-static bool memory32(struct insn *i, struct cursor *s, bool is64, enum decode_result *r)
+ALWAYS bool memory32(struct insn *i, struct cursor *s, bool is64, enum decode_result *r)
 {
     unsigned mod = i->modrm >> 6, rm = i->modrm & 7;
     unsigned b = (i->rex & 1) << 3, dlen = mod == 1 ? 1 : mod == 2 ? 4 : 0;
@@ -116,7 +123,7 @@ static bool memory32(struct insn *i, struct cursor *s, bool is64, enum decode_re
 }
 
 /* The first candidate that exists in this state and whose feature is there. */
-static const struct dec_row *pick(struct dec_list l, unsigned state, const uint64_t *feats)
+ALWAYS const struct dec_row *pick(struct dec_list l, unsigned state, const uint64_t *feats)
 {
     const struct dec_cand *c = &decode_tables.cand[l.first];
 
@@ -130,14 +137,13 @@ static const struct dec_row *pick(struct dec_list l, unsigned state, const uint6
     return NULL;
 }
 
-static inline void set_reg(struct operand *o, const struct insn *i, unsigned kind, unsigned size,
-                           unsigned n)
+ALWAYS void set_reg(struct operand *o, unsigned rex, unsigned kind, unsigned size, unsigned n)
 {
     o->kind = (uint8_t)kind;
     o->size = (uint8_t)size;
     o->reg = (uint8_t)n;
     if (kind == OPND_REG) {
-        if (size == 1 && !i->rex && n >= 4) {
+        if (size == 1 && !rex && n >= 4) {
             o->reg = (uint8_t)(n - 4);
             o->high = true;
         }
@@ -147,8 +153,8 @@ static inline void set_reg(struct operand *o, const struct insn *i, unsigned kin
 }
 
 /* Operands; false: *r says why. */
-static bool operands(struct insn *i, const struct dec_row *d, struct cursor *s, bool is64, bool rr,
-                     enum decode_result *r)
+ALWAYS bool operands(struct insn *i, const struct dec_row *d, struct cursor *s, bool is64, bool rr,
+                     unsigned rex, unsigned modrm, enum decode_result *r)
 {
     unsigned oz = i->opsize >> 2, imms = 0;
 
@@ -161,19 +167,19 @@ static bool operands(struct insn *i, const struct dec_row *d, struct cursor *s, 
         switch (k->loc) {
         case L_RM:
             if (rr) {
-                set_reg(o, i, k->kind, size, (i->modrm & 7u) | (i->rex & 1u) << 3);
+                set_reg(o, rex, k->kind, size, (modrm & 7) | (rex & 1) << 3);
             } else {
                 o->kind = OPND_MEM;
                 o->size = decode_sizes[k->msz][oz][is64];
             }
             break;
         case L_REG:
-            set_reg(o, i, k->kind, size, (i->modrm >> 3 & 7u) | (i->rex & 4u) << 1);
+            set_reg(o, rex, k->kind, size, (modrm >> 3 & 7) | (rex & 4) << 1);
             if (k->kind == OPND_SEG && (o->reg > SEG_GS || (n == 0 && o->reg == SEG_CS)))
                 return false;               /* CS cannot be loaded by MOV */
             break;
         case L_OPC:
-            set_reg(o, i, k->kind, size, (i->opcode & 7u) | (i->rex & 1u) << 3);
+            set_reg(o, rex, k->kind, size, (i->opcode & 7u) | (rex & 1) << 3);
             break;
         case L_FIX:
             o->kind = k->kind;
@@ -238,13 +244,13 @@ static bool operands(struct insn *i, const struct dec_row *d, struct cursor *s, 
     return true;
 }
 
-enum decode_result decode(struct insn *i, const uint8_t *p, unsigned len, uint32_t mode,
-                          const uint64_t *feats)
+ALWAYS enum decode_result
+decode_at(struct insn *i, const uint8_t *p, unsigned len, bool far, uint32_t mode, const uint64_t *feats)
 {
-    struct cursor s = { .p = p, .len = len < 15 ? len : 15 };
+    struct cursor s = { .p = p, .len = len < 15 ? len : 15, .far = far };
     enum decode_result r = DECODE_UD;
-    bool is64 = (mode & M_CODE) == M_CODE64, p67 = false, rr = false;
-    unsigned seg = SEG_DS, map = MAP_1, pfx, op, state, dmode;
+    bool is64 = (mode & M_CODE) == M_CODE64, p66 = false, p67 = false, rr = false;
+    unsigned seg = SEG_DS, map = MAP_1, modrm = 0, rex = 0, rep = 0, pfx, op, state, dmode;
     const struct dec_opcode *o;
     const struct dec_row *d;
 
@@ -253,14 +259,14 @@ enum decode_result decode(struct insn *i, const uint8_t *p, unsigned len, uint32
     i->opsize = 4;
 
     for (;;) {
-        if (!need(&s, 1, &r))
+        if (far ? s.pos > 15 : !need(&s, 1, &r))
             goto out;
         op = p[s.pos++];
         switch (prefix_class[op]) {
         case P_NONE:
             goto opcode;
         case P_66:
-            i->p66 = true;
+            p66 = true;
             break;
         case P_67:
             p67 = true;
@@ -269,7 +275,7 @@ enum decode_result decode(struct insn *i, const uint8_t *p, unsigned len, uint32
             i->lock = true;
             break;
         case P_REP:
-            i->rep = (uint8_t)op;
+            rep = op;
             break;
         case P_SEG:
             /* In 64-bit mode ES, CS, SS and DS overrides are ignored and do not undo FS or GS. */
@@ -281,10 +287,10 @@ enum decode_result decode(struct insn *i, const uint8_t *p, unsigned len, uint32
         case P_REX:
             if (!is64)
                 goto opcode;
-            i->rex = (uint8_t)op;
+            rex = op;
             continue;
         }
-        i->rex = 0;             /* REX counts only directly before the opcode */
+        rex = 0;                /* REX counts only directly before the opcode */
     }
 
 opcode:
@@ -301,9 +307,12 @@ opcode:
         }
     }
     i->opcode = (uint8_t)op;
-    pfx = i->rep ? (i->rep == 0xf3 ? 2 : 3) : i->p66;
+    i->rex = (uint8_t)rex;
+    i->rep = (uint8_t)rep;
+    i->p66 = p66;
+    pfx = rep ? (rep == 0xf3 ? 2 : 3) : p66;
     dmode = is64 ? 2 : (mode & (M_PE | M_VM)) == M_PE;
-    state = DEC_STATE(pfx, dmode, (unsigned)i->rex >> 3 & 1, i->rex & 1u);
+    state = DEC_STATE(pfx, dmode, rex >> 3 & 1, rex & 1);
     i->addrsize = is64 ? (p67 ? 4 : 8) : ((mode & M_CODE) == M_CODE32) != p67 ? 4 : 2;
     i->seg = (uint8_t)seg;
 
@@ -313,12 +322,13 @@ opcode:
 
         if (!need(&s, 1, &r))
             goto out;
-        i->modrm = p[s.pos++];
-        rr = i->modrm >= 0xc0;
+        modrm = p[s.pos++];
+        i->modrm = (uint8_t)modrm;
+        rr = modrm >= 0xc0;
         if (o->group) {
-            unsigned reg = i->modrm >> 3 & 7;
+            unsigned reg = modrm >> 3 & 7;
 
-            l = decode_tables.group[o->group - 1][rr ? 8u + (i->modrm & 0x3fu) : reg];
+            l = decode_tables.group[o->group - 1][rr ? 8u + (modrm & 0x3f) : reg];
         }
         d = pick(l, state, feats);
         if (!d)
@@ -339,22 +349,22 @@ opcode:
 
     {
         uint32_t at = d->attrs;
-        bool p66 = i->p66 && !d->no66;
+        bool small = p66 && !d->no66;
 
         if (is64) {
             if (at & AT_F64)
                 i->opsize = 8;
-            else if (i->rex & 8)
+            else if (rex & 8)
                 i->opsize = 8;
-            else if (p66)
+            else if (small)
                 i->opsize = 2;
             else if (at & AT_O64)
                 i->opsize = 8;
         } else {
-            i->opsize = ((mode & M_CODE) == M_CODE32) != p66 ? 4 : 2;
+            i->opsize = ((mode & M_CODE) == M_CODE32) != small ? 4 : 2;
         }
         i->nops = d->nops;
-        if (!operands(i, d, &s, is64, rr, &r))
+        if (!operands(i, d, &s, is64, rr, rex, modrm, &r))
             goto out;
         if ((i->lock && (!(at & AT_LOCK) || i->op[0].kind != OPND_MEM)) ||
             ((at & AT_NOVM) && (mode & M_VM)) || d->row->skip) {
@@ -364,6 +374,17 @@ opcode:
     }
     r = DECODE_OK;
 out:
+    if (far && s.pos > 15) {
+        s.pos = 15;
+        r = DECODE_TOO_LONG;
+    }
     i->len = (uint8_t)s.pos;
     return r;
+}
+
+enum decode_result decode(struct insn *i, const uint8_t *p, unsigned len, uint32_t mode,
+                          const uint64_t *feats)
+{
+    return len >= FAR_BYTES ? decode_at(i, p, len, true, mode, feats) :
+           decode_at(i, p, len, false, mode, feats);
 }
