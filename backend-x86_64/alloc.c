@@ -709,41 +709,22 @@ void alloc_put(struct emit *e, const struct ir_ins *p)
 
 /* ---- beginning and end of an instruction ---- */
 
-static void val_begin(struct emit *e, unsigned i)
-{
-    e->val[i] = (struct val){ .loc = LOC_NONE, .last = e->use[i].last };
-}
-
-void alloc_begin(struct emit *e, unsigned i)
-{
-    e->i = i;
-    if (i != e->ahead)
-        val_begin(e, i);
-}
-
 void alloc_ahead(struct emit *e, unsigned i)
 {
     e->ahead = i;
-    val_begin(e, i);
+    alloc_val(e, i);
 }
 
-static inline void free_dead(struct emit *e, ir_ref r)
+void alloc_dead(struct emit *e, const struct ir_ins *p, unsigned dies)
 {
-    if (r && e->val[r].last <= e->i)
-        loc_free(e, &e->val[r]);
-}
-
-void alloc_end(struct emit *e)
-{
-    const struct ir_ins *p = &e->b->ins[e->i];
-    free_dead(e, p->a);
-    free_dead(e, p->b);
-    free_dead(e, p->c);
-    free_dead(e, e->i);
-#ifdef LATIMER_CHECKED
-    for (unsigned k = 0; k < T_COUNT; k++)
-        assert(!e->temp_busy[k] && !e->vtemp_busy[k]);
-#endif
+    if (dies & 1)
+        loc_free(e, &e->val[p->a]);
+    if (dies & 2)
+        loc_free(e, &e->val[p->b]);
+    if (dies & 4)
+        loc_free(e, &e->val[p->c]);
+    if (dies & 8)
+        loc_free(e, &e->val[e->i]);
     if (e->nlive > 24)
         live_compact(e);
 }

@@ -121,7 +121,12 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
         if (e->ncc)
             materialise_conditions(e, p);
         emit_op(e, p);
-        alloc_end(e);
+        if (e->use[i].dies)
+            alloc_dead(e, p, e->use[i].dies);
+#ifdef LATIMER_CHECKED
+        for (unsigned k = 0; k < T_COUNT; k++)
+            assert(!e->temp_busy[k] && !e->vtemp_busy[k]);
+#endif
         if (e->nfl_spilled)
             flags_free(e);
     }

@@ -201,10 +201,21 @@ void slots_overwrite(struct emit *e);           /* a CALL may change any slot bu
 void vhomes_overwrite_all(struct emit *e);
 unsigned spill_get(struct emit *e);
 void vtemps_spill(struct emit *e);              /* a C call destroys host vector temporaries */
-void alloc_begin(struct emit *e, unsigned i);   /* before instruction i */
+static inline void alloc_val(struct emit *e, unsigned i)
+{
+    e->val[i] = (struct val){ .loc = LOC_NONE, .last = e->use[i].last };
+}
+/* Before instruction i. */
+static inline void alloc_begin(struct emit *e, unsigned i)
+{
+    e->i = i;
+    if (i != e->ahead)
+        alloc_val(e, i);
+}
 /* The current instruction will also define the value of i, which follows it. */
 void alloc_ahead(struct emit *e, unsigned i);
-void alloc_end(struct emit *e);                 /* after it: free what died */
+/* Behind it: give up what the values occupied that die with it (ir_use.dies). */
+void alloc_dead(struct emit *e, const struct ir_ins *p, unsigned dies);
 bool dies(struct emit *e, ir_ref r);            /* no use after the current instruction */
 /* Is the value exactly in home g, without offset, in the current version? */
 bool in_home(struct emit *e, ir_ref r, unsigned g);

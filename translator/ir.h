@@ -138,6 +138,9 @@ struct ir_use {
     uint16_t flast;             /* a flags value (or a CALL that writes them): where it is needed strongly for
                                    the last time, 0: nowhere; of index 0: the flags at the block's entry */
     uint8_t strong, weak;       /* a flags value: FLX_* needed */
+    uint8_t dies;               /* of this instruction's operands: bit 0 a, 1 b, 2 c has no later use; bit 3: its
+                                   own value has no use */
+    uint8_t pad[3];             /* 16 bytes: indexing is a shift */
 };
 
 #define IR_RANGES 12

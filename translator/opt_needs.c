@@ -164,35 +164,54 @@ static bool slot_step(struct needs *s, unsigned i, const struct ir_ins *n, unsig
     return true;
 }
 
-static inline void use(struct needs *s, ir_ref r, unsigned i)
+/* What instruction i, which has an effect or a use, means for flags and registers; false: it need not stay. */
+static __attribute__((noinline)) bool effects(struct needs *s, unsigned i, struct ir_ins *n, unsigned attrs)
 {
-    struct ir_use *u = &s->use[r];
-    if (r && !u->uses++)
-        u->last = (uint16_t)i;
+    if ((attrs & (IRA_F | IRA_X | IRA_E)) && !flags_step(s, i, n))
+        return false;
+    if ((attrs & (IRA_G | IRA_P)) && !slot_step(s, i, n, attrs))
+        return false;
+    if ((attrs & (IRA_X | IRA_E)) || n->op == IR_EXIT_IF)
+        s->overwritten = 0;
+    if ((attrs & IRA_P) && n->op != IR_PUTF)
+        s->use[n->a].put = (uint16_t)i;
+    return true;
+}
+
+/* Operand r of instruction i: true if this is its last use. */
+static inline bool use(struct ir_use *use, ir_ref r, unsigned i)
+{
+    if (use[r].uses++)
+        return false;
+    use[r].last = (uint16_t)i;
+    return true;
 }
 
 void opt_needs(struct ir_block *b)
 {
     struct needs s = { .b = b, .use = b->use };
-    memset(s.use, 0, b->n * sizeof *s.use);
+    struct ir_use *u = b->use;
+    struct ir_ins *ins = b->ins;
+    memset(u, 0, b->n * sizeof *u);
     for (unsigned i = b->n - 1; i > 0; i--) {
-        struct ir_ins *n = &b->ins[i];
-        unsigned attrs;
+        struct ir_ins *n = &ins[i];
+        unsigned attrs, dies;
         if (n->op == IR_NOP || n->op == IR_MARK)
             continue;
         attrs = ir_attrs[n->op];
-        if ((!(attrs & IRA_K) && !s.use[i].uses) || ((attrs & (IRA_F | IRA_X | IRA_E)) && !flags_step(&s, i, n)) ||
-            ((attrs & (IRA_G | IRA_P)) && !slot_step(&s, i, n, attrs))) {
+        if ((!(attrs & IRA_K) && !u[i].uses) ||
+            ((attrs & (IRA_F | IRA_X | IRA_E | IRA_G | IRA_P)) && !effects(&s, i, n, attrs))) {
             n->op = IR_NOP;
             continue;
         }
-        if ((attrs & (IRA_X | IRA_E)) || n->op == IR_EXIT_IF)
-            s.overwritten = 0;
-        if ((attrs & IRA_P) && n->op != IR_PUTF)
-            s.use[n->a].put = (uint16_t)i;
-        use(&s, n->a, i);
-        use(&s, n->b, i);
-        use(&s, n->c, i);
+        dies = u[i].uses ? 0 : 8;
+        if (n->a && use(u, n->a, i))
+            dies |= 1;
+        if (n->b && use(u, n->b, i))
+            dies |= 2;
+        if (n->c && use(u, n->c, i))
+            dies |= 4;
+        u[i].dies = (uint8_t)dies;
     }
-    s.use[0].flast = s.flast;
+    u[0].flast = s.flast;
 }
