@@ -94,6 +94,10 @@ static bool add_range(struct ir_block *b, uint64_t pa, unsigned len, unsigned ma
 {
     unsigned n = b->nrange;
 
+    if (n && b->range[n - 1].pa + b->range[n - 1].len == pa && (pa & 0xfff)) {
+        b->range[n - 1].len = (uint16_t)(b->range[n - 1].len + len);
+        return true;
+    }
     for (unsigned k = 0; k < n; k++) {
         uint64_t lo = b->range[k].pa, hi = lo + b->range[k].len;
 
@@ -113,8 +117,15 @@ static bool add_range(struct ir_block *b, uint64_t pa, unsigned len, unsigned ma
     return true;
 }
 
-/* Checks the table's attributes ask for; true if the instruction raises instead. */
-static bool check_attrs(struct lift *l, const struct insn *i)
+/* Attributes whose instructions may raise at once in this mode. */
+static uint32_t trapping_attrs(uint32_t mode)
+{
+    return (mode & M_CPL ? AT_CPL0 : 0) | (mode & (M_UD_SSE | M_NM_SSE) ? AT_SSE : 0) |
+           (mode & M_NM_X87 ? AT_X87 | AT_MMX : 0);
+}
+
+/* The instruction has one of them: raises what it must. */
+static void raise_by_attrs(struct lift *l, const struct insn *i)
 {
     uint32_t at = i->row->attrs, m = l->mode;
 
@@ -131,7 +142,6 @@ static bool check_attrs(struct lift *l, const struct insn *i)
         lift_call(l, HELP_no_mmx, 0, 0, 0, 0);
         lift_raise(l, EXC_NM, -1);
     }
-    return l->done;
 }
 
 static void lift_insn(struct lift *l, const struct insn *i, enum decode_result r)
@@ -144,8 +154,10 @@ static void lift_insn(struct lift *l, const struct insn *i, enum decode_result r
         lift_raise(l, EXC_UD, -1);
         return;
     }
-    if (check_attrs(l, i))
+    if (i->row->attrs & l->st->traps) {
+        raise_by_attrs(l, i);
         return;
+    }
     if (!i->row->lift(l, i))
         lift_raise(l, EXC_UD, -1);
     if (!l->done && (i->row->attrs & AT_END))
@@ -197,6 +209,7 @@ static bool setup(struct lift *l, struct cpu *c, uint32_t mode, const struct lif
     l->smp = o->smp;
     l->cs_mask = lift_64(l) ? ~(uint64_t)0 : 0xffffffff;
     st->c = c;
+    st->traps = trapping_attrs(mode);
     st->cs_base = l->flat_cs ? 0 : c->seg[SEG_CS].base;
     st->max_branches = o->max_branches;
     st->one = (mode & (M_ONE | M_TF)) != 0;

@@ -15,6 +15,7 @@ struct lift_block_state {
     uint64_t lin_page;          /* linear address of that page at translation time */
     uint64_t pa_page;
     uint64_t cs_base;           /* 0 when PCs are page offsets */
+    uint32_t traps;             /* AT_* of instructions that raise at once in this mode */
     unsigned branches, max_branches;
     uint32_t insn_pc;           /* of the instruction lifted last */
     bool one;                   /* M_ONE or M_TF: a single instruction */

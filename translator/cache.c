@@ -76,22 +76,45 @@ void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
     }
 }
 
-static void block_free(struct block *b)
+#define ARENA_BYTES (256u << 10)
+
+/* Zeroed memory that lives as long as the region's blocks. */
+static void *region_alloc(struct region *r, size_t bytes)
 {
-    if (b->ir) {
-        ir_free(b->ir);
-        free(b->ir);
+    struct arena *a = r->arena;
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (!a || a->size - a->used < bytes) {
+        size_t size = bytes > ARENA_BYTES ? bytes : ARENA_BYTES;
+        a = must(calloc(1, sizeof *a + size));
+        a->size = (uint32_t)size;
+        a->next = r->arena;
+        r->arena = a;
     }
-    free(b->link);
-    free(b->fault);
-    free(b);
+    void *p = (uint8_t *)a->mem + a->used;
+    a->used += (uint32_t)bytes;
+    return p;
+}
+
+/* Free what the region's blocks consist of. */
+static void region_free(struct region *r)
+{
+    for (unsigned j = 0; j < r->n; j++)
+        if (r->block[j]->ir) {
+            ir_free(r->block[j]->ir);
+            free(r->block[j]->ir);
+        }
+    while (r->arena) {
+        struct arena *next = r->arena->next;
+        free(r->arena);
+        r->arena = next;
+    }
+    r->n = 0;
 }
 
 void cache_free(struct cache *k)
 {
     for (unsigned i = 0; i < CACHE_REGIONS; i++) {
-        for (unsigned j = 0; j < k->region[i].n; j++)
-            block_free(k->region[i].block[j]);
+        region_free(&k->region[i]);
         free(k->region[i].block);
     }
     free(k->hash);
@@ -227,9 +250,7 @@ static void region_empty(struct cache *k, struct region *r)
 {
     for (unsigned j = 0; j < r->n; j++)
         cache_kill(k, r->block[j]);
-    for (unsigned j = 0; j < r->n; j++)
-        block_free(r->block[j]);
-    r->n = 0;
+    region_free(r);
     r->next = r->start;
     r->cold_next = r->mid;
     k->forget(k->arg);
@@ -268,7 +289,7 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
 {
     uint32_t bound = k->interp ? 64 : backend_bound(ir);
     struct region *r = room(k, bound);
-    struct block *b = must(calloc(1, sizeof *b));
+    struct block *b = region_alloc(r, sizeof *b);
     b->pa = ir->pa;
     b->mode = ir->mode;
     b->start = ir->start;
@@ -299,12 +320,13 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
         b->cold_size = out->cold_size;
         b->nlinks = out->nexits;
         b->nfaults = out->nfaults;
-        b->link = b->nlinks ? must(calloc(b->nlinks, sizeof *b->link)) : NULL;
+        b->link = region_alloc(r, b->nlinks * sizeof *b->link);
         for (unsigned i = 0; i < b->nlinks; i++) {
             b->link[i].x = out->exit[i];
             b->link[i].from = b;
         }
-        b->fault = copy(out->fault, out->nfaults * sizeof *out->fault);
+        b->fault = region_alloc(r, out->nfaults * sizeof *out->fault);
+        memcpy(b->fault, out->fault, out->nfaults * sizeof *out->fault);
     }
     r->next += (b->size + 15) & ~15u;
     r->cold_next += b->cold_size;

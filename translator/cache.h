@@ -46,7 +46,15 @@ struct block {
     uint8_t twice;              /* lock-step: may it be run twice? 0: not looked at (check.c) */
 };
 
+/* Memory of a region's blocks; it goes when the region is emptied, all at once. */
+struct arena {
+    struct arena *next;
+    uint32_t used, size;
+    uint64_t mem[];
+};
+
 struct region {
+    struct arena *arena;        /* newest first */
     uint8_t *start, *next;      /* hot parts of blocks, up to `mid` */
     uint8_t *mid, *cold_next, *end;     /* cold parts */
     struct block **block;       /* in address order */

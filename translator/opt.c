@@ -54,7 +54,7 @@ ir_ref opt_emit(struct ir_block *b, struct ir_ins *n)
 void opt_begin(struct ir_block *b)
 {
     struct opt_state *f = b->opt = b->opt_mem;
-    memset(f, 0, offsetof(struct opt_state, same));
+    memset(f, 0, offsetof(struct opt_state, group));
     f->same[0] = 0;
     f->home[0] = 0;
 }

@@ -22,7 +22,7 @@ ir_ref ir_fold(const struct ir_block *b, struct ir_ins *n, bool deep);
 
 /* Known contents of a register, 0 = not known. */
 struct opt_reg {
-    ir_ref q, d, w, b, h;       /* as i64, i32, i16, i8, second byte; vector registers: q */
+    uint16_t q, d, w, b, h;     /* as i64, i32, i16, i8, second byte; vector registers: q */
     bool zx;                    /* bits 63:32 are zero */
 };
 
@@ -49,8 +49,8 @@ struct opt_group {
 struct opt_state {
     struct opt_reg reg[32];     /* 0..15 general, 16..31 vector */
     ir_ref flags;               /* current flags value */
+    unsigned ngroups, oldest;   /* up to here zero at a block's start */
     struct opt_group group[OPT_GROUPS];
-    unsigned ngroups, oldest;
     uint16_t same[IR_MAX];      /* value to use instead; itself if none */
     uint8_t home[IR_MAX];       /* 1 + register where the value was first */
 };

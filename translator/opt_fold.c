@@ -39,7 +39,7 @@ static void settle(struct opt_state *f, ir_ref v, int r)
 }
 
 /* GET n of register r: its field of struct opt_reg. */
-static ir_ref *field(struct opt_reg *r, const struct ir_ins *n)
+static uint16_t *field(struct opt_reg *r, const struct ir_ins *n)
 {
     switch (n->type) {
     case TY_I8:  return slot_is_high(n) ? &r->h : &r->b;
@@ -53,8 +53,8 @@ static ir_ref do_get(struct ir_block *b, struct ir_ins *n, int no)
 {
     struct opt_state *f = b->opt;
     struct opt_reg *r = &f->reg[no];
-    ir_ref *known = field(r, n), wide = r->q ? r->q : r->d;
-    ir_ref v = *known;
+    uint16_t *known = field(r, n);
+    ir_ref v = *known, wide = r->q ? r->q : r->d;
     if (v && (ir_is_const(b, v) || (in_home(b, v) && (n->type >= TY_I32 || b->ins[v].op == IR_GET))))
         return v;
     unsigned have = wide ? type_bytes(ir_type_of(b, wide)) : 0;
@@ -67,7 +67,7 @@ static ir_ref do_get(struct ir_block *b, struct ir_ins *n, int no)
     } else {
         settle(f, v = ir_append(b, n), no);
     }
-    *known = v;
+    *known = (uint16_t)v;
     return v;
 }
 
@@ -76,7 +76,7 @@ static ir_ref do_put(struct ir_block *b, const struct ir_ins *n, int no)
     struct opt_state *f = b->opt;
     struct opt_reg *r = &f->reg[no], new = { .q = 0 };
     if (no >= 16) {
-        r->q = n->op == IR_PUTV ? n->a : IR_NONE;
+        r->q = n->op == IR_PUTV ? (uint16_t)n->a : IR_NONE;
         settle(f, n->a, no);
         return ir_append(b, n);
     }
@@ -84,26 +84,26 @@ static ir_ref do_put(struct ir_block *b, const struct ir_ins *n, int no)
     case TY_I8:
         if (slot_is_high(n)) {
             new.b = r->b;
-            new.h = n->a;
+            new.h = (uint16_t)n->a;
         } else {
             new.h = r->h;
-            new.b = n->a;
+            new.b = (uint16_t)n->a;
         }
         break;
     case TY_I16:
-        new.w = n->a;
+        new.w = (uint16_t)n->a;
         break;
     case TY_I32:
         if (r->d == n->a && r->zx)
             return IR_NONE;             /* it is there already */
-        new.d = n->a;
+        new.d = (uint16_t)n->a;
         new.zx = true;
         settle(f, n->a, no);
         break;
     default:
         if (r->q == n->a)
             return IR_NONE;
-        new.q = n->a;
+        new.q = (uint16_t)n->a;
         settle(f, n->a, no);
         break;
     }
