@@ -20,9 +20,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "frontend/decode.h"
 #include "frontend/lift.h"
 #include "hw/machine.h"
@@ -36,6 +36,7 @@
 #define RELINK_MAX 2000         /* a guarded link remade this often is left to the run loop */
 #define REDO 512                /* entries, a power of two */
 #define MAPPINGS 64             /* global mappings of code that are remembered */
+#define SAMPLE 8                /* one block in so many is timed: see stopwatch.h */
 
 struct pagekey {
     uint64_t page, space;
@@ -48,6 +49,7 @@ struct exec {
     struct ir_block ir;
     struct lift_options lift;
     struct exec_stats stats;
+    struct stopwatch watch;
     struct pagekey key[KEYS];
     uint32_t next_key;
     uint64_t global_gen;        /* changes with global mappings */
@@ -243,24 +245,27 @@ static struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool
     }
     if (b)
         return b;
-    struct timespec t0, t1;
-    if (e->o.time)
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t0);
+    bool dump = dump_at(c, lin);
+    bool timed = e->o.time && !dump && e->stats.blocks % SAMPLE == 0;
+    if (timed)
+        stopwatch_start(&e->watch);
     if (!lift_block(c, &e->ir, mode, &e->lift))
         return NULL;
-    bool dump = dump_at(c, lin);
+    if (timed) {
+        e->stats.timed_insns += e->ir.insns;
+        e->stats.stage_ns[STAGE_LIFT] += stopwatch_lap(&e->watch);
+    }
     if (dump)
         log_block(c, &e->ir);
     ir_optimize(&e->ir, &(struct opt_options){ .verify = e->o.verify, .dump = dump && log_on(LOG_OPT),
                                                .dump_to = log_file() });
+    if (timed)
+        e->stats.stage_ns[STAGE_OPT] += stopwatch_lap(&e->watch);
     b = cache_add(&e->cache, &e->ir);
+    if (timed)
+        e->stats.stage_ns[STAGE_EMIT] += stopwatch_lap(&e->watch);
     if (dump && log_on(LOG_OUT) && !e->o.interp)
         check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), 64);
-    if (e->o.time) {
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t1);
-        e->stats.translate_ns += (uint64_t)(t1.tv_sec - t0.tv_sec) * 1000000000u + (uint64_t)t1.tv_nsec -
-                                 (uint64_t)t0.tv_nsec;
-    }
     e->stats.blocks++;
     e->stats.insns += b->insns;
     return b;
@@ -628,6 +633,8 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     e->cache.keep_ir = o->interp || o->check;
     if (o->check)
         e->check = check_new();
+    if (o->time)
+        stopwatch_init(&e->watch);
     c->exec = e;
     jc_clear(c);
     backend_fp_changed(c);
@@ -650,4 +657,9 @@ const struct exec_stats *exec_stats(struct cpu *c)
     e->stats.flushes = e->cache.flushes;
     e->stats.checked = e->check ? check_count(e->check) : 0;
     return &e->stats;
+}
+
+double exec_stage_ns(const struct exec_stats *s, enum exec_stage stage)
+{
+    return s->timed_insns ? (double)s->stage_ns[stage] / (double)s->timed_insns : 0;
 }

@@ -27,7 +27,7 @@ struct exec_options {
     unsigned max_insns;         /* superblock bound; 0: the default */
     uint64_t log_lo, log_hi;    /* -d in,ir,opt,out,exec only for code in [lo, hi); hi 0: all */
     bool verify;                /* verify the IR after every pass */
-    bool time;                  /* measure translation time (exec_stats) */
+    bool time;                  /* measure translation (exec_stats: stage_ns) */
     struct machine *m;
     void (*halt)(struct cpu *c);    /* HLT: sleep until c->attn is not 0 */
 };
@@ -55,10 +55,16 @@ const void *exec_redo(struct cpu *c);
  * until that block has been left (the instruction is run alone). */
 bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx);
 
+/* What translating a block consists of. */
+enum exec_stage { STAGE_LIFT, STAGE_OPT, STAGE_EMIT, STAGE_COUNT };
+
 /* Statistics for -d and the monitor. */
 struct exec_stats { uint64_t blocks, insns, host_bytes, invalidated, flushes, lookups,
-                    links, slow, translate_ns, left[WHY_COUNT],
-                    checked; /* blocks compared in lock-step */ };
+                    links, slow, left[WHY_COUNT],
+                    checked, /* blocks compared in lock-step */
+                    timed_insns, stage_ns[STAGE_COUNT]; /* CPU time for a sample of the instructions */ };
+/* CPU time in ns for each guest instruction translated; 0 if nothing was measured. */
+double exec_stage_ns(const struct exec_stats *, enum exec_stage);
 const struct exec_stats *exec_stats(struct cpu *c);
 /* For crash reports: is this host address in code translated for c, and for which guest RIP? */
 bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip);

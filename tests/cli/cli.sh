@@ -100,6 +100,8 @@ expect 67 'kvm' -accel kvm -kernel "$work/exit" -device isa-debug-exit
 expect 67 'no display' -display gtk -kernel "$work/exit" -device isa-debug-exit
 expect 10 'ouble fault\|riple fault' -no-reboot -kernel "$work/triple"
 expect 0 '' -no-reboot -kernel "$work/reset"
+# one block at least is measured, and takes more than no time and less than a millisecond an instruction
+expect 67 'took [1-9][0-9]\{0,5\} ns of CPU time an instruction' -d stats -kernel "$work/exit" -device isa-debug-exit
 
 # ---- signals ----
 signal() {              # CODE SIGNAL...
