@@ -51,12 +51,14 @@ const char *elf_segment(const struct elf *e, unsigned n, struct elf_seg *s)
 
     s->type = le32(p);
     if (e->is64) {
+        s->flags = le32(p + 4);
         s->offset = le64(p + 8);
         s->vaddr = le64(p + 16);
         s->paddr = le64(p + 24);
         s->filesz = le64(p + 32);
         s->memsz = le64(p + 40);
     } else {
+        s->flags = le32(p + 24);
         s->offset = le32(p + 4);
         s->vaddr = le32(p + 8);
         s->paddr = le32(p + 12);

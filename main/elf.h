@@ -21,12 +21,13 @@ struct elf {
 };
 
 struct elf_seg {
-    uint32_t type;
+    uint32_t type, flags;       /* ELF_PT_*, ELF_PF_* */
     uint64_t offset, vaddr, paddr, filesz, memsz;
 };
 
 #define ELF_PT_LOAD 1
 #define ELF_PT_NOTE 4
+#define ELF_PF_X 1
 
 bool elf_is(const uint8_t *data, size_t len);
 /* Each returns NULL or what is wrong. */

@@ -271,6 +271,13 @@ static struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool
     return b;
 }
 
+const struct block *exec_translate(struct cpu *c)
+{
+    uint64_t page;
+    bool global;
+    return block_at(c, c->mode, &page, &global);
+}
+
 /* The guest RIP of page offset or EIP `pc` of a block that runs now. */
 static uint64_t rip_of(const struct cpu *c, const struct block *b, int64_t pc)
 {

@@ -7,6 +7,8 @@
 #include "frontend/cpu.h"
 #include "translator/ir.h"
 
+struct block;
+
 /* Why execution of a block (translated or interpreted) came back. */
 enum exec_why {
     WHY_NEXT,           /* c->rip is exact: look up the next block there (mode may have changed) */
@@ -39,6 +41,10 @@ void exec_free(struct cpu *c);
 void exec_left(struct cpu *c, enum exec_why why);
 /* Run until the machine asks this vCPU to leave (ATTN_EXIT). Called on the vCPU's own thread. */
 void exec_run(struct cpu *c);
+
+/* The block at c->rip, translated if it is not known yet, without running it; NULL: the fetch would fault.
+ * For measuring translation (bench/translate.c). */
+const struct block *exec_translate(struct cpu *c);
 
 /* --- called by the MMU, any thread holding the machine's lock or the vCPU itself --- */
 /* Translations of lin->pa for code may have changed: links guarded by page keys, the jump cache

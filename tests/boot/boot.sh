@@ -6,7 +6,8 @@
 #
 # A case is KERNEL-HOW: jit, interp (interpreter), check (both in lock-step), fork (1000 fork and exec),
 # reboot (a guest reset starts the machine again), reset (with -no-reboot it leaves),
-# button (SIGTERM powers the guest off), own (the installer's own initrd, to its first question).
+# button (SIGTERM powers the guest off), own (the installer's own initrd, to its first question),
+# owninterp (the same with the interpreter).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -59,6 +60,19 @@ until_text() {
 end() { kill -KILL "$1"; }     # SIGINT is ignored in the background
 press() { kill -TERM "$1"; }
 
+# The installer as it comes, until it asks for a language.
+installer() {
+    initrd=$(sh "$here/guest.sh" initrd "$kernel_name") || return 77
+    until_text 'anguage\|enter to continue' 1 end -accel "$1" -kernel "$kernel" -initrd "$initrd" \
+        -append "console=ttyS0 DEBIAN_FRONTEND=text"
+}
+
+# Notes the CPU seconds (user and system) of all this shell has waited for; not in a subshell: that has its own.
+note_cpu() {
+    times >"$work/times"
+    cpu=$(awk 'END { split($1 "m" $2, t, /[ms]+/); printf "%.1f", t[1] * 60 + t[2] + t[3] * 60 + t[4] }' "$work/times")
+}
+
 try() {
     kernel_name=${1%-*} how=${1##*-}
     kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
@@ -78,9 +92,8 @@ try() {
     button)
         until_text 'guest: waits' 1 press "$@" -append "$line do=button" &&
             [ "$code" = 0 ] || { why=${why:-exit code $code after the power button}; false; } ;;
-    own)
-        initrd=$(sh "$here/guest.sh" initrd "$kernel_name")
-        until_text 'anguage\|enter to continue' 1 end -kernel "$kernel" -initrd "$initrd" -append "console=ttyS0 DEBIAN_FRONTEND=text" ;;
+    own) installer jit ;;
+    owninterp) installer interp ;;
     *) why="no such case"; false ;;
     esac
 }
@@ -90,15 +103,18 @@ try() {
 [ "$1" != quick ] || set -- $quick
 for case in "$@"; do
     why= start=$(date +%s)
+    note_cpu
+    before=$cpu
     rm -f "$work/serial" "$work/stderr"
     try "$case"
     result=$?
-    seconds=$(($(date +%s) - start))
+    note_cpu
+    took="$(($(date +%s) - start)) s, CPU $(echo "$cpu $before" | awk '{ printf "%.1f", $1 - $2 }') s"
     case $result in
-    0) passed=$((passed + 1)); echo "PASS: boot $case ($seconds s)" ;;
+    0) passed=$((passed + 1)); echo "PASS: boot $case ($took)" ;;
     77) skipped=$((skipped + 1)); echo "SKIP: boot $case: its kernel cannot be had" ;;
     *)
-        failed=$((failed + 1)); echo "FAIL: boot $case: $why ($seconds s)"
+        failed=$((failed + 1)); echo "FAIL: boot $case: $why ($took)"
         tail -n 15 "$work/serial" "$work/stderr" 2>/dev/null | sed 's/^/    /'
         ;;
     esac

@@ -4,6 +4,7 @@
 #   guest.sh kernel NAME    fetches if need be and prints the path of the kernel:
 #                           amd64, 686-pae, 686, installer-amd64, installer-i386
 #   guest.sh initrd NAME    the installer's own initial ramdisk (installer-*)
+#   guest.sh busybox NAME   prints the path of the busybox program for that kernel
 #   guest.sh initramfs NAME prints the path of the busybox initramfs for that kernel; BOOT_INIT: another /init
 #
 # Packages are fetched by apt with a private state directory: the host's sources and keys, for both
@@ -88,7 +89,7 @@ make_kernel() {
     rm -rf "$tree"
 }
 
-make_initramfs() {
+make_busybox() {
     arch=$(arch_of "$1") dir=$cache/busybox-$(arch_of "$1")
     mkdir -p "$dir"
     if [ ! -e "$dir/busybox" ]; then
@@ -98,6 +99,10 @@ make_initramfs() {
         mv "$dir/busybox.new" "$dir/busybox"
         rm -rf "$tree"
     fi
+}
+
+make_initramfs() {
+    make_busybox "$1"
     init=${BOOT_INIT:-$here/init}
     out=$dir/initramfs${BOOT_INIT:+-$(basename "$(dirname "$BOOT_INIT")")}
     # Made anew each time: it takes no time, and is the same bytes unless something changed.
@@ -111,6 +116,7 @@ make_initramfs() {
 case ${1-} in
 kernel) make_kernel "$2"; echo "$cache/$2/kernel" ;;
 initrd) make_kernel "$2"; echo "$cache/$2/initrd" ;;
+busybox) make_busybox "$2"; echo "$dir/busybox" ;;
 initramfs) mkdir -p "$cache"; make_initramfs "$2" ;;
-*) fail "usage: guest.sh kernel|initrd|initramfs NAME" ;;
+*) fail "usage: guest.sh kernel|initrd|busybox|initramfs NAME" ;;
 esac
