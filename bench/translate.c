@@ -3,14 +3,14 @@
  *
  *      translate [-c] [-r ROUNDS] FILE      FILE: a 64-bit x86 ELF executable
  *
- * First the blocks are found: the entry point's, those its direct exits lead to, and so on; when no exit leads
- * anywhere new, the first byte no block covers yet starts another.  So all code is translated at least once, and
- * blocks begin where they would begin at run time.  Then each round translates the same list of blocks from
- * the start, into an empty cache, and takes the CPU time of the whole; the least and the median round are
- * printed.  The stages are timed in a round of their own (stopwatch.h).
+ * First the blocks are found: the entry point's, those its direct exits lead to, and so on; when no exit
+ * leads anywhere new, the first byte no block covers yet starts another.  So all code is translated at least
+ * once, and blocks begin where they would begin at run time.  Then each round translates the same list of
+ * blocks from the start, into an empty cache, and takes the CPU time of the whole; the least and the median
+ * round are printed.  The stages are timed in a round of their own (stopwatch.h).
  *
- * The work is the same in every round and every run, so instructions can be counted where time is noisy.  For
- * that -c ends it when the blocks have been found, which translates each of them once:
+ * The work is the same in every round and every run, so instructions can be counted where time is noisy.
+ * For that -c ends it when the blocks have been found, which translates each of them once:
  *
  *      valgrind --tool=callgrind --toggle-collect=exec_translate bench/translate -c FILE
  */
@@ -51,7 +51,7 @@ struct bench {
     struct cpu *c;
     struct exec_options o;
     struct elf elf;
-    uint64_t lo, size;          /* linear addresses [lo, lo + size) are the image; lo is a multiple of LARGE */
+    uint64_t lo, size;          /* the image is at linear [lo, lo + size); multiples of LARGE */
     struct bits code;           /* executable bytes of it */
     struct bits start, covered; /* bytes blocks start at, and are made from */
     uint64_t *rip;              /* the blocks, in the order they were found */
@@ -222,9 +222,9 @@ static void find_blocks(struct bench *b)
         enlist(b, b->lo + next);
     }
     t = *exec_stats(b->c);
-    printf("%llu blocks of %llu guest instructions, %.1f instructions a block, %.1f host bytes an instruction\n",
-           (unsigned long long)t.blocks, (unsigned long long)t.insns, (double)t.insns / (double)t.blocks,
-           (double)t.host_bytes / (double)t.insns);
+    printf("%llu blocks of %llu guest instructions, %.1f instructions a block, %.1f host bytes an "
+           "instruction\n", (unsigned long long)t.blocks, (unsigned long long)t.insns,
+           (double)t.insns / (double)t.blocks, (double)t.host_bytes / (double)t.insns);
     exec_free(b->c);
 }
 
@@ -268,11 +268,11 @@ static void measure(struct bench *b, unsigned rounds)
         ns[i] = translate_all(b, false, &t);
     qsort(ns, rounds, sizeof(ns[0]), by_size);
     insns = (double)t.insns;
-    printf("CPU time: %.1f ns an instruction (least of %u rounds), %.1f (median)\n", (double)ns[0] / insns, rounds,
-           (double)ns[rounds / 2] / insns);
+    printf("CPU time: %.1f ns an instruction (least of %u rounds), %.1f (median)\n", (double)ns[0] / insns,
+           rounds, (double)ns[rounds / 2] / insns);
     translate_all(b, true, &t);
-    printf("by stage: %.1f ns to decode and lift, %.1f in passes, %.1f to emit\n", exec_stage_ns(&t, STAGE_LIFT),
-           exec_stage_ns(&t, STAGE_OPT), exec_stage_ns(&t, STAGE_EMIT));
+    printf("by stage: %.1f ns to decode and lift, %.1f in passes, %.1f to emit\n",
+           exec_stage_ns(&t, STAGE_LIFT), exec_stage_ns(&t, STAGE_OPT), exec_stage_ns(&t, STAGE_EMIT));
 }
 
 int main(int argc, char **argv)
