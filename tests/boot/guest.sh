@@ -5,6 +5,7 @@
 #                           amd64, 686-pae, 686, installer-amd64, installer-i386
 #   guest.sh initrd NAME    the installer's own initial ramdisk (installer-*)
 #   guest.sh busybox NAME   prints the path of the busybox program for that kernel
+#   guest.sh unpack DIR PACKAGE:ARCH...   unpacks packages into DIR
 #   guest.sh initramfs NAME prints the path of the busybox initramfs for that kernel; BOOT_INIT: another /init
 #
 # Packages are fetched by apt with a private state directory: the host's sources and keys, for both
@@ -117,6 +118,12 @@ case ${1-} in
 kernel) make_kernel "$2"; echo "$cache/$2/kernel" ;;
 initrd) make_kernel "$2"; echo "$cache/$2/initrd" ;;
 busybox) make_busybox "$2"; echo "$dir/busybox" ;;
+unpack)
+    mkdir -p "$cache"
+    dir=$2
+    shift 2
+    for package in "$@"; do fetch "$package" "$dir"; done
+    ;;
 initramfs) mkdir -p "$cache"; make_initramfs "$2" ;;
-*) fail "usage: guest.sh kernel|initrd|busybox|initramfs NAME" ;;
+*) fail "usage: guest.sh kernel|initrd|busybox|initramfs NAME | unpack DIR PACKAGE:ARCH..." ;;
 esac

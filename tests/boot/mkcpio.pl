@@ -3,6 +3,7 @@
 #
 # usage: mkcpio.pl OUT SPEC...
 #   dir PATH            file PATH SOURCE MODE      link PATH TARGET      node PATH MAJOR MINOR
+#   tree SOURCE         everything below the folder SOURCE
 # each SPEC is one argument; paths are without the leading slash.  Owner root, times 0: the same input
 # gives the same bytes.
 use strict;
@@ -25,6 +26,30 @@ sub entry {
     put($data); pad();
 }
 
+sub contents {
+    my ($path) = @_;
+    open(my $in, '<:raw', $path) or die "mkcpio.pl: $path: $!\n";
+    local $/;
+    return scalar(<$in>) // '';
+}
+
+sub tree {
+    my ($top, $below) = @_;
+    opendir(my $d, "$top/$below") or die "mkcpio.pl: $top/$below: $!\n";
+    for my $name (sort grep { !/^\.\.?$/ } readdir $d) {
+        my $path = "$below$name";
+        my $from = "$top/$path";
+        if (-l $from) {
+            entry($path, 0120777, readlink $from, 0, 0);
+        } elsif (-d $from) {
+            entry($path, 0040755, '', 0, 0);
+            tree($top, "$path/");
+        } else {
+            entry($path, 0100000 | (stat $from)[2] & 0777, contents($from), 0, 0);
+        }
+    }
+}
+
 for (@specs) {
     my ($kind, $path, @arg) = split ' ';
     if ($kind eq 'dir') {
@@ -34,11 +59,11 @@ for (@specs) {
     } elsif ($kind eq 'node') {
         entry($path, 0020600, '', @arg);
     } elsif ($kind eq 'file') {
-        open(my $in, '<:raw', $arg[0]) or die "mkcpio.pl: $arg[0]: $!\n";
-        local $/;
-        entry($path, 0100000 | oct $arg[1], scalar <$in>, 0, 0);
+        entry($path, 0100000 | oct $arg[1], contents($arg[0]), 0, 0);
+    } elsif ($kind eq 'tree') {
+        tree($path, '');
     } else {
-        die "mkcpio.pl: $_: not a dir, file, link or node\n";
+        die "mkcpio.pl: $_: not a dir, file, link, node or tree\n";
     }
 }
 entry('TRAILER!!!', 0, '', 0, 0);
