@@ -1,34 +1,50 @@
 /*
  * log.c - diagnostics: the -d mask and -D file, rate-limited messages, death at start-up.
  *
- * Invariant: a guest can make the emulator log, but never flood: what it provokes (guest, unimp,
- * dev, io) passes a token bucket per category, and what was dropped is counted and reported.
+ * Invariant: a guest can make the emulator log, but never flood: what it provokes (guest, unimp, io) passes
+ * a token bucket per category, and what was dropped is counted and reported. What is asked for device by
+ * device (dev:NAME) is logged in full.
  */
 #include "base/log.h"
+#include "base/nearest.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-uint32_t log_mask;
+uint64_t log_mask;
 
 #define BURST 200u              /* messages at once, and each second, per limited category */
-#define LIMITED (LOG_GUEST | LOG_UNIMP | LOG_DEV | LOG_IO)
+#define LIMITED (LOG_GUEST | LOG_UNIMP | LOG_IO)
+#define ALL_DEVICES (~(uint64_t)0 << 32)
 
-static const struct { const char *name; uint32_t bit; } log_names[] = {
-    { "in", LOG_IN },       { "ir", LOG_IR },     { "opt", LOG_OPT },     { "out", LOG_OUT },
-    { "exec", LOG_EXEC },   { "int", LOG_INT },   { "mmu", LOG_MMU },     { "io", LOG_IO },
-    { "guest", LOG_GUEST }, { "unimp", LOG_UNIMP }, { "dev", LOG_DEV },
-    { "stats", LOG_STATS },
+/* What -d takes. The first row that has a message's category names it in the log. */
+static const struct { const char *name; uint64_t bits; const char *what; } items[] = {
+    { "in", LOG_IN, "guest code as it is translated" },
+    { "ir", LOG_IR, "its intermediate representation" },
+    { "opt", LOG_OPT, "the same after each pass" },
+    { "out", LOG_OUT, "host code" },
+    { "exec", LOG_EXEC, "blocks as they are translated" },
+    { "int", LOG_INT, "exceptions and interrupts" },
+    { "mmu", LOG_MMU, "translation of addresses" },
+    { "io", LOG_IO, "port accesses of all devices, some hundred a second" },
+    { "guest", LOG_GUEST, "what the guest does wrong" },
+    { "unimp", LOG_UNIMP, "what the guest uses that is not there" },
+    { "stats", LOG_STATS, "what the engine did and what translation cost, at the end" },
+#define DEV(id, name, what) { "dev:" name, LOG_DEV_OF(LOG_DEV_##id), what },
+#include "base/devices.def"
+#undef DEV
+    { "dev", ALL_DEVICES, "all devices" },
 };
-#define NAMES (sizeof(log_names) / sizeof(log_names[0]))
+#define ITEMS (sizeof(items) / sizeof(items[0]))
+_Static_assert(LOG_DEV_COUNT <= 32, "a bit of the mask for each device");
 
 /* The sink; part of the mask's state: set once from the command line. */
 static struct {
     pthread_mutex_t lock;
     FILE *file;
-    struct { time_t second; unsigned n; uint64_t dropped; } bucket[NAMES];
+    struct { time_t second; unsigned n; uint64_t dropped; } bucket[ITEMS];
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 FILE *log_file(void)
@@ -43,26 +59,38 @@ void log_set_file(FILE *f)
         setvbuf(f, NULL, _IOLBF, 0);
 }
 
-bool log_parse(const char *list)
+bool log_parse(const char *list, char *bad, size_t size)
 {
-    uint32_t mask = 0;
+    uint64_t mask = 0;
 
     while (*list) {
-        size_t len = strcspn(list, ",");
-        size_t i;
+        size_t len = strcspn(list, ","), i = 0;
 
-        for (i = 0; i < NAMES; i++)
-            if (strlen(log_names[i].name) == len && memcmp(log_names[i].name, list, len) == 0)
-                break;
-        if (i == NAMES)
+        while (i < ITEMS && (strlen(items[i].name) != len || memcmp(items[i].name, list, len)))
+            i++;
+        if (i == ITEMS) {
+            snprintf(bad, size, "%.*s", (int)len, list);
             return false;
-        mask |= log_names[i].bit;
+        }
+        mask |= items[i].bits;
         list += len;
-        if (*list == ',')
-            list++;
+        list += *list == ',';
     }
     log_mask |= mask;
     return true;
+}
+
+void log_help(FILE *f)
+{
+    fprintf(f, "Log items:\n");
+    for (size_t i = 0; i < ITEMS; i++)
+        fprintf(f, "  %-20s %s\n", items[i].name, items[i].what);
+}
+
+void log_names(struct nearest *near)
+{
+    for (size_t i = 0; i < ITEMS; i++)
+        nearest_try(near, items[i].name, strlen(items[i].name));
 }
 
 /* May a message of row i go out now?  Reports what was dropped before. Lock held. */
@@ -70,14 +98,14 @@ static bool admit(size_t i)
 {
     struct timespec ts;
 
-    if (!(log_names[i].bit & LIMITED))
+    if (!(items[i].bits & LIMITED))
         return true;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     if (ts.tv_sec != sink.bucket[i].second) {
         sink.bucket[i].second = ts.tv_sec;
         sink.bucket[i].n = 0;
         if (sink.bucket[i].dropped)
-            fprintf(log_file(), "%s: %llu messages dropped\n", log_names[i].name,
+            fprintf(log_file(), "%s: %llu messages dropped\n", items[i].name,
                     (unsigned long long)sink.bucket[i].dropped);
         sink.bucket[i].dropped = 0;
     }
@@ -87,21 +115,20 @@ static bool admit(size_t i)
     return false;
 }
 
-void log_msg(uint32_t cat, const char *fmt, ...)
+void log_msg(uint64_t cat, const char *fmt, ...)
 {
     va_list ap;
-    size_t i;
+    size_t i = 0;
 
     if (!log_on(cat))
         return;
-    for (i = 0; i < NAMES - 1; i++)
-        if (log_names[i].bit & cat)
-            break;
+    while (i < ITEMS - 1 && !(items[i].bits & cat))
+        i++;
     pthread_mutex_lock(&sink.lock);
     if (admit(i)) {
         FILE *f = log_file();
 
-        fprintf(f, "%s: ", log_names[i].name);
+        fprintf(f, "%s: ", items[i].name);
         va_start(ap, fmt);
         vfprintf(f, fmt, ap);
         va_end(ap);

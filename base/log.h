@@ -20,18 +20,36 @@
 #define LOG_IO     0x0080u
 #define LOG_GUEST  0x0100u      /* guest misbehaviour */
 #define LOG_UNIMP  0x0200u      /* features the guest used that are not there */
-#define LOG_DEV    0x0400u
-#define LOG_STATS  0x0800u      /* what the engine did, when the machine has ended */
+#define LOG_STATS  0x0400u      /* what the engine did, when the machine has ended */
+#define LOG_DEV    ((uint64_t)1 << 32)          /* of no device in particular */
+#define LOG_DEV_OF(d) (LOG_DEV << (d))          /* of one: enum log_dev */
 
-extern uint32_t log_mask;
-static inline bool log_on(uint32_t cat) { return (log_mask & cat) != 0; }
+enum log_dev {
+    LOG_DEV_NONE,
+#define DEV(id, name, what) LOG_DEV_##id,
+#include "base/devices.def"
+#undef DEV
+    LOG_DEV_COUNT
+};
+
+extern uint64_t log_mask;
+static inline bool log_on(uint64_t cat) { return (log_mask & cat) != 0; }
 FILE *log_file(void);                   /* -D file, else stderr */
 void log_set_file(FILE *f);
-/* Add -d's comma-separated names (in ir opt out exec int mmu io guest unimp dev stats) to the mask;
- * false, and nothing changed, if one is unknown. */
-bool log_parse(const char *list);
-/* Rate-limited per call category; a newline is added. */
-void log_msg(uint32_t cat, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Add -d's comma-separated items to the mask; false, and nothing changed, if one is unknown: bad is which. */
+bool log_parse(const char *list, char *bad, size_t size);
+/* What items there are, one a line; and their names, for "did you mean". */
+void log_help(FILE *f);
+struct nearest;
+void log_names(struct nearest *);
+/* A newline is added. Guest misbehaviour and the like are limited to so many a second. */
+void log_msg(uint64_t cat, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for -d dev:NAME: log_dev(PIC, "line %d up", n). */
+#define log_dev(id, ...)                                        \
+    do {                                                        \
+        if (log_on(LOG_DEV_OF(LOG_DEV_##id)))                   \
+            log_msg(LOG_DEV_OF(LOG_DEV_##id), __VA_ARGS__);     \
+    } while (0)
 
 /* Documented exit codes (README, man page). */
 enum { EXIT_CODE_USAGE = 2, EXIT_CODE_FILE = 3, EXIT_CODE_HOST = 4, EXIT_CODE_GUEST = 10,

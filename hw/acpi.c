@@ -122,8 +122,8 @@ static void acpi_loaded(void *dev)
     timer_arm(dev);
 }
 
-static const struct io_ops pm1_ops = { pm1_read, pm1_write, 2 };
-static const struct io_ops tmr_ops = { tmr_read, tmr_write, 4 };
+static const struct io_ops pm1_ops = { pm1_read, pm1_write, 2, LOG_DEV_ACPI };
+static const struct io_ops tmr_ops = { tmr_read, tmr_write, 4, LOG_DEV_ACPI };
 static const struct chip acpi_chip = {
     "acpi-pm", sizeof(struct acpi), acpi_reset, acpi_state, acpi_loaded
 };

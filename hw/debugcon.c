@@ -3,6 +3,7 @@
  * by which software recognises it.  A byte the outside does not take is lost: the port has no
  * way to make software wait.
  */
+#include "base/log.h"
 #include "hw/debugcon.h"
 
 struct debugcon {
@@ -32,7 +33,7 @@ static void debugcon_receive(void *dev, const uint8_t *buf, unsigned n)
 }
 
 static const struct chardev_user debugcon_user = { debugcon_room, debugcon_receive, NULL, NULL };
-static const struct io_ops debugcon_ops = { debugcon_read, debugcon_write, 1 };
+static const struct io_ops debugcon_ops = { debugcon_read, debugcon_write, 1, LOG_DEV_DEBUGCON };
 static const struct field debugcon_state[] = { FIELD_END };
 static const struct chip debugcon_chip = {
     "debugcon", sizeof(struct debugcon), NULL, debugcon_state, NULL

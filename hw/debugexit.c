@@ -3,6 +3,7 @@
  * harnesses use it): a write of v of any size to any of its ports ends the machine with exit code
  * (v << 1) | 1, so that no exit reads as success.  Reading gives 0.
  */
+#include "base/log.h"
 #include "hw/debugexit.h"
 
 struct debugexit {
@@ -21,7 +22,7 @@ static void debugexit_write(void *dev, uint64_t off, uint64_t val, unsigned size
     d->stop(d->arg, (int)(uint32_t)(val << 1 | 1));
 }
 
-static const struct io_ops debugexit_ops = { debugexit_read, debugexit_write, 1 | 2 | 4 };
+static const struct io_ops debugexit_ops = { debugexit_read, debugexit_write, 1 | 2 | 4, LOG_DEV_DEBUG_EXIT };
 static const struct field debugexit_state[] = { FIELD_END };
 static const struct chip debugexit_chip = {
     "isa-debug-exit", sizeof(struct debugexit), NULL, debugexit_state, NULL

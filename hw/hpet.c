@@ -344,7 +344,7 @@ static void hpet_loaded(void *dev)
         arm(s, n);
 }
 
-static const struct io_ops hpet_ops = { hpet_read, hpet_write, 4 | 8 };
+static const struct io_ops hpet_ops = { hpet_read, hpet_write, 4 | 8, LOG_DEV_HPET };
 static const struct chip hpet_chip = {
     "hpet", sizeof(struct hpet), hpet_reset, hpet_state, hpet_loaded
 };

@@ -64,6 +64,8 @@ void ioapic_set(void *ioapic, int pin, bool level)
     bool was = s->level & bit;
 
     assert(pin >= 0 && pin < IOAPIC_PINS);
+    if (level != was)
+        log_dev(IOAPIC, "pin %d %s", pin, level ? "up" : "down");
     s->level = level ? s->level | bit : s->level & ~bit;
     if (s->red[pin] & RED_LEVEL)
         level_check(s, pin);
@@ -160,7 +162,7 @@ static void ioapic_reset(void *dev)
         s->red[i] = RED_MASKED;
 }
 
-static const struct io_ops ioapic_ops = { ioapic_read, ioapic_write, 4 };
+static const struct io_ops ioapic_ops = { ioapic_read, ioapic_write, 4, LOG_DEV_IOAPIC };
 static const struct chip ioapic_chip = {
     "ioapic", sizeof(struct ioapic), ioapic_reset, ioapic_state, NULL
 };

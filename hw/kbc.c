@@ -245,8 +245,8 @@ static void kbc_loaded(void *dev)
     update_lines(k);
 }
 
-static const struct io_ops data_ops = { data_read, data_write, 1 };
-static const struct io_ops status_ops = { status_read, status_write, 1 };
+static const struct io_ops data_ops = { data_read, data_write, 1, LOG_DEV_KBC };
+static const struct io_ops status_ops = { status_read, status_write, 1, LOG_DEV_KBC };
 
 static const struct field kbc_state[] = {
     FIELD_ARRAY(struct kbc, ram), FIELD(struct kbc, status), FIELD(struct kbc, data),

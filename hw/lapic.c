@@ -354,7 +354,7 @@ static void window_write(void *dev, uint64_t off, uint64_t val, unsigned size)
         apics_msi(s, LAPIC_BASE + off, val);    /* a device's write to this page is an MSI */
 }
 
-static const struct io_ops window_ops = { window_read, window_write, 4 };
+static const struct io_ops window_ops = { window_read, window_write, 4, LOG_DEV_LAPIC };
 
 /* ---- MSRs ---- */
 
@@ -420,9 +420,8 @@ static uint64_t x2_writable(unsigned reg)
     return 0;
 }
 
-bool apics_rdmsr(struct apics *s, unsigned cpu, uint32_t msr, uint64_t *val)
+static bool msr_read(struct lapic *l, uint32_t msr, uint64_t *val)
 {
-    struct lapic *l = s->apic[cpu];
     unsigned reg = msr - 0x800;
 
     if (msr == 0x1b) {
@@ -441,11 +440,21 @@ bool apics_rdmsr(struct apics *s, unsigned cpu, uint32_t msr, uint64_t *val)
     return false;
 }
 
+bool apics_rdmsr(struct apics *s, unsigned cpu, uint32_t msr, uint64_t *val)
+{
+    bool gp = msr_read(s->apic[cpu], msr, val);
+
+    log_dev(LAPIC, "lapic%u: rdmsr %x -> %llx%s", cpu, msr, gp ? 0 : (unsigned long long)*val,
+            gp ? ": #GP" : "");
+    return gp;
+}
+
 bool apics_wrmsr(struct apics *s, unsigned cpu, uint32_t msr, uint64_t val)
 {
     struct lapic *l = s->apic[cpu];
     unsigned reg = msr - 0x800;
 
+    log_dev(LAPIC, "lapic%u: wrmsr %x <- %llx", cpu, msr, (unsigned long long)val);
     if (msr == 0x1b)
         return base_write(l, val);
     if (msr == 0x6e0) {

@@ -82,6 +82,8 @@ void lapic_accept(struct lapic *l, enum apic_mode mode, uint8_t vector, bool lev
 {
     struct apics *s = l->bus;
 
+    log_dev(LAPIC, "lapic%u: message with mode %u, vector %02x, %s", l->index, mode, vector,
+            level ? "level" : "edge");
     switch (mode) {
     case APIC_FIXED:
     case APIC_LOWEST:

@@ -281,7 +281,7 @@ static void cfg_write(void *dev, uint64_t off, uint64_t val, unsigned size)
         config_write(d, reg, size, val);
 }
 
-static const struct io_ops cfg_ops = { cfg_read, cfg_write, 1 | 2 | 4 };
+static const struct io_ops cfg_ops = { cfg_read, cfg_write, 1 | 2 | 4, LOG_DEV_PCI };
 
 /* ---- construction ---- */
 

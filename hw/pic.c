@@ -73,6 +73,8 @@ void pic_set_line(void *dev, int n, bool level)
     uint8_t bit = (uint8_t)(1 << (n & 7));
     if (n == CASCADE || n < 0 || n > 15)
         return;
+    if (level != !!(p->lines[c] & bit))
+        log_dev(PIC, "line %d %s", n, level ? "up" : "down");
     if (level) {
         if (!(p->lines[c] & bit) || (level_mask(p, c) & bit))
             p->irr[c] |= bit;
@@ -278,9 +280,9 @@ static void pic_loaded(void *dev)
     update(p);
 }
 
-static const struct io_ops master_ops = { master_read, master_write, 1 };
-static const struct io_ops slave_ops = { slave_read, slave_write, 1 };
-static const struct io_ops elcr_ops = { elcr_read, elcr_write, 1 };
+static const struct io_ops master_ops = { master_read, master_write, 1, LOG_DEV_PIC };
+static const struct io_ops slave_ops = { slave_read, slave_write, 1, LOG_DEV_PIC };
+static const struct io_ops elcr_ops = { elcr_read, elcr_write, 1, LOG_DEV_PIC };
 
 static const struct field pic_state[] = {
     FIELD_ARRAY(struct pic, lines), FIELD_ARRAY(struct pic, irr), FIELD_ARRAY(struct pic, imr),

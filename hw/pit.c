@@ -454,8 +454,8 @@ static void pit_loaded(void *dev)
     rearm(p);
 }
 
-static const struct io_ops pit_ops = { pit_read, pit_write, 1 };
-static const struct io_ops port61_ops = { port61_read, port61_write, 1 };
+static const struct io_ops pit_ops = { pit_read, pit_write, 1, LOG_DEV_PIT };
+static const struct io_ops port61_ops = { port61_read, port61_write, 1, LOG_DEV_PIT };
 
 #define CHANNEL(i)                                                                          \
     FIELD(struct pit, ch[i].start), FIELD(struct pit, ch[i].stopped),                       \

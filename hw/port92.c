@@ -2,6 +2,7 @@
  * port92.c - system control port A (IBM PS/2; Intel 290550 PIIX3 data sheet, 2.6.4): bit 1 is the A20
  * gate, a rise of bit 0 resets the CPU, the others are storage.
  */
+#include "base/log.h"
 #include "hw/port92.h"
 
 enum { FAST_RESET = 0x01, FAST_A20 = 0x02 };
@@ -32,7 +33,7 @@ static void port92_reset(void *dev)
     p->val = FAST_A20;          /* machines without DOS firmware start with A20 enabled */
 }
 
-static const struct io_ops port92_ops = { port92_read, port92_write, 1 };
+static const struct io_ops port92_ops = { port92_read, port92_write, 1, LOG_DEV_PORT92 };
 static const struct field port92_state[] = { FIELD(struct port92, val), FIELD_END };
 static const struct chip port92_chip = { "port92", sizeof(struct port92), port92_reset, port92_state, NULL };
 

@@ -103,6 +103,17 @@ static bool fits(const struct region *r, uint16_t port, unsigned size)
     return r && port - r->base + size <= r->len;
 }
 
+/* -d io and -d dev:NAME */
+static void log_access(const struct region *r, uint16_t port, uint32_t val, unsigned size, bool write)
+{
+    uint64_t cats[] = { LOG_IO, r ? LOG_DEV_OF(r->ops->log) : 0 };
+    if (!log_on(cats[0] | cats[1]))
+        return;
+    for (unsigned i = 0; i < 2; i++)
+        log_msg(cats[i], "%s%u %04x %s %0*x  %s", write ? "out" : "in", size * 8, port, write ? "<-" : "->",
+                (int)size * 2, val, r ? r->name : "-");
+}
+
 uint32_t ports_read(struct ports *p, uint16_t port, unsigned size)
 {
     const struct region *r = region_at(p, port);
@@ -119,8 +130,7 @@ uint32_t ports_read(struct ports *p, uint16_t port, unsigned size)
         if (s)
             v = (uint32_t)(r->ops->read(r->dev, off & ~(s - 1), s) >> (8 * (off & (s - 1)))) & 0xff;
     }
-    if (log_on(LOG_IO))
-        log_msg(LOG_IO, "in%u  %04x -> %0*x  %s", size * 8, port, (int)size * 2, v, r ? r->name : "-");
+    log_access(r, port, v, size, false);
     return v;
 }
 
@@ -133,8 +143,7 @@ void ports_write(struct ports *p, uint16_t port, uint32_t val, unsigned size)
         ports_write(p, (uint16_t)(port + size / 2), val >> (4 * size), size / 2);
         return;
     }
-    if (log_on(LOG_IO))
-        log_msg(LOG_IO, "out%u %04x <- %0*x  %s", size * 8, port, (int)size * 2, val, r ? r->name : "-");
+    log_access(r, port, val, size, true);
     if (!r)
         return;
     unsigned off = port - r->base;

@@ -2,6 +2,7 @@
  * reset.c - port CF9h: bit 1 chooses hard or soft, the rise of bit 2 resets
  * (ICH9 data sheet 13.7.5). Either kind resets the whole machine here.
  */
+#include "base/log.h"
 #include "hw/reset.h"
 
 struct reset {
@@ -35,7 +36,7 @@ static void reset_write(void *dev, uint64_t off, uint64_t val, unsigned size)
         irq_set(&s->reset, true);
 }
 
-const struct io_ops reset_ops = { reset_read, reset_write, 1 };
+const struct io_ops reset_ops = { reset_read, reset_write, 1, LOG_DEV_RESET };
 static const struct chip reset_chip = {
     "reset", sizeof(struct reset), reset_reset, reset_state, NULL
 };

@@ -359,7 +359,7 @@ static void rtc_loaded(void *dev)
     update(r);
 }
 
-static const struct io_ops rtc_ops = { rtc_read, rtc_write, 1 };
+static const struct io_ops rtc_ops = { rtc_read, rtc_write, 1, LOG_DEV_RTC };
 
 static const struct field rtc_state[] = {
     FIELD(struct rtc, base), FIELD(struct rtc, base_sub), FIELD(struct rtc, synced), FIELD(struct rtc, index),

@@ -90,11 +90,11 @@ static void testdev_reset(void *dev)
     memset(t->latch, 0, sizeof(t->latch));
 }
 
-static const struct io_ops latch_ops = { latch_read, latch_write, 1 | 2 | 4 };
-static const struct io_ops flush_ops = { flush_read, flush_write, 1 | 2 | 4 };
-static const struct io_ops mem_ops = { mem_read, mem_write, 1 | 2 | 4 | 8 };
+static const struct io_ops latch_ops = { latch_read, latch_write, 1 | 2 | 4, LOG_DEV_TESTDEV };
+static const struct io_ops flush_ops = { flush_read, flush_write, 1 | 2 | 4, LOG_DEV_TESTDEV };
+static const struct io_ops mem_ops = { mem_read, mem_write, 1 | 2 | 4 | 8, LOG_DEV_TESTDEV };
 /* A wider write is one level for one line, not bytes for its neighbours. */
-static const struct io_ops gsi_ops = { gsi_read, gsi_write, 1 | 2 | 4 };
+static const struct io_ops gsi_ops = { gsi_read, gsi_write, 1 | 2 | 4, LOG_DEV_TESTDEV };
 
 static const struct field testdev_state[] = {
     FIELD_ARRAY(struct testdev, latch), FIELD_ARRAY(struct testdev, levels),

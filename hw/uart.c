@@ -363,7 +363,7 @@ static void uart_loaded(void *dev)
     chardev_accept(u->chr);
 }
 
-static const struct io_ops uart_ops = { uart_read, uart_write, 1 };
+static const struct io_ops uart_ops = { uart_read, uart_write, 1, LOG_DEV_UART };
 static const struct chardev_user uart_user = { uart_room, uart_receive, uart_break, uart_writable };
 
 static const struct field uart_state[] = {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/nearest.h"
 #include "frontend/cpu_model.h"
 #include "hw/board_micro.h"
 
@@ -401,14 +402,21 @@ static void opt_check(struct options *o, const char *opt, const char *val)
 
 static void opt_d(struct options *o, const char *opt, const char *val)
 {
-    static const char items[] = "in ir opt out exec int mmu io guest unimp dev stats";
+    struct nearest near;
+    char bad[64];
 
     if (is_help(val)) {
-        printf("Log items: %s\n", items);
+        log_help(stdout);
         exit(0);
     }
-    if (!log_parse(val))
-        die(EXIT_CODE_USAGE, "%s %s: unknown log item: use some of %s", opt, val, items);
+    if (log_parse(val, bad, sizeof(bad)))
+        return;
+    nearest_init(&near, bad, "");
+    log_names(&near);
+    if (near.list[0])
+        die(EXIT_CODE_USAGE, "%s %s: unknown log item '%s': did you mean %s? (%s help lists all)", opt, val,
+            bad, near.list, opt);
+    die(EXIT_CODE_USAGE, "%s %s: unknown log item '%s': %s help lists what there is", opt, val, bad, opt);
 }
 
 static void opt_dfilter(struct options *o, const char *opt, const char *val)
@@ -550,56 +558,22 @@ static const struct option *find(const char *name)
     return NULL;
 }
 
-/* Levenshtein's distance of name and s[0..n), where a swap of neighbours counts as one step. */
-static unsigned distance(const char *name, const char *s, unsigned n)
-{
-    enum { MAX = 32 };
-    unsigned d[MAX + 1][MAX + 1], m = (unsigned)strlen(name);
-
-    if (m > MAX || n > MAX)
-        return m + n;
-    for (unsigned i = 0; i <= m; i++)
-        d[i][0] = i;
-    for (unsigned j = 0; j <= n; j++)
-        d[0][j] = j;
-    for (unsigned i = 1; i <= m; i++) {
-        for (unsigned j = 1; j <= n; j++) {
-            unsigned best = d[i - 1][j - 1] + (name[i - 1] != s[j - 1]);
-
-            if (d[i - 1][j] + 1 < best)
-                best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best)
-                best = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && name[i - 1] == s[j - 2] && name[i - 2] == s[j - 1] && d[i - 2][j - 2] + 1 < best)
-                best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    }
-    return d[m][n];
-}
-
 static void __attribute__((noreturn)) unknown(const char *arg, const char *name)
 {
-    unsigned nearest = 1 + (unsigned)strlen(name) / 3;
-    char list[256] = "";
-    size_t at = 0;
+    struct nearest near;
 
-    for (unsigned pass = 0; pass < 2; pass++) {         /* find the least distance, then who has it */
-        for (unsigned i = 0; i < ROWS; i++) {
-            for (const char *s = table[i].names; s && *s;) {
-                unsigned n = (unsigned)strcspn(s, " "), d = distance(name, s, n);
+    nearest_init(&near, name, "-");
+    for (unsigned i = 0; i < ROWS; i++) {
+        for (const char *s = table[i].names; s && *s;) {
+            size_t n = strcspn(s, " ");
 
-                if (!pass && d < nearest)
-                    nearest = d;
-                if (pass && d <= nearest && at + n + 8 < sizeof(list))
-                    at += (size_t)snprintf(list + at, sizeof(list) - at, "%s-%.*s", at ? ", " : "", (int)n, s);
-                s += n;
-                s += *s == ' ';
-            }
+            nearest_try(&near, s, n);
+            s += n;
+            s += *s == ' ';
         }
     }
-    if (at)
-        die(EXIT_CODE_USAGE, "unknown option %s: did you mean %s? (--help lists all)", arg, list);
+    if (near.list[0])
+        die(EXIT_CODE_USAGE, "unknown option %s: did you mean %s? (--help lists all)", arg, near.list);
     die(EXIT_CODE_USAGE, "unknown option %s: --help lists what there is", arg);
 }
 

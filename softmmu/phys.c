@@ -285,6 +285,10 @@ static unsigned io_piece(struct phys *p, const struct map *m, uint64_t off, uint
         else
             buf[i] = (uint8_t)(val >> shift);
     }
+    if (log_on(LOG_DEV_OF(m->ops->log)))
+        log_msg(LOG_DEV_OF(m->ops->log), "%s%u %llx %s %0*llx  %s", write ? "write" : "read", size * 8,
+                (unsigned long long)(m->base + off), write ? "<-" : "->", (int)size * 2,
+                (unsigned long long)val, m->name);
     if (write && m->ops->write)
         m->ops->write(m->dev, off, val, size);
     if (p->lock)

@@ -153,6 +153,7 @@ struct io_ops {
     uint64_t (*read)(void *dev, uint64_t off, unsigned size);
     void (*write)(void *dev, uint64_t off, uint64_t val, unsigned size);
     unsigned sizes;
+    unsigned log;               /* enum log_dev: accesses are logged by -d dev:NAME */
 };
 
 struct map;             /* one mapped region */

@@ -510,6 +510,7 @@ void mmu_flush_all(struct cpu *c)
 {
     struct softmmu *m = c->mmu;
 
+    log_msg(LOG_MMU, "flush of everything");
     m->stats.flushes++;
     for (unsigned k = 0; k < BANKS; k++)
         if (m->bank[k] && m->bank[k] != m->cur)
@@ -523,6 +524,7 @@ void mmu_flush_all(struct cpu *c)
 
 void mmu_flush_nonglobal(struct cpu *c)
 {
+    log_msg(LOG_MMU, "flush of what is not global");
     c->mmu->stats.flushes++;
     bank_flush(c->mmu, c->mmu->cur, false);
     slow_flush(c->mmu);
@@ -545,6 +547,7 @@ void mmu_set_cr3(struct cpu *c, uint64_t cr3, bool keep)
     struct softmmu *m = c->mmu;
     uint16_t pcid;
 
+    log_msg(LOG_MMU, "cr3 %llx%s", (unsigned long long)cr3, keep ? ", entries kept" : "");
     c->cr3 = cr3 & ~((uint64_t)1 << 63);
     pcid = current_pcid(c);
     if (m->cur->pcid != pcid)
@@ -563,6 +566,7 @@ void mmu_invlpg(struct cpu *c, uint64_t lin)
     struct softmmu *m = c->mmu;
     bool large;
 
+    log_msg(LOG_MMU, "invlpg %llx", (unsigned long long)lin);
     lin = lin_wrap(c, lin);
     if (!lin_canonical(c, lin))
         return;

@@ -9,6 +9,7 @@
  * flush when it grants rights), so a fault found through it is only believed after a walk from the
  * root (SDM vol. 3, 4.10.4.3 allows either, this is the friendlier).
  */
+#include "base/log.h"
 #include "softmmu/mmu.h"
 
 #include <inttypes.h>
@@ -261,8 +262,8 @@ static inline bool quick(const struct cpu *c, enum format f, const struct walk_e
     return true;
 }
 
-bool walk_lin(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned idx, bool peek,
-              struct walk_result *w, uint32_t *code)
+static bool walk(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned idx, bool peek,
+                 struct walk_result *w, uint32_t *code)
 {
     struct softmmu *m = c->mmu;
     enum format f = format_of(c);
@@ -297,6 +298,24 @@ bool walk_lin(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned idx, bo
     if (!peek && at.table)
         *cache = (struct walk_entry){ lin >> 21, m->cur->gen, at.table, at.table_pa, at.rights, at.level };
     return false;
+}
+
+bool walk_lin(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned idx, bool peek,
+              struct walk_result *w, uint32_t *code)
+{
+    static const char *const what[] = { [ACC_READ] = "read", [ACC_WRITE] = "write", [ACC_EXEC] = "execute" };
+    bool fault = walk(c, lin, acc, idx, peek, w, code);
+
+    if (peek || !log_on(LOG_MMU))
+        return fault;
+    if (fault)
+        log_msg(LOG_MMU, "%s %llx: page fault, code %x", what[acc], (unsigned long long)lin, *code);
+    else
+        log_msg(LOG_MMU, "%s %llx -> %llx, page of 2^%u bytes, %s%s%s%s", what[acc], (unsigned long long)lin,
+                (unsigned long long)w->pa, w->shift, w->rights & PTE_W ? "writable " : "",
+                w->rights & PTE_U ? "user " : "", w->rights & WALK_NX ? "nx " : "",
+                w->global ? "global" : "");
+    return fault;
 }
 
 bool mmu_load_pdptes(struct cpu *c, uint64_t cr3)

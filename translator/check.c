@@ -105,13 +105,26 @@ void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigne
     cs_close(&cs);
 }
 
+void check_guest_code(FILE *f, struct phys *phys, const struct ir_block *b)
+{
+    uint8_t code[256];
+    unsigned bits = (b->mode & M_CODE) == M_CODE64 ? 64 : (b->mode & M_CODE) == M_CODE32 ? 32 : 16;
+    for (unsigned i = 0; i < b->nrange; i++) {
+        unsigned n = b->range[i].len < sizeof code ? b->range[i].len : sizeof code;
+        uint64_t pa = b->range[i].pa, page = b->lin & PAGE_MASK;
+        if ((pa ^ b->pa) & PAGE_MASK)
+            page += PAGE_SIZE;
+        phys_read(phys, pa, code, n);
+        check_disassemble(f, code, n, page | (pa & ~PAGE_MASK), bits);
+    }
+}
+
 static void report(struct check *k, struct cpu *c, struct cache *cache, struct block *b, const struct ir_block *ir,
                    const char *what)
 {
     static const char *const name[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
     FILE *f = stderr;
-    uint8_t code[64];
     fprintf(f, "latimer: lock-step difference: %s (block %llu, rip %llx, mode %x)\n", what,
             (unsigned long long)k->count, (unsigned long long)k->before.rip, b->mode);
     fprintf(f, "register          before           interpreter      host code\n");
@@ -128,12 +141,7 @@ static void report(struct check *k, struct cpu *c, struct cache *cache, struct b
                     (unsigned long long)k->interp.x[i].q[0], (unsigned long long)c->x[i].q[1],
                     (unsigned long long)c->x[i].q[0]);
     fprintf(f, "guest code:\n");
-    for (unsigned i = 0; i < b->nrange; i++) {
-        unsigned n = b->range[i].len < sizeof code ? b->range[i].len : sizeof code;
-        phys_read(cache->phys, b->range[i].pa, code, n);
-        check_disassemble(f, code, n, b->range[i].pa,
-                    (b->mode & M_CODE) == M_CODE64 ? 64 : (b->mode & M_CODE) == M_CODE32 ? 32 : 16);
-    }
+    check_guest_code(f, cache->phys, ir);
     fprintf(f, "IR:\n");
     ir_print(f, ir);
     fprintf(f, "host code:\n");

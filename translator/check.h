@@ -22,6 +22,8 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
                  enum exec_why *why, bool *interp);
 /* Print n bytes of x86 code at address `at`, one instruction a line. */
 void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits);
+/* The guest code b was made from, and what was looked at behind its exits, at its linear addresses. */
+void check_guest_code(FILE *f, struct phys *phys, const struct ir_block *b);
 uint64_t check_count(const struct check *k);
 
 #endif

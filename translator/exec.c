@@ -218,6 +218,8 @@ static void log_block(struct cpu *c, const struct ir_block *b)
     if (log_on(LOG_EXEC | LOG_IN))
         fprintf(log_file(), "block %llx mode %x: %u instructions\n", (unsigned long long)lin_of(c), b->mode,
                 b->insns);
+    if (log_on(LOG_IN))
+        check_guest_code(log_file(), c->m->phys, b);
     if (log_on(LOG_IR))
         ir_print(log_file(), b);
 }

@@ -20,6 +20,12 @@ expect() {
     head -n 20 "$work/out" | sed 's/^/    /'
 }
 
+# holds WHAT COMMAND: the shell command succeeds
+holds() {
+    n=$((n + 1))
+    eval "$2" || { failed=$((failed + 1)); echo "FAIL: $1"; }
+}
+
 # guest NAME HEX: a multiboot image whose code (from 100020h on) is HEX
 guest() {
     perl -e 'my ($out, $hex) = @ARGV; open(my $f, ">:raw", $out) or die; my $end = 0x100020 + length($hex) / 2;
@@ -28,6 +34,7 @@ guest() {
 }
 guest exit b021e6f4f4                           # mov al,21h; out 0f4h,al; hlt
 guest exit2 66ba0105b003eef4                    # mov dx,501h; mov al,3; out dx,al; hlt
+guest exit3 a12000e0feb005e6f4                  # mov eax,[0fee00020h]; mov al,5; out 0f4h,al
 guest triple 0f011d28001000cc000000000000       # lidt of a zero limit; int3
 guest halt fbf4ebfd                             # sti; hlt; jmp
 guest reset b0fee664f4                          # mov al,0feh; out 64h,al; hlt
@@ -45,6 +52,7 @@ expect 0 micro -M '?'
 expect 0 isa-debug-exit -device '?'
 expect 0 interp -accel help
 expect 0 unimp -d help
+expect 0 'dev:ioapic' -d help
 
 # ---- wrong use ----
 expect 2 'did you mean -kernel?' -kernal x
@@ -73,7 +81,9 @@ expect 2 'already belongs to' -device isa-debug-exit,iobase=0x3f8 -kernel "$work
 expect 2 'unknown destination' -serial printer -kernel "$work/exit"
 expect 2 'already used' -serial stdio -serial stdio -kernel "$work/exit"
 expect 2 'serial ports' -serial none -serial none -serial none -serial none -serial none
-expect 2 'unknown log item' -d everything
+expect 2 'unknown log item .everything.: -d help' -d everything
+expect 2 'did you mean stats?' -d int,sats
+expect 2 'did you mean dev:uart?' -d dev:uatr
 expect 2 'not an address range' -dfilter 0x7c00
 expect 2 'not an address range' -dfilter 9..3
 expect 2 'a date like' -rtc base=tomorrow
@@ -100,6 +110,13 @@ expect 67 'kvm' -accel kvm -kernel "$work/exit" -device isa-debug-exit
 expect 67 'no display' -display gtk -kernel "$work/exit" -device isa-debug-exit
 expect 10 'ouble fault\|riple fault' -no-reboot -kernel "$work/triple"
 expect 0 '' -no-reboot -kernel "$work/reset"
+expect 11 '^dev:isa-debug-exit: out8 00f4 <- 05' -d dev:isa-debug-exit -kernel "$work/exit3" -device isa-debug-exit
+expect 11 '^dev:lapic: read32 fee00020 -> 00000000  lapic' -d dev:lapic -kernel "$work/exit3" -device isa-debug-exit
+expect 11 '^dev:lapic:' -d dev -kernel "$work/exit3" -device isa-debug-exit
+expect 11 '' -d dev:lapic -D "$work/log" -kernel "$work/exit3" -device isa-debug-exit
+holds 'a log of dev:lapic alone' "grep -q '^dev:lapic:' '$work/log' && ! grep -qv '^dev:lapic:' '$work/log'"
+expect 11 '  100025  mov al, 5$' -d in -kernel "$work/exit3" -device isa-debug-exit
+expect 10 'mmu: cr3\|page of 2^12 bytes' -no-reboot -d mmu,int -kernel "$work/triple"
 # one block at least is measured, and takes more than no time and less than a millisecond an instruction
 expect 67 'took [1-9][0-9]\{0,5\} ns of CPU time an instruction' -d stats -kernel "$work/exit" -device isa-debug-exit
 

@@ -1,4 +1,5 @@
 /* test_clock.c - virtual time, timers, the port table. */
+#include "base/log.h"
 #include "tests/dev/dev_env.h"
 
 #include <stdlib.h>
@@ -154,7 +155,8 @@ static void regs_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 START_TEST(ports_split_merge_and_leave_holes)
 {
     struct regs r = { .b = { 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88 } };
-    struct io_ops bytes = { regs_read, regs_write, 1 }, words = { regs_read, regs_write, 4 };
+    struct io_ops bytes = { regs_read, regs_write, 1, LOG_DEV_NONE };
+    struct io_ops words = { regs_read, regs_write, 4, LOG_DEV_NONE };
     ports_map(e.ports, 0x100, 8, &bytes, &r, "bytes");
     ports_map(e.ports, 0x200, 8, &words, &r, "words");
     ck_assert_uint_eq(ports_read(e.ports, 0x102, 4), 0x66554433);
@@ -179,7 +181,7 @@ END_TEST
 START_TEST(overlapping_ports_end_the_program)
 {
     struct regs r = { { 0 }, 0, 0, 0, 0, 0 };
-    struct io_ops bytes = { regs_read, regs_write, 1 };
+    struct io_ops bytes = { regs_read, regs_write, 1, LOG_DEV_NONE };
     ports_map(e.ports, 0x100, 8, &bytes, &r, "one");
     ports_map(e.ports, 0x107, 1, &bytes, &r, "two");
 }

@@ -3,6 +3,7 @@
  */
 #include <check.h>
 
+#include "base/log.h"
 #include "hw/pci.h"
 #include "tests/dev/chipset_env.h"
 
@@ -20,7 +21,7 @@ static void dev_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
 }
 
-static const struct io_ops ops = { dev_read, dev_write, 1 | 2 | 4 };
+static const struct io_ops ops = { dev_read, dev_write, 1 | 2 | 4, LOG_DEV_NONE };
 
 static void on_config(void *dev, unsigned off, unsigned size)
 {

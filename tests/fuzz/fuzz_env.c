@@ -123,7 +123,7 @@ static void exec_on(struct fuzz_machine *f, bool check)
 
 void fuzz_init(struct fuzz_machine *f, bool interp)
 {
-    static const struct io_ops io = { io_read, io_write, 1 | 2 | 4 | 8 };
+    static const struct io_ops io = { io_read, io_write, 1 | 2 | 4 | 8, LOG_DEV_NONE };
     pthread_mutexattr_t at;
 
     memset(f, 0, sizeof(*f));

@@ -1,6 +1,7 @@
 /*
  * test_mmu.c - the soft MMU: formats, rights and error codes, A/D, TLB upkeep, odd accesses.
  */
+#include "base/log.h"
 #include "tests/mmu/mmu_env.h"
 
 #include <check.h>
@@ -484,7 +485,7 @@ static void dev_write(void *d, uint64_t off, uint64_t val, unsigned size)
     x->last_size = size;
 }
 
-static const struct io_ops dev_ops = { dev_read, dev_write, 7 };
+static const struct io_ops dev_ops = { dev_read, dev_write, 7, LOG_DEV_NONE };
 
 START_TEST(mmio_rom)
 {

@@ -1,6 +1,7 @@
 /*
  * test_phys.c - the physical map: priorities, moves, access sizes, DMA, RAM.
  */
+#include "base/log.h"
 #include "tests/mmu/mmu_env.h"
 
 #include <check.h>
@@ -39,10 +40,10 @@ static void dev_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     memcpy(d->mem + off, &val, size);
 }
 
-static const struct io_ops byte_ops = { dev_read, dev_write, 1 };
-static const struct io_ops word_ops = { dev_read, dev_write, 4 };
-static const struct io_ops all_ops = { dev_read, dev_write, 15 };
-static const struct io_ops mute_ops = { NULL, NULL, 7 };
+static const struct io_ops byte_ops = { dev_read, dev_write, 1, LOG_DEV_NONE };
+static const struct io_ops word_ops = { dev_read, dev_write, 4, LOG_DEV_NONE };
+static const struct io_ops all_ops = { dev_read, dev_write, 15, LOG_DEV_NONE };
+static const struct io_ops mute_ops = { NULL, NULL, 7, LOG_DEV_NONE };
 
 static struct phys *make(uint8_t **ram)
 {
