@@ -21,7 +21,10 @@
 #include "host/term.h"
 #include "translator/exec.h"
 
-#define ALT_STACK (64u << 10)
+#define ALT_STACK (256u << 10)  /* the disassembler needs some */
+
+static const char request[] =
+    "latimer: this is a bug in Latimer: please report it with the command line and these lines\n";
 
 static _Thread_local struct cpu *vcpu;
 
@@ -57,12 +60,16 @@ static void crashed(int sig, siginfo_t *info, void *context)
         snprintf(text, sizeof(text), "latimer: in translated code: CPU %u, guest rip %#llx, mode %#x\n", vcpu->index,
                  (unsigned long long)rip, (unsigned)vcpu->mode);
         say(text);
+        say(request);
+        /* Last, and only here: it allocates, and in translated code no lock of the C library's is held. */
+        exec_show_host(vcpu, (const void *)pc, stderr);
+        _exit(128 + sig);
     } else if (vcpu) {
         snprintf(text, sizeof(text), "latimer: in Latimer's own code, working for CPU %u (last exact guest rip %#llx)\n",
                  vcpu->index, (unsigned long long)vcpu->rip);
         say(text);
     }
-    say("latimer: this is a bug in Latimer: please report it with the command line and the lines above\n");
+    say(request);
     _exit(128 + sig);
 }
 

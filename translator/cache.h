@@ -38,7 +38,7 @@ struct block {
     uint32_t size, cold_size;
     bool dead, crosses, flat;
     uint16_t insns, nlinks, nfaults, nrange;
-    struct { uint64_t pa; uint16_t len; } range[IR_RANGES];
+    struct ir_range range[IR_RANGES];
     struct link *link;
     struct host_fault *fault;
     struct link *in;            /* exits linked to this block */

@@ -91,7 +91,10 @@ static void state_restore(struct cpu *c, const struct cpu *s, size_t size)
     copy_part(c, s, offsetof(struct cpu, nmi_pending) + 1, size);
 }
 
-void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits)
+#define AROUND_BEFORE 80        /* bytes of code shown around a pc */
+#define AROUND_AFTER 32
+
+void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc)
 {
     csh cs;
     cs_insn *in;
@@ -99,23 +102,26 @@ void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigne
         return;
     size_t k = cs_disasm(cs, p, n, at, 0, &in);
     for (size_t i = 0; i < k; i++)
-        fprintf(f, "  %10llx  %s %s\n", (unsigned long long)in[i].address, in[i].mnemonic, in[i].op_str);
+        if (!pc || (in[i].address + AROUND_BEFORE >= pc && in[i].address < pc + AROUND_AFTER))
+            fprintf(f, "%s %10llx  %s %s\n", pc && in[i].address == pc ? "=>" : " ",
+                    (unsigned long long)in[i].address, in[i].mnemonic, in[i].op_str);
     if (k)
         cs_free(in, k);
     cs_close(&cs);
 }
 
-void check_guest_code(FILE *f, struct phys *phys, const struct ir_block *b)
+void check_guest_code(FILE *f, struct phys *phys, uint32_t mode, uint64_t lin, const struct ir_range *r,
+                      unsigned n)
 {
+    unsigned bits = (mode & M_CODE) == M_CODE64 ? 64 : (mode & M_CODE) == M_CODE32 ? 32 : 16;
     uint8_t code[256];
-    unsigned bits = (b->mode & M_CODE) == M_CODE64 ? 64 : (b->mode & M_CODE) == M_CODE32 ? 32 : 16;
-    for (unsigned i = 0; i < b->nrange; i++) {
-        unsigned n = b->range[i].len < sizeof code ? b->range[i].len : sizeof code;
-        uint64_t pa = b->range[i].pa, page = b->lin & PAGE_MASK;
-        if ((pa ^ b->pa) & PAGE_MASK)
+    for (unsigned i = 0; i < n; i++) {
+        unsigned len = r[i].len < sizeof code ? r[i].len : sizeof code;
+        uint64_t page = lin & PAGE_MASK;
+        if ((r[i].pa ^ r[0].pa) & PAGE_MASK)
             page += PAGE_SIZE;
-        phys_read(phys, pa, code, n);
-        check_disassemble(f, code, n, page | (pa & ~PAGE_MASK), bits);
+        phys_read(phys, r[i].pa, code, len);
+        check_disassemble(f, code, len, page | (r[i].pa & ~PAGE_MASK), bits, 0);
     }
 }
 
@@ -141,11 +147,11 @@ static void report(struct check *k, struct cpu *c, struct cache *cache, struct b
                     (unsigned long long)k->interp.x[i].q[0], (unsigned long long)c->x[i].q[1],
                     (unsigned long long)c->x[i].q[0]);
     fprintf(f, "guest code:\n");
-    check_guest_code(f, cache->phys, ir);
+    check_guest_code(f, cache->phys, ir->mode, ir->lin, ir->range, ir->nrange);
     fprintf(f, "IR:\n");
     ir_print(f, ir);
     fprintf(f, "host code:\n");
-    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)block_rx(cache, b), 64);
+    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)block_rx(cache, b), 64, 0);
     exit(EXIT_CODE_CHECK);
 }
 

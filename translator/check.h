@@ -20,10 +20,11 @@ void check_free(struct check *);
  */
 void check_block(struct check *k, struct cpu *c, struct cache *cache, struct block *b, const struct ir_block *ir,
                  enum exec_why *why, bool *interp);
-/* Print n bytes of x86 code at address `at`, one instruction a line. */
-void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits);
-/* The guest code b was made from, and what was looked at behind its exits, at its linear addresses. */
-void check_guest_code(FILE *f, struct phys *phys, const struct ir_block *b);
+/* Print n bytes of x86 code at address `at`, one instruction a line; pc: only those around it, 0: all. */
+void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc);
+/* The guest code of a block's ranges (what was looked at behind its exits, too); lin: the first byte's. */
+void check_guest_code(FILE *f, struct phys *phys, uint32_t mode, uint64_t lin, const struct ir_range *r,
+                      unsigned n);
 uint64_t check_count(const struct check *k);
 
 #endif

@@ -219,7 +219,7 @@ static void log_block(struct cpu *c, const struct ir_block *b)
         fprintf(log_file(), "block %llx mode %x: %u instructions\n", (unsigned long long)lin_of(c), b->mode,
                 b->insns);
     if (log_on(LOG_IN))
-        check_guest_code(log_file(), c->m->phys, b);
+        check_guest_code(log_file(), c->m->phys, b->mode, b->lin, b->range, b->nrange);
     if (log_on(LOG_IR))
         ir_print(log_file(), b);
 }
@@ -267,7 +267,7 @@ static struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool
     if (timed)
         e->stats.stage_ns[STAGE_EMIT] += stopwatch_lap(&e->watch);
     if (dump && log_on(LOG_OUT) && !e->o.interp)
-        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), 64);
+        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), 64, 0);
     e->stats.blocks++;
     e->stats.insns += b->insns;
     return b;
@@ -303,6 +303,15 @@ static int64_t fault_pc(const struct block *b, uint32_t off)
     return b->nfaults ? (int64_t)b->fault[lo].pc : (int64_t)b->start;
 }
 
+/* The part of b's code that holds `host`: the straight way or the cold rest. */
+static const uint8_t *part_of(const struct cache *k, const struct block *b, const uint8_t *host,
+                              uint32_t *size)
+{
+    bool cold = b->cold && host >= b->cold + k->rx_off && host < b->cold + k->rx_off + b->cold_size;
+    *size = cold ? b->cold_size : b->size;
+    return cold ? b->cold : b->rw;
+}
+
 bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip)
 {
     struct block *b = c->exec ? cache_by_host(&c->exec->cache, host) : NULL;
@@ -311,6 +320,19 @@ bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip)
         *rip = rip_of(c, b, fault_pc(b, (uint32_t)((const uint8_t *)host - start)));
     }
     return b;
+}
+
+void exec_show_host(struct cpu *c, const void *host, FILE *f)
+{
+    struct cache *k = &c->exec->cache;
+    struct block *b = cache_by_host(k, host);
+    uint32_t size;
+    const uint8_t *p = part_of(k, b, host, &size);
+    fprintf(f, "guest code:\n");
+    check_guest_code(f, c->m->phys, b->mode, b->flat ? c->pc_page | b->start : c->seg[SEG_CS].base + b->start,
+                     b->range, b->nrange);
+    fprintf(f, "host code:\n");
+    check_disassemble(f, p, size, (uint64_t)(uintptr_t)(p + k->rx_off), 64, (uint64_t)(uintptr_t)host);
 }
 
 /* Translated code left at c->link_ra: make c->rip exact; *l: the direct exit it left by, if it was one. */

@@ -74,6 +74,8 @@ double exec_stage_ns(const struct exec_stats *, enum exec_stage);
 const struct exec_stats *exec_stats(struct cpu *c);
 /* For crash reports: is this host address in code translated for c, and for which guest RIP? */
 bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip);
+/* If so: print the guest code and the host code around it. */
+void exec_show_host(struct cpu *c, const void *host, FILE *f);
 
 /* --- interrupts and faults, implemented by the frontend (help_int*.c) --- */
 /* Deliver c->fault (with c->rip at the faulting instruction, or behind it for traps and soft

@@ -145,6 +145,12 @@ struct ir_use {
 
 #define IR_RANGES 12
 
+/* Physical bytes [pa, pa + len); none crosses a page. */
+struct ir_range {
+    uint64_t pa;
+    uint16_t len;
+};
+
 struct ir_block {
     struct ir_ins *ins;
     struct opt_state *opt;      /* what is known behind the last instruction; NULL: appended as told */
@@ -159,8 +165,7 @@ struct ir_block {
     uint16_t guest_len;         /* bytes from the first to behind the last instruction, contiguous
                                    runs are listed in `ranges` */
     uint16_t insns;             /* guest instructions */
-    struct { uint64_t pa; uint16_t len; } range[IR_RANGES];     /* physical byte ranges it was made
-                                   from or that were looked at; none crosses a page */
+    struct ir_range range[IR_RANGES];   /* made from these, or looked at them; the first byte's first */
     unsigned nrange;
     bool crosses;               /* takes bytes from a second page */
     bool flat;                  /* M_FLAT_CS: PCs are relative to the page */

@@ -37,6 +37,7 @@ guest exit2 66ba0105b003eef4                    # mov dx,501h; mov al,3; out dx,
 guest exit3 a12000e0feb005e6f4                  # mov eax,[0fee00020h]; mov al,5; out 0f4h,al
 guest triple 0f011d28001000cc000000000000       # lidt of a zero limit; int3
 guest halt fbf4ebfd                             # sti; hlt; jmp
+guest loop ebfe                                 # jmp .
 guest reset b0fee664f4                          # mov al,0feh; out 64h,al; hlt
 echo "this is text, and not a kernel at all; it is only here to be refused" >"$work/text"
 : >"$work/empty"
@@ -136,6 +137,17 @@ signal() {              # CODE SIGNAL...
     [ "$code" = "$want" ] || { failed=$((failed + 1)); echo "FAIL: signals $*: exit code $code, wanted $want"; }
 }
 signal 143 TERM TERM
+
+# ---- a crash of Latimer itself ----
+if [ "$(uname -m)" = x86_64 ] && ! grep -aq __asan_init "$latimer"; then
+    perl "${srcdir:-.}/tests/cli/crash.pl" "$latimer" "$work/loop" >"$work/out" 2>&1
+    code=$?
+    holds "exit code 139 after a crash (it is $code)" '[ $code = 139 ]'
+    for text in 'crashed: signal 11 (SIGSEGV), host pc 0x' 'in translated code: CPU 0, guest rip 0x100020' \
+        'please report' '^guest code:' '100020  jmp 0x100020' '^host code:' '^=> '; do
+        holds "a crash report with '$text': $(cat "$work/out")" 'grep -q -e "$text" "$work/out"'
+    done
+fi
 
 echo "cli.sh: $n cases, $failed failed"
 [ $failed = 0 ]
