@@ -45,6 +45,9 @@ ir_ref lift_seg_addr(struct lift *l, unsigned seg, ir_ref off, unsigned size, bo
 /* aux for a memory op in this mode: MMU index, #AC, plus `extra`. seg for #SS. */
 unsigned lift_memaux(const struct lift *l, unsigned seg, unsigned extra);
 ir_ref lift_load(struct lift *l, enum ir_type t, ir_ref addr, int64_t imm, unsigned seg, unsigned extra);
+/* One field of a memory operand that is read field by field (far pointers, BOUND, LGDT): the value
+ * `at` bytes into it, at an offset that wraps at the address size of its own. */
+ir_ref lift_load_part(struct lift *l, const struct insn *i, unsigned at, enum ir_type t);
 void lift_store(struct lift *l, ir_ref addr, int64_t imm, unsigned seg, ir_ref v);
 /* Operand n: a value of the operand's size (register, memory or immediate).
  * For a read-modify-write memory destination call lift_rmw_read, then lift_rmw_write. */

@@ -129,6 +129,17 @@ ir_ref lift_load(struct lift *l, enum ir_type t, ir_ref addr, int64_t imm, unsig
     return ir_emit(l->b, IR_LD, t, lift_memaux(l, seg, extra), addr, 0, 0, imm);
 }
 
+ir_ref lift_load_part(struct lift *l, const struct insn *i, unsigned at, enum ir_type t)
+{
+    struct insn part = *i;
+    int64_t imm;
+    ir_ref a;
+
+    part.disp += at;
+    a = lift_addr(l, &part, type_bytes(t), false, &imm);
+    return lift_load(l, t, a, imm, i->seg, 0);
+}
+
 static void store_aux(struct lift *l, ir_ref addr, int64_t imm, unsigned seg, unsigned extra, ir_ref v)
 {
     ir_emit(l->b, IR_ST, ir_type_of(l->b, v), lift_memaux(l, seg, extra), addr, v, 0, imm);

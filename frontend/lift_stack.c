@@ -110,10 +110,9 @@ static ir_ref sext64(struct lift *l, ir_ref v)
 bool lift_bound(struct lift *l, const struct insn *i)
 {
     unsigned n = i->opsize;
-    int64_t imm;
-    ir_ref a = lift_addr(l, i, 2 * n, false, &imm), index = lift_read(l, i, 0);
-    ir_ref lo = lift_load(l, lift_type(n), a, imm, i->seg, 0);
-    ir_ref hi = lift_load(l, lift_type(n), a, imm + n, i->seg, 0);
+    ir_ref index = lift_read(l, i, 0);
+    ir_ref lo = lift_load_part(l, i, 0, lift_type(n));
+    ir_ref hi = lift_load_part(l, i, n, lift_type(n));
 
     lift_call(l, HELP_bound, sext64(l, index), sext64(l, lo), sext64(l, hi), 0);
     return true;

@@ -156,11 +156,9 @@ bool lift_pop_seg(struct lift *l, const struct insn *i)
 /* Offset and selector of a far pointer in memory. */
 static ir_ref load_far(struct lift *l, const struct insn *i, ir_ref *sel)
 {
-    int64_t imm = 0;
-    ir_ref addr = lift_addr(l, i, i->opsize + 2u, false, &imm);
-    ir_ref off = lift_load(l, lift_type(i->opsize), addr, imm, i->seg, 0);
+    ir_ref off = lift_load_part(l, i, 0, lift_type(i->opsize));
 
-    *sel = zext64(l, lift_load(l, TY_I16, addr, imm + i->opsize, i->seg, 0));
+    *sel = zext64(l, lift_load_part(l, i, i->opsize, TY_I16));
     return off;
 }
 
@@ -508,14 +506,12 @@ bool lift_store_dt(struct lift *l, const struct insn *i)
 
 bool lift_load_dt(struct lift *l, const struct insn *i)
 {
-    int64_t imm = 0;
-    ir_ref addr, limit, base;
+    ir_ref limit, base;
 
     if (not_cpl0(l))
         return true;
-    addr = lift_addr(l, i, lift_64(l) ? 10 : 6, false, &imm);
-    limit = zext64(l, lift_load(l, TY_I16, addr, imm, i->seg, 0));
-    base = zext64(l, lift_load(l, lift_64(l) ? TY_I64 : TY_I32, addr, imm + 2, i->seg, 0));
+    limit = zext64(l, lift_load_part(l, i, 0, TY_I16));
+    base = zext64(l, lift_load_part(l, i, 2, lift_64(l) ? TY_I64 : TY_I32));
     if (!lift_64(l) && i->opsize == 2)
         base = ir_bin(l->b, IR_AND, TY_I64, base, const64(l, 0xffffff));
     lift_call(l, HELP_load_dt, const64(l, (unsigned)i->row->arg), base, limit, 0);

@@ -219,6 +219,42 @@ START_TEST(test_real)
 }
 END_TEST
 
+/*
+ * What is read field by field wraps at 64 KiB between the fields (so do processors of today, with
+ * 16-bit addresses): mov $0xfffe,%bx; les (%bx),%cx; mov $0x1000,%dx; bound %dx,(%bx); lgdt (%bx);
+ * ljmp *(%bx).  One field that reaches beyond faults: mov (%bx),%eax.
+ */
+START_TEST(test_wrap)
+{
+    static const uint8_t code[] = { 0xbb, 0xfe, 0xff, 0xc4, 0x0f, 0xba, 0x00, 0x10, 0x62, 0x17, 0x0f, 0x01, 0x17,
+                                    0xff, 0x2f };
+    static const uint8_t there[] = { 0x66, 0x8b, 0x07, 0xf4 };
+    struct sys_env *e = sys_new(REAL);
+    struct cpu *c = e->c;
+    struct ir_block b;
+    struct lift_options o = { .max_insns = 1, .max_branches = 1 };
+    unsigned exit;
+
+    memcpy(e->ram + CODE, code, sizeof(code));
+    memcpy(e->ram + 0x30200, there, sizeof(there));
+    sys_poke(e, 0xfffe, 2, 0x200);
+    sys_poke(e, 0, 4, 0x3000);
+    c->rip = 0;
+    run(e, lengths[_i], 0x200);
+    ck_assert_uint_eq(c->seg[SEG_CS].sel, 0x3000);
+    ck_assert_uint_eq(c->seg[SEG_ES].sel, 0x3000);
+    ck_assert_uint_eq(c->r[R_CX], 0x200);
+    ck_assert_uint_eq(c->gdt.limit, 0x200);
+    ck_assert_uint_eq(c->gdt.base, 0x3000);
+    ir_init(&b);
+    ck_assert(lift_block(c, &b, c->mode, &o));
+    ck_assert_int_eq(interp_run(c, &b, &exit), WHY_FAULT);
+    ck_assert_uint_eq(c->fault.vector, EXC_GP);
+    ir_free(&b);
+    sys_free(e);
+}
+END_TEST
+
 /* nop; nop; hlt under TF: a trap behind each, with RIP there. */
 START_TEST(test_single_step)
 {
@@ -251,6 +287,7 @@ int main(void)
     tcase_add_loop_test(t, test_rows, 0, 6);
     tcase_add_loop_test(t, test_long, 0, 3);
     tcase_add_loop_test(t, test_real, 0, 3);
+    tcase_add_loop_test(t, test_wrap, 0, 3);
     tcase_add_test(t, test_single_step);
     suite_add_tcase(s, t);
     r = srunner_create(s);
