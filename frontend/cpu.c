@@ -131,6 +131,7 @@ void cpu_reset(struct cpu *c, bool init)
     if (!init) {
         memset(c->x, 0, sizeof(c->x));
         memset(&c->fpu, 0, sizeof(c->fpu));
+        c->x87_off = 0;
         c->fpu.cw = 0x40;
         c->fpu.tag = 0xff;      /* FTW 5555h: all registers hold zero */
         c->x87_live = 0;

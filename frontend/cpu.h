@@ -191,9 +191,18 @@ struct x87 {
     uint16_t sw;                /* TOP in bits 13:11 */
     uint16_t tag;               /* 1 bit a physical register: 1 = valid (FXSAVE form) */
     uint16_t op;                /* last opcode, 11 bits */
-    uint64_t ip, dp;            /* last instruction and operand pointers */
+    uint64_t ip, dp;            /* last instruction (without c->x87_off) and operand pointers */
     uint16_t cs, ds;
 };
+
+/* An x87 instruction under way, noted while exceptions are unmasked: what becomes op, dp and ds if it
+ * raises one. */
+struct x87_now {
+    uint64_t dp;
+    uint16_t ds;
+    uint16_t op;                /* with X87_NOW_MEM: it has an operand in memory */
+};
+#define X87_NOW_MEM 0x8000u
 
 /* Kinds of work that make a block's entry test leave translated code. */
 #define ATTN_INTR   0x01u       /* maskable interrupt may be deliverable */
@@ -212,7 +221,7 @@ struct cpu_model;
 struct cpu {
     /* --- hot block: one-byte displacements --- */
     uint32_t attn;              /* ATTN_*: set atomically by any thread, see exec.c */
-    uint32_t reserved;
+    uint32_t x87_off;           /* x87: low part of the last instruction's pointer, see x87_ip() */
     uint64_t flags;             /* arithmetic flags: FL_ARITH bits only whenever C code looks; while
                                    translated code runs other bits may hold rubbish */
     uint64_t pc_page;           /* linear address of the page of the running block (flat CS) */
@@ -245,6 +254,7 @@ struct cpu {
     union vreg x[16];           /* XMM registers */
     struct seg seg[SEG_COUNT];
     struct x87 fpu;
+    struct x87_now x87_now;
 
     /* --- system state --- */
     struct { uint64_t base; uint16_t limit; } gdt, idt;

@@ -2,13 +2,12 @@
  * help_x87.c - helpers of the x87 family: what is not an IR op X87, and all
  * instructions while some exception is unmasked.
  *
- * Not kept: the pointers to the last instruction and operand.  x87 instructions
- * do not change c->fpu.ip, dp and op; FNSTENV and FXSAVE store what FLDENV or
- * FXRSTOR last loaded, 0 after FNINIT.  SDM vol. 1, 8.1.8 to 8.1.10, 8.6, 8.7.
+ * SDM vol. 1, 8.1.8 to 8.1.10, 8.6, 8.7.
  */
 #include <string.h>
 
 #include "base/log.h"
+#include "frontend/cpu_model.h"
 #include "frontend/help.h"
 #include "translator/backend_hooks.h"
 
@@ -24,6 +23,26 @@ bool help_x87_wait(struct cpu *c)
     return false;
 }
 
+/*
+ * Opcode and operand pointer are those of the last instruction that raised an unmasked exception; on
+ * processors without FDP_EXCPTN_ONLY translated code has stored the operand pointer already.
+ */
+static void raised(struct cpu *c)
+{
+    const struct x87_now *n = &c->x87_now;
+
+    c->fpu.op = n->op & 0x7ff;
+    if ((n->op & X87_NOW_MEM) && model_has(c->model, FEAT_FDP_EXCPTN_ONLY)) {
+        c->fpu.dp = n->dp;
+        x87_set_selectors(c, c->fpu.cs, n->ds);
+    }
+}
+
+void help_x87_now(struct cpu *c, uint64_t op, uint64_t dp, uint64_t seg)
+{
+    c->x87_now = (struct x87_now){ .op = (uint16_t)op, .dp = dp, .ds = c->seg[seg].sel };
+}
+
 uint64_t help_x87_exec(struct cpu *c, uint64_t aux, uint64_t lo, uint64_t hi)
 {
     union vreg a = { .q = { lo, 0 } }, res;
@@ -33,6 +52,8 @@ uint64_t help_x87_exec(struct cpu *c, uint64_t aux, uint64_t lo, uint64_t hi)
     if (x87_info[op].kind == X87_LD && x87_info[op].size == 10)
         c->hv.w[4] = (uint16_t)hi;
     x87_op(c, (unsigned)aux, &a, &res);
+    if ((c->fpu.sw & X87_ES) && (x87_info[op].kind != X87_MISC || op == X87_FCMOV))
+        raised(c);
     return res.q[0];
 }
 
@@ -76,20 +97,31 @@ uint64_t help_x87_ldcw(struct cpu *c, uint64_t cw)
     return new_mode(c);
 }
 
-void x87_reset(struct x87 *f)
+void x87_set_selectors(struct cpu *c, uint16_t cs, uint16_t ds)
 {
+    bool kept = !model_has(c->model, FEAT_ZERO_FCS_FDS);
+
+    c->fpu.cs = kept ? cs : 0;
+    c->fpu.ds = kept ? ds : 0;
+}
+
+void x87_reset(struct cpu *c)
+{
+    struct x87 *f = &c->fpu;
+
     f->cw = 0x37f;
     f->sw = 0;
     f->tag = 0;
     f->op = 0;
-    f->ip = f->dp = 0;
+    f->dp = 0;
     f->cs = f->ds = 0;
+    x87_set_ip(c, 0);
 }
 
 uint64_t help_x87_init(struct cpu *c)
 {
     backend_fp_sync(c);
-    x87_reset(&c->fpu);
+    x87_reset(c);
     return new_mode(c);
 }
 
@@ -137,11 +169,13 @@ static uint64_t at(const struct cpu *c, uint64_t lin, unsigned off)
     return (c->mode & M_CODE) == M_CODE64 ? lin + off : (lin + off) & 0xffffffff;
 }
 
-static void pack_env(const struct x87 *f, unsigned how, uint8_t *buf)
+/* In the layout of real and virtual-8086 mode the pointers are linear addresses. */
+static void pack_env(const struct cpu *c, unsigned how, uint8_t *buf)
 {
+    const struct x87 *f = &c->fpu;
     uint32_t v[7] = { f->cw, f->sw, x87_full_tag(f) };
     unsigned size = how & X87_ENV_16 ? 2 : 4;
-    uint32_t ip = (uint32_t)f->ip, dp = (uint32_t)f->dp;
+    uint32_t ip = (uint32_t)x87_ip(c), dp = (uint32_t)f->dp;
 
     if (!(how & X87_ENV_REAL)) {
         v[3] = ip;
@@ -149,6 +183,8 @@ static void pack_env(const struct x87 *f, unsigned how, uint8_t *buf)
         v[5] = dp;
         v[6] = f->ds;
     } else {
+        ip += (uint32_t)f->cs << 4;
+        dp += (uint32_t)f->ds << 4;
         v[3] = ip & 0xffff;
         v[4] = (ip >> 16) << 12 | f->op;
         v[5] = dp & 0xffff;
@@ -169,8 +205,9 @@ static void pack_env(const struct x87 *f, unsigned how, uint8_t *buf)
         memcpy(buf + k * size, &v[k], size);
 }
 
-static void unpack_env(struct x87 *f, unsigned how, const uint8_t *buf)
+static void unpack_env(struct cpu *c, unsigned how, const uint8_t *buf)
 {
+    struct x87 *f = &c->fpu;
     uint32_t v[7] = { 0 };
     unsigned size = how & X87_ENV_16 ? 2 : 4;
 
@@ -180,13 +217,12 @@ static void unpack_env(struct x87 *f, unsigned how, const uint8_t *buf)
     f->sw = (uint16_t)v[1];
     x87_set_full_tag(f, (uint16_t)v[2]);
     if (!(how & X87_ENV_REAL)) {
-        f->ip = v[3];
-        f->cs = (uint16_t)v[4];
+        x87_set_ip(c, v[3]);
         f->op = size == 4 ? v[4] >> 16 & 0x7ff : 0;
         f->dp = v[5];
-        f->ds = (uint16_t)v[6];
+        x87_set_selectors(c, (uint16_t)v[4], (uint16_t)v[6]);
     } else {
-        f->ip = (v[3] & 0xffff) | (v[4] >> 12 & 0xffff) << 16;
+        x87_set_ip(c, (v[3] & 0xffff) | (v[4] >> 12 & 0xffff) << 16);
         f->op = v[4] & 0x7ff;
         f->dp = (v[5] & 0xffff) | (v[6] >> 12 & 0xffff) << 16;
         f->cs = f->ds = 0;
@@ -209,7 +245,7 @@ bool help_x87_stenv(struct cpu *c, uint64_t lin, uint64_t how, uint64_t aux)
     backend_fp_sync(c);
     if (check(c, lin, len, ACC_WRITE, idx))
         return true;
-    pack_env(&c->fpu, (unsigned)how, buf);
+    pack_env(c, (unsigned)how, buf);
     top = c->fpu.sw >> 11 & 7;
     for (unsigned k = 0; k < 8 && (how & X87_ENV_SAVE); k++) {
         memcpy(buf + env_len((unsigned)how) + 10 * k, &c->fpu.r[(top + k) & 7].sig, 8);
@@ -220,7 +256,7 @@ bool help_x87_stenv(struct cpu *c, uint64_t lin, uint64_t how, uint64_t aux)
             return true;
     }
     if (how & X87_ENV_SAVE) {
-        x87_reset(&c->fpu);
+        x87_reset(c);
     } else {
         c->fpu.cw |= 0x3f;
         x87_update_es(&c->fpu);
@@ -242,7 +278,7 @@ bool help_x87_ldenv(struct cpu *c, uint64_t lin, uint64_t how, uint64_t aux)
         if (mmu_load(c, at(c, lin, k), 2, idx, false, buf + k))
             return true;
     }
-    unpack_env(&c->fpu, (unsigned)how, buf);
+    unpack_env(c, (unsigned)how, buf);
     top = c->fpu.sw >> 11 & 7;
     for (unsigned k = 0; k < 8 && (how & X87_ENV_SAVE); k++) {
         memcpy(&c->fpu.r[(top + k) & 7].sig, buf + env_len((unsigned)how) + 10 * k, 8);

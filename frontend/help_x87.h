@@ -35,7 +35,16 @@ void x87_op(struct cpu *c, unsigned aux, const union vreg *a, union vreg *res);
 /* ES and B as the exception flags and masks say. */
 void x87_update_es(struct x87 *f);
 /* The state after FNINIT. */
-void x87_reset(struct x87 *f);
+void x87_reset(struct cpu *c);
+/* FIP, the last instruction's pointer: translated code stores c->x87_off alone where it can. */
+static inline uint64_t x87_ip(const struct cpu *c) { return c->fpu.ip + c->x87_off; }
+static inline void x87_set_ip(struct cpu *c, uint64_t ip)
+{
+    c->fpu.ip = ip;
+    c->x87_off = 0;
+}
+/* FCS and FDS as loaded: 0 on processors that do not keep them (CPUID 7.EBX[13]). */
+void x87_set_selectors(struct cpu *c, uint16_t cs, uint16_t ds);
 /* Full tag word (two bits a register) from and to the abridged form. */
 uint16_t x87_full_tag(const struct x87 *f);
 void x87_set_full_tag(struct x87 *f, uint16_t tw);
@@ -44,6 +53,7 @@ void x87_set_full_tag(struct x87 *f, uint16_t tw);
 #define X87_ENV_REAL 2u         /* real and virtual-8086 mode layout */
 #define X87_ENV_SAVE 4u         /* with the registers: FNSAVE, FRSTOR */
 bool help_x87_wait(struct cpu *c);
+void help_x87_now(struct cpu *c, uint64_t op, uint64_t dp, uint64_t seg);
 uint64_t help_x87_exec(struct cpu *c, uint64_t aux, uint64_t lo, uint64_t hi);
 uint64_t help_x87_unpop(struct cpu *c, uint64_t id, uint64_t lo, uint64_t hi);
 uint64_t help_x87_outcome(struct cpu *c, uint64_t what);

@@ -80,7 +80,7 @@ static void pack_x87(const struct cpu *c, uint8_t *p, bool w)
     p[4] = (uint8_t)f->tag;
     p[5] = 0;
     put16(p + 6, f->op);
-    put64(p + 8, f->ip, w ? 8 : 4);
+    put64(p + 8, x87_ip(c), w ? 8 : 4);
     put64(p + 16, f->dp, w ? 8 : 4);
     if (!w) {
         put64(p + 12, f->cs, 4);
@@ -107,10 +107,10 @@ static void unpack_x87(struct cpu *c, const uint8_t *p, bool w)
         f->sw |= 0x8080;
     f->tag = p[4];
     f->op = (uint16_t)(get(p + 6, 2) & 0x7ff);
-    f->ip = get(p + 8, w ? 8 : 4);
+    /* FIP becomes canonical; FDP is kept as it is. */
+    x87_set_ip(c, w ? (uint64_t)((int64_t)(get(p + 8, 8) << 16) >> 16) : get(p + 8, 4));
     f->dp = get(p + 16, w ? 8 : 4);
-    f->cs = w ? 0 : (uint16_t)get(p + 12, 2);
-    f->ds = w ? 0 : (uint16_t)get(p + 20, 2);
+    x87_set_selectors(c, w ? 0 : (uint16_t)get(p + 12, 2), w ? 0 : (uint16_t)get(p + 20, 2));
     top = f->sw >> 11 & 7;
     for (unsigned n = 0; n < 8; n++) {
         struct f80 *r = &f->r[(top + n) & 7];
@@ -123,7 +123,7 @@ static void unpack_x87(struct cpu *c, const uint8_t *p, bool w)
 static void init_x87(struct cpu *c)
 {
     memset(&c->fpu, 0, sizeof(c->fpu));
-    c->fpu.cw = 0x37f;
+    x87_reset(c);
 }
 
 static void pack_mxcsr(const struct cpu *c, uint8_t *p)

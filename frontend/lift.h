@@ -23,6 +23,7 @@ struct lift {
     uint32_t pc;                /* page offset (flat) or EIP of the current instruction */
     uint32_t next;              /* ... of the one behind it */
     bool done;                  /* the block has been ended */
+    bool x87_page;              /* c->fpu.ip is this block's page already */
     bool stop_after_next;       /* STI and the like: one more instruction, then end */
     uint64_t cs_mask;           /* EIP wrap: 0xffffffff or ~0 */
     struct lift_block_state *st;        /* the block loop's own (lift_block.h) */

@@ -11,6 +11,13 @@
  * FCOMI sets the flags even if it raises an unmasked exception: so do current
  * chips, whatever the manual says.
  *
+ * Pointers (SDM vol. 1, 8.1.8).  FIP is that of the last instruction that is not a
+ * control instruction, FOP and on newer processors FDP (CPUID FDP_EXCPTN_ONLY) those
+ * of the last one that raised an unmasked exception.  So with all masked only FIP
+ * is left: c->fpu.ip gets the block's page once, c->x87_off the offset by a store
+ * of a constant for each instruction, of which opt_dead removes those nobody can see.
+ * All comes behind what can fault: an instruction that faults leaves them alone.
+ *
  * With some exception unmasked (M_UNM_X87) each operation is a helper call, and
  * waiting instructions look for pending exceptions first.
  */
@@ -40,6 +47,53 @@ static void wait_first(struct lift *l)
         lift_call(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, 0);
 }
 
+static void put(struct lift *l, uint32_t off, ir_ref v)
+{
+    ir_emit(l->b, IR_PUT, ir_type_of(l->b, v), 0, v, IR_NONE, IR_NONE, off);
+}
+
+static ir_ref selector(struct lift *l, unsigned seg)
+{
+    return ir_emit(l->b, IR_GET, TY_I16, 0, IR_NONE, IR_NONE, IR_NONE,
+                   CPU_OFF(seg[0].sel) + seg * sizeof(struct seg));
+}
+
+static bool has(const struct lift *l, enum x86_feat f)
+{
+    return !l->feats || (l->feats[f / 64] >> (f % 64) & 1);
+}
+
+/* Instruction i, which is no control instruction, cannot fault any more. */
+static void pointers(struct lift *l, const struct insn *i)
+{
+    bool mem = i->nops && i->op[0].kind == OPND_MEM, selectors = !has(l, FEAT_ZERO_FCS_FDS);
+
+    if (!l->x87_page)
+        put(l, CPU_OFF(fpu.ip), l->flat_cs ? ir_emit(l->b, IR_GET, TY_I64, 0, IR_NONE, IR_NONE, IR_NONE,
+                                                     CPU_OFF(pc_page))
+                                           : ir_const(l->b, TY_I64, 0));
+    l->x87_page = true;
+    put(l, CPU_OFF(x87_off), ir_const(l->b, TY_I32, l->pc));
+    if (selectors)
+        put(l, CPU_OFF(fpu.cs), selector(l, SEG_CS));
+    if (mem && !has(l, FEAT_FDP_EXCPTN_ONLY)) {
+        put(l, CPU_OFF(fpu.dp), lift_offset(l, i));
+        if (selectors)
+            put(l, CPU_OFF(fpu.ds), selector(l, i->seg));
+    }
+}
+
+/* What is recorded of instruction i if it raises an unmasked exception. */
+static void if_raised(struct lift *l, const struct insn *i)
+{
+    bool mem = i->nops && i->op[0].kind == OPND_MEM;
+    unsigned opcode = (i->opcode & 7u) << 8 | i->modrm | (mem ? X87_NOW_MEM : 0);
+
+    if (unmasked(l))
+        lift_call(l, HELP_x87_now, ir_const(l->b, TY_I64, opcode),
+                  mem ? lift_offset(l, i) : ir_const(l->b, TY_I64, 0), ir_const(l->b, TY_I64, i->seg), 0);
+}
+
 /* The operation; hi: upper 16 bits of a 10-byte operand; t: type of the result or TY_NONE. */
 static ir_ref op(struct lift *l, enum ir_type t, unsigned id, unsigned i, ir_ref a, ir_ref hi)
 {
@@ -59,7 +113,9 @@ static ir_ref op(struct lift *l, enum ir_type t, unsigned id, unsigned i, ir_ref
 bool lift_x87_reg(struct lift *l, const struct insn *i)
 {
     wait_first(l);
+    if_raised(l, i);
     op(l, TY_NONE, (unsigned)i->row->arg, i->nops ? i->modrm & 7u : 0, IR_NONE, IR_NONE);
+    pointers(l, i);
     return true;
 }
 
@@ -74,7 +130,9 @@ bool lift_x87_load(struct lift *l, const struct insn *i)
     v = lift_load(l, size == 10 ? TY_I64 : lift_type(size), a, imm, i->seg, 0);
     if (size == 10)
         hi = lift_load(l, TY_I16, a, imm + 8, i->seg, 0);
+    if_raised(l, i);
     op(l, TY_NONE, (unsigned)i->row->arg, 0, v, hi);
+    pointers(l, i);
     return true;
 }
 
@@ -92,6 +150,7 @@ bool lift_x87_store(struct lift *l, const struct insn *i)
     old = lift_load(l, t, a, imm, i->seg, MEM_WRITE);
     if (size == 10)
         old_hi = lift_load(l, TY_I16, a, imm + 8, i->seg, MEM_WRITE);
+    if_raised(l, i);
     v = op(l, t, value, 0, IR_NONE, IR_NONE);
     if (unmasked(l)) {
         /* An unmasked exception may forbid the store: then what was there is written. */
@@ -109,6 +168,7 @@ bool lift_x87_store(struct lift *l, const struct insn *i)
     lift_store(l, a, imm, i->seg, v);
     if (size == 10)
         lift_store(l, a, imm + 8, i->seg, hi);
+    pointers(l, i);
     if (pops)
         op(l, TY_NONE, id, 0, IR_NONE, IR_NONE);
     return true;
@@ -119,9 +179,11 @@ bool lift_x87_comi(struct lift *l, const struct insn *i)
     ir_ref v, f;
 
     wait_first(l);
+    if_raised(l, i);
     v = op(l, TY_I32, (unsigned)i->row->arg, i->modrm & 7u, IR_NONE, IR_NONE);
     f = ir_emit(l->b, IR_FMERGE, TY_FLAGS, 0, v, IR_NONE, IR_NONE, FL_ARITH);
     ir_emit(l->b, IR_PUTF, TY_NONE, 0, f, IR_NONE, IR_NONE, 0);
+    pointers(l, i);
     return true;
 }
 
@@ -130,16 +192,20 @@ bool lift_x87_cmov(struct lift *l, const struct insn *i)
     ir_ref cond;
 
     wait_first(l);
+    if_raised(l, i);
     cond = lift_cond(l, (unsigned)i->row->arg);
     op(l, TY_NONE, X87_FCMOV, i->modrm & 7u, cond, IR_NONE);
+    pointers(l, i);
     return true;
 }
 
 /* FNOP waits; the instructions of the 8087 and 287 that do nothing since do not. */
 bool lift_x87_nop(struct lift *l, const struct insn *i)
 {
-    if (i->row->arg)
+    if (i->row->arg) {
         wait_first(l);
+        pointers(l, i);
+    }
     return true;
 }
 
@@ -202,6 +268,7 @@ bool lift_x87_ldcw(struct lift *l, const struct insn *i)
 
 bool lift_x87_init(struct lift *l, const struct insn *i)
 {
+    l->x87_page = false;
     return event_if(l, lift_call(l, HELP_x87_init, IR_NONE, IR_NONE, IR_NONE, 0));
 }
 
@@ -218,6 +285,7 @@ static bool environment(struct lift *l, const struct insn *i, unsigned how)
         how |= X87_ENV_REAL;
     if (!store)
         wait_first(l);
+    l->x87_page = false;
     a = lift_addr(l, i, (how & X87_ENV_16 ? 14u : 28u) + (how & X87_ENV_SAVE ? 80u : 0), store, &imm);
     if (imm)
         a = ir_bin(l->b, IR_ADD, TY_I64, a, ir_const(l->b, TY_I64, imm));

@@ -244,7 +244,7 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
         report(k, c, cache, b, ir, "vector registers");
     if (s->mxcsr != c->mxcsr)
         report(k, c, cache, b, ir, "mxcsr");
-    if (memcmp(&s->fpu, &c->fpu, sizeof s->fpu))
+    if (memcmp(&s->fpu, &c->fpu, sizeof s->fpu) || s->x87_off != c->x87_off)
         report(k, c, cache, b, ir, "x87 state");
     if (memcmp(s->seg, c->seg, sizeof s->seg) || s->mode != c->mode || s->cr0 != c->cr0)
         report(k, c, cache, b, ir, "system state");

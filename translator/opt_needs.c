@@ -29,7 +29,7 @@ struct needs {
     struct ir_use *use;
     uint8_t strong, weak;       /* needed of the flags in the slot */
     uint16_t flast;             /* where those are needed strongly, last */
-    uint32_t overwritten;       /* registers (slot_reg) written below before anyone looks */
+    uint64_t overwritten;       /* registers (slot_step) written below before anyone looks */
 };
 
 static void slot_add(struct needs *s, unsigned i, unsigned strong)
@@ -148,18 +148,23 @@ static bool flags_step(struct needs *s, unsigned i, struct ir_ins *n)
     return true;
 }
 
+/* The x87's instruction pointer counts as one more register behind slot_reg()'s. */
+#define SLOT_X87_OFF 32
+
 /* Slots of registers, or the flags read as a number; false: this PUT is overwritten before anybody looks. */
 static bool slot_step(struct needs *s, unsigned i, const struct ir_ins *n, unsigned attrs)
 {
-    int no = n->op == IR_PC || n->op == IR_GETF || n->op == IR_PUTF ? -1 : slot_reg(n->imm);
-    uint32_t bit = no < 0 ? 0 : 1u << no;
+    int no = n->op == IR_PC || n->op == IR_GETF || n->op == IR_PUTF ? -1 :
+             n->imm == CPU_OFF(x87_off) ? SLOT_X87_OFF : slot_reg(n->imm);
+    uint64_t bit = no < 0 ? 0 : (uint64_t)1 << no;
     if ((attrs & IRA_P) && (s->overwritten & bit))
         return false;
     if (attrs & IRA_G)
         s->overwritten &= ~bit;
     if (n->op == IR_GET && no < 0 && slot_hits_flags(n->imm, (enum ir_type)n->type))
         slot_add(s, i, FLX_ALL);
-    if (n->op == IR_PUTV || (n->op == IR_PUT && no >= 0 && no < 16 && n->type >= TY_I32))
+    if (n->op == IR_PUTV || no == SLOT_X87_OFF ||
+        (n->op == IR_PUT && no >= 0 && no < 16 && n->type >= TY_I32))
         s->overwritten |= bit;
     return true;
 }

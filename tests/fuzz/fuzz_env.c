@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "frontend/cpu_model.h"
 #include "frontend/help_sys.h"
+#include "frontend/help_x87.h"
 #include "hw/clock.h"
 #include "softmmu/phys.h"
 #include "tests/fuzz/fuzz.h"
@@ -256,6 +257,7 @@ static void set_x87(struct cpu *c, const struct hw_fx *x)
     unsigned top = x->fsw >> 11 & 7;
 
     memset(&c->fpu, 0, sizeof(c->fpu));
+    c->x87_off = 0;
     c->fpu.cw = x->fcw;
     c->fpu.sw = x->fsw;
     if (x->fsw & ~x->fcw & 0x3f)
@@ -406,7 +408,7 @@ const char *fuzz_compare(struct fuzz_machine *fa, struct fuzz_machine *fb, const
         return "vector registers";
     if (a->mxcsr != b->mxcsr)
         return "mxcsr";
-    if (memcmp(&a->fpu, &b->fpu, sizeof(a->fpu)))
+    if (memcmp(&a->fpu, &b->fpu, sizeof(a->fpu)) || a->x87_off != b->x87_off)
         return "x87 state";
     if (memcmp(a->seg, b->seg, sizeof(a->seg)) || a->mode != b->mode || a->cpl != b->cpl)
         return "segments or mode";
@@ -454,7 +456,7 @@ void fuzz_print(FILE *f, const struct fuzz_machine *fa, const struct fuzz_machin
         pair(f, "x87 sw", a->fpu.sw, b->fpu.sw);
         pair(f, "x87 tag", a->fpu.tag, b->fpu.tag);
         pair(f, "x87 op", a->fpu.op, b->fpu.op);
-        pair(f, "x87 ip", a->fpu.ip, b->fpu.ip);
+        pair(f, "x87 ip", x87_ip(a), x87_ip(b));
         pair(f, "x87 dp", a->fpu.dp, b->fpu.dp);
         pair(f, "x87 cs", a->fpu.cs, b->fpu.cs);
         pair(f, "x87 ds", a->fpu.ds, b->fpu.ds);

@@ -428,6 +428,9 @@ void hw_fp_state(struct hw_rng *r, struct hw_fx *f)
     f->ftw = one_in(r, 4) ? (uint8_t)hw_rand(r) : 0xff;
     for (unsigned k = 0; k < 8; k++)
         value_f80(r, &f->st[k].sig, &f->st[k].se);
+    f->fop = f->st[0].sig & 0x7ff;
+    f->fip = f->st[1].sig >> 17;
+    f->fdp = f->st[2].sig >> 17;
     for (unsigned k = 0; k < 16; k++)
         hw_vector(r, &f->x[k]);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "frontend/cpu_model.h"
 #include "frontend/help_sys.h"
 #include "frontend/lift.h"
 #include "hw/machine.h"
@@ -59,6 +60,7 @@ static void set_seg(struct cpu *c, unsigned n, uint16_t sel, uint16_t attr)
 
 void hw_guest_init(enum hw_engine e, bool optimize)
 {
+    static struct cpu_model all = { .name = "all" };
     struct cpu *c;
     pthread_mutexattr_t a;
 
@@ -82,6 +84,8 @@ void hw_guest_init(enum hw_engine e, bool optimize)
     g.m.cpu = &g.c;
     g.m.ncpu = 1;
     c->m = &g.m;
+    memset(all.feats, 0xff, sizeof(all.feats));
+    c->model = &all;
     mmu_init(c);
     cpu_reset(c, false);
     c->a20 = 1;
@@ -126,7 +130,7 @@ static void load(struct cpu *c, const struct hw_state *s)
     c->fpu.sw = s->fx.fsw;
     c->fpu.tag = s->fx.ftw;
     c->fpu.op = s->fx.fop;
-    c->fpu.ip = s->fx.fip;
+    x87_set_ip(c, s->fx.fip);
     c->fpu.dp = s->fx.fdp;
     for (unsigned k = 0; k < 8; k++) {
         c->fpu.r[(k + top) & 7].sig = s->fx.st[k].sig;
@@ -155,7 +159,7 @@ static void store(struct cpu *c, struct hw_state *s)
     s->fx.fsw = c->fpu.sw;
     s->fx.ftw = (uint8_t)c->fpu.tag;
     s->fx.fop = c->fpu.op;
-    s->fx.fip = c->fpu.ip;
+    s->fx.fip = x87_ip(c);
     s->fx.fdp = c->fpu.dp;
     for (unsigned k = 0; k < 8; k++) {
         s->fx.st[k].sig = c->fpu.r[(k + top) & 7].sig;

@@ -44,6 +44,8 @@ enum hw_engine { HW_INTERP, HW_JIT };
 
 /* native.c */
 void hw_native_init(void);
+/* Does the host keep the x87's pointers as the guest's processor model says? */
+bool hw_native_pointers(void);
 /* Runs code[0..len) at HW_CODE + off, on the memory at HW_DATA; *s is in and out. */
 void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off);
 

@@ -32,6 +32,8 @@ static const char *const row_ids[X86_COUNT] = {
 static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                        "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
 
+static bool pointers;           /* the x87's pointers are compared */
+
 struct report {
     bool failed;
     char text[4096];
@@ -85,6 +87,10 @@ static void compare(struct report *p, const struct hw_case *c, const struct hw_s
         differs(p, "  x87 cw sw tag: %04x %04x %02x -> host %04x %04x %02x, latimer %04x %04x %02x\n",
                 c->in.fx.fcw, c->in.fx.fsw, c->in.fx.ftw, hw->fx.fcw, hw->fx.fsw, hw->fx.ftw, us->fx.fcw,
                 us->fx.fsw, us->fx.ftw);
+    if (pointers && (hw->fx.fop != us->fx.fop || hw->fx.fip != us->fx.fip || hw->fx.fdp != us->fx.fdp))
+        differs(p, "  x87 op ip dp: %03x %lx %lx -> host %03x %lx %lx, latimer %03x %lx %lx\n", c->in.fx.fop,
+                (long)c->in.fx.fip, (long)c->in.fx.fdp, hw->fx.fop, (long)hw->fx.fip, (long)hw->fx.fdp,
+                us->fx.fop, (long)us->fx.fip, (long)us->fx.fdp);
     for (unsigned k = 0; k < 8; k++) {
         if (hw->fx.st[k].sig != us->fx.st[k].sig || hw->fx.st[k].se != us->fx.st[k].se)
             differs(p, "  st%u: %04x_%016lx -> host %04x_%016lx, latimer %04x_%016lx\n", k, c->in.fx.st[k].se,
@@ -207,6 +213,7 @@ int main(int argc, char **argv)
         return 2;
     }
     hw_native_init();
+    pointers = hw_native_pointers();
     hw_guest_init(o.engine, !o.no_opt);
     data = hw_guest_data();
     cs_open(CS_ARCH_X86, CS_MODE_64, &cs);

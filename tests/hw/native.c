@@ -8,6 +8,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE            /* REG_RAX and the like */
 #endif
+#include <cpuid.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -71,6 +72,7 @@ static void caught(int sig, siginfo_t *info, void *ctx)
 
     if (rip < HW_CODE || rip >= HW_CODE + HW_CODE_SIZE) {
         /* not the instruction under test: a real bug of this program */
+        fprintf(stderr, "hwtest: signal %d at %lx\n", sig, (long)rip);
         signal(sig, SIG_DFL);
         return;
     }
@@ -110,6 +112,15 @@ void hw_native_init(void)
     sigaltstack(&ss, NULL);
     for (unsigned k = 0; k < sizeof(sigs) / sizeof(sigs[0]); k++)
         sigaction(sigs[k], &sa, NULL);
+}
+
+/* Intel's with FDP_EXCPTN_ONLY and without FCS and FDS; AMD's save them only while an exception is pending. */
+bool hw_native_pointers(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(0, &a, &b, &c, &d) && c == signature_INTEL_ecx && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           (b >> 6 & 1) && (b >> 13 & 1);
 }
 
 void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)

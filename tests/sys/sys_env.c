@@ -6,6 +6,11 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <signal.h>
+
+#include "translator/backend.h"
+#include "translator/backend_hooks.h"
 
 static uint8_t ack(struct machine *m, unsigned cpu)
 {
@@ -78,15 +83,16 @@ static void set(struct sys_env *e, unsigned n, uint16_t sel)
     seg_set(e->c, n, sel, &d);
 }
 
+const char *sys_model;
+
 /* A flat machine at CPL 0 with all tables in place. */
 struct sys_env *sys_new(enum sys_mode mode)
 {
     struct sys_env *e = calloc(1, sizeof(*e));
-    struct cpu *c = aligned_alloc(64, (sizeof(struct cpu) + 63) & ~(size_t)63);
+    struct cpu *c = backend_cpu_alloc(JC_SIZE * sizeof(struct jc_entry));
     pthread_mutexattr_t a;
     bool lm = mode == LONG;
 
-    memset(c, 0, sizeof(*c));
     pthread_mutexattr_init(&a);
     pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&e->m.lock, &a);
@@ -102,7 +108,9 @@ struct sys_env *sys_new(enum sys_mode mode)
     e->m.tpr_get = tpr_get;
     e->m.tpr_set = tpr_set;
     c->m = &e->m;
-    if (cpu_model_parse(NULL, &e->model))
+    e->m.cpu = &e->c;
+    e->m.ncpu = 1;
+    if (cpu_model_parse(sys_model, &e->model))
         abort();
     c->model = e->model;
     c->a20 = 1;
@@ -171,14 +179,62 @@ struct sys_env *sys_new(enum sys_mode mode)
     return e;
 }
 
+/* ---- whole programs ---- */
+
+static struct cpu *running;     /* for the signal handler */
+static volatile unsigned ticks;
+
+static void tick(int sig)
+{
+    if (running && ++ticks > 200)
+        __atomic_fetch_or(&running->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
+}
+
+static void halt(struct cpu *c)
+{
+    struct sys_env *e = (struct sys_env *)c->m;
+
+    if (!e->on_halt || !e->on_halt(e))
+        __atomic_fetch_or(&c->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
+}
+
+void sys_exec(struct sys_env *e, bool interp)
+{
+    struct exec_options o = { .interp = interp, .cache_size = 4u << 20, .verify = true, .m = &e->m, .halt = halt };
+    struct itimerval every = { { 0, 10000 }, { 0, 10000 } };
+
+    exec_init(e->c, &o);
+    signal(SIGALRM, tick);
+    setitimer(ITIMER_REAL, &every, NULL);
+}
+
+void sys_run(struct sys_env *e)
+{
+    struct cpu *c = e->c;
+
+    cpu_update_mode(c);
+    backend_fp_changed(c);
+    c->attn &= ~ATTN_EXIT;
+    c->halted = 0;
+    ticks = 0;
+    running = c;
+    exec_run(c);
+    running = NULL;
+    backend_fp_sync(c);
+    ck_assert_msg(c->halted, "the program does not come to its HLT: %04x:%llx", c->seg[SEG_CS].sel,
+                  (unsigned long long)c->rip);
+}
+
 void sys_free(struct sys_env *e)
 {
+    if (e->c->exec)
+        exec_free(e->c);
     mmu_free(e->c);
     phys_free(e->m.phys);
     ports_free(e->m.ports);
     clock_free(e->m.clock);
     free(e->model);
-    free(e->c);
+    backend_cpu_free(e->c, JC_SIZE * sizeof(struct jc_entry));
     free(e);
 }
 

@@ -40,7 +40,10 @@ struct sys_env {
     uint8_t vector;             /* what int_ack gives */
     uint8_t tpr;
     uint64_t msr[0x1000];       /* by low 12 bits */
+    bool (*on_halt)(struct sys_env *);  /* whole programs: HLT; false or NULL: sys_run() returns */
 };
+
+extern const char *sys_model;   /* -cpu of the machines to come; NULL: the default */
 
 struct sys_env *sys_new(enum sys_mode mode);
 void sys_free(struct sys_env *e);
@@ -51,6 +54,10 @@ void sys_gate(struct sys_env *e, unsigned vector, unsigned type, unsigned dpl, u
 /* To ring 3 (flat, of the mode) or virtual-8086 mode as if returned to. */
 void sys_ring3(struct sys_env *e);
 void sys_v86(struct sys_env *e, unsigned iopl);
+
+/* To run whole programs by the run loop: prepare it for one engine, run from c->rip until HLT. */
+void sys_exec(struct sys_env *e, bool interp);
+void sys_run(struct sys_env *e);
 
 #define OK 0xff                 /* no fault expected */
 /* A helper's answer: fault `vector` with `code`, or none. */
