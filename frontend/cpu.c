@@ -124,6 +124,7 @@ void cpu_reset(struct cpu *c, bool init)
     c->dbg_hits = 0;
     memset(c->pdpte, 0, sizeof(c->pdpte));
     c->inhibit = c->halted = c->nmi_blocked = c->nmi_pending = 0;
+    c->ferr = c->ignne = 0;
     c->fault = (struct fault){ 0 };
     c->chain_len = 0;
     c->spec_ctrl = 0;

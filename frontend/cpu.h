@@ -87,7 +87,8 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COU
 /* Exception vectors (SDM vol. 3, table 6-1). */
 enum { EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6,
        EXC_NM = 7, EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13,
-       EXC_PF = 14, EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19 };
+       EXC_PF = 14, EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
+       FAULT_FREEZE = 0xff      /* no exception: stop before this instruction until an interrupt comes */ };
 
 /*
  * A segment register with its hidden part.  `attr` holds descriptor bits 8..23
@@ -272,6 +273,8 @@ struct cpu {
     uint64_t pdpte[4];          /* PAE: loaded with CR3 */
     uint8_t nmi_blocked;
     uint8_t a20;                /* 1 = enabled */
+    uint8_t ferr;               /* FERR#: an x87 error is pending and CR0.NE is 0 */
+    uint8_t ignne;              /* IGNNE#: such errors are ignored; set by the board (atomic) */
     uint8_t stopped;            /* waiting for INIT/SIPI */
 
     struct fault fault;         /* valid after a helper returned "faulted" */

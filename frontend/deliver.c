@@ -407,6 +407,10 @@ bool cpu_deliver_fault(struct cpu *c)
 
     c->chain_len = 0;
     c->inhibit = 0;
+    if (c->fault.vector == FAULT_FREEZE) {
+        c->halted = 1;          /* RIP stays: the instruction is tried again behind the interrupt */
+        return false;
+    }
     c->halted = 0;              /* a trap behind HLT */
     shutdown = deliver_chain(c, BENIGN);
     if (!shutdown)

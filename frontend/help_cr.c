@@ -11,6 +11,7 @@
 #include "frontend/help.h"
 #include "hw/machine.h"
 #include "softmmu/softmmu.h"
+#include "translator/backend_hooks.h"
 
 /* ---- CR0, CR3, CR4, CR8 ---- */
 
@@ -44,6 +45,10 @@ static bool write_cr0(struct cpu *c, uint64_t v)
         return fault_gp(c, 0);
     }
     c->cr0 = v;
+    if (changed & CR0_NE) {
+        backend_fp_sync(c);
+        x87_drive_ferr(c);
+    }
     if ((changed & (CR0_PG | CR0_WP)) || efer != c->efer)
         mmu_flush_all(c);
     if (changed & CR0_PE) {

@@ -6,11 +6,29 @@
  */
 #include <string.h>
 
-#include "base/log.h"
 #include "frontend/cpu_model.h"
 #include "frontend/help.h"
+#include "hw/machine.h"
 #include "translator/backend_hooks.h"
 
+void x87_drive_ferr(struct cpu *c)
+{
+    bool level = (c->fpu.sw & X87_ES) && !(c->cr0 & CR0_NE);
+
+    if (level == c->ferr)
+        return;
+    c->ferr = level;
+    if (!c->m || !c->m->ferr)
+        return;
+    machine_lock(c->m);
+    c->m->ferr(c->m, c->index, level);
+    machine_unlock(c->m);
+}
+
+/*
+ * With CR0.NE = 0 the error is the board's business: it makes an interrupt of FERR#.  Until one comes
+ * the processor stops in front of the waiting instruction, unless the board ignores the error (IGNNE#).
+ */
 bool help_x87_wait(struct cpu *c)
 {
     backend_fp_sync(c);
@@ -18,9 +36,8 @@ bool help_x87_wait(struct cpu *c)
         return false;
     if (c->cr0 & CR0_NE)
         return fault_raise(c, EXC_MF);
-    /* The interrupt an AT's board makes of FERR# is not wired: go on as with IGNNE#. */
-    log_msg(LOG_UNIMP, "x87 exception pending with CR0.NE = 0: no IRQ 13, ignored");
-    return false;
+    x87_drive_ferr(c);
+    return __atomic_load_n(&c->ignne, __ATOMIC_SEQ_CST) ? false : fault_raise(c, FAULT_FREEZE);
 }
 
 /*
@@ -54,6 +71,7 @@ uint64_t help_x87_exec(struct cpu *c, uint64_t aux, uint64_t lo, uint64_t hi)
     x87_op(c, (unsigned)aux, &a, &res);
     if ((c->fpu.sw & X87_ES) && (x87_info[op].kind != X87_MISC || op == X87_FCMOV))
         raised(c);
+    x87_drive_ferr(c);
     return res.q[0];
 }
 
@@ -84,6 +102,7 @@ static uint64_t new_mode(struct cpu *c)
 {
     uint32_t was = c->mode;
 
+    x87_drive_ferr(c);
     backend_fp_changed(c);
     cpu_update_mode(c);
     return c->mode != was;

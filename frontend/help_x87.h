@@ -34,6 +34,8 @@ extern const struct x87_info x87_info[X87_COUNT];
 void x87_op(struct cpu *c, unsigned aux, const union vreg *a, union vreg *res);
 /* ES and B as the exception flags and masks say. */
 void x87_update_es(struct x87 *f);
+/* ES or CR0.NE may have changed: drive FERR#. */
+void x87_drive_ferr(struct cpu *c);
 /* The state after FNINIT. */
 void x87_reset(struct cpu *c);
 /* FIP, the last instruction's pointer: translated code stores c->x87_off alone where it can. */

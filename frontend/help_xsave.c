@@ -176,6 +176,7 @@ bool help_fxrstor(struct cpu *c, uint64_t lin, uint64_t w)
     unpack_x87(c, a.b, w);
     c->mxcsr = (uint32_t)get(a.b + 24, 4);
     memcpy(c->x, a.b + AREA_XMM, 16 * xmm_count(c));
+    x87_drive_ferr(c);
     backend_fp_changed(c);
     cpu_update_mode(c);
     return false;
@@ -251,6 +252,7 @@ bool help_xrstor(struct cpu *c, uint64_t lin, uint64_t w)
         else
             memset(c->x, 0, 16 * xmm_count(c));
     }
+    x87_drive_ferr(c);
     backend_fp_changed(c);
     cpu_update_mode(c);
     return false;

@@ -7,6 +7,7 @@
  *   FEC00000  I/O APIC     FED00000  HPET     FEE00000  local APICs
  *
  * Each ISA interrupt goes to both the 8259s and the I/O APIC (IRQ 0 to input 2).
+ * FERR# of the boot processor makes IRQ 13.
  * PCI INTA-INTD go to I/O APIC inputs 16-19 and to IRQ 10 and 11 of the 8259s.
  */
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "hw/clock.h"
 #include "hw/debugcon.h"
 #include "hw/debugexit.h"
+#include "hw/ferr.h"
 #include "hw/hpet.h"
 #include "hw/ioapic.h"
 #include "hw/kbc.h"
@@ -46,6 +48,7 @@ struct board {
     struct ioapic *ioapic;
     struct apics *apics;
     struct acpi *acpi;
+    struct ferr *ferr;
     uint8_t source[16];         /* per ISA line: who asserts it, one bit a source */
     uint8_t *tables;
     size_t tables_len;
@@ -175,6 +178,19 @@ static void tpr_set(struct machine *m, unsigned cpu, uint8_t cr8)
 
 /* ---- lines to the whole machine ---- */
 
+static void ferr_pin(struct machine *m, unsigned cpu, bool level)
+{
+    struct board *b = m->board;
+
+    if (!cpu)
+        ferr_set(b->ferr, level);
+}
+
+static void ignne_set(void *to, int line, bool level)
+{
+    cpu_lines.ignne(to, 0, level);
+}
+
 static void a20_set(void *to, int line, bool on)
 {
     struct machine *m = to;
@@ -293,6 +309,7 @@ void board_micro_init(struct machine *m)
     mouse = ps2_mouse_new(m->chips, "mouse", m->clock);
     kbc_lines = (struct kbc_lines){ isa(b, 1, 0), isa(b, 12, 0), a20, reset };
     kbc_new(m->chips, m->ports, m->clock, &kbc_lines, kbd, mouse);
+    b->ferr = ferr_new(m->chips, m->ports, isa(b, 13, 0), (struct irq){ ignne_set, m, 0 });
     port92_new(m->chips, m->ports, a20, reset);
     for (unsigned i = 0; i < 4 && i < cfg->nserial; i++) {
         uart_new(m->chips, com[i].name, m->ports, com[i].port, isa(b, com[i].irq, i), m->clock,
@@ -318,6 +335,7 @@ void board_micro_init(struct machine *m)
     m->apic_rdmsr = apic_rdmsr;
     m->apic_wrmsr = apic_wrmsr;
     m->apic_init = apic_init;
+    m->ferr = ferr_pin;
     m->tpr_get = tpr_get;
     m->tpr_set = tpr_set;
     m->board_reset = board_reset;

@@ -54,6 +54,7 @@ struct machine {
     bool (*apic_rdmsr)(struct machine *, unsigned cpu, uint32_t msr, uint64_t *val);
     bool (*apic_wrmsr)(struct machine *, unsigned cpu, uint32_t msr, uint64_t val);
     void (*apic_init)(struct machine *, unsigned cpu);      /* the CPU takes INIT: so does its APIC */
+    void (*ferr)(struct machine *, unsigned cpu, bool level);   /* FERR#; NULL: not connected */
     uint8_t (*tpr_get)(struct machine *, unsigned cpu);     /* CR8: TPR bits 7:4 */
     void (*tpr_set)(struct machine *, unsigned cpu, uint8_t cr8);
     void *board;
@@ -71,6 +72,7 @@ struct cpu_lines {
     void (*init)(struct machine *, unsigned cpu);
     void (*sipi)(struct machine *, unsigned cpu, uint8_t vector);
     void (*smi)(struct machine *, unsigned cpu);
+    void (*ignne)(struct machine *, unsigned cpu, bool level);
     void (*a20)(struct machine *, bool on);
     uint64_t (*apic_base)(struct machine *, unsigned cpu);
     /* which vCPU makes the access now being served; -1: none (DMA, the event loop) */

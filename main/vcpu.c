@@ -132,6 +132,12 @@ static void line_smi(struct machine *m, unsigned cpu)
     log_msg(LOG_UNIMP, "SMI on CPU %u: there is no system management mode", cpu);
 }
 
+static void line_ignne(struct machine *m, unsigned cpu, bool level)
+{
+    if (m->cpu && m->cpu[cpu])
+        __atomic_store_n(&m->cpu[cpu]->ignne, level, __ATOMIC_SEQ_CST);
+}
+
 static void line_a20(struct machine *m, bool on)
 {
     phys_set_a20(m->phys, on);
@@ -168,7 +174,7 @@ static void line_kick(struct machine *m, unsigned cpu)
 
 const struct cpu_lines cpu_lines = {
     .intr = line_intr, .nmi = line_nmi, .init = line_init, .sipi = line_sipi, .smi = line_smi,
-    .a20 = line_a20, .apic_base = line_apic_base, .current = line_current,
+    .ignne = line_ignne, .a20 = line_a20, .apic_base = line_apic_base, .current = line_current,
     .tsc_offset = line_tsc_offset, .kick = line_kick,
 };
 

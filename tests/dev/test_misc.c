@@ -1,4 +1,4 @@
-/* test_misc.c - port 92h, isa-debug-exit, the debug console, pc-testdev. */
+/* test_misc.c - port 92h, the coprocessor error logic, isa-debug-exit, the debug console, pc-testdev. */
 #include "tests/dev/dev_env.h"
 
 #include <pthread.h>
@@ -6,6 +6,7 @@
 
 #include "hw/debugcon.h"
 #include "hw/debugexit.h"
+#include "hw/ferr.h"
 #include "hw/port92.h"
 #include "hw/testdev.h"
 
@@ -27,6 +28,31 @@ START_TEST(port_92)
     e.level[1] = false;
     out8(&e, 0x92, 0x03);                       /* only the rise resets */
     ck_assert(!e.level[1]);
+}
+END_TEST
+
+START_TEST(coprocessor_error)
+{
+    struct ferr *f = ferr_new(e.chips, e.ports, env_irq(&e, 13), env_irq(&e, 0));
+
+    out8(&e, 0xf0, 0);                          /* no error: nothing to ignore */
+    ck_assert(!e.level[0]);
+    ferr_set(f, true);
+    ck_assert(e.level[13] && !e.level[0]);
+    ferr_set(f, false);                         /* the interrupt stays until acknowledged */
+    ck_assert(e.level[13] && !e.level[0]);
+    ferr_set(f, true);
+    out8(&e, 0xf0, 0);
+    ck_assert(!e.level[13] && e.level[0]);
+    ferr_set(f, true);
+    ck_assert(!e.level[13] && e.level[0]);
+    ferr_set(f, false);
+    ck_assert(!e.level[13] && !e.level[0]);
+    ferr_set(f, true);
+    ck_assert(e.level[13]);
+    ck_assert_uint_eq(e.rises[13], 2);
+    chips_reset(e.chips);
+    ck_assert(!e.level[13] && !e.level[0]);
 }
 END_TEST
 
@@ -92,6 +118,7 @@ Suite *suite_misc(void)
     TCase *t = tcase_create("misc");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, port_92);
+    tcase_add_test(t, coprocessor_error);
     tcase_add_test(t, debug_exit);
     tcase_add_test(t, debug_console);
     tcase_add_test(t, test_device);

@@ -72,7 +72,7 @@ static int current(struct machine *m) { return 0; }
 static int64_t tsc_offset(struct machine *m, unsigned cpu) { return m->cpu[cpu]->tsc_offset; }
 
 const struct cpu_lines cpu_lines = {
-    .intr = no_intr, .nmi = no_line, .init = no_line, .sipi = no_sipi, .smi = no_line, .a20 = no_a20,
+    .intr = no_intr, .nmi = no_line, .init = no_line, .sipi = no_sipi, .smi = no_line, .a20 = no_a20, .ignne = no_intr,
     .apic_base = apic_base, .current = current, .tsc_offset = tsc_offset, .kick = kick,
 };
 

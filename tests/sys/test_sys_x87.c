@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hw/ferr.h"
+#include "hw/pic.h"
 #include "tests/sys/sys_env.h"
 
 #define CODE 0x30000u
@@ -164,6 +166,81 @@ START_TEST(test_pointers_fxrstor)
 }
 END_TEST
 
+/* ---- errors with CR0.NE = 0, as DOS programs have them ---- */
+
+/*
+ *     mov $0x11,%al; out %al,$0x20; out %al,$0xa0; mov $8,%al; out %al,$0x21; mov $0x70,%al; out %al,$0xa1
+ *     mov $4,%al; out %al,$0x21; mov $2,%al; out %al,$0xa1; mov $1,%al; out %al,$0x21; out %al,$0xa1
+ *     mov $0,%al; out %al,$0x21; out %al,$0xa1; nop; fninit; fldcw 0x110; fld1; fdivs 0x104
+ *     nop; nop; nop; sti
+ * 33: fwait                                              stops here until the interrupt has come
+ *     movw $0x1234,0x200; cli; hlt
+ * 3c: out %al,$0xf0; fnstsw 0x202; fld1; fnclex          IRQ 13: x87 instructions do not stop here
+ *     mov $0x20,%al; out %al,$0xa0; out %al,$0x20; incw 0x204; mov %sp,%bp; mov (%bp),%ax
+ *     mov %ax,0x208; iret
+ */
+static const uint8_t irq13[] = {
+    0xb0, 0x11, 0xe6, 0x20, 0xe6, 0xa0, 0xb0, 0x08, 0xe6, 0x21, 0xb0, 0x70, 0xe6, 0xa1, 0xb0, 0x04,
+    0xe6, 0x21, 0xb0, 0x02, 0xe6, 0xa1, 0xb0, 0x01, 0xe6, 0x21, 0xe6, 0xa1, 0xb0, 0x00, 0xe6, 0x21,
+    0xe6, 0xa1, 0x90, 0xdb, 0xe3, 0xd9, 0x2e, 0x10, 0x01, 0xd9, 0xe8, 0xd8, 0x36, 0x04, 0x01, 0x90,
+    0x90, 0x90, 0xfb, 0x9b, 0xc7, 0x06, 0x00, 0x02, 0x34, 0x12, 0xfa, 0xf4, 0xe6, 0xf0, 0xdd, 0x3e,
+    0x02, 0x02, 0xd9, 0xe8, 0xdb, 0xe2, 0xb0, 0x20, 0xe6, 0xa0, 0xe6, 0x20, 0xff, 0x06, 0x04, 0x02,
+    0x89, 0xe5, 0x8b, 0x46, 0x00, 0xa3, 0x08, 0x02, 0xcf,
+};
+
+static struct { struct pic *pic; struct ferr *ferr; } board;
+
+static void board_ferr(struct machine *m, unsigned cpu, bool level)
+{
+    ferr_set(board.ferr, level);
+}
+
+static void board_ignne(void *to, int line, bool level)
+{
+    ((struct sys_env *)to)->c->ignne = level;
+}
+
+static void board_intr(void *to, int line, bool level)
+{
+    struct cpu *c = ((struct sys_env *)to)->c;
+
+    c->intr_pending = level;
+    if (level)
+        __atomic_fetch_or(&c->attn, ATTN_INTR, __ATOMIC_SEQ_CST);
+}
+
+static uint8_t board_ack(struct machine *m, unsigned cpu)
+{
+    return pic_ack(board.pic);
+}
+
+START_TEST(test_irq13)
+{
+    struct sys_env *e = begin(REAL, _i, irq13, sizeof(irq13));
+    struct cpu *c = e->c;
+    struct chip_list *chips = chips_new();
+
+    e->m.int_ack = board_ack;
+    e->m.ferr = board_ferr;
+    board.pic = pic_new(chips, e->m.ports, (struct irq){ board_intr, e, 0 });
+    board.ferr = ferr_new(chips, e->m.ports, pic_line(board.pic, 13), (struct irq){ board_ignne, e, 0 });
+    chips_reset(chips);
+    c->cr0 &= ~(uint64_t)CR0_NE;
+    seg_set_real(c, SEG_DS, DATA >> 4);
+    sys_poke(e, 0x75 * 4, 4, (CODE >> 4) << 16 | 0x3c);
+    data32(e);
+    sys_run(e);
+    ck_assert_uint_eq(sys_peek(e, DATA + 0x204, 2), 1);
+    ck_assert_uint_eq(sys_peek(e, DATA + 0x208, 2), 0x33);
+    ck_assert_uint_eq(sys_peek(e, DATA + 0x202, 2) & 0x8084, 0x8084);
+    ck_assert_uint_eq(sys_peek(e, DATA + 0x200, 2), 0x1234);
+    ck_assert(!c->ferr && !c->ignne && !c->intr_pending);
+    ck_assert_uint_eq(c->rip, 0x3c);
+    sys_free(e);
+    chips_free(chips);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("sys_x87");
@@ -177,6 +254,7 @@ int main(void)
     tcase_add_loop_test(t, test_pointers_real, 0, 2);
     tcase_add_loop_test(t, test_pointers_fault, 0, 2);
     tcase_add_loop_test(t, test_pointers_fxrstor, 0, 2);
+    tcase_add_loop_test(t, test_irq13, 0, 2);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
