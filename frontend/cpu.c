@@ -125,6 +125,7 @@ void cpu_reset(struct cpu *c, bool init)
     memset(c->pdpte, 0, sizeof(c->pdpte));
     c->inhibit = c->halted = c->nmi_blocked = c->nmi_pending = 0;
     c->ferr = c->ignne = 0;
+    c->smm = c->init_waits = 0;
     c->fault = (struct fault){ 0 };
     c->chain_len = 0;
     c->spec_ctrl = 0;
@@ -141,6 +142,7 @@ void cpu_reset(struct cpu *c, bool init)
         c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
         c->pat = 0x0007040600070406ull;
         c->xcr0 = 1;
+        c->smbase = 0x30000;
         c->apic_base = 0xfee00800ull | (c->index ? 0 : 0x100);
         c->misc_enable = 1;
         c->ucode_rev = 0;

@@ -209,10 +209,15 @@ struct x87_now {
 #define ATTN_INTR   0x01u       /* maskable interrupt may be deliverable */
 #define ATTN_NMI    0x02u
 #define ATTN_EXIT   0x04u       /* machine stops, resets or pauses */
+#define ATTN_SMI    0x08u
 #define ATTN_WORK   0x10u       /* run queued work (cross-vCPU flushes) */
 #define ATTN_INIT   0x20u
 #define ATTN_SIPI   0x40u
 #define ATTN_IF     0x01000000u /* top byte: stored plainly by the vCPU's own STI (lift_sti): as ATTN_INTR */
+
+/* Why nothing is executed. */
+enum { HALT_NONE, HALT_HLT,
+       HALT_FREEZE              /* in front of an x87 instruction, until an interrupt (FAULT_FREEZE) */ };
 
 struct machine;
 struct lapic;
@@ -250,7 +255,7 @@ struct cpu {
     uint8_t intr_pending;       /* level of the interrupt line into the CPU */
     uint8_t nmi_pending;
     uint8_t inhibit;            /* interrupt shadow (STI, MOV SS): 1 = until after next insn */
-    uint8_t halted;
+    uint8_t halted;             /* HALT_*: waits for an interrupt */
     uint8_t cpl;
     union vreg x[16];           /* XMM registers */
     struct seg seg[SEG_COUNT];
@@ -275,6 +280,11 @@ struct cpu {
     uint8_t a20;                /* 1 = enabled */
     uint8_t ferr;               /* FERR#: an x87 error is pending and CR0.NE is 0 */
     uint8_t ignne;              /* IGNNE#: such errors are ignored; set by the board (atomic) */
+    uint8_t smi_pending;        /* atomic, like nmi_pending */
+    uint8_t smm;                /* in system management mode (help_smm.c) */
+    uint8_t smm_nmi_blocked;    /* nmi_blocked as it was when SMM was entered */
+    uint8_t init_waits;         /* INIT came in SMM and is taken behind RSM */
+    uint32_t smbase;
     uint8_t stopped;            /* waiting for INIT/SIPI */
 
     struct fault fault;         /* valid after a helper returned "faulted" */

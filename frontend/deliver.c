@@ -408,7 +408,7 @@ bool cpu_deliver_fault(struct cpu *c)
     c->chain_len = 0;
     c->inhibit = 0;
     if (c->fault.vector == FAULT_FREEZE) {
-        c->halted = 1;          /* RIP stays: the instruction is tried again behind the interrupt */
+        c->halted = HALT_FREEZE;        /* RIP stays: the instruction is tried again behind the interrupt */
         return false;
     }
     c->halted = 0;              /* a trap behind HLT */
@@ -444,6 +444,12 @@ bool cpu_take_interrupt(struct cpu *c)
         __atomic_fetch_and(&c->attn, ~(ATTN_INTR | ATTN_IF), __ATOMIC_SEQ_CST);
         return false;
     }
+    if (__atomic_load_n(&c->smi_pending, __ATOMIC_SEQ_CST) && !c->smm) {
+        __atomic_fetch_and(&c->attn, ~ATTN_SMI, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&c->smi_pending, 0, __ATOMIC_SEQ_CST);
+        cpu_enter_smm(c);
+        return true;
+    }
     if (c->nmi_pending && !c->nmi_blocked) {
         c->nmi_pending = 0;
         c->nmi_blocked = 1;
@@ -452,7 +458,7 @@ bool cpu_take_interrupt(struct cpu *c)
         return true;
     }
     /* Clear first, look after: whoever raises the line between the two sets it again. */
-    __atomic_fetch_and(&c->attn, ~(ATTN_INTR | ATTN_IF | ATTN_NMI), __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&c->attn, ~(ATTN_INTR | ATTN_IF | ATTN_NMI | ATTN_SMI), __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&c->intr_pending, __ATOMIC_SEQ_CST) && (c->eflags & FL_IF)) {
         unsigned vector;
 

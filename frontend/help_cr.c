@@ -78,8 +78,7 @@ static bool write_cr3(struct cpu *c, uint64_t v)
     return false;
 }
 
-/* CR4 bits the model has; without a model all that are implemented. */
-static uint64_t cr4_valid(const struct cpu *c)
+uint64_t cr4_valid(const struct cpu *c)
 {
     static const struct { uint32_t bit; uint8_t feat; } need[] = {
         { CR4_VME | CR4_PVI, FEAT_VME }, { CR4_TSD, FEAT_TSC }, { CR4_DE, FEAT_DE }, { CR4_PSE, FEAT_PSE },
@@ -265,7 +264,7 @@ bool help_xsetbv(struct cpu *c, uint64_t n, uint64_t v)
 void help_hlt(struct cpu *c)
 {
     c->inhibit = 0;
-    c->halted = 1;
+    c->halted = HALT_HLT;
 }
 
 /* ---- debug registers ---- */

@@ -63,6 +63,8 @@ bool help_out(struct cpu *c, uint64_t port, uint64_t val, uint64_t size)
     if (io_allowed(c, (uint16_t)port, (unsigned)size))
         return true;
     port_out(c, (uint16_t)port, (uint32_t)val, (unsigned)size);
+    /* An SMI or interrupt that a chip raises for this comes before the next instruction. */
+    c->hret = __atomic_load_n(&c->attn, __ATOMIC_SEQ_CST) != 0;
     return false;
 }
 

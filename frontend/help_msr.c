@@ -130,13 +130,17 @@ static bool msr_read(struct cpu *c, uint32_t n, uint64_t *v)
     return true;
 }
 
+uint64_t efer_valid(const struct cpu *c)
+{
+    return (has(c, FEAT_SYSCALL) ? EFER_SCE : 0) | (has(c, FEAT_LM) ? EFER_LME | EFER_LMA : 0) |
+           (has(c, FEAT_NX) ? EFER_NXE : 0);
+}
+
 static bool write_efer(struct cpu *c, uint64_t v)
 {
-    uint64_t valid = (has(c, FEAT_SYSCALL) ? EFER_SCE : 0) | (has(c, FEAT_LM) ? EFER_LME | EFER_LMA : 0) |
-                     (has(c, FEAT_NX) ? EFER_NXE : 0);
     uint64_t changed = v ^ c->efer;
 
-    if ((v & ~valid) || ((changed & EFER_LME) && (c->cr0 & CR0_PG)))
+    if ((v & ~efer_valid(c)) || ((changed & EFER_LME) && (c->cr0 & CR0_PG)))
         return true;
     c->efer = (v & ~(uint64_t)EFER_LMA) | (c->efer & EFER_LMA);
     if (changed & EFER_NXE)

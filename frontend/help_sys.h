@@ -192,6 +192,14 @@ bool deliver_vector(struct cpu *c, unsigned vector, bool soft, unsigned ext, boo
 
 /* ---- control registers (help_cr.c) ---- */
 bool cr_write(struct cpu *c, unsigned n, uint64_t val);
+/* CR4 and EFER bits the model has; without a model all that are implemented. */
+uint64_t cr4_valid(const struct cpu *c);
+uint64_t efer_valid(const struct cpu *c);
+
+/* ---- system management mode (help_smm.c) ---- */
+/* Take an SMI: save the state, go on at SMBASE + 8000h. */
+void cpu_enter_smm(struct cpu *c);
+bool help_rsm(struct cpu *c);
 /* Does DR7 arm data or I/O breakpoints? */
 bool dr7_data_armed(const struct cpu *c);
 /* Record an I/O breakpoint hit on [port, port+size). */

@@ -319,6 +319,13 @@ bool lift_hlt(struct lift *l, const struct insn *i)
     return end_next(l);
 }
 
+/* #UD outside SMM, which no mode bit tells. */
+bool lift_rsm(struct lift *l, const struct insn *i)
+{
+    lift_call(l, HELP_rsm, IR_NONE, IR_NONE, IR_NONE, 0);
+    return end_there(l);
+}
+
 /* ---- ports ---- */
 
 bool lift_in(struct lift *l, const struct insn *i)
@@ -334,8 +341,7 @@ bool lift_out(struct lift *l, const struct insn *i)
 {
     ir_ref port = zext64(l, lift_read(l, i, 0)), v = zext64(l, lift_read(l, i, 1));
 
-    lift_call(l, HELP_out, port, v, const64(l, i->op[1].size), 0);
-    return true;
+    return event_if(l, lift_call(l, HELP_out, port, v, const64(l, i->op[1].size), 0));
 }
 
 /* INS and OUTS: the helper does a bounded number of elements and says whether to come again. */

@@ -55,6 +55,8 @@ struct machine {
     bool (*apic_wrmsr)(struct machine *, unsigned cpu, uint32_t msr, uint64_t val);
     void (*apic_init)(struct machine *, unsigned cpu);      /* the CPU takes INIT: so does its APIC */
     void (*ferr)(struct machine *, unsigned cpu, bool level);   /* FERR#; NULL: not connected */
+    /* SMIACT#: the processor enters or leaves system management mode; NULL: no memory of its own there */
+    void (*smi_act)(struct machine *, unsigned cpu, bool on);
     uint8_t (*tpr_get)(struct machine *, unsigned cpu);     /* CR8: TPR bits 7:4 */
     void (*tpr_set)(struct machine *, unsigned cpu, uint8_t cr8);
     void *board;

@@ -129,7 +129,12 @@ static void line_sipi(struct machine *m, unsigned cpu, uint8_t vector)
 
 static void line_smi(struct machine *m, unsigned cpu)
 {
-    log_msg(LOG_UNIMP, "SMI on CPU %u: there is no system management mode", cpu);
+    struct vcpu *v = vcpu_of(m, cpu);
+
+    if (!v)
+        return;
+    __atomic_store_n(&v->c->smi_pending, 1, __ATOMIC_SEQ_CST);
+    attend(v, ATTN_SMI);
 }
 
 static void line_ignne(struct machine *m, unsigned cpu, bool level)
@@ -218,8 +223,12 @@ static void run(struct vcpu *v)
         __atomic_fetch_and(&c->attn, ~ATTN_MINE, __ATOMIC_SEQ_CST);
         if (stopping(m))
             return;
-        if (__atomic_load_n(&v->init, __ATOMIC_SEQ_CST))
-            take_init(v);
+        if (__atomic_load_n(&v->init, __ATOMIC_SEQ_CST)) {
+            if (c->smm)
+                c->init_waits = 1;
+            else
+                take_init(v);
+        }
         sipi = __atomic_exchange_n(&v->sipi, 0, __ATOMIC_SEQ_CST);
         if (sipi && c->stopped)
             take_sipi(v, sipi - 1);     /* one for a running processor is ignored */
@@ -247,7 +256,7 @@ static void reset_all(struct machine *m)
         s->v[i].init = s->v[i].sipi = 0;
         cpu_reset(c, false);
         backend_fp_changed(c);
-        c->intr_pending = c->nmi_pending = 0;
+        c->intr_pending = c->nmi_pending = c->smi_pending = 0;
         c->halted = 0;
         c->stopped = c->index != 0;
     }
