@@ -126,6 +126,7 @@ void cpu_reset(struct cpu *c, bool init)
     c->inhibit = c->halted = c->nmi_blocked = c->nmi_pending = 0;
     c->ferr = c->ignne = 0;
     c->smm = c->init_waits = 0;
+    c->monitor.armed = 0;
     c->fault = (struct fault){ 0 };
     c->chain_len = 0;
     c->spec_ctrl = 0;
@@ -143,8 +144,9 @@ void cpu_reset(struct cpu *c, bool init)
         c->pat = 0x0007040600070406ull;
         c->xcr0 = 1;
         c->smbase = 0x30000;
+        c->smi_count = 0;
         c->apic_base = 0xfee00800ull | (c->index ? 0 : 0x100);
-        c->misc_enable = 1;
+        c->misc_enable = MISC_FAST_STRINGS | (!c->model || model_has(c->model, FEAT_MONITOR) ? MISC_MONITOR : 0);
         c->ucode_rev = 0;
         c->tsc_adjust = 0;
         c->tsc_offset = 0;

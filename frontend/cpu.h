@@ -79,6 +79,9 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COU
 #define CR4_SMEP       (1u << 20)
 #define CR4_SMAP       (1u << 21)
 
+#define MISC_FAST_STRINGS (1u << 0)
+#define MISC_MONITOR      (1u << 18)
+
 #define EFER_SCE  (1u << 0)
 #define EFER_LME  (1u << 8)
 #define EFER_LMA  (1u << 10)
@@ -213,11 +216,22 @@ struct x87_now {
 #define ATTN_WORK   0x10u       /* run queued work (cross-vCPU flushes) */
 #define ATTN_INIT   0x20u
 #define ATTN_SIPI   0x40u
+#define ATTN_STORE  0x80u       /* a store that MWAIT waits for was made */
 #define ATTN_IF     0x01000000u /* top byte: stored plainly by the vCPU's own STI (lift_sti): as ATTN_INTR */
 
 /* Why nothing is executed. */
 enum { HALT_NONE, HALT_HLT,
+       HALT_MWAIT,              /* woken by a store, too */
        HALT_FREEZE              /* in front of an x87 instruction, until an interrupt (FAULT_FREEZE) */ };
+
+/* MONITOR and MWAIT (help_monitor.c). */
+#define MONITOR_LINE 64
+struct monitor {
+    uint64_t pa;                /* of the line */
+    uint8_t armed;              /* MONITOR was executed, MWAIT not yet */
+    uint8_t any;                /* a masked interrupt ends the wait, too */
+    uint8_t copy[MONITOR_LINE];
+};
 
 struct machine;
 struct lapic;
@@ -284,7 +298,8 @@ struct cpu {
     uint8_t smm;                /* in system management mode (help_smm.c) */
     uint8_t smm_nmi_blocked;    /* nmi_blocked as it was when SMM was entered */
     uint8_t init_waits;         /* INIT came in SMM and is taken behind RSM */
-    uint32_t smbase;
+    uint32_t smbase, smi_count;
+    struct monitor monitor;
     uint8_t stopped;            /* waiting for INIT/SIPI */
 
     struct fault fault;         /* valid after a helper returned "faulted" */

@@ -439,6 +439,11 @@ static void deliver_external(struct cpu *c, unsigned vector)
 
 bool cpu_take_interrupt(struct cpu *c)
 {
+    if (c->attn & ATTN_STORE) {
+        __atomic_fetch_and(&c->attn, ~ATTN_STORE, __ATOMIC_SEQ_CST);
+        if (c->halted == HALT_MWAIT)
+            c->halted = HALT_NONE;
+    }
     if (c->inhibit) {
         /* The run loop executes one instruction, then calls cpu_if_changed(). */
         __atomic_fetch_and(&c->attn, ~(ATTN_INTR | ATTN_IF), __ATOMIC_SEQ_CST);
@@ -469,6 +474,8 @@ bool cpu_take_interrupt(struct cpu *c)
         cpu_if_changed(c);
         return true;
     }
+    if (c->halted == HALT_MWAIT && c->monitor.any && __atomic_load_n(&c->intr_pending, __ATOMIC_SEQ_CST))
+        c->halted = HALT_NONE;
     return false;
 }
 

@@ -272,6 +272,8 @@ void cpu_model_cpuid(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_t 
         r[2] &= ~(1u << 27);
         if (model_has(m, FEAT_XSAVE) && (c->cr4 & CR4_OSXSAVE))
             r[2] |= 1u << 27;
+        if (!(c->misc_enable & MISC_MONITOR))
+            r[2] &= ~(1u << 3);
         if (!(c->apic_base & 0x800))
             r[3] &= ~(1u << 9);
         if (m->cpus > 1)
@@ -282,6 +284,10 @@ void cpu_model_cpuid(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_t 
         break;
     case 4:
         leaf4(m, sub, r);
+        break;
+    case 5:     /* MONITOR: lines of 64 bytes; MWAIT: masked interrupts may end it, C1 alone */
+        if (model_has(m, FEAT_MONITOR))
+            set(r, MONITOR_LINE, MONITOR_LINE, 3, 0x10);
         break;
     case 6:     /* ARAT: the APIC timer never stops */
         r[0] = 4;

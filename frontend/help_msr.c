@@ -88,6 +88,9 @@ static bool msr_read(struct cpu *c, uint32_t n, uint64_t *v)
     case 0x10:
         *v = tsc(c);
         return false;
+    case 0x34:
+        *v = c->smi_count;
+        return false;
     case 0x3b:
         *v = c->tsc_adjust;
         return false;
@@ -170,8 +173,8 @@ static bool msr_write(struct cpu *c, uint32_t n, uint64_t v)
     case 0x8b:          /* 0 is written before CPUID to ask for the revision */
         c->ucode_rev = v;
         return false;
-    case 0x1a0:
-        c->misc_enable = v;
+    case 0x1a0:         /* of what there is only MONITOR can be switched */
+        c->misc_enable = v & ~(uint64_t)(has(c, FEAT_MONITOR) ? 0 : MISC_MONITOR);
         return false;
     case 0x250:
     case 0x258 ... 0x259:

@@ -113,6 +113,7 @@ void cpu_enter_smm(struct cpu *c)
 
     if (log_on(LOG_INT))
         log_msg(LOG_INT, "SMI at %04x:%llx cpl %u", c->seg[SEG_CS].sel, (unsigned long long)c->rip, c->cpl);
+    c->smi_count++;
     smi_act(c, true);
     phys_read(c->m->phys, c->smbase + SAVE_AREA, a.b, sizeof(a.b));
     save(c, &a);

@@ -33,6 +33,8 @@ bool help_sti(struct cpu *c);
 bool help_pushf(struct cpu *c, uint64_t opsize);
 bool help_popf(struct cpu *c, uint64_t image, uint64_t opsize);
 void help_hlt(struct cpu *c);
+bool help_monitor(struct cpu *c, uint64_t lin, uint64_t ecx);
+bool help_mwait(struct cpu *c, uint64_t ecx);
 
 /* INS/OUTS: element size in bits 3:0 and these. */
 #define STR_REP    0x10u

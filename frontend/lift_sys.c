@@ -104,11 +104,6 @@ static ir_ref get_ecx(struct lift *l)
     return zext64(l, lift_get(l, R_CX, 4, false));
 }
 
-bool lift_sys_skip(struct lift *l, const struct insn *i)
-{
-    return false;
-}
-
 /* ---- segment registers ---- */
 
 bool lift_mov_from_seg(struct lift *l, const struct insn *i)
@@ -316,6 +311,25 @@ bool lift_hlt(struct lift *l, const struct insn *i)
     if (not_cpl0(l))
         return true;
     lift_call(l, HELP_hlt, IR_NONE, IR_NONE, IR_NONE, 0);
+    return end_next(l);
+}
+
+/* MONITOR and MWAIT: #UD, not #GP, at CPL > 0. */
+bool lift_monitor(struct lift *l, const struct insn *i)
+{
+    ir_ref off = zext64(l, lift_get(l, R_AX, i->addrsize, false));
+
+    if (cpl_of(l))
+        return false;
+    lift_call(l, HELP_monitor, lift_seg_addr(l, i->seg, off, 1, false), get_ecx(l), IR_NONE, 0);
+    return true;
+}
+
+bool lift_mwait(struct lift *l, const struct insn *i)
+{
+    if (cpl_of(l))
+        return false;
+    lift_call(l, HELP_mwait, get_ecx(l), IR_NONE, IR_NONE, 0);
     return end_next(l);
 }
 

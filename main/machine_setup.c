@@ -85,6 +85,9 @@ void machine_setup(struct machine *m, const struct options *o)
     load_kernel(m);
 
     model->cpus = m->cfg.cpus;
+    if (model->cpus > 1)        /* MWAIT would not see other processors' stores */
+        model->feats[FEAT_MONITOR / 64] &= ~((uint64_t)1 << (FEAT_MONITOR % 64));
+    phys_set_wake(m->phys, vcpu_wake);
     m->cpu = calloc(m->ncpu, sizeof(m->cpu[0]));
     if (!m->cpu)
         die(EXIT_CODE_HOST, "out of memory");

@@ -183,6 +183,14 @@ const struct cpu_lines cpu_lines = {
     .tsc_offset = line_tsc_offset, .kick = line_kick,
 };
 
+void vcpu_wake(struct cpu *c)
+{
+    struct vcpu *v = vcpu_of(c->m, c->index);
+
+    if (v)
+        attend(v, ATTN_STORE);
+}
+
 /* ---- INIT and start-up IPIs (SDM vol. 3, 8.4.2) ---- */
 
 static void take_init(struct vcpu *v)

@@ -20,5 +20,7 @@ void vcpus_join(struct machine *m);
 
 /* HLT: sleep until c->attn is not 0; returns at once if it is. Own thread, device lock not held. */
 void vcpu_halt_wait(struct cpu *c);
+/* A store was made that the vCPU waits for (MWAIT). */
+void vcpu_wake(struct cpu *c);
 
 #endif

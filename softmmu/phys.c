@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "frontend/cpu.h"
 
 enum priority { PRIO_RAM, PRIO_ROM, PRIO_IO };
 
@@ -319,6 +320,32 @@ static uint64_t hole(const struct phys *p, uint64_t pa, uint64_t len)
     return len;
 }
 
+void phys_monitor(struct phys *p)
+{
+    p->monitored = true;
+}
+
+void phys_set_wake(struct phys *p, void (*wake)(struct cpu *))
+{
+    p->wake = wake;
+}
+
+/* [pa, pa + len) was written: wake who waits for that (frontend/help_monitor.c). */
+static void monitor_hit(struct phys *p, uint64_t pa, uint64_t len)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < p->ncpu; i++) {
+        struct cpu *c = p->cpu[i];
+
+        if (__atomic_load_n(&c->halted, __ATOMIC_SEQ_CST) != HALT_MWAIT || c->monitor.pa >= pa + len ||
+            pa >= c->monitor.pa + MONITOR_LINE)
+            continue;
+        __atomic_fetch_or(&c->attn, ATTN_STORE, __ATOMIC_SEQ_CST);
+        if (p->wake)
+            p->wake(c);
+    }
+}
+
 bool phys_rw(struct phys *p, uint64_t pa, void *buf, uint64_t len, bool write)
 {
     uint8_t *b = buf;
@@ -345,6 +372,8 @@ bool phys_rw(struct phys *p, uint64_t pa, void *buf, uint64_t len, bool write)
         } else if (!f->rom) {
             copy(f->host + (pa - f->base), b, n);
             smc_written(p, pa, n);
+            if (p->monitored)
+                monitor_hit(p, pa, n);
         }
         b += n;
         pa += n;

@@ -41,6 +41,8 @@ struct phys {
     unsigned ncpu;
     struct { void *p; uint64_t len; int fd; } ram[8];
     unsigned nram;
+    bool monitored;             /* MWAIT has been used: writes look for processors that wait */
+    void (*wake)(struct cpu *);
     struct smc_leaf **smc;      /* one pointer per 2 MiB; smc.c */
 };
 

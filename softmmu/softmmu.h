@@ -180,6 +180,10 @@ void *phys_host(struct phys *, uint64_t pa, bool write, uint64_t *run);
  * Return false if some byte had no RAM/ROM/device behind it. */
 bool phys_read(struct phys *, uint64_t pa, void *buf, uint64_t len);
 bool phys_write(struct phys *, uint64_t pa, const void *buf, uint64_t len);
+/* A processor is about to wait for a store (c->monitor): from now on writes by phys_write() to the
+ * line of one that waits set its ATTN_STORE and call `wake` (NULL: the flag alone). */
+void phys_monitor(struct phys *);
+void phys_set_wake(struct phys *, void (*wake)(struct cpu *));
 /* One device-sized access (CPU slow path): RAM, MMIO or open bus (reads ones). */
 uint64_t phys_io_read(struct phys *, uint64_t pa, unsigned size);
 void phys_io_write(struct phys *, uint64_t pa, uint64_t val, unsigned size);

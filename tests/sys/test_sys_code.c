@@ -52,7 +52,7 @@ START_TEST(test_rows)
         sys_ring3(e);
     if (at[_i].mode != REAL && !at[_i].v86)
         e->c->rip = CODE;
-    for (unsigned k = X86_MOV_EV_SW; k <= X86_RDSEED; k++) {
+    for (unsigned k = X86_MOV_EV_SW; k <= X86_STAC; k++) {
         const struct x86_row *r = &x86_rows[k];
         uint64_t lin = e->c->mode & M_FLAT_CS ? e->c->rip : e->c->seg[SEG_CS].base + e->c->rip;
         uint8_t code[32];

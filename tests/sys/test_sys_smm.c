@@ -231,6 +231,9 @@ START_TEST(test_blocking)
     __atomic_fetch_or(&c->attn, ATTN_NMI, __ATOMIC_SEQ_CST);
     sys_run(e);
     ck_assert_uint_eq(sys_peek(e, COUNT, 4), 2);
+    ck_assert(!help_rdmsr(c, 0x34));
+    ck_assert_uint_eq(c->hret, 2);
+    ck_assert(help_wrmsr(c, 0x34, 0));
     ck_assert_uint_eq(sys_peek(e, COUNT + 4, 4), 1);
     ck_assert_uint_eq(sys_peek(e, COUNT + 8, 4), 0);    /* no NMI before or in either SMI */
     ck_assert(!c->nmi_blocked && !c->smm);
