@@ -18,15 +18,22 @@ struct msr {
     enum msr_kind kind;
     uint32_t off;
     uint64_t writable, value;
+    uint8_t feat;
 };
 static const struct msr msrs[] = {
-#define MSR(first_, count_, name_, kind_, field_, writable_, value_) \
-    { first_, count_, name_, kind_, CPU_OFF(field_), writable_, value_ },
+#define MSR(first_, count_, name_, kind_, field_, writable_, value_, feat_) \
+    { first_, count_, name_, kind_, CPU_OFF(field_), writable_, value_, FEAT_##feat_ },
 #include "frontend/msr.def"
 #undef MSR
 };
 
-static const struct msr *find(uint32_t n)
+static bool has(const struct cpu *c, enum x86_feat f)
+{
+    return !f || !c->model || model_has(c->model, f);
+}
+
+/* NULL: the processor has no such register. */
+static const struct msr *find(const struct cpu *c, uint32_t n)
 {
     unsigned lo = 0, hi = sizeof(msrs) / sizeof(msrs[0]);
 
@@ -38,7 +45,7 @@ static const struct msr *find(uint32_t n)
         else if (n >= msrs[mid].first + msrs[mid].count)
             lo = mid + 1;
         else
-            return &msrs[mid];
+            return has(c, (enum x86_feat)msrs[mid].feat) ? &msrs[mid] : NULL;
     }
     return NULL;
 }
@@ -48,15 +55,16 @@ static uint64_t *field(struct cpu *c, const struct msr *m, uint32_t n)
     return (uint64_t *)((char *)c + m->off) + (n - m->first);
 }
 
-static bool has(const struct cpu *c, enum x86_feat f)
-{
-    return !c->model || model_has(c->model, f);
-}
-
 /* Fixed-range MTRR numbers to the array's index: 250, 258-259, 268-26F. */
 static unsigned fixed_index(uint32_t n)
 {
     return n == 0x250 ? 0 : n < 0x260 ? 1 + (n - 0x258) : 3 + (n - 0x268);
+}
+
+/* Bits of SPEC_CTRL there are; 0: no such register. */
+static uint64_t spec_ctrl_bits(const struct cpu *c)
+{
+    return (has(c, FEAT_SPEC_CTRL) ? 1 : 0) | (has(c, FEAT_STIBP) ? 2 : 0) | (has(c, FEAT_SSBD) ? 4 : 0);
 }
 
 /* Memory types: UC WC WT WP WB (and UC- in the PAT). */
@@ -94,12 +102,13 @@ static bool msr_read(struct cpu *c, uint32_t n, uint64_t *v)
     case 0x3b:
         *v = c->tsc_adjust;
         return false;
+    case 0x48:
+        *v = c->spec_ctrl;
+        return !spec_ctrl_bits(c);
     case 0x8b:
         *v = c->ucode_rev;
         return false;
     case 0x10a:
-        if (!has(c, FEAT_ARCH_CAPABILITIES))
-            return true;
         *v = c->model ? c->model->arch_capabilities : 0;
         return false;
     case 0x1a0:
@@ -168,6 +177,11 @@ static bool msr_write(struct cpu *c, uint32_t n, uint64_t v)
         c->tsc_offset += (int64_t)(v - c->tsc_adjust);
         c->tsc_adjust = v;
         return false;
+    case 0x48:
+        if (!spec_ctrl_bits(c) || (v & ~spec_ctrl_bits(c)))
+            return true;
+        c->spec_ctrl = v;
+        return false;
     case 0x49:          /* IBPB: nothing to do, but only bit 0 exists */
         return v & ~(uint64_t)1;
     case 0x8b:          /* 0 is written before CPUID to ask for the revision */
@@ -216,7 +230,7 @@ static bool msr_write(struct cpu *c, uint32_t n, uint64_t v)
 bool help_rdmsr(struct cpu *c, uint64_t n64)
 {
     uint32_t n = (uint32_t)n64;
-    const struct msr *m = find(n);
+    const struct msr *m = find(c, n);
     uint64_t v = 0;
 
     if (!m) {
@@ -246,7 +260,7 @@ bool help_rdmsr(struct cpu *c, uint64_t n64)
 bool help_wrmsr(struct cpu *c, uint64_t n64, uint64_t v)
 {
     uint32_t n = (uint32_t)n64, mode = c->mode;
-    const struct msr *m = find(n);
+    const struct msr *m = find(c, n);
     bool bad = false;
 
     if (!m) {

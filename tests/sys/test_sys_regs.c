@@ -199,6 +199,87 @@ START_TEST(test_cpuid)
 }
 END_TEST
 
+/* ---- what CPUID says is there, and nothing else ---- */
+
+static const struct { const char *name; uint32_t leaf, sub; char reg; uint8_t bit, attrs; } feature[FEAT_COUNT] = {
+#define FEATURE(id, names, leaf, sub, reg, bit, attrs) [FEAT_##id] = { names, leaf, sub, reg, bit, attrs },
+#include "frontend/cpuid.def"
+#undef FEATURE
+};
+
+/* Control register bits and MSRs that come with a feature; an MSR's value is what it may be given. */
+static const struct { uint8_t feat; uint32_t cr4, efer, msr; } comes_with[] = {
+    { FEAT_VME, CR4_VME, 0, 0 }, { FEAT_DE, CR4_DE, 0, 0 }, { FEAT_PSE, CR4_PSE, 0, 0 },
+    { FEAT_TSC, CR4_TSD, 0, 0x10 }, { FEAT_MCE, CR4_MCE, 0, 0 }, { FEAT_PGE, CR4_PGE, 0, 0 },
+    { FEAT_APIC, 0, 0, 0x1b }, { FEAT_SEP, 0, 0, 0x174 }, { FEAT_MTRR, 0, 0, 0x2ff }, { FEAT_MCA, 0, 0, 0x179 },
+    { FEAT_PAT, 0, 0, 0x277 }, { FEAT_FXSR, CR4_OSFXSR, 0, 0 }, { FEAT_SSE, CR4_OSXMMEXCPT, 0, 0 },
+    { FEAT_PCID, CR4_PCIDE, 0, 0 }, { FEAT_X2APIC, 0, 0, 0x802 }, { FEAT_TSC_DEADLINE, 0, 0, 0x6e0 },
+    { FEAT_XSAVE, CR4_OSXSAVE, 0, 0 }, { FEAT_FSGSBASE, CR4_FSGSBASE, 0, 0 }, { FEAT_TSC_ADJUST, 0, 0, 0x3b },
+    { FEAT_SMEP, CR4_SMEP, 0, 0 }, { FEAT_SMAP, CR4_SMAP, 0, 0 }, { FEAT_UMIP, CR4_UMIP, 0, 0 },
+    { FEAT_SPEC_CTRL, 0, 0, 0x49 }, { FEAT_ARCH_CAPABILITIES, 0, 0, 0x10a }, { FEAT_SYSCALL, 0, EFER_SCE, 0xc0000082 },
+    { FEAT_NX, 0, EFER_NXE, 0 }, { FEAT_RDTSCP, 0, 0, 0xc0000103 },
+};
+
+static uint32_t cpuid_bit(struct sys_env *e, unsigned f)
+{
+    uint32_t r[4];
+
+    cpu_model_cpuid(e->c, feature[f].leaf, feature[f].sub, r);
+    return r[feature[f].reg - 'a'] >> feature[f].bit & 1;
+}
+
+/* Can anything decode to a row that needs f? */
+static unsigned rows_of(unsigned f)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < X86_COUNT; i++)
+        n += x86_rows[i].feat == f && !x86_rows[i].skip;
+    return n;
+}
+
+START_TEST(test_features)
+{
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        bool known = feature[f].attrs & (FA_OK | FA_DYN), dynamic = f == FEAT_HT || f == FEAT_OSXSAVE;
+        size_t len = strcspn(feature[f].name, " ");
+
+        ck_assert_msg(known || !rows_of(f), "%s: instructions exist but are not advertised", feature[f].name);
+        for (unsigned on = 0; on < 2 && (feature[f].attrs & FA_OK); on++) {
+            char spec[80];
+            struct sys_env *e;
+
+            snprintf(spec, sizeof(spec), "latimer64,%c%.*s", on ? '+' : '-', (int)len, feature[f].name);
+            sys_model = spec;
+            e = sys_new(f == FEAT_LM || f == FEAT_PAE ? PROT : LONG);
+            ck_assert_msg(dynamic || (f == FEAT_SYSCALL && !cpu_64(e->c)) || cpuid_bit(e, f) == on, "%s: CPUID says %u",
+                          spec, !on);
+            for (unsigned k = 0; k < sizeof(comes_with) / sizeof(comes_with[0]); k++) {
+                uint64_t v;
+
+                if (comes_with[k].feat != f)
+                    continue;
+                if (comes_with[k].cr4)
+                    expect(e->c, cr_write(e->c, 4, e->c->cr4 | comes_with[k].cr4), on ? OK : EXC_GP, 0, spec);
+                if (comes_with[k].efer)
+                    expect(e->c, help_wrmsr(e->c, 0xc0000080, (e->c->efer & ~(uint64_t)EFER_SCE) | comes_with[k].efer),
+                           on ? OK : EXC_GP, 0, spec);
+                if (comes_with[k].msr == 0x49)          /* write-only */
+                    expect(e->c, help_wrmsr(e->c, 0x49, 1), on ? OK : EXC_GP, 0, spec);
+                else if (comes_with[k].msr)
+                    expect(e->c, help_rdmsr(e->c, comes_with[k].msr), on ? OK : EXC_GP, 0, spec);
+                v = e->c->hret;
+                if (comes_with[k].msr && comes_with[k].msr != 0x49 && comes_with[k].msr != 0x179 &&
+                    comes_with[k].msr != 0x10a)
+                    expect(e->c, help_wrmsr(e->c, comes_with[k].msr, v), on ? OK : EXC_GP, 0, spec);
+            }
+            sys_free(e);
+        }
+    }
+    sys_model = NULL;
+}
+END_TEST
+
 START_TEST(test_cpu_parse)
 {
     static const struct { const char *spec, *error; } bad[] = {
@@ -236,6 +317,7 @@ int main(void)
     tcase_add_test(t, test_flags);
     tcase_add_test(t, test_msr);
     tcase_add_test(t, test_cpuid);
+    tcase_add_test(t, test_features);
     tcase_add_test(t, test_cpu_parse);
     suite_add_tcase(s, t);
     r = srunner_create(s);
