@@ -1,5 +1,5 @@
 /*
- * test_acpi.c - PM registers; the tables' checksums and links; the DSDT through iasl, if installed.
+ * test_acpi.c - PM registers; the tables' checksums and links; all tables through iasl, if installed.
  */
 #include <check.h>
 #include <stdio.h>
@@ -100,6 +100,16 @@ static void sums(const uint8_t *p, size_t n)
     ck_assert_uint_eq(s, 0);
 }
 
+static bool contains(const uint8_t *p, size_t n, const char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i + len <= n; i++)
+        if (!memcmp(p + i, text, len))
+            return true;
+    return false;
+}
+
 static uint8_t *build(unsigned cpus, size_t *len)
 {
     struct acpi_board b = { .ncpu = cpus, .lapic = 0xfee00000, .ioapic = 0xfec00000,
@@ -145,6 +155,11 @@ START_TEST(tables)
                 sums(dsdt, le32(dsdt + 4));
                 ck_assert_uint_eq(le32(p + 56), PM);
                 ck_assert_uint_eq(p[128], 6);           /* reset value */
+                /* The power button is a fixed one (PWR_BUTTON 0: status and enable in PM1, and no PNP0C0C
+                 * device); there is no sleep button (SLP_BUTTON 1 and no device). */
+                ck_assert_uint_eq(le32(p + 112) & (1u << 4 | 1u << 5), 1u << 5);
+                ck_assert(!contains(dsdt, le32(dsdt + 4), "\x41\xd0\x0c\x0c"));
+                ck_assert(contains(dsdt, le32(dsdt + 4), "\x41\xd0\x05\x01"));
             }
             if (!memcmp(p, "APIC", 4))
                 for (const uint8_t *q = p + 44; q < p + le32(p + 4); q += q[1]) {
@@ -162,7 +177,9 @@ START_TEST(dsdt)
 {
     size_t len;
     uint8_t *t = build(2, &len);
+    static const char *const name[] = { "DSDT", "FACP", "FACS", "APIC", "HPET", "RSDT", "XSDT" };
     char dir[] = "/tmp/test_acpi.XXXXXX", cmd[256];
+    unsigned found = 0;
     FILE *f;
 
     if (system("command -v iasl >/dev/null") != 0) {
@@ -172,14 +189,23 @@ START_TEST(dsdt)
     }
     ck_assert_ptr_nonnull(mkdtemp(dir));
     for (size_t i = 0; i < len; i += 16)
-        if (!memcmp(t + i, "DSDT", 4)) {
-            snprintf(cmd, sizeof(cmd), "%s/dsdt.aml", dir);
-            f = fopen(cmd, "wb");
-            ck_assert_ptr_nonnull(f);
-            fwrite(t + i, 1, le32(t + i + 4), f);
-            fclose(f);
-        }
+        for (unsigned k = 0; k < sizeof(name) / sizeof(name[0]); k++)
+            if (!memcmp(t + i, name[k], 4)) {
+                snprintf(cmd, sizeof(cmd), "%s/%s.aml", dir, k ? name[k] : "dsdt");
+                f = fopen(cmd, "wb");
+                ck_assert_ptr_nonnull(f);
+                fwrite(t + i, 1, le32(t + i + 4), f);
+                fclose(f);
+                found |= 1u << k;
+            }
     free(t);
+    ck_assert_uint_eq(found, (1u << sizeof(name) / sizeof(name[0])) - 1);
+    /* The tables of data disassemble without a complaint. */
+    for (unsigned k = 1; k < sizeof(name) / sizeof(name[0]); k++) {
+        snprintf(cmd, sizeof(cmd), "cd %s && iasl -d %s.aml >%s.log 2>&1 && "
+                 "! grep -iE 'error|warning|invalid|unknown' %s.log %s.dsl", dir, name[k], name[k], name[k], name[k]);
+        ck_assert_int_eq(system(cmd), 0);
+    }
     /* Disassembles, and what comes out compiles without a warning. */
     snprintf(cmd, sizeof(cmd), "cd %s && iasl -d dsdt.aml >d.log 2>&1 && "
              "iasl -we -p out dsdt.dsl >c.log 2>&1", dir);
