@@ -159,13 +159,12 @@ static bool slot_step(struct needs *s, unsigned i, const struct ir_ins *n, unsig
     uint64_t bit = no < 0 ? 0 : (uint64_t)1 << no;
     if ((attrs & IRA_P) && (s->overwritten & bit))
         return false;
-    if (attrs & IRA_G)
-        s->overwritten &= ~bit;
     if (n->op == IR_GET && no < 0 && slot_hits_flags(n->imm, (enum ir_type)n->type))
         slot_add(s, i, FLX_ALL);
-    if (n->op == IR_PUTV || no == SLOT_X87_OFF ||
-        (n->op == IR_PUT && no >= 0 && no < 16 && n->type >= TY_I32))
-        s->overwritten |= bit;
+    if (attrs & IRA_G)
+        s->overwritten &= ~bit;
+    else if (n->op == IR_PUTV || no == SLOT_X87_OFF || (no < 16 && n->type >= TY_I32))
+        s->overwritten |= bit;          /* bit is 0 where no is -1 */
     return true;
 }
 
