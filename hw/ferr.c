@@ -6,6 +6,7 @@
  * still asserted, asserts IGNNE#, so that the handler's own x87 instructions execute; FERR#
  * going away takes IGNNE# away.
  */
+#include "base/log.h"
 #include "hw/ferr.h"
 
 struct ferr {
@@ -56,7 +57,7 @@ static void ferr_loaded(void *dev)
     ferr_drive(dev);
 }
 
-static const struct io_ops ferr_ops = { ferr_read, ferr_write, 1 };
+static const struct io_ops ferr_ops = { ferr_read, ferr_write, 1, LOG_DEV_FERR };
 static const struct field ferr_state[] = { FIELD(struct ferr, pin), FIELD(struct ferr, latch),
                                            FIELD(struct ferr, ignoring), FIELD_END };
 static const struct chip ferr_chip = { "ferr", sizeof(struct ferr), ferr_reset, ferr_state, ferr_loaded };
