@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "tests/sys/sys_env.h"
 
 #define CODE   0x30000u
@@ -122,7 +123,7 @@ static void port_write(void *dev, uint64_t off, uint64_t val, unsigned size) { r
 
 static struct sys_env *begin(enum sys_mode mode, bool interp)
 {
-    static const struct io_ops port = { port_read, port_write, 1 };
+    static const struct io_ops port = { port_read, port_write, 1, LOG_DEV_NONE };
     struct sys_env *e = sys_new(mode);
 
     sys_exec(e, interp);
