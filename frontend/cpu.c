@@ -127,6 +127,7 @@ void cpu_reset(struct cpu *c, bool init)
     c->ferr = c->ignne = 0;
     c->smm = c->init_waits = 0;
     c->monitor.armed = 0;
+    c->step = 0;
     c->fault = (struct fault){ 0 };
     c->chain_len = 0;
     c->spec_ctrl = 0;

@@ -219,6 +219,12 @@ struct x87_now {
 #define ATTN_STORE  0x80u       /* a store that MWAIT waits for was made */
 #define ATTN_IF     0x01000000u /* top byte: stored plainly by the vCPU's own STI (lift_sti): as ATTN_INTR */
 
+#define STEP_KNOWN 1u
+#define STEP_TF    2u
+
+/* What opened an interrupt shadow: STI; MOV SS and POP SS. */
+enum { INHIBIT_STI = 1, INHIBIT_SS };
+
 /* Why nothing is executed. */
 enum { HALT_NONE, HALT_HLT,
        HALT_MWAIT,              /* woken by a store, too */
@@ -268,7 +274,8 @@ struct cpu {
     uint8_t x87_live;           /* the guest's x87/MMX state is in the host's FPU */
     uint8_t intr_pending;       /* level of the interrupt line into the CPU */
     uint8_t nmi_pending;
-    uint8_t inhibit;            /* interrupt shadow (STI, MOV SS): 1 = until after next insn */
+    uint8_t inhibit;            /* interrupt shadow until after the next instruction; INHIBIT_SS: debug
+                                   exceptions wait, too */
     uint8_t halted;             /* HALT_*: waits for an interrupt */
     uint8_t cpl;
     union vreg x[16];           /* XMM registers */
@@ -290,6 +297,7 @@ struct cpu {
     uint64_t dbg_hits;          /* DR6 B0-B3 of data breakpoints hit by the running instruction:
                                    set by the MMU; #DB (trap) is due when it has completed */
     uint64_t pdpte[4];          /* PAE: loaded with CR3 */
+    uint8_t step;               /* single step, left by POPF and IRET: STEP_KNOWN, STEP_TF: TF was set before */
     uint8_t nmi_blocked;
     uint8_t a20;                /* 1 = enabled */
     uint8_t ferr;               /* FERR#: an x87 error is pending and CR0.NE is 0 */

@@ -141,7 +141,7 @@ static bool deliver_gate(struct cpu *c, const struct event *e, const struct desc
 static bool deliver_task(struct cpu *c, const struct event *e, const struct desc *g)
 {
     uint16_t sel = (uint16_t)(g->lo >> 16);
-    uint32_t code = (sel & ~3u) | e->ext;
+    uint32_t code = (sel & ~3u) | e->ext, was;
     struct desc d;
 
     if (sel & 4)
@@ -150,7 +150,14 @@ static bool deliver_task(struct cpu *c, const struct event *e, const struct desc
         return true;
     if (desc_s(&d) || (desc_type(&d) & 7) != DT_TSS16)
         return fault_gp(c, code);
-    return task_switch(c, &d, TASK_INT, e->rip, e->ext, e->has_code, e->code);
+    /* RF of a fault goes into the outgoing task's TSS. */
+    was = c->eflags;
+    c->eflags |= e->flags & FL_RF;
+    if (!task_switch(c, &d, TASK_INT, e->rip, e->ext, e->has_code, e->code))
+        return false;
+    if (!c->fault.trap)                 /* nothing has been switched */
+        c->eflags = was;
+    return true;
 }
 
 static bool deliver_prot(struct cpu *c, const struct event *e)
@@ -407,6 +414,7 @@ bool cpu_deliver_fault(struct cpu *c)
 
     c->chain_len = 0;
     c->inhibit = 0;
+    c->step = 0;
     if (c->fault.vector == FAULT_FREEZE) {
         c->halted = HALT_FREEZE;        /* RIP stays: the instruction is tried again behind the interrupt */
         return false;
@@ -525,8 +533,12 @@ bool help_int_n(struct cpu *c, uint64_t vector, uint64_t next, uint64_t kind)
         if (low)
             return fault_gp(c, 0);
     }
-    if (kind == INT_KIND_ICEBP)
-        return deliver_vector(c, EXC_DB, false, 1, false, 0, next);
+    if (kind == INT_KIND_ICEBP) {
+        if (deliver_vector(c, EXC_DB, false, 1, false, 0, next))
+            return true;
+        c->dr[7] &= ~(uint64_t)(1u << 13);      /* GD */
+        return false;
+    }
     return deliver_vector(c, (unsigned)vector, true, 0, false, 0, next);
 }
 

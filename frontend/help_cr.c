@@ -31,7 +31,8 @@ static bool write_cr0(struct cpu *c, uint64_t v)
     changed = old ^ v;
     if (changed & v & CR0_PG) {
         if (c->efer & EFER_LME) {
-            if (!(c->cr4 & CR4_PAE) || (c->seg[SEG_CS].attr & SEG_L))
+            /* SDM vol. 3, 9.8.5: nor may the task be a 16-bit one. */
+            if (!(c->cr4 & CR4_PAE) || (c->seg[SEG_CS].attr & SEG_L) || !(c->seg[SEG_TR].attr & 8))
                 return fault_gp(c, 0);
             c->efer |= EFER_LMA;
         } else if ((c->cr4 & CR4_PAE) && mmu_load_pdptes(c, c->cr3)) {
@@ -254,7 +255,7 @@ bool help_xsetbv(struct cpu *c, uint64_t n, uint64_t v)
 {
     if (!(c->cr4 & CR4_OSXSAVE))
         return fault_ud(c);
-    if (n || !(v & 1) || (v & ~(uint64_t)3))
+    if (c->cpl || n || !(v & 1) || (v & ~(uint64_t)3))
         return fault_gp(c, 0);
     c->xcr0 = v;
     cpu_update_mode(c);
@@ -342,7 +343,7 @@ bool help_mov_to_dr(struct cpu *c, uint64_t n, uint64_t v)
         c->dr[6] = (v & 0xe00f) | DR6_FIXED;
         return false;
     case 7:
-        c->dr[7] = (v & 0xffff2bff) | 0x400;
+        c->dr[7] = (v & 0xffff23ff) | 0x400;
         break;
     default:
         c->dr[n] = v;
@@ -357,9 +358,13 @@ bool help_mov_to_dr(struct cpu *c, uint64_t n, uint64_t v)
 bool help_single_step(struct cpu *c, uint64_t rip)
 {
     uint64_t dr6 = c->dbg_hits;
+    bool tf = c->step ? c->step & STEP_TF : c->eflags & FL_TF;
 
+    c->step = 0;
+    if (c->inhibit == INHIBIT_SS)       /* data breakpoints wait, the single step is lost */
+        return false;
     c->dbg_hits = 0;
-    if (c->eflags & FL_TF)
+    if (tf)
         dr6 |= DR6_BS;
     if (!dr6)
         return false;

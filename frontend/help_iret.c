@@ -35,12 +35,27 @@ static uint32_t flags_mask(const struct cpu *c, unsigned cpl, unsigned opsize)
     return m;
 }
 
-static void finish(struct cpu *c)
+/* The flags are about to be loaded: whether a single step follows depends on TF as it is now. */
+static void note_tf(struct cpu *c)
+{
+    if (c->mode & M_TF)
+        c->step = STEP_KNOWN | (c->eflags & FL_TF ? STEP_TF : 0);
+}
+
+/* IRET lets NMIs in, even if it faults. */
+static void unblock_nmi(struct cpu *c)
 {
     c->nmi_blocked = 0;
-    if (c->nmi_pending)
+    if (__atomic_load_n(&c->nmi_pending, __ATOMIC_SEQ_CST))
         __atomic_fetch_or(&c->attn, ATTN_NMI, __ATOMIC_SEQ_CST);
+}
+
+static void finish(struct cpu *c)
+{
     cpu_update_mode(c);
+    /* RF lasts for one instruction and means something only where breakpoints are looked for. */
+    if (!(c->mode & M_BRK))
+        c->eflags &= ~FL_RF;
     cpu_if_changed(c);
 }
 
@@ -166,6 +181,8 @@ bool help_iret(struct cpu *c, uint64_t next, uint64_t opsize64)
     uint32_t mask;
     bool from64, to64, with_ss;
 
+    unblock_nmi(c);
+    note_tf(c);
     if (!cpu_pe(c) || cpu_vm(c))
         return iret_real(c, opsize);
     if (c->eflags & FL_NT)
@@ -255,6 +272,7 @@ bool help_popf(struct cpu *c, uint64_t image, uint64_t opsize)
 {
     uint32_t mode = c->mode, fl = (uint32_t)image, old = c->eflags;
 
+    note_tf(c);
     if (cpu_pe(c) && cpu_vm(c)) {
         uint32_t mask = FL_USER;
 

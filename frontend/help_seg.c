@@ -230,16 +230,17 @@ void seg_drop_privileged(struct cpu *c, unsigned cpl)
     }
 }
 
-bool help_load_seg(struct cpu *c, uint64_t n, uint64_t sel)
+bool help_load_seg(struct cpu *c, uint64_t how, uint64_t sel)
 {
     uint32_t mode = c->mode;
+    unsigned n = how & 15;
 
     if (!cpu_pe(c) || cpu_vm(c))
-        seg_set_real(c, (unsigned)n, (uint16_t)sel);
-    else if (seg_load_prot(c, (unsigned)n, (uint16_t)sel, EXC_GP, 0))
+        seg_set_real(c, n, (uint16_t)sel);
+    else if (seg_load_prot(c, n, (uint16_t)sel, EXC_GP, 0))
         return true;
-    if (n == SEG_SS)
-        c->inhibit = 1;
+    if (n == SEG_SS && !(how & LOAD_SEG_FAR))
+        c->inhibit = INHIBIT_SS;
     cpu_update_mode(c);
     c->hret = c->mode != mode;
     return false;

@@ -11,6 +11,7 @@
 #include "frontend/cpu.h"
 
 /* ---- helpers (help_sys.def) ---- */
+#define LOAD_SEG_FAR 0x10u      /* by LSS and its like: no interrupt shadow */
 bool help_load_seg(struct cpu *c, uint64_t seg, uint64_t sel);
 bool help_segcheck(struct cpu *c, uint64_t seg, uint64_t off, uint64_t size);
 bool help_single_step(struct cpu *c, uint64_t rip);

@@ -161,7 +161,7 @@ bool lift_lxs(struct lift *l, const struct insn *i)
 {
     ir_ref sel, off = load_far(l, i, &sel), r;
 
-    r = lift_call(l, HELP_load_seg, const64(l, (unsigned)i->row->arg), sel, IR_NONE, 0);
+    r = lift_call(l, HELP_load_seg, const64(l, (unsigned)i->row->arg | LOAD_SEG_FAR), sel, IR_NONE, 0);
     lift_put(l, i->op[0].reg, i->opsize, false, off);
     return event_if(l, r);
 }
@@ -637,10 +637,9 @@ bool lift_xgetbv(struct lift *l, const struct insn *i)
     return true;
 }
 
+/* #UD by CR4.OSXSAVE comes before #GP by CPL: the helper looks at both. */
 bool lift_xsetbv(struct lift *l, const struct insn *i)
 {
-    if (not_cpl0(l))
-        return true;
     lift_call(l, HELP_xsetbv, get_ecx(l), get_edx_eax(l), IR_NONE, 0);
     return end_next(l);
 }
