@@ -219,6 +219,8 @@ struct x87_now {
 #define ATTN_STORE  0x80u       /* a store that MWAIT waits for was made */
 #define ATTN_IF     0x01000000u /* top byte: stored plainly by the vCPU's own STI (lift_sti): as ATTN_INTR */
 
+enum { FLIP_ZEROS = 1, FLIP_ONES };
+
 #define STEP_KNOWN 1u
 #define STEP_TF    2u
 
@@ -313,7 +315,8 @@ struct cpu {
     struct fault fault;         /* valid after a helper returned "faulted" */
     struct { uint8_t vector; uint32_t code; uint64_t rip, cr2; } chain[4];
     uint32_t flip_undef;        /* fuzzer: not 0: the interpreter inverts, at random from this seed, flags that
-                                   the manual leaves undefined, to see whether anything depends on them */
+                                   the manual leaves undefined, to see whether anything depends on them;
+                                   FLIP_*: makes them all the same */
     uint8_t chain_len;          /* exceptions nested during delivery, for the fault story */
 
     unsigned index;             /* vCPU number = initial APIC id */

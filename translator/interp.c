@@ -233,13 +233,18 @@ static bool probe(struct cpu *c, const struct ir_ins *i, uint64_t lin, unsigned 
 
 /* ---- flags ---- */
 
-/* Some of `flags`, by chance (c->flip_undef). */
-static uint32_t flip(struct cpu *c, uint32_t flags)
+/* Which of `flags` to invert, whose values are `now` (c->flip_undef). */
+static uint32_t flip(struct cpu *c, uint32_t flags, uint32_t now)
 {
+    flags &= FL_ARITH;
+    if (c->flip_undef == FLIP_ZEROS)
+        return flags & now;
+    if (c->flip_undef == FLIP_ONES)
+        return flags & ~now;
     c->flip_undef = c->flip_undef * 1664525u + 1013904223u;
-    if (!c->flip_undef)
-        c->flip_undef = 1;
-    return c->flip_undef >> 12 & flags & FL_ARITH;
+    if (c->flip_undef <= FLIP_ONES)
+        c->flip_undef += 3;
+    return c->flip_undef >> 12 & flags;
 }
 
 static uint32_t flags_of(struct cpu *c, const struct ir_ins *ins, const struct ir_ins *f, const union vreg *v)
@@ -255,7 +260,7 @@ static uint32_t flags_of(struct cpu *c, const struct ir_ins *ins, const struct i
         z = v[o->c].q[0];
     }
     uint32_t fl = cc_eval(f->aux, o->op, o->type, v[f->a].q[0], x, y, z, f->b ? v[f->b].d[0] : 0);
-    return c->flip_undef ? fl ^ flip(c, cc_undefined(f->aux, o->type, z)) : fl;
+    return c->flip_undef ? fl ^ flip(c, cc_undefined(f->aux, o->type, z), fl) : fl;
 }
 
 /* ---- the loop ---- */
@@ -458,13 +463,13 @@ not_stored:
     if (stored == STORE_FAULTED)
         goto faulted;
     if (c->flip_undef)                  /* host code keeps no flags here that the old code would not read */
-        c->flags ^= flip(c, FL_ARITH);
+        c->flags ^= flip(c, FL_ARITH, (uint32_t)c->flags);
 alone:
     c->rip = (r->page + (uint64_t)mark->imm) & r->mask;
     return WHY_SLOW;
 faulted:
     if (c->flip_undef && !c->fault.trap && !c->fault.soft)
-        c->flags ^= flip(c, FL_ARITH);
+        c->flags ^= flip(c, FL_ARITH, (uint32_t)c->flags);
     c->rip = (r->page + (uint64_t)mark->imm) & r->mask;
     return WHY_FAULT;
 }
