@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/cpu_model.h"
 #include "frontend/help.h"
 #include "hw/machine.h"
 #include "softmmu/softmmu.h"
@@ -19,6 +20,7 @@
 
 static struct {
     struct cpu *c;
+    struct cpu_model *model;
     uint8_t *ram;
     pthread_mutex_t lock;
     uint64_t seed;
@@ -52,6 +54,8 @@ static void boot(void)
     m.cpu = &g.c;
     m.ncpu = 1;
     c->m = &m;
+    ck_assert_ptr_null(cpu_model_parse(NULL, &g.model));
+    c->model = g.model;
     mmu_init(c);
     cpu_reset(c, false);
     c->a20 = 1;
