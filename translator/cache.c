@@ -71,22 +71,23 @@ void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
     for (unsigned i = 0; i < CACHE_REGIONS; i++) {
         struct region *r = &k->region[i];
         r->start = r->next = k->rw + first + i * each;
-        r->mid = r->cold_next = r->start + each / 2;
+        r->mid = r->cold_next = r->start + (each / 2 & ~(uint64_t)4095);
         r->end = r->start + each;
     }
 }
 
 #define ARENA_BYTES (256u << 10)
 
-/* Zeroed memory that lives as long as the region's blocks. */
+/* Memory that lives as long as the region's blocks; not cleared. */
 static void *region_alloc(struct region *r, size_t bytes)
 {
     struct arena *a = r->arena;
     bytes = (bytes + 7) & ~(size_t)7;
     if (!a || a->size - a->used < bytes) {
         size_t size = bytes > ARENA_BYTES ? bytes : ARENA_BYTES;
-        a = must(calloc(1, sizeof *a + size));
+        a = must(malloc(sizeof *a + size));
         a->size = (uint32_t)size;
+        a->used = 0;
         a->next = r->arena;
         r->arena = a;
     }
@@ -290,19 +291,11 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
     uint32_t bound = k->interp ? 64 : backend_bound(ir);
     struct region *r = room(k, bound);
     struct block *b = region_alloc(r, sizeof *b);
-    b->pa = ir->pa;
-    b->mode = ir->mode;
-    b->start = ir->start;
-    b->flat = ir->flat;
-    b->crosses = ir->crosses;
-    b->insns = ir->insns;
-    b->nrange = (uint16_t)ir->nrange;
-    for (unsigned i = 0; i < ir->nrange; i++) {
-        b->range[i].pa = ir->range[i].pa;
-        b->range[i].len = ir->range[i].len;
-    }
-    b->rw = r->next;
-    b->cold = r->cold_next;
+    *b = (struct block){ .pa = ir->pa, .mode = ir->mode, .start = ir->start, .flat = ir->flat,
+                         .crosses = ir->crosses, .insns = ir->insns, .nrange = (uint16_t)ir->nrange,
+                         .rw = r->next, .cold = r->cold_next };
+    b->range = region_alloc(r, ir->nrange * sizeof *b->range);
+    memcpy(b->range, ir->range, ir->nrange * sizeof *b->range);
     if (k->keep_ir) {
         b->ir = must(malloc(sizeof *b->ir));
         *b->ir = *ir;
@@ -321,10 +314,8 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
         b->nlinks = out->nexits;
         b->nfaults = out->nfaults;
         b->link = region_alloc(r, b->nlinks * sizeof *b->link);
-        for (unsigned i = 0; i < b->nlinks; i++) {
-            b->link[i].x = out->exit[i];
-            b->link[i].from = b;
-        }
+        for (unsigned i = 0; i < b->nlinks; i++)
+            b->link[i] = (struct link){ .x = out->exit[i], .from = b };
         b->fault = region_alloc(r, out->nfaults * sizeof *out->fault);
         memcpy(b->fault, out->fault, out->nfaults * sizeof *out->fault);
     }

@@ -31,14 +31,14 @@ struct block {
     uint32_t mode;
     uint32_t start;             /* page offset, or EIP if CS is not flat */
     struct block *hash_next;
+    bool dead, crosses, flat;   /* all that a search looks at is in one cache line of the host */
+    uint16_t insns, nlinks, nfaults, nrange;
     struct block *page_next[2]; /* lists of the (at most two) physical pages it was made from */
     uint64_t page[2];           /* page addresses; page[1] == ~0: entered in one list only */
     uint64_t page2;             /* crosses: physical address of the second page */
     uint8_t *rw, *cold;         /* host code, writable view: the straight way and the rest */
     uint32_t size, cold_size;
-    bool dead, crosses, flat;
-    uint16_t insns, nlinks, nfaults, nrange;
-    struct ir_range range[IR_RANGES];
+    struct ir_range *range;     /* nrange of them */
     struct link *link;
     struct host_fault *fault;
     struct link *in;            /* exits linked to this block */
