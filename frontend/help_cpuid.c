@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/nearest.h"
 #include "frontend/cpu_model.h"
 #include "frontend/help.h"
 #include "hw/machine.h"
@@ -68,6 +69,23 @@ static bool name_in(const char *names, const char *word, size_t n)
     return false;
 }
 
+static const char *unknown_feature(const char *word, size_t n, char *err, size_t size)
+{
+    struct nearest near;
+    char name[32];
+
+    snprintf(name, sizeof(name), "%.*s", (int)n, word);
+    nearest_init(&near, name, "");
+    for (unsigned f = 1; f < FEAT_COUNT; f++)
+        if (features[f].attrs & (FA_OK | FA_DYN))
+            nearest_try(&near, features[f].names, strcspn(features[f].names, " "));
+    if (near.list[0])
+        snprintf(err, size, "unknown CPU feature '%s': did you mean %s? (-cpu help lists all)", name, near.list);
+    else
+        snprintf(err, size, "unknown CPU feature '%s'; -cpu help lists what there is", name);
+    return err;
+}
+
 static const char *set_feature(struct cpu_model *m, const char *word, size_t n, bool on, char *err,
                                size_t size)
 {
@@ -89,13 +107,12 @@ static const char *set_feature(struct cpu_model *m, const char *word, size_t n, 
         m->feats[f / 64] |= bit;
         return NULL;
     }
-    snprintf(err, size, "unknown CPU feature '%.*s'; -cpu help lists what there is", (int)n, word);
-    return err;
+    return unknown_feature(word, n, err, size);
 }
 
 const char *cpu_model_parse(const char *spec, struct cpu_model **out)
 {
-    static _Thread_local char err[160];
+    static _Thread_local char err[400];
     const struct cpu_model *found = NULL;
     struct cpu_model *m;
     size_t n;

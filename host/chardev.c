@@ -313,6 +313,10 @@ static bool open_stdio(struct host_chardev *h, bool mux, char *err, size_t len)
 
 static bool open_file(struct host_chardev *h, const char *path, char *err, size_t len)
 {
+    if (!*path) {
+        snprintf(err, len, "%s: unknown destination 'file:': a path is missing, as in file:console.log", h->label);
+        return false;
+    }
     h->out_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
     if (h->out_fd < 0) {
         snprintf(err, len, "%s: cannot write %s: %s", h->label, path, strerror(errno));

@@ -299,7 +299,10 @@ static bool unknown(const struct blob *k, char *err)
     if (elf_is(p, k->len)) {
         struct elf e;
         const char *bad = elf_open(&e, p, k->len);
+        struct elf_seg seg;
 
+        for (unsigned i = 0; !bad && i < e.phnum; i++)      /* the note may be what is missing */
+            bad = elf_segment(&e, i, &seg);
         return load_fail(err, "%s: %s: give a bzImage, a multiboot kernel, or a vmlinux built with "
                          "CONFIG_PVH", k->name,
                          bad ? bad : "this ELF file has neither a multiboot header nor a PVH entry note");

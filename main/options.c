@@ -191,7 +191,7 @@ static void opt_m(struct options *o, const char *opt, const char *val)
     if (n % 4096)
         die(EXIT_CODE_USAGE, "%s %s: not a multiple of 4 KiB", opt, val);
     if (pages > 0 && page > 0 && n / (uint64_t)page > (uint64_t)pages)
-        note("the guest gets more memory than this host has");
+        note("the guest gets more memory than this host has: if it uses all, this process may be killed");
     o->cfg.ram = n;
 }
 

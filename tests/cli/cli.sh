@@ -42,6 +42,12 @@ guest reset b0fee664f4                          # mov al,0feh; out 64h,al; hlt
 echo "this is text, and not a kernel at all; it is only here to be refused" >"$work/text"
 : >"$work/empty"
 perl -e 'print "\0" x 0x202, "HdrS", "\x0f\x02", "\0" x 100' >"$work/cut"       # a bzImage's header, cut off
+# An ELF file with a program header, whole and cut off: 64-bit, its note behind the header
+elf() { perl -e 'print "\x7fELF\2\1\1", "\0" x 9, pack("vvVQQQVvvvvvv", 2, 62, 1, 0x100000, 64, 0, 0, 64, 56, 1, 0, 0, 0),
+            pack("VVQQQQQQ", 4, 4, 120, 0, 0, 16, 16, 4), "\0" x 16'; }
+elf >"$work/elf"
+elf | head -c 125 >"$work/cutelf"
+printf '\037\213\010\000gzip' >"$work/gz"
 perl -e 'open(my $f, ">", $ARGV[0]); truncate($f, 64 << 20)' "$work/large"
 
 # ---- information ----
@@ -72,6 +78,7 @@ expect 2 'at most' -smp 100000
 expect 2 'no number of processors' -smp 0
 expect 2 'no number of processors' -smp many
 expect 2 'unknown CPU feature' -cpu latimer64,+warp -kernel "$work/exit"
+expect 2 'did you mean.*ssse3' -cpu latimer64,+sse3x -kernel "$work/exit"
 expect 2 'unknown CPU model' -cpu 8086 -kernel "$work/exit"
 expect 2 'no machine' -M q35
 expect 2 'unknown engine' -accel warp
@@ -80,6 +87,7 @@ expect 2 'no property' -device isa-debug-exit,base=1
 expect 2 'use a number' -device isa-debug-exit,iobase=0x10000
 expect 2 'already belongs to' -device isa-debug-exit,iobase=0x3f8 -kernel "$work/exit"
 expect 2 'unknown destination' -serial printer -kernel "$work/exit"
+expect 2 'a path is missing' -serial file: -kernel "$work/exit"
 expect 2 'already used' -serial stdio -serial stdio -kernel "$work/exit"
 expect 2 'serial ports' -serial none -serial none -serial none -serial none -serial none
 expect 2 'unknown log item .everything.: -d help' -d everything
@@ -95,6 +103,9 @@ expect 3 'No such file' -kernel "$work/missing"
 expect 3 'kernel' -kernel "$work/empty"
 expect 3 'kernel' -kernel "$work/text"
 expect 3 'kernel' -kernel "$work/cut"
+expect 3 'is it cut off' -kernel "$work/cutelf"
+expect 3 'bzImage' -kernel "$work/elf"
+expect 3 'decompress it' -kernel "$work/gz"
 expect 3 'kernel' -kernel "$work"
 expect 3 'No such file' -kernel "$work/exit" -initrd "$work/missing"
 expect 3 '-m' -m 32 -kernel "$work/exit" -initrd "$work/large"

@@ -153,8 +153,13 @@ END_TEST
 
 START_TEST(pty_both_ways)
 {
-    int keep = dup(2), p[2];
+    int keep = dup(2), p[2], any = posix_openpt(O_RDWR | O_NOCTTY);
     char text[256] = "", buf[64];
+    if (any < 0) {                      /* a container without devpts */
+        printf("pty_both_ways: not tested: this host gives no pseudo-terminal: %s\n", strerror(errno));
+        return;
+    }
+    close(any);
     ck_assert(pipe(p) == 0);
     dup2(p[1], 2);
     struct chardev *c = chardev_open(loop, "pty", "serial0", err, sizeof(err));
