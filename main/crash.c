@@ -21,6 +21,11 @@
 #include "host/term.h"
 #include "translator/exec.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true          /* AddressSanitizer has its own, better report */
+#else
+#define SANITIZED false
+#endif
 #define ALT_STACK (256u << 10)  /* the disassembler needs some */
 
 static const char request[] =
@@ -85,13 +90,10 @@ void crash_thread(struct cpu *c)
 
 void crash_init(void)
 {
-/* AddressSanitizer has its own, better report. */
-#ifndef __SANITIZE_ADDRESS__
     static const int sigs[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
     struct sigaction sa = { .sa_sigaction = crashed, .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND) };
 
     sigemptyset(&sa.sa_mask);
-    for (unsigned i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
+    for (unsigned i = 0; i < sizeof(sigs) / sizeof(sigs[0]) && !SANITIZED; i++)
         sigaction(sigs[i], &sa, NULL);
-#endif
 }
