@@ -5,7 +5,9 @@
 #   bench.cpio      initramfs: unmodified Debian programs, the kernels (kern.c), the data
 #   boot.cpio.gz    a tiny one for boots: busybox and /init
 #   root/           the tree of bench.cpio, for a chroot
-# Debian's kernel is that of tests/boot/guest.sh. Made again when a file of this folder changed.
+#   stage/          the packages, unpacked
+# Debian's kernel is that of tests/boot/guest.sh. Made again when a file of this folder changed; the packages
+# are fetched again only when their list did.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 guest() { sh "$here/../../tests/boot/guest.sh" "$@"; }
@@ -34,8 +36,12 @@ fi
 echo "build.sh: making the benchmark guest in $out" >&2
 rm -rf "$out/new"
 mkdir -p "$out/new"
-stage=$out/new/stage root=$out/new/root
-guest unpack "$stage" $(for p in $packages; do echo "$p:amd64"; done)
+stage=$out/stage root=$out/new/root
+if [ "$(cat "$stage/packages" 2>/dev/null)" != "$packages" ]; then
+    rm -rf "$stage"
+    guest unpack "$stage" $(for p in $packages; do echo "$p:amd64"; done)
+    echo "$packages" >"$stage/packages"
+fi
 
 # ---- the tree: /usr merged, the programs and the libraries they need
 mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/usr/lib64" "$root/usr/share" "$root/bench/data" "$root/dev" \
