@@ -11,6 +11,11 @@
 #include "hw/machine.h"
 #include "translator/backend_hooks.h"
 
+static bool has(const struct cpu *c, enum x86_feat f)
+{
+    return !c->model || model_has(c->model, f);
+}
+
 void x87_drive_ferr(struct cpu *c)
 {
     bool level = (c->fpu.sw & X87_ES) && !(c->cr0 & CR0_NE);
@@ -49,7 +54,7 @@ static void raised(struct cpu *c)
     const struct x87_now *n = &c->x87_now;
 
     c->fpu.op = n->op & 0x7ff;
-    if ((n->op & X87_NOW_MEM) && model_has(c->model, FEAT_FDP_EXCPTN_ONLY)) {
+    if ((n->op & X87_NOW_MEM) && has(c, FEAT_FDP_EXCPTN_ONLY)) {
         c->fpu.dp = n->dp;
         x87_set_selectors(c, c->fpu.cs, n->ds);
     }
@@ -118,7 +123,7 @@ uint64_t help_x87_ldcw(struct cpu *c, uint64_t cw)
 
 void x87_set_selectors(struct cpu *c, uint16_t cs, uint16_t ds)
 {
-    bool kept = !model_has(c->model, FEAT_ZERO_FCS_FDS);
+    bool kept = !has(c, FEAT_ZERO_FCS_FDS);
 
     c->fpu.cs = kept ? cs : 0;
     c->fpu.ds = kept ? ds : 0;

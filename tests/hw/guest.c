@@ -90,7 +90,7 @@ void hw_guest_init(enum hw_engine e, bool optimize)
     cpu_reset(c, false);
     c->a20 = 1;
     c->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    c->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE;
+    c->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_OSXSAVE;
     c->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
     c->cpl = 3;
     for (unsigned n = SEG_ES; n <= SEG_GS; n++) {
