@@ -130,7 +130,8 @@ ALWAYS const struct dec_row *pick(struct dec_list l, unsigned state, const uint6
     for (unsigned n = l.n; n; n--, c++) {
         if (!(c->states >> state & 1))
             continue;
-        if (feats && c->d->feat && !(feats[c->d->feat / 64] >> (c->d->feat % 64) & 1))
+        unsigned feat = (unsigned)(c->states >> DEC_FEAT_SHIFT);
+        if (feat && feats && !(feats[feat / 64] >> (feat % 64) & 1))
             continue;
         return c->d;
     }
@@ -156,12 +157,12 @@ ALWAYS void set_reg(struct operand *o, unsigned rex, unsigned kind, unsigned siz
 ALWAYS bool operands(struct insn *i, const struct dec_row *d, struct cursor *s, bool is64, bool rr,
                      unsigned rex, unsigned modrm, enum decode_result *r)
 {
-    unsigned oz = i->opsize >> 2, imms = 0;
+    unsigned z = DEC_SIZE(i->opsize, is64), imms = 0;
 
     for (unsigned n = 0; n < d->nops; n++) {
-        const struct opnd_desc *k = d->op[n];
+        const struct dec_opnd *k = &d->op[n];
         struct operand *o = &i->op[n];
-        unsigned size = decode_sizes[k->rsz][oz][is64], len;
+        unsigned size = k->rsz[z], len;
         int64_t v;
 
         switch (k->loc) {
@@ -170,7 +171,7 @@ ALWAYS bool operands(struct insn *i, const struct dec_row *d, struct cursor *s, 
                 set_reg(o, rex, k->kind, size, (modrm & 7) | (rex & 1) << 3);
             } else {
                 o->kind = OPND_MEM;
-                o->size = decode_sizes[k->msz][oz][is64];
+                o->size = k->msz[z];
             }
             break;
         case L_REG:
@@ -205,7 +206,7 @@ ALWAYS bool operands(struct insn *i, const struct dec_row *d, struct cursor *s, 
             break;
         case L_IMMS:
         case L_REL:
-            len = decode_sizes[k->msz][oz][is64];
+            len = k->msz[z];
             if (!need(s, len, r))
                 return false;
             i->imm = take(s, len);
@@ -214,7 +215,7 @@ ALWAYS bool operands(struct insn *i, const struct dec_row *d, struct cursor *s, 
             imms++;
             break;
         case L_FAR:
-            len = decode_sizes[k->msz][oz][is64];
+            len = k->msz[z];
             if (!need(s, len + 2, r))
                 return false;
             i->imm = (int64_t)zext(take(s, len), len);
@@ -367,7 +368,7 @@ opcode:
         if (!operands(i, d, &s, is64, rr, rex, modrm, &r))
             goto out;
         if ((i->lock && (!(at & AT_LOCK) || i->op[0].kind != OPND_MEM)) ||
-            ((at & AT_NOVM) && (mode & M_VM)) || d->row->skip) {
+            ((at & AT_NOVM) && (mode & M_VM)) || d->skip) {
             r = DECODE_UD;
             goto out;
         }

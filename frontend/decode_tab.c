@@ -168,7 +168,8 @@ static const struct opnd_desc codes[] = {
 };
 
 /* [rule][operand size 2, 4, 8][64-bit mode] */
-const uint8_t decode_sizes[SZ_COUNT][3][2] = {
+/* Bytes of size rule [rule] for [operand size 2 4 8][64-bit mode]. */
+static const uint8_t sizes[SZ_COUNT][3][2] = {
     [SZ_1] = { { 1, 1 }, { 1, 1 }, { 1, 1 } },
     [SZ_2] = { { 2, 2 }, { 2, 2 }, { 2, 2 } },
     [SZ_4] = { { 4, 4 }, { 4, 4 }, { 4, 4 } },
@@ -222,7 +223,10 @@ static unsigned compile_operands(struct dec_row *d)
                 (int)n, s);
         if (d->nops == 4)
             die(EXIT_CODE_HOST, "x86.def: row %s has more than 4 operands", d->row->name);
-        d->op[d->nops++] = o;
+        struct dec_opnd *p = &d->op[d->nops++];
+        *p = (struct dec_opnd){ .loc = o->loc, .kind = o->kind, .fix = o->fix, .need = o->need };
+        memcpy(p->rsz, sizes[o->rsz], sizeof p->rsz);
+        memcpy(p->msz, sizes[o->msz], sizeof p->msz);
         if (o->loc == L_RM || o->loc == L_REG)
             d->modrm = true;
         if (o->need == MEM_ONLY)
@@ -324,7 +328,7 @@ static struct dec_list append(const struct cond *c, unsigned n, int bucket)
             continue;
         if (t->ncands == DEC_CANDS)
             die(EXIT_CODE_HOST, "x86.def: more than %u table entries; raise DEC_CANDS", DEC_CANDS);
-        t->cand[t->ncands++] = (struct dec_cand){ c[i].states, c[i].d };
+        t->cand[t->ncands++] = (struct dec_cand){ c[i].states | (uint64_t)c[i].d->feat << DEC_FEAT_SHIFT, c[i].d };
         l.n++;
     }
     return l;
@@ -403,6 +407,7 @@ void decode_init(void)
         d->row = r;
         d->attrs = r->attrs;
         d->feat = r->feat;
+        d->skip = r->skip != NULL;
         d->no66 = r->pfx == PFX_66 || (r->attrs & AT_NO66);
         implied[i] = compile_operands(d);
         if (r->map >= DEC_MAPS || !r->modes || ((implied[i] & EXT_MEM) && ((r->ext | implied[i]) & EXT_RR)))

@@ -48,26 +48,36 @@ struct opnd_desc {
     uint8_t fix;
 };
 
-/* A row, compiled. */
+/* An operand of a row: its descriptor, with the sizes worked out. */
+struct dec_opnd {
+    uint8_t loc, kind, fix, need;
+    uint8_t rsz[6], msz[6];     /* bytes, by DEC_SIZE */
+};
+/* Operand size 2, 4, 8 and whether the mode is 64-bit. */
+#define DEC_SIZE(opsize, is64) (((unsigned)(opsize) >> 2) * 2 + (is64))
+
+/* A row, compiled: all that decode() asks of it lies together. */
 struct dec_row {
+    struct dec_opnd op[4];
     const struct x86_row *row;
-    const struct opnd_desc *op[4];
+    uint32_t attrs;
+    uint16_t feat;
     uint8_t nops;
     bool modrm, mod_ignored;
     bool no66;              /* 66 does not change the operand size */
-    uint32_t attrs;
-    uint16_t feat;
+    bool skip;              /* raises #UD: not implemented */
 };
 
 /*
  * One candidate for an opcode (and ModRM bucket).  `states` has a bit for each
  * combination of effective mandatory prefix, mode, REX.W and REX.B it exists in
- * (DEC_STATE), so that one bit test decides.
+ * (DEC_STATE), so that one bit test decides; above them is the CPUID feature.
  */
 struct dec_cand {
     uint64_t states;
     const struct dec_row *d;
 };
+#define DEC_FEAT_SHIFT 48
 /* pfx: 0 none, 1 66, 2 F3, 3 F2; mode: 0 real, 1 protected, 2 64-bit. 48 states. */
 #define DEC_STATE(pfx, mode, w, b) ((pfx) | (w) << 2 | (b) << 3 | (mode) << 4)
 #define DEC_STATES 48
@@ -95,8 +105,5 @@ struct dec_tables {
     unsigned ngroups, ncands;
 };
 extern struct dec_tables decode_tables; /* written by decode_init() only */
-
-/* Bytes of size rule [rule] for [operand size 2 4 8][64-bit mode]. */
-extern const uint8_t decode_sizes[SZ_COUNT][3][2];
 
 #endif
