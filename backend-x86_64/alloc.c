@@ -18,16 +18,11 @@ void alloc_prepare(struct emit *e)
 {
     memset(e->home_ver, 0, sizeof e->home_ver);
     memset(e->vhome_ver, 0, sizeof e->vhome_ver);
-    memset(e->home_owner, 0, sizeof e->home_owner);
-    memset(e->temp_owner, 0, sizeof e->temp_owner);
-    memset(e->vtemp_owner, 0, sizeof e->vtemp_owner);
+    memset(e->owner, 0, sizeof e->owner);
     memset(e->temp_busy, 0, sizeof e->temp_busy);
     memset(e->vtemp_busy, 0, sizeof e->vtemp_busy);
-    memset(e->spill_owner, 0, sizeof e->spill_owner);
-    memset(e->vspill_owner, 0, sizeof e->vspill_owner);
     e->use = e->b->use;
     e->val[0] = (struct val){ .loc = LOC_NONE };
-    e->ncc = 0;
     e->ahead = 0;
     e->slot_epoch = 0;
     e->nlive = 0;
@@ -75,52 +70,43 @@ static void live_compact(struct emit *e)
     e->nlive = n;
 }
 
-/* One value more (by = 1) or less (-1) occupies what v names. */
-static void occupy(struct emit *e, const struct val *v, int by)
+/* Unit of a location: the first of its kind, plus the register where it has several. */
+static const struct { uint8_t first, mask; } unit_of[] = {
+    [LOC_HOME] = { UNIT_HOME, 15 }, [LOC_HIGH] = { UNIT_HOME, 15 },
+    [LOC_TEMP] = { UNIT_TEMP - T_FIRST, 15 }, [LOC_VTEMP] = { UNIT_VTEMP - VT_FIRST, 15 },
+    [LOC_SPILL] = { UNIT_SPILL, 255 }, [LOC_VSPILL] = { UNIT_VSPILL, 255 },
+    [LOC_FLSPILL] = { UNIT_SPILL, 255 }, [LOC_CC] = { UNIT_CC, 0 },
+};
+
+static inline void loc_set(struct emit *e, struct val *v, enum loc loc, unsigned reg)
 {
-    switch (v->loc) {
-    case LOC_HOME:
-    case LOC_HIGH:
-        e->home_owner[v->reg] += (uint16_t)by;
-        break;
-    case LOC_TEMP:
-        e->temp_owner[v->reg - T_FIRST] += (uint16_t)by;
-        break;
-    case LOC_VTEMP:
-        e->vtemp_owner[v->reg - VT_FIRST] += (uint16_t)by;
-        break;
-    case LOC_SPILL:
-    case LOC_FLSPILL:
-        e->spill_owner[v->reg] += (uint8_t)by;
-        break;
-    case LOC_VSPILL:
-        e->vspill_owner[v->reg] += (uint8_t)by;
-        break;
-    case LOC_CC:
-        e->ncc += (uint16_t)by;
-        break;
-    default:
-        break;
-    }
+    e->owner[v->unit]--;
+    v->loc = (uint8_t)loc;
+    v->reg = (uint8_t)reg;
+    v->unit = (uint8_t)(unit_of[loc].first + (reg & unit_of[loc].mask));
+    e->owner[v->unit]++;
 }
 
 /* Give up whatever the value holds. */
 static inline void loc_free(struct emit *e, struct val *v)
 {
-    if (v->loc >= LOC_COUNTED)
-        occupy(e, v, -1);
+    e->owner[v->unit]--;
     v->loc = LOC_NONE;
+    v->unit = 0;
+}
+
+void def_move(struct emit *e, struct val *v, enum loc loc, unsigned reg)
+{
+    loc_set(e, v, loc, reg);
 }
 
 void def_at(struct emit *e, unsigned i, enum loc loc, unsigned reg, int64_t imm)
 {
     struct val *v = &e->val[i];
-    loc_free(e, v);
-    v->loc = (uint8_t)loc;
-    v->reg = (uint8_t)reg;
+    loc_set(e, v, loc, reg);
     v->imm = imm;
-    if (loc >= LOC_COUNTED)
-        occupy(e, v, 1);
+    if (loc == LOC_CONST)               /* nothing can overwrite it */
+        return;
     v->ver = loc == LOC_HOME || loc == LOC_HIGH ? e->home_ver[reg] : loc == LOC_VHOME ? e->vhome_ver[reg] :
              e->slot_epoch;
     live_add(e, i);
@@ -129,7 +115,7 @@ void def_at(struct emit *e, unsigned i, enum loc loc, unsigned reg, int64_t imm)
 unsigned spill_get(struct emit *e)
 {
     for (unsigned s = 0; s < NSPILL; s++)
-        if (!e->spill_owner[s])
+        if (!e->owner[UNIT_SPILL + s])
             return s;
     assert(!"out of spill slots");
     return 0;
@@ -144,7 +130,7 @@ static struct hm spill_at(unsigned s)
 unsigned temp_get(struct emit *e)
 {
     for (unsigned k = 0; k < T_COUNT; k++)
-        if (!e->temp_owner[k] && !e->temp_busy[k]) {
+        if (!e->owner[UNIT_TEMP + k] && !e->temp_busy[k]) {
             e->temp_busy[k] = true;
             return T_FIRST + k;
         }
@@ -176,12 +162,8 @@ unsigned temp_get(struct emit *e)
     as_store64(&e->a, spill_at(s), T_FIRST + best);
     for (unsigned j = 0; j < e->nlive; j++) {
         struct val *v = &e->val[e->live[j]];
-        if (v->loc == LOC_TEMP && v->reg == T_FIRST + best) {
-            occupy(e, v, -1);
-            v->loc = LOC_SPILL;
-            v->reg = (uint8_t)s;
-            occupy(e, v, 1);
-        }
+        if (v->loc == LOC_TEMP && v->reg == T_FIRST + best)
+            loc_set(e, v, LOC_SPILL, s);
     }
     e->temp_busy[best] = true;
     return T_FIRST + best;
@@ -396,7 +378,7 @@ static bool outlives(const struct emit *e, unsigned g)
 {
     const struct ir_ins *p = &e->b->ins[e->i];
     const ir_ref ops[3] = { p->a, p->b, p->c };
-    unsigned n = e->home_owner[g];
+    unsigned n = e->owner[UNIT_HOME + g];
     for (unsigned k = 0; n && k < 3; k++) {
         const struct val *v = &e->val[ops[k]];
         if ((v->loc == LOC_HOME || v->loc == LOC_HIGH) && v->reg == g && v->last <= e->i) {

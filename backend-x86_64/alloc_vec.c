@@ -24,7 +24,7 @@ static bool holds_operand(const struct emit *e, unsigned x)
 unsigned vtemp_get(struct emit *e)
 {
     for (unsigned k = 0; k < VT_COUNT; k++)
-        if (!e->vtemp_owner[k] && !e->vtemp_busy[k]) {
+        if (!e->owner[UNIT_VTEMP + k] && !e->vtemp_busy[k]) {
             e->vtemp_busy[k] = true;
             return VT_FIRST + k;
         }
@@ -33,18 +33,14 @@ unsigned vtemp_get(struct emit *e)
         unsigned k = n % VT_COUNT;
         if (!e->vtemp_busy[k] && (n >= VT_COUNT || !holds_operand(e, VT_FIRST + k))) {
             for (unsigned s = 0; s < NVSPILL; s++) {
-                if (e->vspill_owner[s])
+                if (e->owner[UNIT_VSPILL + s])
                     continue;
                 as_rm(&e->a, 0x0f29, false, VT_FIRST + k, vspill_at(s));
                 for (unsigned j = 0; j < e->nlive; j++) {
                     struct val *v = &e->val[e->live[j]];
-                    if (v->loc == LOC_VTEMP && v->reg == VT_FIRST + k) {
-                        v->loc = LOC_VSPILL;
-                        v->reg = (uint8_t)s;
-                        e->vspill_owner[s]++;
-                    }
+                    if (v->loc == LOC_VTEMP && v->reg == VT_FIRST + k)
+                        def_move(e, v, LOC_VSPILL, s);
                 }
-                e->vtemp_owner[k] = 0;
                 e->vtemp_busy[k] = true;
                 return VT_FIRST + k;
             }
@@ -67,19 +63,15 @@ void vtemps_spill(struct emit *e)
         if (v->loc != LOC_VTEMP || v->last <= e->i)
             continue;
         unsigned k = v->reg, s = 0;
-        while (s < NVSPILL && e->vspill_owner[s])
+        while (s < NVSPILL && e->owner[UNIT_VSPILL + s])
             s++;
         assert(s < NVSPILL);
         as_rm(&e->a, 0x0f29, false, k, vspill_at(s));
         for (unsigned m = 0; m < e->nlive; m++) {
             struct val *w = &e->val[e->live[m]];
-            if (w->loc == LOC_VTEMP && w->reg == k) {
-                w->loc = LOC_VSPILL;
-                w->reg = (uint8_t)s;
-                e->vspill_owner[s]++;
-            }
+            if (w->loc == LOC_VTEMP && w->reg == k)
+                def_move(e, w, LOC_VSPILL, s);
         }
-        e->vtemp_owner[k - VT_FIRST] = 0;
     }
 }
 

@@ -118,7 +118,7 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
             continue;
         }
         alloc_begin(e, i);
-        if (e->ncc)
+        if (e->owner[UNIT_CC])
             materialise_conditions(e, p);
         emit_op(e, p);
         if (e->use[i].dies)

@@ -28,8 +28,7 @@ enum loc {
     LOC_CONST,                  /* val.imm */
     LOC_SLOT,                   /* field of struct cpu at offset val.imm */
     LOC_VHOME,                  /* guest XMM register val.reg */
-    LOC_COUNTED,                /* the following are counted: what they occupy is freed when they die */
-    LOC_HOME = LOC_COUNTED,     /* guest general register val.reg (+ val.imm, i64 only) */
+    LOC_HOME,                   /* guest general register val.reg (+ val.imm, i64 only) */
     LOC_HIGH,                   /* second byte of guest register val.reg (AH CH DH BH) */
     LOC_TEMP,                   /* host temporary val.reg */
     LOC_SPILL,                  /* c->spill[val.reg] */
@@ -40,15 +39,6 @@ enum loc {
     LOC_FLSPILL,                /* flags image in c->spill[val.reg] */
 };
 
-struct val {
-    uint8_t loc, reg;
-    bool listed;                /* is in emit.live */
-    bool zx;                    /* i32: upper half known zero; i8/i16: known zero-extended to 32 */
-    uint16_t last;              /* index of the last use */
-    uint32_t ver;               /* version of the home or slot */
-    int64_t imm;
-};
-
 #define T_FIRST H_R13
 #define T_COUNT 3
 #define VT_FIRST 13
@@ -56,6 +46,25 @@ struct val {
 /* Values that live at once: what 16 guest registers hold, probes for each of them, and a few in between. */
 #define NSPILL 64
 #define NVSPILL 24
+
+/*
+ * What values occupy is counted, each thing under a number of its own: how many
+ * values are in a home, a temporary, a spill slot.  Unit 0 takes all that needs no
+ * counting, so that counting needs no test.
+ */
+enum { UNIT_HOME = 1, UNIT_TEMP = UNIT_HOME + 16, UNIT_VTEMP = UNIT_TEMP + T_COUNT,
+       UNIT_SPILL = UNIT_VTEMP + VT_COUNT, UNIT_VSPILL = UNIT_SPILL + NSPILL,
+       UNIT_CC = UNIT_VSPILL + NVSPILL, UNITS };
+
+struct val {
+    uint8_t loc, reg;
+    uint8_t unit;               /* what it occupies */
+    bool listed;                /* is in emit.live */
+    bool zx;                    /* i32: upper half known zero; i8/i16: known zero-extended to 32 */
+    uint16_t last;              /* index of the last use */
+    uint32_t ver;               /* version of the home or slot */
+    int64_t imm;
+};
 
 enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLOW_DE, SLOW_DIVS, SLOW_SEG };
 
@@ -104,12 +113,8 @@ struct emit {
     struct val val[IR_MAX];     /* of the instructions up to the current one */
     uint32_t home_ver[16], vhome_ver[16];
     uint32_t slot_epoch;        /* version of all other slots */
-    uint16_t home_owner[16];    /* number of live values in it */
-    uint16_t temp_owner[T_COUNT];
-    uint16_t vtemp_owner[VT_COUNT];
-    uint16_t ncc;               /* number of live values that are conditions not materialised */
+    uint16_t owner[UNITS];      /* number of live values in it */
     bool temp_busy[T_COUNT], vtemp_busy[VT_COUNT];      /* held by the code being emitted */
-    uint8_t spill_owner[NSPILL], vspill_owner[NVSPILL];
     uint16_t live[256];         /* values with a location that may have to move */
     unsigned nlive;
     unsigned ahead;             /* instruction whose value was defined together with one before it */
@@ -188,6 +193,8 @@ unsigned def_reg(struct emit *e, unsigned i, unsigned *home);
 /* The value of instruction i is now in host register reg (from def_reg). */
 void def_done(struct emit *e, unsigned i, unsigned reg, unsigned home, bool zx);
 void def_at(struct emit *e, unsigned i, enum loc loc, unsigned reg, int64_t imm);
+/* A value was moved there from where it was. */
+void def_move(struct emit *e, struct val *v, enum loc loc, unsigned reg);
 unsigned vuse_reg(struct emit *e, ir_ref r, unsigned *tmp);
 void vuse_into(struct emit *e, ir_ref r, unsigned x);
 bool vuse_is_mem(struct emit *e, ir_ref r, struct hm *m);

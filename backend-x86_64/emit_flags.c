@@ -56,7 +56,7 @@ static struct hm fl_slot(struct emit *e, ir_ref f)
 static struct hm fl_spill(struct emit *e, ir_ref f)
 {
     unsigned s = spill_get(e);
-    e->spill_owner[s]++;
+    e->owner[UNIT_SPILL + s]++;
     e->flv[f].loc = LOC_FLSPILL;
     e->flv[f].reg = (uint8_t)s;
     e->fl_spilled[e->nfl_spilled++] = f;
@@ -70,7 +70,7 @@ void flags_free(struct emit *e)
         if (e->flv[f].loc == LOC_FLSPILL && e->use[f].flast > e->i)
             continue;
         if (e->flv[f].loc == LOC_FLSPILL) {
-            e->spill_owner[e->flv[f].reg]--;
+            e->owner[UNIT_SPILL + e->flv[f].reg]--;
             e->flv[f].loc = LOC_NONE;
         }
         e->fl_spilled[k--] = e->fl_spilled[--e->nfl_spilled];
@@ -175,7 +175,7 @@ void flags_to_mem(struct emit *e)
     struct hm from = fl_slot(e, f);
     flmem_evict(e, f);
     copy_slot(e, hm_cpu(CPU_OFF(flags)), from);
-    e->spill_owner[e->flv[f].reg]--;
+    e->owner[UNIT_SPILL + e->flv[f].reg]--;
     e->flv[f].loc = LOC_FLMEM;
     e->flmem = f;
 }
