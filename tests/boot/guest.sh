@@ -3,6 +3,7 @@
 #
 #   guest.sh kernel NAME    fetches if need be and prints the path of the kernel:
 #                           amd64, 686-pae, 686, installer-amd64, installer-i386
+#   guest.sh vmlinux NAME   the same kernel without its decompressor, an ELF file (needs xz)
 #   guest.sh initrd NAME    the installer's own initial ramdisk (installer-*)
 #   guest.sh busybox NAME   prints the path of the busybox program for that kernel
 #   guest.sh unpack DIR PACKAGE:ARCH...   unpacks packages into DIR
@@ -90,6 +91,18 @@ make_kernel() {
     rm -rf "$tree"
 }
 
+# The header says where the compressed kernel lies (Documentation/arch/x86/boot.rst: setup_sects,
+# payload_offset, payload_length); behind it stand four bytes with its uncompressed size.
+make_vmlinux() {
+    make_kernel "$1"
+    [ ! -e "$dir/vmlinux" ] || return 0
+    command -v xz >/dev/null || fail "xz is missing: install xz-utils"
+    field() { od -A n -t "u$2" -j "$1" -N "$2" "$dir/kernel" | tr -d ' '; }
+    at=$((($(field 497 1) + 1) * 512 + $(field 584 4)))
+    tail -c +$((at + 1)) "$dir/kernel" | head -c $(($(field 588 4) - 4)) | xz -dc >"$dir/vmlinux.new"
+    mv "$dir/vmlinux.new" "$dir/vmlinux"
+}
+
 make_busybox() {
     arch=$(arch_of "$1") dir=$cache/busybox-$(arch_of "$1")
     mkdir -p "$dir"
@@ -116,6 +129,7 @@ make_initramfs() {
 
 case ${1-} in
 kernel) make_kernel "$2"; echo "$cache/$2/kernel" ;;
+vmlinux) make_vmlinux "$2"; echo "$cache/$2/vmlinux" ;;
 initrd) make_kernel "$2"; echo "$cache/$2/initrd" ;;
 busybox) make_busybox "$2"; echo "$dir/busybox" ;;
 unpack)
@@ -125,5 +139,5 @@ unpack)
     for package in "$@"; do fetch "$package" "$dir"; done
     ;;
 initramfs) mkdir -p "$cache"; make_initramfs "$2" ;;
-*) fail "usage: guest.sh kernel|initrd|busybox|initramfs NAME | unpack DIR PACKAGE:ARCH..." ;;
+*) fail "usage: guest.sh kernel|vmlinux|initrd|busybox|initramfs NAME | unpack DIR PACKAGE:ARCH..." ;;
 esac
