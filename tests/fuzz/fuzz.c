@@ -409,6 +409,7 @@ int main(int argc, char **argv)
         run_known(z, !brief);
         if (decodes && !fuzz_decode(&r, decodes))
             z->failures++;
+        start = now();                  /* the time is for running code */
         while (now() - start < seconds && (keep || !z->failures)) {
             uint64_t s = hw_rand(&r);
 

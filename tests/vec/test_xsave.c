@@ -118,7 +118,7 @@ START_TEST(test_xs)
 {
     struct cpu *c = g.c;
     uint8_t host[1024] __attribute__((aligned(64))), keep[512] __attribute__((aligned(64)));
-    uint8_t first[512] __attribute__((aligned(64)));
+    uint8_t first[AREA] __attribute__((aligned(64)));
 
     for (unsigned n = 0; n < 2000; n++) {
         unsigned rfbm = (unsigned)rnd() & 3, bv = (unsigned)rnd() & 3;
