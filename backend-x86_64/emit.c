@@ -94,6 +94,7 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
     e->out = out;
     e->pc = (int32_t)b->start;
     e->nslow = e->nside = e->nstub = 0;
+    e->ind_miss = NULL;
     e->x87_in = b->uses_x87;
     e->i = 0;
     out->nexits = out->nfaults = 0;

@@ -135,6 +135,8 @@ struct emit {
     unsigned nside;
     struct { uint8_t *from; unsigned exit; } stub[BACKEND_MAX_EXITS];  /* stubs of jumps in the hot part */
     unsigned nstub;
+    uint8_t *ind_miss;          /* the indirect exit's jump for a miss of the jump cache, NULL: none */
+    uint8_t ind_rip;            /* register that then holds the target, xor the salt */
     bool x87_in;                /* the guest's x87 state is known to be in the host's registers */
 };
 

@@ -210,6 +210,22 @@ static void emit_jump(struct emit *e, struct host_exit *x)
     stub_later(e, x, j);
 }
 
+/*
+ * To the RIP in p->a, through the jump cache:
+ *
+ *      imul t1, t0, JC_MUL         offset of the entry (jc_hash)
+ *      shr  t1, 32 - JC_BITS - JC_SHIFT
+ *      and  t1, -(1 << JC_SHIFT)
+ *      xor  t0, [salt]             the tag
+ *      cmp  t0, [entry.tag]
+ *      jne  miss
+ *      movaps xmm, [entry.page]    page and key,
+ *      movaps [pc_page], xmm       as they lie in struct cpu
+ *      jmp  [entry.host]
+ *
+ * Where the host predicts the jump, only the number of instructions counts: what
+ * is read here is off every dependency chain.
+ */
 static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
 {
     flags_to_mem(e);
@@ -222,30 +238,32 @@ static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
         emit_thunk_call(e, e->be->next_rip, e->pc);
         return;
     }
-    unsigned t1 = temp_get(e), t2 = temp_get(e);
-    struct hm ent = hm_idx(H_RSP, t1, 0, (int32_t)JC_OFF);
-    as_mov_rr(&e->a, true, t1, t0);
-    as_shift_ri(&e->a, 5, true, t1, JC_BITS);
-    as_rr(&e->a, 0x33, false, t1, t0);
-    as_mov_rr(&e->a, true, t2, t0);
-    as_alu_ri(&e->a, 4, false, t1, JC_SIZE - 1);
-    as_shift_ri(&e->a, 4, false, t1, 5);
-    as_rm(&e->a, 0x33, true, t2, hm_cpu(CPU_OFF(jc_salt)));
-    as_rm(&e->a, 0x3b, true, t2, ent);
-    uint8_t *miss = as_jcc(&e->a, CC_NZ);
-    ent.disp = (int32_t)(JC_OFF + offsetof(struct jc_entry, key));
-    as_rm(&e->a, 0x8b, false, t2, ent);
-    as_alu_ri(&e->a, 4, true, t0, -4096);
-    as_rm(&e->a, 0x89, false, t2, hm_cpu(CPU_OFF(pagekey)));
-    as_store64(&e->a, hm_cpu(CPU_OFF(pc_page)), t0);
-    ent.disp = (int32_t)(JC_OFF + offsetof(struct jc_entry, host));
-    as_rm(&e->a, 0xff, false, 4, ent);          /* jmp [entry.host] */
-    as_patch(miss, e->a.p);
-    as_store64(&e->a, hm_cpu(CPU_OFF(rip)), t0);
-    emit_thunk_call(e, e->be->next_rip, e->pc);
+    unsigned t1 = temp_get(e), x = VT_FIRST;
+    struct hm tag = hm_idx(H_RSP, t1, 0, (int32_t)JC_OFF), host = tag, page = tag;
+    host.disp += (int32_t)offsetof(struct jc_entry, host);
+    page.disp += (int32_t)offsetof(struct jc_entry, page);
+    as_rr(&e->a, 0x69, false, t1, t0);
+    as_d(&e->a, JC_MUL);
+    as_shift_ri(&e->a, 5, false, t1, 32 - JC_BITS - JC_SHIFT);
+    as_alu_ri(&e->a, 4, false, t1, -(1 << JC_SHIFT));
+    as_rm(&e->a, 0x33, true, t0, hm_cpu(CPU_OFF(jc_salt)));
+    as_rm(&e->a, 0x3b, true, t0, tag);
+    e->ind_miss = as_jcc(&e->a, CC_NZ);
+    e->ind_rip = (uint8_t)t0;
+    as_rm(&e->a, 0x0f28, false, x, page);
+    as_rm(&e->a, 0x0f29, false, x, hm_cpu(CPU_OFF(pc_page)));
+    as_rm(&e->a, 0xff, false, 4, host);
     temp_release(e, t0);
     temp_release(e, t1);
-    temp_release(e, t2);
+}
+
+/* The jump cache does not know the target: the run loop must. */
+static void emit_ind_miss(struct emit *e)
+{
+    as_patch(e->ind_miss, e->a.p);
+    as_rm(&e->a, 0x33, true, e->ind_rip, hm_cpu(CPU_OFF(jc_salt)));
+    as_store64(&e->a, hm_cpu(CPU_OFF(rip)), e->ind_rip);
+    emit_thunk_call(e, e->be->next_rip, e->pc);
 }
 
 void emit_exit(struct emit *e, const struct ir_ins *p)
@@ -292,6 +310,8 @@ void emit_exit(struct emit *e, const struct ir_ins *p)
 
 void emit_side_exits(struct emit *e)
 {
+    if (e->ind_miss)
+        emit_ind_miss(e);
     for (unsigned k = 0; k < e->nside; k++) {
         struct host_exit *x = &e->out->exit[e->side[k].exit];
         if (!e->side[k].save_flags && !(x->aux & (EXIT_CROSS | EXIT_EVENT)) && !solo(e)) {

@@ -253,6 +253,8 @@ struct cpu {
     uint64_t flags;             /* arithmetic flags: FL_ARITH bits only whenever C code looks; while
                                    translated code runs other bits may hold rubbish */
     uint64_t pc_page;           /* linear address of the page of the running block (flat CS) */
+    uint64_t pagekey;           /* exec.c: id of (address space, code page) for guarded links, 32 bits; pc_page
+                                   and pagekey are set together by one 16-byte move */
     struct tlb_fast tlb[MMU_IDX_COUNT][2];      /* [mmu_idx][0 read, 1 write] */
     uint64_t rip;               /* RIP/EIP as the guest names it; exact outside translated code */
     /* --- */
@@ -266,7 +268,6 @@ struct cpu {
     union vreg vspill[24];
     uint64_t link_ra;           /* backend: host address that left translated code */
     uint64_t host_sp;           /* backend: the host stack while translated code runs */
-    uint32_t pagekey;           /* exec.c: id of (address space, code page) for guarded links */
     uint32_t mode;              /* M_*, kept by cpu_update_mode() */
     uint32_t eflags;            /* all other flags, DF included; FL_ARITH bits are 0 here */
     uint32_t mxcsr;             /* as the guest sees it; sticky bits live in the host's while

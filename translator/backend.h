@@ -70,18 +70,27 @@ enum exec_why backend_enter(struct backend *, struct cpu *c, const void *rx);
 struct cpu *backend_cpu_alloc(uint64_t after);
 void backend_cpu_free(struct cpu *c, uint64_t after);
 
-/* The jump cache for indirect exits lies directly behind struct cpu. */
+/*
+ * The jump cache for indirect exits lies directly behind struct cpu.  An entry's
+ * place is computed so that host code has its offset in bytes after three
+ * instructions: the top bits of the low half of the RIP times JC_MUL (2^32 over
+ * the golden ratio), shifted to the right and cut to a multiple of the size.
+ * (The salt stays out of it: else each new identity of a space would spread its
+ * targets over new places and drive out what others use.)
+ */
 struct jc_entry {
     uint64_t tag;               /* guest RIP ^ c->jc_salt */
     const void *host;
-    uint64_t key;               /* c->pagekey of the target's page */
-    uint64_t pad;
+    uint64_t page, key;         /* c->pc_page and c->pagekey of the target, as they lie in struct cpu */
 };
 #define JC_BITS 14
 #define JC_SIZE (1u << JC_BITS)
+#define JC_SHIFT 5              /* log2 of an entry's size */
+#define JC_MUL 0x9e3779b1u
+_Static_assert(sizeof(struct jc_entry) == 1u << JC_SHIFT, "offsets are computed by shifting");
 static inline uint32_t jc_hash(uint64_t rip)
 {
-    return (uint32_t)(rip ^ rip >> JC_BITS) & (JC_SIZE - 1);
+    return (uint32_t)rip * JC_MUL >> (32 - JC_BITS);
 }
 static inline struct jc_entry *jc_table(struct cpu *c)
 {

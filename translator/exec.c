@@ -189,6 +189,28 @@ static uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global)
     return k->id;
 }
 
+/* ---- the jump cache, and the same for blocks without shared probes ---- */
+
+static struct jc_entry *jc_at(struct cpu *c)
+{
+    return &jc_table(c)[jc_hash(c->rip)];
+}
+
+static struct jc_entry *redo_at(struct cpu *c)
+{
+    return &c->exec->redo[jc_hash(c->rip) & (REDO - 1)];
+}
+
+/* The host code to go on with at c->rip if the entry is for it, else NULL. */
+static const void *jc_hit(struct cpu *c, const struct jc_entry *j)
+{
+    if (j->tag != (c->rip ^ c->jc_salt))
+        return NULL;
+    c->pc_page = j->page;
+    c->pagekey = j->key;
+    return j->host;
+}
+
 static void jc_clear(void *arg)
 {
     struct cpu *c = arg;
@@ -344,8 +366,7 @@ static struct block *left_from(struct cpu *c, struct link **l)
     *l = NULL;
     if (b->dead && off == 5) {
         c->rip = rip_of(c, b, b->start);
-        jc_table(c)[jc_hash(c->rip)].tag = ~(uint64_t)0;        /* it may be how we got there */
-        e->redo[jc_hash(c->rip) & (REDO - 1)].tag = ~(uint64_t)0;
+        jc_at(c)->tag = redo_at(c)->tag = ~(uint64_t)0;         /* one may be how we got there */
         return b;
     }
     for (unsigned i = 0; i < b->nlinks; i++)
@@ -487,24 +508,18 @@ const void *exec_dispatch(struct cpu *c)
     if ((c->attn | c->halted | c->inhibit) || e->o.check)
         return NULL;
     refresh(c);
-    const struct jc_entry *j = &jc_table(c)[jc_hash(c->rip)];
-    if (j->tag != (c->rip ^ c->jc_salt))
-        return NULL;
-    c->pc_page = c->rip & PAGE_MASK;
-    c->pagekey = (uint32_t)j->key;
-    return j->host;
+    return jc_hit(c, jc_at(c));
 }
 
 const void *exec_redo(struct cpu *c)
 {
     struct exec *e = c->exec;
-    const struct jc_entry *j = &e->redo[jc_hash(c->rip) & (REDO - 1)];
-    if ((c->attn | c->halted | c->inhibit) || e->o.check || e->stale || j->tag != (c->rip ^ c->jc_salt))
+    if ((c->attn | c->halted | c->inhibit) || e->o.check || e->stale)
         return NULL;
-    e->stats.slow++;
-    c->pc_page = c->rip & PAGE_MASK;
-    c->pagekey = (uint32_t)j->key;
-    return j->host;
+    const void *rx = jc_hit(c, redo_at(c));
+    if (rx)
+        e->stats.slow++;
+    return rx;
 }
 
 static void run_jit(struct cpu *c, uint32_t extra)
@@ -516,14 +531,9 @@ static void run_jit(struct cpu *c, uint32_t extra)
         uint64_t page;
         bool global;
         uint32_t mode = c->mode | extra;
-        const void *rx;
-        struct jc_entry *j = &jc_table(c)[jc_hash(c->rip)];
         refresh(c);
-        if (!l && !extra && j->tag == (c->rip ^ c->jc_salt)) {
-            rx = j->host;
-            c->pc_page = c->rip & PAGE_MASK;
-            c->pagekey = (uint32_t)j->key;
-        } else {
+        const void *rx = l || extra ? NULL : jc_hit(c, jc_at(c));
+        if (!rx) {
             struct block *b = block_at(c, mode, &page, &global);
             if (!b) {
                 deliver(c);
@@ -533,13 +543,10 @@ static void run_jit(struct cpu *c, uint32_t extra)
             c->pagekey = pagekey_of(c, page, global);
             rx = block_rx(&e->cache, b);
             if (l && l->from->rw && !l->from->dead)
-                try_link(c, l, b, from_mode, from_key, c->pagekey);
-            if (extra == M_NOSHARE)
-                j = &e->redo[jc_hash(c->rip) & (REDO - 1)];
+                try_link(c, l, b, from_mode, from_key, (uint32_t)c->pagekey);
             if (!(extra & M_ONE) && b->flat) {
-                j->tag = c->rip ^ c->jc_salt;
-                j->host = rx;
-                j->key = c->pagekey;
+                struct jc_entry *j = extra == M_NOSHARE ? redo_at(c) : jc_at(c);
+                *j = (struct jc_entry){ .tag = c->rip ^ c->jc_salt, .host = rx, .page = page, .key = c->pagekey };
             }
         }
         l = NULL;
@@ -556,7 +563,7 @@ static void run_jit(struct cpu *c, uint32_t extra)
         case WHY_LINK:
             b = left_from(c, &l);
             from_mode = b->mode;
-            from_key = c->pagekey;
+            from_key = (uint32_t)c->pagekey;
             break;
         case WHY_ATTN:
             left_from(c, &l);
