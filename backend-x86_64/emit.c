@@ -172,6 +172,11 @@ void backend_unlink(struct backend *be, uint8_t *rw, const struct host_exit *e)
     }
 }
 
+void backend_hop(struct backend *be, uint8_t *rw, const struct host_exit *e, bool code64)
+{
+    as_patch(rw + e->stub_ra - 4, be->hop[code64]);     /* the stub's CALL */
+}
+
 void backend_kill(struct backend *be, uint8_t *rw)
 {
     struct as a = { .p = rw };

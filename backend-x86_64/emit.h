@@ -90,6 +90,7 @@ struct backend {
     uint8_t *rw;                /* start of code memory */
     intptr_t rx_off;
     uint8_t *enter;             /* entered from C: (cpu, rx) */
+    uint8_t *hop[2];            /* guard failed: on through the jump cache; [1] in 64-bit code */
     uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *x87_load;
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;
     uint8_t *op;                /* interp_op on arg[] */
@@ -259,6 +260,8 @@ void emit_slow_paths(struct emit *e);
 void emit_call(struct emit *e, const struct ir_ins *p);
 void emit_exit(struct emit *e, const struct ir_ins *p);
 void emit_side_exits(struct emit *e);
+/* Jump to the RIP in t0 if the jump cache knows it; t1, x: temporaries. Returns the rel32 of the miss. */
+uint8_t *emit_jump_cache(struct as *a, unsigned t0, unsigned t1, unsigned x);
 void emit_vec(struct emit *e, const struct ir_ins *p);
 void vec_rules_init(struct backend *be);
 void emit_x87(struct emit *e, const struct ir_ins *p);

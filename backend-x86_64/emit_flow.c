@@ -135,13 +135,18 @@ static struct host_exit *exit_new(struct emit *e, const struct ir_ins *p)
     return x;
 }
 
-/* The stub an unlinked exit jumps to: its return address tells the run loop which exit it was. */
+/*
+ * The stub an unlinked exit jumps to: its return address tells the run loop which exit it was.
+ * Behind the CALL of one across pages lies the target's page offset, for the thunk `hop`.
+ */
 static void emit_stub(struct emit *e, struct host_exit *x, uint8_t *from, uint8_t *thunk)
 {
     if (from)
         as_patch(from, e->a.p);
     emit_thunk_call(e, thunk, (int32_t)x->pc);
     x->stub_ra = (uint32_t)(e->a.p - e->start);
+    if (e->b->flat && (x->aux & EXIT_CROSS))
+        as_d(&e->a, (uint32_t)x->pc);
 }
 
 static void stub_later(struct emit *e, const struct host_exit *x, uint8_t *from)
@@ -211,21 +216,39 @@ static void emit_jump(struct emit *e, struct host_exit *x)
 }
 
 /*
- * To the RIP in p->a, through the jump cache:
+ * To the RIP in t0, through the jump cache:
  *
  *      imul t1, t0, JC_MUL         offset of the entry (jc_hash)
  *      shr  t1, 32 - JC_BITS - JC_SHIFT
  *      and  t1, -(1 << JC_SHIFT)
  *      xor  t0, [salt]             the tag
  *      cmp  t0, [entry.tag]
- *      jne  miss
- *      movaps xmm, [entry.page]    page and key,
- *      movaps [pc_page], xmm       as they lie in struct cpu
+ *      jne  miss                   its rel32 is returned; t0 is the tag then
+ *      movaps x, [entry.page]      page and key,
+ *      movaps [pc_page], x         as they lie in struct cpu
  *      jmp  [entry.host]
  *
  * Where the host predicts the jump, only the number of instructions counts: what
  * is read here is off every dependency chain.
  */
+uint8_t *emit_jump_cache(struct as *a, unsigned t0, unsigned t1, unsigned x)
+{
+    struct hm tag = hm_idx(H_RSP, t1, 0, (int32_t)JC_OFF), host = tag, page = tag;
+    host.disp += (int32_t)offsetof(struct jc_entry, host);
+    page.disp += (int32_t)offsetof(struct jc_entry, page);
+    as_rr(a, 0x69, false, t1, t0);
+    as_d(a, JC_MUL);
+    as_shift_ri(a, 5, false, t1, 32 - JC_BITS - JC_SHIFT);
+    as_alu_ri(a, 4, false, t1, -(1 << JC_SHIFT));
+    as_rm(a, 0x33, true, t0, hm_cpu(CPU_OFF(jc_salt)));
+    as_rm(a, 0x3b, true, t0, tag);
+    uint8_t *miss = as_jcc(a, CC_NZ);
+    as_rm(a, 0x0f28, false, x, page);
+    as_rm(a, 0x0f29, false, x, hm_cpu(CPU_OFF(pc_page)));
+    as_rm(a, 0xff, false, 4, host);
+    return miss;
+}
+
 static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
 {
     flags_to_mem(e);
@@ -238,21 +261,9 @@ static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
         emit_thunk_call(e, e->be->next_rip, e->pc);
         return;
     }
-    unsigned t1 = temp_get(e), x = VT_FIRST;
-    struct hm tag = hm_idx(H_RSP, t1, 0, (int32_t)JC_OFF), host = tag, page = tag;
-    host.disp += (int32_t)offsetof(struct jc_entry, host);
-    page.disp += (int32_t)offsetof(struct jc_entry, page);
-    as_rr(&e->a, 0x69, false, t1, t0);
-    as_d(&e->a, JC_MUL);
-    as_shift_ri(&e->a, 5, false, t1, 32 - JC_BITS - JC_SHIFT);
-    as_alu_ri(&e->a, 4, false, t1, -(1 << JC_SHIFT));
-    as_rm(&e->a, 0x33, true, t0, hm_cpu(CPU_OFF(jc_salt)));
-    as_rm(&e->a, 0x3b, true, t0, tag);
-    e->ind_miss = as_jcc(&e->a, CC_NZ);
+    unsigned t1 = temp_get(e);
+    e->ind_miss = emit_jump_cache(&e->a, t0, t1, VT_FIRST);
     e->ind_rip = (uint8_t)t0;
-    as_rm(&e->a, 0x0f28, false, x, page);
-    as_rm(&e->a, 0x0f29, false, x, hm_cpu(CPU_OFF(pc_page)));
-    as_rm(&e->a, 0xff, false, 4, host);
     temp_release(e, t0);
     temp_release(e, t1);
 }

@@ -207,6 +207,25 @@ static uint8_t *gen_enter(struct as *a)
     return p;
 }
 
+/*
+ * The guard of a link across pages failed, and the exit has had its share of links
+ * made anew: on through the jump cache, whose tags know the address space.  Only
+ * what that does not know goes to the run loop.
+ */
+static uint8_t *gen_hop(struct as *a, bool code64, uint8_t *link)
+{
+    const unsigned ra = T_FIRST, t0 = T_FIRST + 1, t1 = T_FIRST + 2;
+    uint8_t *p = begin(a);
+    as_op(a, 0x58u + (ra & 7), false, 0, NOREG, ra, false);     /* pop */
+    as_rm(a, 0x63, true, t0, hm_at(ra, 0));     /* movsxd: the target's page offset */
+    as_rm(a, 0x03, code64, t0, hm_cpu(CPU_OFF(pc_page)));
+    uint8_t *miss = emit_jump_cache(a, t0, t1, VT_FIRST);
+    as_patch(miss, a->p);
+    as_op(a, 0x50u + (ra & 7), false, 0, NOREG, ra, false);     /* push */
+    as_jmp_to(a, link);
+    return p;
+}
+
 /* Leave for the run loop with a fixed reason. */
 static uint8_t *gen_out(struct as *a, enum exec_why why, uint8_t *leave)
 {
@@ -321,6 +340,8 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     uint8_t *leave = gen_leave(a);
     be->enter = gen_enter(a);
     be->link = gen_out(a, WHY_LINK, leave);
+    be->hop[0] = gen_hop(a, false, be->link);
+    be->hop[1] = gen_hop(a, true, be->link);
     be->next = gen_out(a, WHY_EXIT, leave);
     be->next_rip = gen_out(a, WHY_NEXT, leave);
     be->attn = gen_out(a, WHY_ATTN, leave);

@@ -62,6 +62,12 @@ void backend_link(struct backend *, uint8_t *rw, const struct host_exit *e, cons
                   uint32_t from, uint32_t to);
 /* Make the entry of a discarded block leave with WHY_EXIT at once. */
 void backend_kill(struct backend *, uint8_t *rw);
+/*
+ * From now on, where the guard of an EXIT_CROSS exit fails, the target is looked up
+ * in the jump cache; only what that does not know leaves with WHY_LINK.  code64:
+ * targets are not cut to 32 bits.
+ */
+void backend_hop(struct backend *, uint8_t *rw, const struct host_exit *e, bool code64);
 void backend_unlink(struct backend *, uint8_t *rw, const struct host_exit *e);
 /* Run translated code at rx address. On return all guest state is in struct cpu; for WHY_LINK,
  * WHY_FAULT, WHY_SLOW and WHY_ATTN c->link_ra is the host address that left. */

@@ -33,7 +33,7 @@
 
 #define KEYS 4096               /* direct-mapped table of page keys */
 #define BLOOM_BITS 16
-#define RELINK_MAX 2000         /* a guarded link remade this often is left to the run loop */
+#define RELINK_MAX 200          /* a guarded link remade this often goes through the jump cache from then on */
 #define REDO 512                /* entries, a power of two */
 #define MAPPINGS 64             /* global mappings of code that are remembered */
 #define SAMPLE 8                /* one block in so many is timed: see stopwatch.h */
@@ -432,9 +432,12 @@ static void try_link(struct cpu *c, struct link *l, struct block *to, uint32_t f
     if (to->crosses && !(l->x.aux & EXIT_CROSS))
         return;
     if (l->x.aux & EXIT_CROSS) {
-        if (!b->flat || l->relinks >= RELINK_MAX)
+        if (!b->flat || l->relinks > RELINK_MAX)
             return;
-        l->relinks++;
+        if (l->relinks++ == RELINK_MAX) {
+            backend_hop(e->cache.be, b->rw, &l->x, (b->mode & M_CODE) == M_CODE64);
+            return;
+        }
     }
     cache_link(&e->cache, l, to, key_from, key_to);
     e->stats.links++;

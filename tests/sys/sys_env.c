@@ -12,6 +12,8 @@
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 
+#include "translator/backend.h"
+
 static uint8_t ack(struct machine *m, unsigned cpu)
 {
     struct sys_env *e = (struct sys_env *)m;

@@ -1,0 +1,102 @@
+/*
+ * test_exec.c - the run loop with translated code: what it does not see again once
+ * blocks are linked.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/decode.h"
+#include "tests/sys/sys_env.h"
+
+#define CODE 0x30000u           /* two pages of user code */
+#define PML4_B 0x90000u         /* a second address space, with the same mapping */
+
+static void halt(struct cpu *c)
+{
+    __atomic_fetch_or(&c->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
+}
+
+static struct sys_env *start(void)
+{
+    struct sys_env *e = sys_new(LONG);
+    struct exec_options o = { .cache_size = 8u << 20, .verify = true, .m = &e->m, .halt = halt };
+
+    decode_init();
+    e->m.cpu = &e->c;
+    e->m.ncpu = 1;
+    exec_init(e->c, &o);
+    sys_poke(e, S_HANDLER + 16 * EXC_GP, 1, 0xf4);      /* #GP: HLT ends a run */
+    return e;
+}
+
+static void end(struct sys_env *e)
+{
+    exec_free(e->c);
+    sys_free(e);
+}
+
+/* From CODE at CPL 3 until a #GP; `count` in rCX. */
+static void run(struct sys_env *e, uint64_t count)
+{
+    struct cpu *c = e->c;
+
+    sys_ring3(e);
+    c->rip = CODE;
+    c->r[R_CX] = count;
+    c->attn = 0;
+    c->halted = 0;
+    exec_run(c);
+    ck_assert_uint_eq(c->cpl, 0);
+    ck_assert_uint_eq((uint32_t)c->r[R_CX], 0);
+}
+
+/*
+ * Two address spaces share two pages of code that jump to each other, and run in
+ * turn until the links between the pages have been made anew too often.  After
+ * that the jump cache must carry them: a loop of thousands of jumps must not come
+ * to the run loop thousands of times.
+ */
+START_TEST(test_shared_links)
+{
+    static const uint8_t first[] = { 0xff, 0xc9, 0x74, 0x05, 0xe9, 0xf7, 0x0f, 0, 0, 0xf4 };
+    static const uint8_t second[] = { 0xe9, 0xfb, 0xef, 0xff, 0xff };
+    struct sys_env *e = start();
+    struct cpu *c = e->c;
+    const struct exec_stats *s = exec_stats(c);
+
+    memcpy(e->ram + CODE, first, sizeof(first));        /* dec ecx; jz 1f; jmp second; 1: hlt */
+    memcpy(e->ram + CODE + PAGE_SIZE, second, sizeof(second));          /* jmp first */
+    sys_poke(e, PML4_B, 8, sys_peek(e, S_PML4, 8));
+    c->cr4 |= CR4_PCIDE;
+    for (unsigned k = 0; k < 1000; k++) {
+        mmu_set_cr3(c, k & 1 ? PML4_B | 1 : S_PML4, true);
+        run(e, 10);
+    }
+    uint64_t links = s->links, left = s->left[WHY_LINK];
+    for (unsigned k = 0; k < 2; k++) {
+        mmu_set_cr3(c, k & 1 ? PML4_B | 1 : S_PML4, true);
+        run(e, 5000);
+    }
+    ck_assert_uint_eq(s->links, links);                 /* no more links are made ... */
+    ck_assert_uint_lt(s->left[WHY_LINK] - left, 20);    /* ... nor needed */
+    end(e);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("exec");
+    TCase *tc = tcase_create("exec");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, test_shared_links);
+    suite_add_tcase(s, tc);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
