@@ -98,6 +98,13 @@ bool smc_page_has_code(struct phys *p, uint64_t pa)
     return smc_page_lines(p, pa) != 0;
 }
 
+bool smc_has_code(struct phys *p, uint64_t pa, unsigned len)
+{
+    unsigned left = PAGE_SIZE - (pa & 0xfff);
+
+    return smc_page_lines(p, pa) & smc_span(pa, len < left ? len : left);
+}
+
 uint64_t smc_lines(struct phys *p, uint64_t pa)
 {
     return smc_page_lines(p, pa);

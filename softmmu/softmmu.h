@@ -210,6 +210,7 @@ void smc_mark(struct phys *, uint64_t pa, unsigned len);
 void smc_clear_page(struct phys *, uint64_t pa);        /* no block left in that page */
 void smc_unmark(struct phys *, uint64_t pa, uint64_t lines);
 bool smc_page_has_code(struct phys *, uint64_t pa);
+bool smc_has_code(struct phys *, uint64_t pa, unsigned len);    /* any of these lines; within one page */
 uint64_t smc_lines(struct phys *, uint64_t pa);         /* bit n: line n holds code */
 
 #endif

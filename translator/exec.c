@@ -389,12 +389,12 @@ bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_i
         if (mmu_fill(c, a, 1, ACC_WRITE, idx, NULL, NULL) != MMU_SPECIAL)
             continue;
         mmu_fill(c, a, 1, ACC_WRITE, idx, NULL, &pa);
-        if (!smc_page_has_code(c->m->phys, pa))
-            continue;
+        uint64_t lo = end ? pa & PAGE_MASK : pa, hi = end ? pa + 1 : pa + size;
+        if (!smc_has_code(c->m->phys, lo, (unsigned)(hi - lo)))
+            continue;                           /* most stores: data beside code */
         struct block *b = cache_by_host(&e->cache, (const void *)(uintptr_t)c->link_ra);
         if (!b || (b->mode & M_ONE))
             return false;
-        uint64_t lo = end ? pa & PAGE_MASK : pa, hi = end ? pa + 1 : pa + size;
         for (unsigned i = 0; i < b->nrange; i++)
             if (b->range[i].pa < hi && lo < b->range[i].pa + b->range[i].len)
                 return true;

@@ -545,6 +545,8 @@ START_TEST(code_pages)
     smc_mark(p, 0x2050f0, 32);                          /* lines 3 and 4 */
     ck_assert_uint_eq(smc_lines(p, 0x205000), 0x18);
     ck_assert(smc_page_has_code(p, 0x205fff));
+    for (unsigned at = 0; at < PAGE_SIZE; at += 4)      /* per line, not per page */
+        ck_assert_int_eq(smc_has_code(p, 0x205000 + at, 4), smc_lines(p, 0x205000) >> at / 64 & 1);
     ck_assert(!fast_hit(e, 0x400000, 8, MMU_USER, true));
     ck_assert(!fast_hit(e, 0x500000, 8, MMU_KERNEL_NOSMAP, true));
     ck_assert(fast_hit(e, 0x400000, 8, MMU_USER, false));
