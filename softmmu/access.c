@@ -137,8 +137,10 @@ static bool translate(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned
     if (f && f->host && f->end - pa >= PAGE_SIZE)
         host = f->host + (pa - f->base);
     read_host = host;
-    if (host && !f->rom && !smc_page_lines(m->phys, pa))
+    if (host && !f->rom && !smc_page_lines(m->phys, pa)) {
         write_host = host;
+        smc_write_entry(m->phys, pa);
+    }
     if (m->nwatch) {
         if (page_watched(m, page, false))
             read_host = NULL;

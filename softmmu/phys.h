@@ -73,7 +73,10 @@ static inline const struct flat *phys_find(const struct phys *p, uint64_t pa)
 bool phys_rw(struct phys *, uint64_t pa, void *buf, uint64_t len, bool write);
 
 /* smc.c */
-struct smc_leaf { uint64_t lines[512]; };
+struct smc_leaf {
+    uint64_t lines[512];
+    uint64_t unwritten[512 / 64];       /* pages without lines for which no write entry was made since they had some */
+};
 static inline uint64_t smc_page_lines(const struct phys *p, uint64_t pa)
 {
     const struct smc_leaf *l = pa < PA_LIMIT ? __atomic_load_n(&p->smc[pa >> 21], __ATOMIC_ACQUIRE) : NULL;
@@ -88,6 +91,14 @@ static inline uint64_t smc_span(uint64_t pa, uint64_t len)
     unsigned last = last_byte > 0xfff ? 63 : (unsigned)(last_byte >> 6);
 
     return (~(uint64_t)0 >> (63 - last)) & (~(uint64_t)0 << first);
+}
+/* A write entry is about to be made for the page at pa. */
+static inline void smc_write_entry(struct phys *p, uint64_t pa)
+{
+    struct smc_leaf *l = p->smc[pa >> 21];
+
+    if (l)
+        __atomic_fetch_and(&l->unwritten[pa >> 18 & 7], ~((uint64_t)1 << (pa >> 12 & 63)), __ATOMIC_ACQ_REL);
 }
 void smc_init(struct phys *);
 void smc_free(struct phys *);

@@ -52,10 +52,20 @@ static uint64_t *slot(struct phys *p, uint64_t pa, bool make)
     return l ? &l->lines[pa >> 12 & 511] : NULL;
 }
 
-/* A page began to hold code (or ceased to): entries made under the old assumption go. */
+/*
+ * A page began to hold code (or ceased to): entries made under the old assumption
+ * go.  Code that is patched and run in turn changes this all the time, so a page
+ * that got no write entry in between is not searched for any.
+ */
 static void page_changed(struct phys *p, uint64_t pa, bool has_code)
 {
-    uint8_t *host = has_code ? phys_host(p, pa & PAGE_MASK, true, NULL) : NULL;
+    uint64_t *u = &p->smc[pa >> 21]->unwritten[pa >> 18 & 7], bit = (uint64_t)1 << (pa >> 12 & 63);
+    uint8_t *host = NULL;
+
+    if (!has_code)
+        __atomic_fetch_or(u, bit, __ATOMIC_ACQ_REL);
+    else if (!(__atomic_fetch_and(u, ~bit, __ATOMIC_ACQ_REL) & bit))
+        host = phys_host(p, pa & PAGE_MASK, true, NULL);
 
     for (unsigned i = 0; i < p->ncpu; i++)
         tlb_code_page(p->cpu[i], host);
@@ -83,8 +93,9 @@ void smc_mark(struct phys *p, uint64_t pa, unsigned len)
 void smc_unmark(struct phys *p, uint64_t pa, uint64_t lines)
 {
     uint64_t *s = slot(p, pa, false);
+    uint64_t old = s ? __atomic_fetch_and(s, ~lines, __ATOMIC_ACQ_REL) : 0;
 
-    if (s && (__atomic_fetch_and(s, ~lines, __ATOMIC_ACQ_REL) & ~lines) == 0)
+    if (old && !(old & ~lines))
         page_changed(p, pa, false);
 }
 

@@ -569,7 +569,9 @@ START_TEST(code_pages)
     ck_assert(!smc_page_has_code(p, 0x205000));
     mmu_store(c, 0x400000, 8, MMU_USER, &v);
     ck_assert(fast_hit(e, 0x400000, 8, MMU_USER, true));
+    smc_clear_page(p, 0x205000);                        /* changes nothing: the entry must be found below */
     smc_mark(p, 0x205fff, 2);                           /* two pages */
+    ck_assert(!fast_hit(e, 0x400000, 8, MMU_USER, true));
     ck_assert_uint_eq(smc_lines(p, 0x205000), 1ull << 63);
     ck_assert_uint_eq(smc_lines(p, 0x206000), 1);
     env_free(e);
