@@ -76,6 +76,8 @@ struct slow {
     bool high_dst;
     uint8_t vdst;
     uint8_t *from[2];           /* rel32s that jump here */
+    uint8_t *hit;               /* off the stack: where to go on with delta in t0, else NULL */
+    uint8_t t0;
     uint8_t *back;
     struct hm addr;             /* linear address: registers and displacement */
     uint32_t desc;
@@ -95,6 +97,7 @@ struct backend {
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *help[HELP_COUNT];
+    uint8_t *stack[MMU_IDX_COUNT][2];   /* look the stack's page up: [1] for writing */
     uint8_t *amo;
     bool bmi2, lzcnt, popcnt;
     uint16_t vec_first[256];    /* emit_vec.c: first rule of an operation, plus 1 */

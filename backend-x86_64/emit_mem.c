@@ -60,14 +60,73 @@ static struct hm addr_operand(struct emit *e, ir_ref r, int64_t imm, unsigned *t
     return hm_at(t, 0);
 }
 
-static uint8_t *emit_probe_at(struct emit *e, struct hm m, unsigned span, unsigned aux, bool write,
-                              unsigned t0, unsigned t1)
+static struct slow *slow_new(struct emit *e, enum slow_kind k, struct hm m, unsigned span, unsigned aux)
+{
+    assert(e->nslow < sizeof e->slow / sizeof e->slow[0]);
+    struct slow *s = &e->slow[e->nslow++];
+    *s = (struct slow){ .kind = (uint8_t)k, .addr = m, .desc = span << 16 | aux, .pc = e->pc, .dst = NOREG };
+    return s;
+}
+
+/* Is the address computed from the stack pointer?  Then it mostly lies in the page it lay in last. */
+static bool off_stack(const struct ir_block *b, ir_ref r)
+{
+    for (;;) {
+        const struct ir_ins *p = &b->ins[r];
+        switch (p->op) {
+        case IR_GET:
+            return p->imm == (int64_t)SLOT_R(R_SP);
+        case IR_ADD: case IR_SUB: case IR_AND: case IR_EA: case IR_ZEXT: case IR_TRUNC:
+            r = p->a;
+            break;
+        default:
+            return false;
+        }
+    }
+}
+
+/*
+ * The same for addresses off the stack pointer, against the page last seen there:
+ *
+ *      lea  t1, [A]
+ *      sub  t1, [page]
+ *      cmp  t1, [below]        also no: crosses into the next page, or nothing is remembered
+ *      jae  slow
+ *      mov  t0, [delta]        off the dependency chain
+ *      mov  D, [t0 + A]
+ */
+static void emit_stack_probe(struct emit *e, struct slow *s, struct hm m, unsigned span, unsigned aux,
+                             bool write, unsigned t0, unsigned t1)
+{
+    uint32_t at = CPU_OFF(stack_page) + sizeof(struct tlb_page) * ((aux & MEM_IDX) >> MEM_IDX_SHIFT);
+    if (m.disp)
+        as_lea(&e->a, true, t1, m);
+    else
+        as_mov_rr(&e->a, true, t1, m.base);
+    as_rm(&e->a, 0x2b, true, t1, hm_cpu(at + (uint32_t)offsetof(struct tlb_page, page)));
+    as_rm(&e->a, 0x3b, true, t1,
+          hm_cpu(at + (uint32_t)offsetof(struct tlb_page, below) + (span > TLB_PAGE_SPAN0 ? 8 : 0)));
+    s->from[0] = as_jcc(&e->a, CC_NB);
+    as_load64(&e->a, t0, hm_cpu(at + (uint32_t)offsetof(struct tlb_page, delta)));
+    s->hit = e->a.p;
+    s->t0 = (uint8_t)t0;
+    if (write)
+        s->desc |= MEM_WRITE;
+}
+
+/* t0 = delta for the access, or on through s. */
+static void emit_probe_at(struct emit *e, struct slow *s, ir_ref a, struct hm m, unsigned span, unsigned aux,
+                          bool write, unsigned t0, unsigned t1)
 {
     unsigned idx = (aux & MEM_IDX) >> MEM_IDX_SHIFT;
     uint32_t tlb = CPU_OFF(tlb) + sizeof(struct tlb_fast) * (idx * 2 + (write ? 1 : 0));
     bool align = (aux & MEM_ALIGN) && span > 1;
     int32_t last = m.disp + (align ? 0 : (int32_t)span - 1);
     struct hm l = m;
+    if (!align && span <= TLB_PAGE_SPAN1 && off_stack(e->b, a)) {
+        emit_stack_probe(e, s, m, span, aux, write, t0, t1);
+        return;
+    }
     l.disp = last;
     if (m.disp == 0 && e->be->bmi2) {
         as_rorx(&e->a, true, t0, m.base, 8);
@@ -86,15 +145,8 @@ static uint8_t *emit_probe_at(struct emit *e, struct hm m, unsigned span, unsign
     as_rm(&e->a, 0x03, true, t0, hm_cpu(tlb + 8));
     as_alu_ri(&e->a, 4, true, t1, align ? (int32_t)(0xfffff000u | (span - 1)) : -4096);
     as_rm(&e->a, 0x3b, true, t1, hm_at(t0, 0));
-    return as_jcc(&e->a, CC_NZ);
-}
-
-static struct slow *slow_new(struct emit *e, enum slow_kind k, struct hm m, unsigned span, unsigned aux)
-{
-    assert(e->nslow < sizeof e->slow / sizeof e->slow[0]);
-    struct slow *s = &e->slow[e->nslow++];
-    *s = (struct slow){ .kind = (uint8_t)k, .addr = m, .desc = span << 16 | aux, .pc = e->pc, .dst = NOREG };
-    return s;
+    s->from[0] = as_jcc(&e->a, CC_NZ);
+    as_load64(&e->a, t0, hm_at(t0, 8));
 }
 
 static void load_op(struct emit *e, enum ir_type t, unsigned d, bool home, struct hm m)
@@ -159,8 +211,7 @@ static void emit_ld(struct emit *e, const struct ir_ins *p)
     if (p->aux & MEM_AC)
         s->from[0] = as_jmp(&e->a);
     else
-        s->from[0] = emit_probe_at(e, m, span, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
-    as_load64(&e->a, t0, hm_at(t0, 8));
+        emit_probe_at(e, s, p->a, m, span, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
     load_op(e, t, d, home != 0xff, hm_idx(t0, m.base, 0, m.disp));
     s->back = e->a.p;
     if (home != 0xff)
@@ -185,8 +236,7 @@ static void emit_st(struct emit *e, const struct ir_ins *p)
     if (p->aux & MEM_AC)
         s->from[0] = as_jmp(&e->a);
     else
-        s->from[0] = emit_probe_at(e, m, span, p->aux, true, t0, t1);
-    as_load64(&e->a, t0, hm_at(t0, 8));
+        emit_probe_at(e, s, p->a, m, span, p->aux, true, t0, t1);
     m.index = m.base;
     m.base = (uint8_t)t0;
     m.scale = 0;
@@ -226,8 +276,7 @@ static void emit_ldv(struct emit *e, const struct ir_ins *p)
     if ((p->aux & MEM_AC) || odd) {
         s->from[0] = as_jmp(&e->a);
     } else {
-        s->from[0] = emit_probe_at(e, m, size, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
-        as_load64(&e->a, t0, hm_at(t0, 8));
+        emit_probe_at(e, s, p->a, m, size, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
         vload_op(e, size, d, hm_idx(t0, m.base, 0, m.disp));
     }
     s->back = e->a.p;
@@ -250,8 +299,7 @@ static void emit_stv(struct emit *e, const struct ir_ins *p)
     if ((p->aux & MEM_AC) || odd) {
         s->from[0] = as_jmp(&e->a);
     } else {
-        s->from[0] = emit_probe_at(e, m, size, p->aux, true, t0, t1);
-        as_load64(&e->a, t0, hm_at(t0, 8));
+        emit_probe_at(e, s, p->a, m, size, p->aux, true, t0, t1);
         vstore_op(e, size, x, hm_idx(t0, m.base, 0, m.disp));
     }
     s->back = e->a.p;
@@ -270,8 +318,7 @@ static void emit_probe(struct emit *e, const struct ir_ins *p)
     t1 = temp_get(e);
     struct slow *s = slow_new(e, SLOW_PROBE, m, span, p->aux);
     s->dst = (uint8_t)t0;
-    s->from[0] = emit_probe_at(e, m, span, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
-    as_load64(&e->a, t0, hm_at(t0, 8));
+    emit_probe_at(e, s, p->a, m, span, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
     s->back = e->a.p;
     temp_release(e, t1);
     temp_release(e, tb);
@@ -471,6 +518,13 @@ void emit_slow_paths(struct emit *e)
             as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[1])), (int32_t)s->desc);
         }
         struct hm ret = hm_cpu(CPU_OFF(hret));
+        if (s->hit) {           /* the stack moved to another page */
+            emit_thunk_call(e, be->stack[(s->desc & MEM_IDX) >> MEM_IDX_SHIFT][s->desc & MEM_WRITE ? 1 : 0],
+                            s->pc);
+            as_load64(&e->a, s->t0, ret);
+            as_rr(&e->a, 0x85, true, s->t0, s->t0);
+            as_patch(as_jcc(&e->a, CC_NZ), s->hit);
+        }
         switch (s->kind) {
         case SLOW_LD:
             emit_thunk_call(e, be->slow_ld, s->pc);
@@ -489,10 +543,12 @@ void emit_slow_paths(struct emit *e)
             emit_thunk_call(e, be->slow_stv, s->pc);
             break;
         case SLOW_PROBE:
-            emit_thunk_call(e, be->slow_probe, s->pc);
-            as_load64(&e->a, s->dst, ret);
-            as_rr(&e->a, 0x85, true, s->dst, s->dst);
-            as_patch(as_jcc(&e->a, CC_NZ), s->back);
+            if (!s->hit) {
+                emit_thunk_call(e, be->slow_probe, s->pc);
+                as_load64(&e->a, s->dst, ret);
+                as_rr(&e->a, 0x85, true, s->dst, s->dst);
+                as_patch(as_jcc(&e->a, CC_NZ), s->back);
+            }
             emit_goto_pc(e, s->pc, be->redo);
             continue;
         case SLOW_AMO:

@@ -319,6 +319,63 @@ static uint8_t *gen_dispatch(struct as *a, const void *(*next)(struct cpu *), en
     return p;
 }
 
+/*
+ * rax: first byte, rdx: the last byte's page.  rcx = c->hret = delta, from table
+ * [idx][write]; if that has none, it jumps: the rel32 is returned.
+ */
+static uint8_t *gen_lookup(struct as *a, unsigned idx, bool write, int32_t shift)
+{
+    int32_t tlb = (int32_t)(CPU_OFF(tlb) + sizeof(struct tlb_fast) * (idx * 2 + write)) + shift;
+    as_mov_rr(a, true, H_RCX, H_RAX);
+    as_shift_ri(a, 5, true, H_RCX, 8);
+    as_rm(a, 0x23, true, H_RCX, hm_at(H_RSP, tlb + (int32_t)offsetof(struct tlb_fast, mask)));
+    as_rm(a, 0x03, true, H_RCX, hm_at(H_RSP, tlb + (int32_t)offsetof(struct tlb_fast, base)));
+    as_rm(a, 0x3b, true, H_RDX, hm_at(H_RCX, (int32_t)offsetof(struct tlb_entry, tag)));
+    uint8_t *miss = as_jcc(a, CC_NZ);
+    as_load64(a, H_RCX, hm_at(H_RCX, (int32_t)offsetof(struct tlb_entry, delta)));
+    as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(hret) + shift), H_RCX);
+    return miss;
+}
+
+/*
+ * An access off the stack pointer is not in the page remembered for it: c->hret =
+ * delta from the tables (a page that may be written is remembered), or whatever
+ * `probe` says.  No register changes.
+ */
+static uint8_t *gen_stack(struct as *a, unsigned idx, bool write, uint8_t *probe)
+{
+    static const uint8_t used[] = { H_RAX, H_RCX, H_RDX };
+    const int32_t shift = 8 + 8 * (int32_t)sizeof used;
+    int32_t page = (int32_t)(CPU_OFF(stack_page) + sizeof(struct tlb_page) * idx) + shift;
+    int32_t below = page + (int32_t)offsetof(struct tlb_page, below);
+    uint8_t *p = begin(a), *miss;
+    for (unsigned k = 0; k < sizeof used; k++)
+        as_op(a, 0x50u + used[k], false, 0, NOREG, used[k], false);
+    as_load64(a, H_RAX, hm_at(H_RSP, (int32_t)CPU_OFF(arg[0]) + shift));
+    as_rm(a, 0x0fb7, false, H_RDX, hm_at(H_RSP, (int32_t)CPU_OFF(arg[1]) + shift + 2));        /* span */
+    as_lea(a, true, H_RDX, hm_idx(H_RAX, H_RDX, 0, -1));
+    as_alu_ri(a, 4, true, H_RDX, -4096);
+    miss = gen_lookup(a, idx, true, shift);
+    as_store64(a, hm_at(H_RSP, page + (int32_t)offsetof(struct tlb_page, page)), H_RDX);
+    as_store64(a, hm_at(H_RSP, page + (int32_t)offsetof(struct tlb_page, delta)), H_RCX);
+    as_mov_mi32(a, true, hm_at(H_RSP, below), PAGE_SIZE - TLB_PAGE_SPAN0 + 1);
+    as_mov_mi32(a, true, hm_at(H_RSP, below + 8), PAGE_SIZE - TLB_PAGE_SPAN1 + 1);
+    uint8_t *out = a->p;
+    for (unsigned k = sizeof used; k-- > 0;)
+        as_op(a, 0x58u + used[k], false, 0, NOREG, used[k], false);
+    as_b(a, 0xc3);
+    as_patch(miss, a->p);
+    if (!write) {
+        miss = gen_lookup(a, idx, false, shift);
+        as_jmp_to(a, out);
+        as_patch(miss, a->p);
+    }
+    for (unsigned k = sizeof used; k-- > 0;)
+        as_op(a, 0x58u + used[k], false, 0, NOREG, used[k], false);
+    as_jmp_to(a, probe);
+    return p;
+}
+
 _Static_assert(WHY_SLOW == WHY_FAULT + 1, "thunks turn status 1 and 2 into these");
 
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
@@ -352,6 +409,9 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->slow_ldv = gen_call(a, (void *)jit_loadv, 2, RET_STATUS, false, false, false, leave);
     be->slow_stv = gen_call(a, (void *)jit_storev, 2, RET_STATUS, false, false, false, leave);
     be->slow_probe = gen_call(a, (void *)jit_probe, 2, RET_VOID, false, false, false, leave);
+    for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
+        for (unsigned w = 0; w < 2; w++)
+            be->stack[i][w] = gen_stack(a, i, w, be->slow_probe);
     be->slow_seg = gen_call(a, (void *)jit_segchk, 2, RET_STATUS, false, false, false, leave);
     be->raise = gen_call(a, (void *)jit_raise, 2, RET_STATUS, false, true, false, leave);
     be->divs = gen_call(a, (void *)jit_divs, 4, RET_STATUS, false, false, false, leave);

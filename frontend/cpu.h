@@ -253,9 +253,10 @@ struct cpu {
     uint64_t flags;             /* arithmetic flags: FL_ARITH bits only whenever C code looks; while
                                    translated code runs other bits may hold rubbish */
     uint64_t pc_page;           /* linear address of the page of the running block (flat CS) */
-    uint64_t pagekey;           /* exec.c: id of (address space, code page) for guarded links, 32 bits; pc_page
-                                   and pagekey are set together by one 16-byte move */
+    uint64_t pagekey;           /* exec.c: id of (address space, code page) for guarded links, 32 bits;
+                                   one 16-byte move sets pc_page and this */
     struct tlb_fast tlb[MMU_IDX_COUNT][2];      /* [mmu_idx][0 read, 1 write] */
+    struct tlb_page stack_page[MMU_IDX_COUNT];
     uint64_t rip;               /* RIP/EIP as the guest names it; exact outside translated code */
     /* --- */
     uint64_t r[16];             /* general registers */

@@ -75,7 +75,7 @@ bool phys_rw(struct phys *, uint64_t pa, void *buf, uint64_t len, bool write);
 /* smc.c */
 struct smc_leaf {
     uint64_t lines[512];
-    uint64_t unwritten[512 / 64];       /* pages without lines for which no write entry was made since they had some */
+    uint64_t unwritten[512 / 64];       /* bit: had lines, has none, and got no write entry since */
 };
 static inline uint64_t smc_page_lines(const struct phys *p, uint64_t pa)
 {

@@ -59,6 +59,21 @@ struct tlb_fast {
 };
 
 /*
+ * The page the stack was last seen in, one for each enum mmu_idx: an access off
+ * the stack pointer that lies in it needs no look into the tables (docs/design.md,
+ * section 6).  For an access of at most 8 (64) bytes at lin, it does if
+ *     lin - page < below[0] (below[1])
+ * Only pages with a write entry are remembered, so reads may use them too.  Not
+ * valid: `below` is 0.  Whatever drops an entry of a write table forgets them all.
+ */
+struct tlb_page {
+    uint64_t page, delta;
+    uint64_t below[2];
+};
+#define TLB_PAGE_SPAN0 8u
+#define TLB_PAGE_SPAN1 64u
+
+/*
  * Slow-path result of translating [lin, lin + size) for one access.
  * size must not cross a page.  `host` and `pa` may be NULL; *host is set for
  * MMU_PLAIN, *pa for MMU_PLAIN and MMU_SPECIAL.  Asking for no pa is quicker.

@@ -443,8 +443,13 @@ uint8_t *tlb_victim(struct cpu *c, unsigned idx, bool write, uint64_t page)
 
 /* ---- forgetting ---- */
 
-static void slow_flush(struct softmmu *m)
+/* Forget what is remembered of translations beside the tables. */
+static void slow_flush(struct cpu *c)
 {
+    struct softmmu *m = c->mmu;
+
+    for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
+        c->stack_page[i].below[0] = c->stack_page[i].below[1] = 0;
     if (!m->slow_used)
         return;
     for (unsigned i = 0; i < SLOWS; i++)
@@ -461,6 +466,9 @@ static void tell_exec(struct cpu *c, bool all, bool one, uint64_t lin)
 void tlb_drop_page(struct cpu *c, uint64_t lin)
 {
     bank_drop(c->mmu->cur, lin & PAGE_MASK, PAGE_SIZE);
+    for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
+        if (c->stack_page[i].page == (lin & PAGE_MASK))
+            c->stack_page[i].below[0] = c->stack_page[i].below[1] = 0;
 }
 
 void tlb_drop_fast(struct cpu *c)
@@ -474,7 +482,7 @@ void tlb_drop_fast(struct cpu *c)
             for (unsigned w = 0; w < 2; w++)
                 table_flush(m, &m->bank[k]->t[i][w], true);
     }
-    slow_flush(m);
+    slow_flush(c);
     publish(c);
 }
 
@@ -498,7 +506,7 @@ void tlb_code_page(struct cpu *c, uint8_t *host)
 {
     struct softmmu *m = c->mmu;
 
-    slow_flush(m);
+    slow_flush(c);
     if (!host)
         return;
     for (unsigned k = 0; k < BANKS; k++)
@@ -517,7 +525,7 @@ void mmu_flush_all(struct cpu *c)
             m->bank[k]->valid = false;
     bank_flush(m, m->cur, true);
     m->cur->pcid = current_pcid(c);
-    slow_flush(m);
+    slow_flush(c);
     publish(c);
     tell_exec(c, true, false, 0);
 }
@@ -527,7 +535,7 @@ void mmu_flush_nonglobal(struct cpu *c)
     log_msg(LOG_MMU, "flush of what is not global");
     c->mmu->stats.flushes++;
     bank_flush(c->mmu, c->mmu->cur, false);
-    slow_flush(c->mmu);
+    slow_flush(c);
     publish(c);
     tell_exec(c, false, false, 0);
 }
@@ -557,7 +565,7 @@ void mmu_set_cr3(struct cpu *c, uint64_t cr3, bool keep)
         bank_flush(m, m->cur, false);
         publish(c);
     }
-    slow_flush(m);
+    slow_flush(c);
     tell_exec(c, false, false, 0);
 }
 
@@ -574,7 +582,7 @@ void mmu_invlpg(struct cpu *c, uint64_t lin)
         if (m->bank[k] && m->bank[k] != m->cur && m->bank[k]->valid && m->bank[k]->has_global)
             bank_pend(m->bank[k], lin);
     large = bank_invlpg(c, m->cur, lin);
-    slow_flush(m);
+    slow_flush(c);
     tell_exec(c, true, !large, lin);
 }
 
@@ -592,7 +600,7 @@ bool mmu_invpcid(struct cpu *c, unsigned type, uint64_t pcid, uint64_t lin)
         mmu_flush_all(c);
         return false;
     }
-    slow_flush(m);
+    slow_flush(c);
     if (type == 3) {            /* dropping more than asked, other banks' globals, is allowed */
         for (unsigned k = 0; k < BANKS; k++)
             if (m->bank[k] && m->bank[k] != m->cur)
@@ -631,7 +639,7 @@ void mmu_init(struct cpu *c)
     m->phys = c->m->phys;
     m->bank[0] = m->cur = bank_new(m);
     m->slow_used = true;
-    slow_flush(m);
+    slow_flush(c);
     publish(c);
     phys_add_cpu(m->phys, c);
     mmu_watch_changed(c);

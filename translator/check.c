@@ -84,10 +84,12 @@ static void state_restore(struct cpu *c, const struct cpu *s, size_t size)
 {
     const size_t top = offsetof(struct cpu, attn) + 3;
     _Static_assert(offsetof(struct cpu, attn) == 0 && offsetof(struct cpu, tlb) < offsetof(struct cpu, intr_pending) &&
+                       offsetof(struct cpu, stack_page) == offsetof(struct cpu, tlb) + sizeof c->tlb &&
                        offsetof(struct cpu, nmi_pending) == offsetof(struct cpu, intr_pending) + 1,
                    "the parts below are in this order");
     copy_part(c, s, top, offsetof(struct cpu, tlb));
-    copy_part(c, s, offsetof(struct cpu, tlb) + sizeof c->tlb, offsetof(struct cpu, intr_pending));
+    copy_part(c, s, offsetof(struct cpu, stack_page) + sizeof c->stack_page,
+              offsetof(struct cpu, intr_pending));
     copy_part(c, s, offsetof(struct cpu, nmi_pending) + 1, size);
 }
 

@@ -33,7 +33,7 @@
 
 #define KEYS 4096               /* direct-mapped table of page keys */
 #define BLOOM_BITS 16
-#define RELINK_MAX 200          /* a guarded link remade this often goes through the jump cache from then on */
+#define RELINK_MAX 200          /* a guarded link remade this often is left to the jump cache (backend_hop) */
 #define REDO 512                /* entries, a power of two */
 #define MAPPINGS 64             /* global mappings of code that are remembered */
 #define SAMPLE 8                /* one block in so many is timed: see stopwatch.h */
@@ -549,7 +549,8 @@ static void run_jit(struct cpu *c, uint32_t extra)
                 try_link(c, l, b, from_mode, from_key, (uint32_t)c->pagekey);
             if (!(extra & M_ONE) && b->flat) {
                 struct jc_entry *j = extra == M_NOSHARE ? redo_at(c) : jc_at(c);
-                *j = (struct jc_entry){ .tag = c->rip ^ c->jc_salt, .host = rx, .page = page, .key = c->pagekey };
+                *j = (struct jc_entry){ .tag = c->rip ^ c->jc_salt, .host = rx, .page = page,
+                                        .key = c->pagekey };
             }
         }
         l = NULL;

@@ -79,6 +79,17 @@ START_TEST(test_probe)
 }
 END_TEST
 
+/* The same off rsp: the page remembered for the stack. */
+START_TEST(test_stack)
+{
+    begin();
+    ir_ref v = ir_emit(&b, IR_LD, TY_I64, MMU_USER << MEM_IDX_SHIFT, get(R_SP), 0, 0, 16);
+    ir_emit(&b, IR_PUT, TY_I64, 0, v, 0, 0, SLOT_R(R_AX));
+    ir_emit(&b, IR_EXIT, TY_NONE, 0, 0, 0, 0, 4);
+    ck_assert_uint_eq(length(), 6 + 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("length");
@@ -88,6 +99,7 @@ int main(void)
 
     tcase_add_test(tc, test_indirect);
     tcase_add_test(tc, test_probe);
+    tcase_add_test(tc, test_stack);
     suite_add_tcase(s, tc);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

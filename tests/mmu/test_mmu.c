@@ -578,6 +578,42 @@ START_TEST(code_pages)
 }
 END_TEST
 
+/* What translated code remembers of the stack's page: it must not outlive the page's write entry. */
+START_TEST(stack_page)
+{
+    struct env *e = env_new(ENV_LONG);
+    struct cpu *c = &e->c;
+    uint64_t leaf = map_page(e, 0x400000, 0x205000, 12, ALL, ALL);
+
+    c->cr4 |= CR4_PCIDE;
+    for (unsigned how = 0; how < 10; how++) {
+        for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
+            c->stack_page[i] = (struct tlb_page){ .page = 0x400000, .below = { 1, 1 } };
+        switch (how) {
+        case 0: mmu_flush_all(c); break;
+        case 1: mmu_flush_nonglobal(c); break;
+        case 2: mmu_set_cr3(c, c->cr3, false); break;
+        case 3: mmu_set_cr3(c, c->cr3 ^ 1, true); break;
+        case 4: mmu_invlpg(c, 0x400000); break;
+        case 5: ck_assert(!mmu_invpcid(c, 0, c->cr3 & 0xfff, 0x400000)); break;
+        case 6: smc_mark(e->m.phys, 0x205000, 8); smc_clear_page(e->m.phys, 0x205000); break;
+        case 7: c->dr[0] = 0x400010; c->dr[7] = 0x30002; mmu_watch_changed(c); break;
+        case 8: phys_set_a20(e->m.phys, false); phys_set_a20(e->m.phys, true); break;
+        case 9:                 /* a page fault */
+            set_entry(e, leaf, 0);
+            mmu_flush_all(c);
+            c->stack_page[MMU_USER] = (struct tlb_page){ .page = 0x400000, .below = { 1, 1 } };
+            expect(e, 0x400000, ACC_WRITE, MMU_USER, 6);
+            break;
+        }
+        for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
+            ck_assert_msg(!c->stack_page[i].below[0] && !c->stack_page[i].below[1], "case %u, index %u", how,
+                          i);
+    }
+    env_free(e);
+}
+END_TEST
+
 START_TEST(a20_gate)
 {
     struct env *e = env_new(ENV_REAL);
@@ -747,6 +783,7 @@ int main(void)
     tcase_add_test(t, wrap_4g);
     tcase_add_test(t, mmio_rom);
     tcase_add_test(t, code_pages);
+    tcase_add_test(t, stack_page);
     tcase_add_test(t, a20_gate);
     tcase_add_test(t, watch);
     tcase_add_test(t, explain);

@@ -84,6 +84,65 @@ START_TEST(test_shared_links)
 }
 END_TEST
 
+/* The stack moves between pages, and lies across two, in turn: every push must be where it belongs. */
+START_TEST(test_stack_pages)
+{
+    static const uint8_t code[] = {
+        0xbc, 0x00, 0x10, 0x06, 0x00, 0x51,             /* mov esp, 0x61000; push rcx */
+        0xbc, 0x00, 0x20, 0x06, 0x00, 0x51,             /* mov esp, 0x62000; push rcx */
+        0xbc, 0x04, 0x10, 0x06, 0x00, 0x51,             /* mov esp, 0x61004; push rcx: two pages */
+        0xbc, 0xfc, 0x0f, 0x06, 0x00, 0x58,             /* mov esp, 0x60ffc; pop rax */
+        0x48, 0x01, 0xc3, 0xff, 0xc9, 0x75, 0xdf,       /* add rbx, rax; dec ecx; jnz */
+        0xf4,
+    };
+    struct sys_env *e = start();
+
+    memcpy(e->ram + CODE, code, sizeof(code));
+    e->c->r[R_BX] = 0;
+    run(e, 1000);
+    ck_assert_uint_eq(e->c->r[R_BX], 1000 * 1001 / 2);
+    ck_assert_uint_eq(sys_peek(e, 0x60ff8, 4), 1);
+    ck_assert_uint_eq(sys_peek(e, 0x60ffc, 8), 1);
+    ck_assert_uint_eq(sys_peek(e, 0x61ff8, 8), 1);
+    end(e);
+}
+END_TEST
+
+/* A stack page mapped elsewhere while it is remembered: after INVLPG pushes go to the new page. */
+START_TEST(test_stack_remap)
+{
+    static const uint8_t code[] = {
+        0xbc, 0x00, 0x10, 0x20, 0x40, 0x51, 0x51,       /* mov esp, 0x40201000; push rcx; push rcx */
+        0x48, 0x89, 0x3e,                               /* mov [rsi], rdi: the page-table entry */
+        0x0f, 0x01, 0x3c, 0x24,                         /* invlpg [rsp] */
+        0x52, 0x52, 0xf4,                               /* push rdx; push rdx; hlt */
+    };
+    struct sys_env *e = start();
+    struct cpu *c = e->c;
+
+    sys_poke(e, S_PML4 + 0x1008, 8, 0xa1000 | 7);       /* 1 GiB: a page directory of its own */
+    sys_poke(e, 0xa1000 + 8, 8, 0xa2000 | 7);           /* 0x40200000: a page table */
+    sys_poke(e, 0xa2000, 8, 0xb0000 | 7);
+    memcpy(e->ram + CODE, code, sizeof(code));
+    mmu_flush_all(c);
+    for (unsigned k = 0; k < 4; k++) {
+        uint64_t from = k & 1 ? 0xc0000 : 0xb0000, to = from ^ 0x70000;
+        c->rip = CODE;
+        c->attn = 0;
+        c->halted = 0;
+        c->r[R_CX] = 0x1111 + k;
+        c->r[R_DX] = 0x2222 + k;
+        c->r[R_SI] = 0xa2000;
+        c->r[R_DI] = to | 7;
+        exec_run(c);
+        ck_assert_uint_eq(sys_peek(e, from + 0xff0, 8), 0x1111 + k);
+        ck_assert_uint_eq(sys_peek(e, to + 0xfe8, 8), 0x2222 + k);
+        ck_assert_uint_eq(sys_peek(e, to + 0xfe0, 8), 0x2222 + k);
+    }
+    end(e);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("exec");
@@ -93,6 +152,8 @@ int main(void)
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_shared_links);
+    tcase_add_test(tc, test_stack_pages);
+    tcase_add_test(tc, test_stack_remap);
     suite_add_tcase(s, tc);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
