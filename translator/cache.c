@@ -73,6 +73,8 @@ void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
         r->start = r->next = k->rw + first + i * each;
         r->mid = r->cold_next = r->start + (each / 2 & ~(uint64_t)4095);
         r->end = r->start + each;
+        if (!interp)
+            r->at = must(calloc(each / CACHE_STEP + 1, sizeof *r->at));
     }
 }
 
@@ -117,6 +119,7 @@ void cache_free(struct cache *k)
     for (unsigned i = 0; i < CACHE_REGIONS; i++) {
         region_free(&k->region[i]);
         free(k->region[i].block);
+        free(k->region[i].at);
     }
     free(k->hash);
     free(k->pages);
@@ -137,27 +140,33 @@ struct block *cache_find(struct cache *k, uint64_t pa, uint32_t mode, uint32_t e
     return NULL;
 }
 
+/* The block whose code contains p, or ends there: a return address may be the first byte behind. */
 struct block *cache_by_host(struct cache *k, const void *rx)
 {
     uint8_t *p = (uint8_t *)(uintptr_t)rx - k->rx_off;
     for (unsigned i = 0; i < CACHE_REGIONS; i++) {
         struct region *r = &k->region[i];
-        if (p < r->start || p > r->end || !r->n)
+        if (p <= r->start || p > r->end || !r->n)
             continue;
         bool cold = p > r->mid;
-        unsigned lo = 0, hi = r->n;
-        while (hi - lo > 1) {                   /* a return address may be the first byte behind */
-            unsigned m = (lo + hi) / 2;
-            if ((cold ? r->block[m]->cold : r->block[m]->rw) < p)
-                lo = m;
-            else
-                hi = m;
-        }
-        struct block *b = r->block[lo];
+        unsigned n = r->at[(p - 1 - r->start) / CACHE_STEP];
+        if (n >= r->n)                          /* code of before the region was emptied */
+            return NULL;
+        while (n + 1 < r->n && (cold ? r->block[n + 1]->cold : r->block[n + 1]->rw) < p)
+            n++;
+        struct block *b = r->block[n];
         uint8_t *from = cold ? b->cold : b->rw;
         return p > from && p <= from + (cold ? b->cold_size : b->size) ? b : NULL;
     }
     return NULL;
+}
+
+/* Block number n of r was put at [from, to): enter it for the steps that start there. */
+static void region_note(struct region *r, unsigned n, const uint8_t *from, const uint8_t *to)
+{
+    for (size_t s = ((size_t)(from - r->start) + CACHE_STEP - 1) / CACHE_STEP;
+         s < ((size_t)(to - r->start) + CACHE_STEP - 1) / CACHE_STEP; s++)
+        r->at[s] = n;
 }
 
 /* ---- forgetting ---- */
@@ -318,6 +327,10 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
             b->link[i] = (struct link){ .x = out->exit[i], .from = b };
         b->fault = region_alloc(r, out->nfaults * sizeof *out->fault);
         memcpy(b->fault, out->fault, out->nfaults * sizeof *out->fault);
+    }
+    if (!k->interp) {
+        region_note(r, r->n, b->rw, b->rw + ((b->size + 15) & ~15u));
+        region_note(r, r->n, b->cold, b->cold + b->cold_size);
     }
     r->next += (b->size + 15) & ~15u;
     r->cold_next += b->cold_size;

@@ -14,6 +14,7 @@
 #include "translator/backend.h"
 
 #define CACHE_REGIONS 8
+#define CACHE_STEP 1024         /* bytes of code memory between entries of region.at */
 
 struct block;
 
@@ -58,6 +59,7 @@ struct region {
     uint8_t *start, *next;      /* hot parts of blocks, up to `mid` */
     uint8_t *mid, *cold_next, *end;     /* cold parts */
     struct block **block;       /* in address order */
+    uint32_t *at;               /* for each CACHE_STEP bytes: the last block that starts at or before them */
     unsigned n, cap;
 };
 
