@@ -74,8 +74,8 @@ static uint32_t shifted_out(enum ir_op op, unsigned w, uint64_t x, uint64_t y, u
 
 /*
  * Where the SDM leaves a flag undefined: shifts clear AF and give OF for every
- * count what its formula for count 1 gives; multiplications set SF, ZF and PF
- * from the low half; the rest is 0.
+ * count what its formula for count 1 gives; multiplications set SF and PF from
+ * the low half and clear ZF and AF, as Intel's processors do; the rest is 0.
  */
 uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, uint64_t x,
                  uint64_t y, uint64_t z, uint32_t old)
@@ -118,10 +118,10 @@ uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, u
             return old;
         return szp(r, w) | shifted_out(op, w, x, y, n) | ((r ^ x) & msb ? FL_OF : 0);
     case FK_MULU:
-        return szp(r, w) | (ir_alu(IR_MULHU, t, t, x, y, 0, 0) ? FL_CF | FL_OF : 0);
+        return (szp(r, w) & ~FL_ZF) | (ir_alu(IR_MULHU, t, t, x, y, 0, 0) ? FL_CF | FL_OF : 0);
     case FK_MULS:       /* fits: the high half repeats the low half's sign */
         carry = ir_alu(IR_MULHS, t, t, x, y, 0, 0);
-        return szp(r, w) | (carry != (r & msb ? type_mask(t) : 0) ? FL_CF | FL_OF : 0);
+        return (szp(r, w) & ~FL_ZF) | (carry != (r & msb ? type_mask(t) : 0) ? FL_CF | FL_OF : 0);
     case FK_BT:
         return (old & ~FL_CF) | (uint32_t)(r & 1);
     case FK_BSCAN:

@@ -233,18 +233,24 @@ static bool probe(struct cpu *c, const struct ir_ins *i, uint64_t lin, unsigned 
 
 /* ---- flags ---- */
 
-/* Which of `flags` to invert, whose values are `now` (c->flip_undef). */
+/*
+ * Which of `flags` to invert, whose values are `now`.  c->flip_undef either asks for
+ * all zeros or all ones, or counts, and a hash of the count chooses.  Neighbouring
+ * seeds must not choose alike: with a linear generator, whole series of seeds agreed
+ * in the two flags that decided a branch.
+ */
 static uint32_t flip(struct cpu *c, uint32_t flags, uint32_t now)
 {
+    uint64_t x = c->flip_undef * 0x9e3779b97f4a7c15u;
     flags &= FL_ARITH;
     if (c->flip_undef == FLIP_ZEROS)
         return flags & now;
     if (c->flip_undef == FLIP_ONES)
         return flags & ~now;
-    c->flip_undef = c->flip_undef * 1664525u + 1013904223u;
-    if (c->flip_undef <= FLIP_ONES)
-        c->flip_undef += 3;
-    return c->flip_undef >> 12 & flags;
+    if (++c->flip_undef <= FLIP_ONES)
+        c->flip_undef = FLIP_ONES + 1;
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    return (uint32_t)(x >> 40) & flags;
 }
 
 static uint32_t flags_of(struct cpu *c, const struct ir_ins *ins, const struct ir_ins *f, const union vreg *v)

@@ -122,6 +122,55 @@ END_TEST
 
 /* ---- against the host's CPU ---- */
 
+/* What the manual leaves undefined after a multiplication is as on Intel's processors: ZF and AF clear. */
+START_TEST(multiply_undefined)
+{
+    ck_assert_uint_eq(cc_eval(FK_MULS, IR_MUL, TY_I32, 0, 0x4e, 0, 0, FL_ARITH), FL_PF);
+    ck_assert_uint_eq(cc_eval(FK_MULU, IR_MUL, TY_I32, 0, 0x80000000, 2, 0, FL_ARITH), FL_PF | FL_CF | FL_OF);
+    ck_assert_uint_eq(cc_eval(FK_MULS, IR_MUL, TY_I32, 0x80000000, 0x80000000, 1, 0, 0), FL_SF | FL_PF);
+}
+END_TEST
+
+/* n times eax = eax * ecx, flags and all. */
+static void ir_block_of_multiplications(struct ir_block *b, unsigned n)
+{
+    ir_reset(b);
+    b->flat = true;
+    b->mode = M_CODE64 | M_PE | M_LMA | M_FLAT_CS;
+    for (unsigned k = 0; k < n; k++) {
+        ir_emit(b, IR_MARK, TY_NONE, 3, 0, 0, 0, k * 3);
+        ir_ref x = ir_emit(b, IR_GET, TY_I32, 0, 0, 0, 0, SLOT_R(R_AX));
+        ir_ref y = ir_emit(b, IR_GET, TY_I32, 0, 0, 0, 0, SLOT_R(R_CX));
+        ir_ref r = ir_emit(b, IR_MUL, TY_I32, 0, x, y, 0, 0);
+        ir_ref f = ir_emit(b, IR_FLAGS, TY_FLAGS, FK_MULS, r, 0, 0, 0);
+        ir_emit(b, IR_PUTF, TY_FLAGS, 0, f, 0, 0, 0);
+        ir_emit(b, IR_PUT, TY_I32, 0, r, 0, 0, SLOT_R(R_AX));
+    }
+    ir_emit(b, IR_EXIT, TY_NONE, FLX_ALL, 0, 0, 0, n * 3);
+}
+
+/*
+ * With undefined flags chosen at random, all combinations of two flags turn up soon,
+ * whatever number of choices came before.
+ */
+START_TEST(flips)
+{
+    struct ir_env e;
+    ir_env_init(&e);
+    ir_block_of_multiplications(&e.b, (unsigned)_i + 1);
+    unsigned seen = 0;
+    for (unsigned n = 1; n <= 100; n++) {
+        unsigned exit;
+        ir_env_reset(&e);
+        e.c->flip_undef = 0x9e3779b9u * n;
+        ck_assert(interp_run(e.c, &e.b, &exit) == WHY_NEXT);
+        seen |= 1u << (!(e.c->flags & FL_ZF) * 2 + !(e.c->flags & FL_SF));
+    }
+    ck_assert_uint_eq(seen, 15);
+    ir_env_free(&e);
+}
+END_TEST
+
 #if defined(__x86_64__)
 struct result { uint64_t r; uint32_t fl; };
 
@@ -498,6 +547,8 @@ int main(void)
     tcase_add_test(t, folding);
     tcase_add_loop_test(t, rejected, 0, sizeof rejects / sizeof *rejects);
     tcase_add_test(t, conditions);
+    tcase_add_test(t, multiply_undefined);
+    tcase_add_loop_test(t, flips, 0, 20);
 #if defined(__x86_64__)
     tcase_add_loop_test(t, host_cpu, 0, sizeof hosted / sizeof *hosted);
     tcase_add_test(t, host_divide);
