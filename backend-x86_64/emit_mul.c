@@ -210,6 +210,10 @@ void emit_muldiv(struct emit *e, const struct ir_ins *p)
             x = y;
             y = s;
         }
+        unsigned sy = NOREG, ty = NOREG;
+        const struct val *v = &e->val[y];
+        if (home != 0xff && (v->loc == LOC_HOME || v->loc == LOC_HIGH) && v->reg == home && use_where(e, y) != d)
+            sy = ty = use_copy(e, y);           /* y is the destination's old value and a constant */
         if (use_where(e, x) != d) {
             if (home != 0xff && t == TY_I16) {
                 unsigned tx, s = use_reg(e, x, &tx);
@@ -219,12 +223,13 @@ void emit_muldiv(struct emit *e, const struct ir_ins *p)
                 use_into(e, x, d);
             }
         }
-        if (use_is_mem(e, y, &m)) {
+        if (sy == NOREG && use_is_mem(e, y, &m)) {
             as_rm(&e->a, t == TY_I16 ? OP66(0x0faf) : 0x0faf, t == TY_I64, d, m);
         } else {
-            unsigned s = use_reg(e, y, &tmp);
-            as_rr(&e->a, t == TY_I16 ? OP66(0x0faf) : 0x0faf, t == TY_I64, d, s);
-            temp_release(e, tmp);
+            if (sy == NOREG)
+                sy = use_reg(e, y, &ty);
+            as_rr(&e->a, t == TY_I16 ? OP66(0x0faf) : 0x0faf, t == TY_I64, d, sy);
+            temp_release(e, ty);
         }
     }
     if (f)

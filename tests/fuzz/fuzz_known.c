@@ -29,6 +29,8 @@ static const struct known {
       { 0x0f, 0x5e, 0xcd, 0x66, 0x0f, 0x3a, 0x60, 0xca, 0xe9, 0xf4 }, { { R_AX, 4 } }, 0x1f80 },
     { "a jump to a page offset of 2 GiB or more (jmp +7fffffffh)", FM_LONG, 0,
       { 0xe9, 0xff, 0xff, 0xff, 0x7f }, { { R_AX, 0 } }, 0 },
+    { "both factors are the product's register at an offset (sub rdx, 100h; imul rdx, rdx)", FM_LONG, 0,
+      { 0x48, 0x81, 0xea, 0x00, 0x01, 0x00, 0x00, 0x48, 0x0f, 0xaf, 0xd2, 0xf4 }, { { R_DX, 0x1234567 } }, 0 },
 };
 
 bool fuzz_known(unsigned n, struct fuzz_case *k, struct fuzz_start *s, const char **what)
