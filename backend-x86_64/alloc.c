@@ -130,7 +130,13 @@ static struct hm spill_at(unsigned s)
 unsigned temp_get(struct emit *e)
 {
     for (unsigned k = 0; k < T_COUNT; k++)
+        if (!e->owner[UNIT_TEMP + k] && !e->temp_busy[k] && !recipe_in_temp(e, T_FIRST + k)) {
+            e->temp_busy[k] = true;
+            return T_FIRST + k;
+        }
+    for (unsigned k = 0; k < T_COUNT; k++)
         if (!e->owner[UNIT_TEMP + k] && !e->temp_busy[k]) {
+            recipe_temp_overwrite(e, T_FIRST + k);
             e->temp_busy[k] = true;
             return T_FIRST + k;
         }
@@ -160,6 +166,7 @@ unsigned temp_get(struct emit *e)
     assert(best < T_COUNT);
     unsigned s = spill_get(e);
     as_store64(&e->a, spill_at(s), T_FIRST + best);
+    recipe_temp_spilled(e, T_FIRST + best, s);
     for (unsigned j = 0; j < e->nlive; j++) {
         struct val *v = &e->val[e->live[j]];
         if (v->loc == LOC_TEMP && v->reg == T_FIRST + best)
@@ -394,6 +401,8 @@ void home_overwrite(struct emit *e, unsigned g, ir_ref except, int64_t delta, bo
 {
     uint32_t old = e->home_ver[g];
     if (!outlives(e, g)) {
+        if (e->nwait)
+            recipe_home_overwrite(e, g, delta, affine, false);
         e->home_ver[g]++;
         return;
     }
@@ -416,6 +425,8 @@ void home_overwrite(struct emit *e, unsigned g, ir_ref except, int64_t delta, bo
         }
         move_to_temp(e, r);
     }
+    if (e->nwait)
+        recipe_home_overwrite(e, g, delta, affine, false);
     e->home_ver[g] = old + 1;
 }
 

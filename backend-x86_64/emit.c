@@ -65,6 +65,10 @@ static void emit_op(struct emit *e, const struct ir_ins *p)
     case IR_CALL:
         emit_call(e, p);
         break;
+    case IR_SEEN:
+        e->seen = true;
+        e->seen_changed = (uint16_t)p->imm;
+        break;
     case IR_EXIT: case IR_EXIT_IF: case IR_EXIT_IND: case IR_EXIT_SYS: case IR_RAISE:
         emit_exit(e, p);
         break;
@@ -121,7 +125,11 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
         alloc_begin(e, i);
         if (e->owner[UNIT_CC])
             materialise_conditions(e, p);
-        emit_op(e, p);
+        recipe_begin(e, i);
+        if (!recipe_skips(e))
+            emit_op(e, p);
+        if (e->nwait)
+            recipe_step(e);
         if (e->use[i].dies)
             alloc_dead(e, p, e->use[i].dies);
 #ifdef LATIMER_CHECKED
@@ -136,10 +144,10 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
     emit_slow_paths(e);
     emit_side_exits(e);
     as_patch(attn, e->a.p);
-    emit_thunk_call(e, be->attn, (int32_t)b->start);
+    emit_thunk_call(e, be->attn, (int32_t)b->start, 0);
     if (x87) {
         as_patch(x87, e->a.p);
-        emit_thunk_call(e, be->x87_load, (int32_t)b->start);
+        emit_thunk_call(e, be->x87_load, (int32_t)b->start, 0);
         as_jmp_to(&e->a, x87_back);
     }
     out->cold_size = (uint32_t)(e->a.p - cold);

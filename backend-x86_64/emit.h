@@ -70,6 +70,7 @@ enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLO
 
 /* Out-of-line continuation of a fast path. */
 struct slow {
+    uint32_t recipe;            /* of the flags, if it faults */
     uint8_t kind;
     uint8_t type;
     uint8_t dst;                /* host register that receives the result */
@@ -84,6 +85,27 @@ struct slow {
     struct val v;               /* value to store */
     struct val x, y;            /* further operands */
     int32_t pc;
+};
+
+/* Flags that wait to be seen by a fault (emit_recipe.c), and where the parts are they can be made of. */
+struct part {
+    uint8_t loc, reg;           /* LOC_NONE, CONST, HOME, HIGH, TEMP, SPILL */
+    bool high;                  /* SPILL: it is the second byte */
+    int64_t imm;                /* to be added */
+};
+struct wait {
+    ir_ref f, op;               /* the flags value and its operation */
+    uint8_t have;               /* RP_BITs */
+    bool skip;                  /* nobody else needs the operation: no code is made for it */
+    ir_ref ref[RP_COUNT];       /* the parts' values */
+    struct part at[RP_COUNT];
+};
+#define KEEP_COUNT 8
+/* What an exit leaves behind, so that faults behind it find the flags: stores to c->keep[], a name. */
+struct leave {
+    uint32_t name;
+    unsigned n;
+    struct part store[KEEP_COUNT];
 };
 
 struct emit;
@@ -113,7 +135,7 @@ struct emit {
     uint8_t *start;
     unsigned i;                 /* current instruction */
     int32_t pc;                 /* of the last MARK */
-    const struct ir_use *use;   /* b->use */
+    struct ir_use *use;         /* b->use; recipe_prepare() changes `flast` */
     struct val val[IR_MAX];     /* of the instructions up to the current one */
     uint32_t home_ver[16], vhome_ver[16];
     uint32_t slot_epoch;        /* version of all other slots */
@@ -133,9 +155,18 @@ struct emit {
                                    LOC_FLSPILL; a CALL that writes the flags is one too */
     uint16_t fl_spilled[64];    /* flags values in spill slots */
     unsigned nfl_spilled;
+    uint16_t fl_seen[IR_MAX];   /* last index where a fault may show a flags value that can wait for that */
+    uint16_t fl_old[IR_MAX];    /* if it can wait: the value it keeps flags of */
+    bool fl_wait[IR_MAX];       /* it can wait */
+    bool fl_part[IR_MAX];       /* an image of it lacks the kept flags: only faults need them */
+    uint32_t fl_name;           /* c->flags holds this recipe's name; 0: none that is known */
+    struct wait wait[8];
+    unsigned nwait;
+    bool seen;                  /* a SEEN: recipe_leave() before the exit that follows */
+    uint16_t seen_changed;
     struct slow slow[512];
     unsigned nslow;
-    struct { uint8_t *jcc; unsigned exit; bool save_flags; } side[BACKEND_MAX_EXITS];
+    struct { uint8_t *jcc; unsigned exit; bool save_flags; struct leave leave; } side[BACKEND_MAX_EXITS];
     unsigned nside;
     struct { uint8_t *from; unsigned exit; } stub[BACKEND_MAX_EXITS];  /* stubs of jumps in the hot part */
     unsigned nstub;
@@ -245,6 +276,10 @@ bool flags_only(struct emit *e, unsigned op);
 void flags_save(struct emit *e, ir_ref f);      /* value f is in memory from now on (too) */
 void flags_written(struct emit *e);             /* a CALL changed c->flags */
 void flags_free(struct emit *e);                /* give back the spill slots of flags values that died */
+ir_ref flags_resolve(const struct emit *e, ir_ref f);   /* through GETF */
+/* The flags FLAGS f keeps, or IR_NONE if host code need not keep them. */
+ir_ref flags_kept(const struct emit *e, const struct ir_ins *f);
+void flags_mem_overwrite(struct emit *e);       /* c->flags will be overwritten by something else */
 void flags_to_mem(struct emit *e);              /* c->flags = architectural flags */
 /* Make EFLAGS (all: every flag, else only CF) hold flags value f. */
 void flags_load(struct emit *e, ir_ref f, bool all);
@@ -253,6 +288,22 @@ unsigned flags_test(struct emit *e, ir_ref f, unsigned cc);
 /* Test value r (i8 condition) for nonzero: returns the host condition. */
 unsigned cond_test(struct emit *e, ir_ref r);
 void emit_flags_op(struct emit *e, const struct ir_ins *p);     /* FLAGS FMERGE FBITS CC GETF PUTF */
+
+/* --- emit_recipe.c --- */
+void recipe_prepare(struct emit *e);            /* first of all: which flags values can wait? */
+void recipe_begin(struct emit *e, unsigned op); /* before the operation: follow its parts if its flags wait */
+bool recipe_skips(const struct emit *e);        /* the operation just begun needs no code */
+void recipe_step(struct emit *e);               /* after each instruction, before what dies in it is freed */
+/* Parts in these places move away first.  may_fault: the overwriting instruction may fault behind it. */
+void recipe_home_overwrite(struct emit *e, unsigned g, int64_t delta, bool affine, bool may_fault);
+void recipe_temp_overwrite(struct emit *e, unsigned t);
+bool recipe_in_temp(const struct emit *e, unsigned t);
+void recipe_temp_spilled(struct emit *e, unsigned t, unsigned s);
+/* The recipe for a fault of the current instruction. */
+uint32_t recipe_here(struct emit *e);
+/* At an exit behind which the flags are seen: what to leave; false: nothing. changed: guest registers. */
+bool recipe_leave(struct emit *e, unsigned changed, struct leave *l);
+void recipe_emit_leave(struct emit *e, const struct leave *l, bool name);
 
 /* --- the instruction families --- */
 void emit_int(struct emit *e, const struct ir_ins *p);
@@ -272,13 +323,13 @@ void x87_load(struct cpu *c);   /* c->fpu into the host's x87, exceptions masked
 void x87_store(struct cpu *c);  /* back, if live */
 /* Any pure op without a rule: through interp_op(). */
 void emit_fallback(struct emit *e, const struct ir_ins *p);
-/* c->rip = pc, then on through a dispatching thunk. */
-void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk);
+/* c->rip = pc, then on through a dispatching thunk; t: a temporary that may be overwritten. */
+void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk, unsigned t);
 /* Store operand into c->arg[n] (64 bits, zero-extended from its type). */
 void emit_arg(struct emit *e, unsigned n, ir_ref r);
 void emit_arg_val(struct emit *e, unsigned n, const struct val *v);
-/* Call a thunk; the return address is recorded as belonging to guest instruction pc. */
-void emit_thunk_call(struct emit *e, uint8_t *thunk, int32_t pc);
+/* Call a thunk; the return address is recorded as belonging to guest instruction pc, with that recipe. */
+void emit_thunk_call(struct emit *e, uint8_t *thunk, int32_t pc, uint32_t recipe);
 /* Operand r of the integer type t in host register, as ALU source. */
 void emit_alu_src(struct emit *e, uint32_t op_rm, unsigned ext, enum ir_type t, unsigned d, ir_ref src);
 

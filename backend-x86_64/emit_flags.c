@@ -7,32 +7,34 @@
  * saved by PUSHFQ/POP: to c->flags if it is the architectural value, else to a
  * spill slot.  Nothing is ever saved for a value nobody needs.
  *
- * "Needed" (flast, by opt_needs) counts operands and exits at which flags are live; at a mere
- * fault point flags that the resumed code would overwrite without reading them
- * are not kept.
+ * "Needed" (flast, by opt_needs) counts operands and exits at which flags are live;
+ * flags that only a fault would show are emit_recipe.c's.
  */
 #include <assert.h>
 
 #include "backend-x86_64/emit.h"
 
-/*
- * The flags value a GETF reads.  One that is still to come belongs to the FLAGS of
- * the current operation, which takes its previous flags in; no PUTF stands between.
- */
-static ir_ref resolve(const struct emit *e, ir_ref f)
+ir_ref flags_resolve(const struct emit *e, ir_ref f)
 {
-    if (e->b->ins[f].op != IR_GETF)
-        return f;
-    return f > e->i ? e->arch : e->fl_alias[f];
+    return e->b->ins[f].op == IR_GETF ? e->fl_alias[f] : f;
 }
 
 void flags_prepare(struct emit *e)
 {
+    recipe_prepare(e);
     e->ef = 0;
     e->arch = 0;
     e->flmem = 0;
     e->nfl_spilled = 0;
+    e->fl_name = 0;
+    e->nwait = 0;
+    e->seen = false;
     e->flv[0].loc = LOC_FLMEM;
+}
+
+ir_ref flags_kept(const struct emit *e, const struct ir_ins *f)
+{
+    return e->fl_part[f - e->b->ins] ? IR_NONE : f->b;
 }
 
 const struct ir_ins *flags_wanted(struct emit *e, unsigned op)
@@ -103,6 +105,16 @@ static void flmem_evict(struct emit *e, ir_ref except)
     copy_slot(e, fl_spill(e, m), hm_cpu(CPU_OFF(flags)));
 }
 
+void flags_mem_overwrite(struct emit *e)
+{
+    ir_ref m = e->flmem;
+    if (e->flv[m].loc != LOC_FLMEM)
+        return;
+    e->flv[m].loc = LOC_NONE;
+    if (e->use[m].flast >= e->i)                /* perhaps by the current instruction's condition */
+        copy_slot(e, fl_spill(e, m), hm_cpu(CPU_OFF(flags)));
+}
+
 /* Save the value in EFLAGS to memory; EFLAGS keep it too. */
 static void save(struct emit *e)
 {
@@ -114,6 +126,7 @@ static void save(struct emit *e)
         pushf_pop(e, hm_cpu(CPU_OFF(flags)));
         e->flv[f].loc = LOC_FLMEM;
         e->flmem = f;
+        e->fl_name = 0;
     } else {
         pushf_pop(e, fl_spill(e, f));
     }
@@ -140,7 +153,7 @@ void flags_set(struct emit *e, unsigned op)
 /* The value is in memory, now. */
 static struct hm force_mem(struct emit *e, ir_ref f)
 {
-    f = resolve(e, f);
+    f = flags_resolve(e, f);
     if (e->ef && e->ef == f)
         save(e);
     assert(e->flv[f].loc != LOC_NONE);
@@ -158,6 +171,7 @@ void flags_written(struct emit *e)
     if (e->flv[m].loc == LOC_FLMEM)
         e->flv[m].loc = LOC_NONE;
     e->arch = e->flmem = e->i;
+    e->fl_name = 0;
     e->flv[e->i].loc = LOC_FLMEM;
     e->ef = 0;
 }
@@ -178,11 +192,12 @@ void flags_to_mem(struct emit *e)
     e->owner[UNIT_SPILL + e->flv[f].reg]--;
     e->flv[f].loc = LOC_FLMEM;
     e->flmem = f;
+    e->fl_name = 0;
 }
 
 void flags_load(struct emit *e, ir_ref f, bool all)
 {
-    f = resolve(e, f);
+    f = flags_resolve(e, f);
     if (e->ef && e->ef == f)
         return;
     flags_clobber(e);
@@ -199,7 +214,7 @@ void flags_load(struct emit *e, ir_ref f, bool all)
 
 unsigned flags_test(struct emit *e, ir_ref f, unsigned cc)
 {
-    f = resolve(e, f);
+    f = flags_resolve(e, f);
     if (e->ef && e->ef == f)
         return cc;
     flags_clobber(e);
@@ -284,12 +299,10 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
 {
     switch (p->op) {
     case IR_GETF:
-        e->fl_alias[e->i] = e->arch;
-        break;
     case IR_FLAGS:
         break;
     case IR_PUTF: {
-        ir_ref f = resolve(e, p->a);
+        ir_ref f = flags_resolve(e, p->a);
         e->arch = f;
         if (e->use[f].flast > e->i && e->ef != f)
             flags_to_mem(e);
@@ -310,7 +323,7 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
         break;
     }
     case IR_CC:
-        def_at(e, e->i, LOC_CC, p->aux, (int64_t)resolve(e, p->a));
+        def_at(e, e->i, LOC_CC, p->aux, (int64_t)flags_resolve(e, p->a));
         break;
     default:
         assert(0);

@@ -50,15 +50,17 @@ void emit_call(struct emit *e, const struct ir_ins *p)
     if (h->nargs == 4)
         emit_arg_val(e, 3, &(struct val){ .loc = LOC_CONST, .imm = p->imm });
     if (h->writes & HS_GPR)
-        for (unsigned g = 0; g < 16; g++)
+        for (unsigned g = 0; g < 16; g++) {
+            recipe_home_overwrite(e, g, 0, false, h->status);   /* C may change them and fault then */
             home_overwrite(e, g, IR_NONE, 0, false);
+        }
     e->stale_reg = NOREG;
     if (h->writes & HS_VEC)
         vhomes_overwrite_all(e);
     vtemps_spill(e);
     if (h->writes & (HS_SYS | HS_X87))
         slots_overwrite(e);
-    emit_thunk_call(e, e->be->help[p->aux], e->pc);
+    emit_thunk_call(e, e->be->help[p->aux], e->pc, h->status ? recipe_here(e) : 0);
     e->x87_in = false;
     if (h->writes & HS_FLAGS)
         flags_written(e);
@@ -111,7 +113,7 @@ void emit_fallback(struct emit *e, const struct ir_ins *p)
     e->a.p += sizeof *p;
     as_store64(&e->a, hm_cpu(CPU_OFF(arg[0])), t);
     temp_release(e, t);
-    emit_thunk_call(e, e->be->op, e->pc);
+    emit_thunk_call(e, e->be->op, e->pc, 0);
     e->x87_in = false;
     if (p->type == TY_V128) {
         unsigned home, d = vdef_reg(e, e->i, &home);
@@ -143,7 +145,7 @@ static void emit_stub(struct emit *e, struct host_exit *x, uint8_t *from, uint8_
 {
     if (from)
         as_patch(from, e->a.p);
-    emit_thunk_call(e, thunk, (int32_t)x->pc);
+    emit_thunk_call(e, thunk, (int32_t)x->pc, 0);
     x->stub_ra = (uint32_t)(e->a.p - e->start);
     if (e->b->flat && (x->aux & EXIT_CROSS))
         as_d(&e->a, (uint32_t)x->pc);
@@ -164,16 +166,16 @@ static bool solo(const struct emit *e)
     return (e->b->mode & (M_ONE | M_NOSHARE)) == M_ONE;
 }
 
-void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk)
+void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk, unsigned t)
 {
     if (e->b->flat) {
-        as_load64(&e->a, T_FIRST, hm_cpu(CPU_OFF(pc_page)));
-        as_lea(&e->a, (e->b->mode & M_CODE) == M_CODE64, T_FIRST, hm_at(T_FIRST, (int32_t)pc));
+        as_load64(&e->a, t, hm_cpu(CPU_OFF(pc_page)));
+        as_lea(&e->a, (e->b->mode & M_CODE) == M_CODE64, t, hm_at(t, (int32_t)pc));
     } else {
-        as_mov_ri(&e->a, T_FIRST, (uint32_t)pc);
+        as_mov_ri(&e->a, t, (uint32_t)pc);
     }
-    as_store64(&e->a, hm_cpu(CPU_OFF(rip)), T_FIRST);
-    emit_thunk_call(e, thunk, (int32_t)pc);
+    as_store64(&e->a, hm_cpu(CPU_OFF(rip)), t);
+    emit_thunk_call(e, thunk, (int32_t)pc, 0);
 }
 
 /*
@@ -192,7 +194,7 @@ static void emit_jump(struct emit *e, struct host_exit *x)
         return;
     }
     if (x->aux & EXIT_EVENT) {
-        emit_goto_pc(e, x->pc, e->be->dispatch);        /* the mode may have changed */
+        emit_goto_pc(e, x->pc, e->be->dispatch, T_FIRST);        /* the mode may have changed */
         return;
     }
     if (!(x->aux & EXIT_CROSS)) {
@@ -258,7 +260,7 @@ static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
     if (!e->b->flat || solo(e)) {
         as_store64(&e->a, hm_cpu(CPU_OFF(rip)), t0);
         temp_release(e, t0);
-        emit_thunk_call(e, e->be->next_rip, e->pc);
+        emit_thunk_call(e, e->be->next_rip, e->pc, 0);
         return;
     }
     unsigned t1 = temp_get(e);
@@ -274,11 +276,31 @@ static void emit_ind_miss(struct emit *e)
     as_patch(e->ind_miss, e->a.p);
     as_rm(&e->a, 0x33, true, e->ind_rip, hm_cpu(CPU_OFF(jc_salt)));
     as_store64(&e->a, hm_cpu(CPU_OFF(rip)), e->ind_rip);
-    emit_thunk_call(e, e->be->next_rip, e->pc);
+    emit_thunk_call(e, e->be->next_rip, e->pc, 0);
+}
+
+/* The name need not be stored again, what it names must. */
+static void leave_here(struct emit *e, const struct leave *l)
+{
+    recipe_emit_leave(e, l, false);
+    if (l->name == e->fl_name)
+        return;
+    flags_mem_overwrite(e);
+    recipe_emit_leave(e, &(struct leave){ .name = l->name }, true);
+    e->fl_name = l->name;
 }
 
 void emit_exit(struct emit *e, const struct ir_ins *p)
 {
+    struct leave leave = { .n = 0 };
+    bool later = false;
+    if (e->seen && recipe_leave(e, e->seen_changed, &leave)) {
+        /* A branch forward is taken less often than not: leave its record out of line. */
+        later = p->op == IR_EXIT_IF && !(p->aux & EXIT_LOOP);
+        if (!later)
+            leave_here(e, &leave);
+    }
+    e->seen = false;
     switch (p->op) {
     case IR_EXIT:
         if (p->aux & EXIT_LIVE)
@@ -298,6 +320,8 @@ void emit_exit(struct emit *e, const struct ir_ins *p)
         assert(e->nside < BACKEND_MAX_EXITS);
         e->side[e->nside].jcc = j;
         e->side[e->nside].exit = (unsigned)(x - e->out->exit);
+        e->side[e->nside].leave = leave;
+        e->side[e->nside].leave.name = later ? leave.name : 0;
         e->side[e->nside++].save_flags = defer;
         break;
     }
@@ -306,13 +330,13 @@ void emit_exit(struct emit *e, const struct ir_ins *p)
         break;
     case IR_EXIT_SYS:
         flags_to_mem(e);
-        emit_thunk_call(e, solo(e) ? e->be->next_rip : e->be->dispatch, e->pc);
+        emit_thunk_call(e, solo(e) ? e->be->next_rip : e->be->dispatch, e->pc, 0);
         break;
     case IR_RAISE:
         flags_to_mem(e);
         emit_arg_val(e, 0, &(struct val){ .loc = LOC_CONST, .imm = p->aux });
         emit_arg_val(e, 1, &(struct val){ .loc = LOC_CONST, .imm = p->imm });
-        emit_thunk_call(e, e->be->raise, e->pc);
+        emit_thunk_call(e, e->be->raise, e->pc, 0);
         break;
     default:
         assert(0);
@@ -325,7 +349,8 @@ void emit_side_exits(struct emit *e)
         emit_ind_miss(e);
     for (unsigned k = 0; k < e->nside; k++) {
         struct host_exit *x = &e->out->exit[e->side[k].exit];
-        if (!e->side[k].save_flags && !(x->aux & (EXIT_CROSS | EXIT_EVENT)) && !solo(e)) {
+        bool plain = !e->side[k].save_flags && !e->side[k].leave.name;
+        if (plain && !(x->aux & (EXIT_CROSS | EXIT_EVENT)) && !solo(e)) {
             emit_stub(e, x, e->side[k].jcc, e->be->link);       /* the Jcc itself gets patched */
             continue;
         }
@@ -334,6 +359,8 @@ void emit_side_exits(struct emit *e)
             as_b(&e->a, 0x9c);
             as_rm(&e->a, 0x8f, false, 0, hm_cpu(CPU_OFF(flags)));
         }
+        if (e->side[k].leave.name)
+            recipe_emit_leave(e, &e->side[k].leave, true);
         emit_jump(e, x);
     }
     for (unsigned k = 0; k < e->nstub; k++)

@@ -175,13 +175,13 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
     if (p->op == IR_ADC || p->op == IR_SBB) {
         flags_load(e, p->c, false);
         flags_clobber(e);
-    } else if (f && (f->aux == FK_INC || f->aux == FK_DEC) && f->b) {
+    } else if (f && (f->aux == FK_INC || f->aux == FK_DEC) && flags_kept(e, f)) {
         flags_load(e, f->b, false);
         flags_clobber(e);
     } else if (f || !(p->op == IR_ADD && (t == TY_I64 || t == TY_I32))) {
         flags_clobber(e);
     }
-    bool incdec = f && f->b && (f->aux == FK_INC || f->aux == FK_DEC);
+    bool incdec = f && flags_kept(e, f) && (f->aux == FK_INC || f->aux == FK_DEC);
     if (f && flags_only(e, e->i) && (p->op == IR_SUB || p->op == IR_AND) && !incdec) {
         emit_compare(e, p);
         flags_set(e, e->i);
@@ -298,7 +298,7 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
     unsigned home, d, tb = NOREG, src = NOREG;
     uint8_t ext = dbl ? 0 : ext_of[p->op - IR_SHL];
 
-    if (f && f->b)
+    if (f && flags_kept(e, f))
         flags_load(e, f->b, true);
     if (p->op == IR_RCL || p->op == IR_RCR)
         flags_load(e, p->c, false);
@@ -541,11 +541,11 @@ static void emit_bit(struct emit *e, const struct ir_ins *p)
     int64_t c;
     bool imm = use_is_const(e, p->b, &c);
     if (!flags_only(e, e->i) || !f) {           /* the bit as a value: BT, SETC in a temporary */
-        if (f && f->b)
+        if (f && flags_kept(e, f))
             flags_save(e, f->b);
         flags_clobber(e);
         v = temp_get(e);
-    } else if (f->b) {
+    } else if (flags_kept(e, f)) {
         flags_load(e, f->b, true);
     }
     flags_clobber(e);
@@ -563,7 +563,7 @@ static void emit_bit(struct emit *e, const struct ir_ins *p)
         as_op(&e->a, 0x0f92, false, 0, NOREG, v, true);
         as_b(&e->a, 0xc0 | (v & 7));
         as_rr8(&e->a, 0x0fb6, v, v);
-        if (f && f->b)
+        if (f && flags_kept(e, f))
             flags_load(e, f->b, true);
         e->ef = 0;
     }

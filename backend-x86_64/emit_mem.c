@@ -64,7 +64,8 @@ static struct slow *slow_new(struct emit *e, enum slow_kind k, struct hm m, unsi
 {
     assert(e->nslow < sizeof e->slow / sizeof e->slow[0]);
     struct slow *s = &e->slow[e->nslow++];
-    *s = (struct slow){ .kind = (uint8_t)k, .addr = m, .desc = span << 16 | aux, .pc = e->pc, .dst = NOREG };
+    *s = (struct slow){ .kind = (uint8_t)k, .addr = m, .desc = span << 16 | aux, .pc = e->pc, .dst = NOREG,
+                        .recipe = recipe_here(e) };
     return s;
 }
 
@@ -495,12 +496,11 @@ void emit_arg_val(struct emit *e, unsigned n, const struct val *v)
         as_alu_mi(&e->a, 0, true, to, (int32_t)v->imm);
 }
 
-void emit_thunk_call(struct emit *e, uint8_t *thunk, int32_t pc)
+void emit_thunk_call(struct emit *e, uint8_t *thunk, int32_t pc, uint32_t recipe)
 {
     as_call_to(&e->a, thunk);
     assert(e->out->nfaults < BACKEND_MAX_FAULTS);
-    e->out->fault[e->out->nfaults].ra = (uint32_t)(e->a.p - e->start);
-    e->out->fault[e->out->nfaults++].pc = pc;
+    e->out->fault[e->out->nfaults++] = (struct host_fault){ (uint32_t)(e->a.p - e->start), pc, recipe };
 }
 
 void emit_slow_paths(struct emit *e)
@@ -520,58 +520,59 @@ void emit_slow_paths(struct emit *e)
         struct hm ret = hm_cpu(CPU_OFF(hret));
         if (s->hit) {           /* the stack moved to another page */
             emit_thunk_call(e, be->stack[(s->desc & MEM_IDX) >> MEM_IDX_SHIFT][s->desc & MEM_WRITE ? 1 : 0],
-                            s->pc);
+                            s->pc, s->recipe);
             as_load64(&e->a, s->t0, ret);
             as_rr(&e->a, 0x85, true, s->t0, s->t0);
             as_patch(as_jcc(&e->a, CC_NZ), s->hit);
         }
         switch (s->kind) {
         case SLOW_LD:
-            emit_thunk_call(e, be->slow_ld, s->pc);
+            emit_thunk_call(e, be->slow_ld, s->pc, s->recipe);
             load_op(e, (enum ir_type)s->type, s->dst, s->high_dst, ret);
             break;
         case SLOW_ST:
             emit_arg_val(e, 2, &s->v);
-            emit_thunk_call(e, be->slow_st, s->pc);
+            emit_thunk_call(e, be->slow_st, s->pc, s->recipe);
             break;
         case SLOW_LDV:
-            emit_thunk_call(e, be->slow_ldv, s->pc);
+            emit_thunk_call(e, be->slow_ldv, s->pc, s->recipe);
             as_rm(&e->a, 0x0f28, false, s->vdst, hm_cpu(CPU_OFF(hv)));
             break;
         case SLOW_STV:
             as_rm(&e->a, 0x0f29, false, s->vdst, hm_cpu(CPU_OFF(hv)));
-            emit_thunk_call(e, be->slow_stv, s->pc);
+            emit_thunk_call(e, be->slow_stv, s->pc, s->recipe);
             break;
         case SLOW_PROBE:
             if (!s->hit) {
-                emit_thunk_call(e, be->slow_probe, s->pc);
+                emit_thunk_call(e, be->slow_probe, s->pc, s->recipe);
                 as_load64(&e->a, s->dst, ret);
                 as_rr(&e->a, 0x85, true, s->dst, s->dst);
                 as_patch(as_jcc(&e->a, CC_NZ), s->back);
             }
-            emit_goto_pc(e, s->pc, be->redo);
+            as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[0])), (int32_t)s->recipe);
+            emit_goto_pc(e, s->pc, be->redo, s->dst);
             continue;
         case SLOW_AMO:
             emit_arg_val(e, 2, &s->v);
             if (s->x.loc)
                 emit_arg_val(e, 3, &s->x);
-            emit_thunk_call(e, be->amo, s->pc);
+            emit_thunk_call(e, be->amo, s->pc, s->recipe);
             as_load64(&e->a, s->dst, ret);
             break;
         case SLOW_SEG:
-            emit_thunk_call(e, be->slow_seg, s->pc);
+            emit_thunk_call(e, be->slow_seg, s->pc, s->recipe);
             break;
         case SLOW_DE:
             as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[0])), EXC_DE);
             as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[1])), -1);
-            emit_thunk_call(e, be->raise, s->pc);
+            emit_thunk_call(e, be->raise, s->pc, s->recipe);
             continue;
         case SLOW_DIVS:
             emit_arg_val(e, 0, &s->v);
             emit_arg_val(e, 1, &s->x);
             emit_arg_val(e, 2, &s->y);
             as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[3])), s->type);
-            emit_thunk_call(e, be->divs, s->pc);
+            emit_thunk_call(e, be->divs, s->pc, s->recipe);
             break;
         }
         as_jmp_to(&e->a, s->back);

@@ -261,6 +261,7 @@ void emit_divchk(struct emit *e, const struct ir_ins *p)
             as_rr(&e->a, pre ? OP66(0x3b) : 0x3b, w, h, c);
         s->kind = SLOW_DE;
         s->from[0] = as_jcc(&e->a, CC_NB);
+        s->recipe = recipe_here(e);
         temp_release(e, th);
         temp_release(e, tc);
         e->nslow++;
@@ -292,6 +293,7 @@ void emit_divchk(struct emit *e, const struct ir_ins *p)
         as_alu_ri(&e->a, 7, w, k, 1);
     }
     s->from[1] = as_jcc(&e->a, CC_BE);
+    s->recipe = recipe_here(e);
     temp_release(e, k);
     temp_release(e, tc);
     s->back = e->a.p;

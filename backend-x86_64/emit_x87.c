@@ -76,7 +76,7 @@ static void ensure_live(struct emit *e)
     as_rm(&e->a, 0x80, false, 7, hm_cpu(CPU_OFF(x87_live)));
     as_b(&e->a, 0);
     uint8_t *over = as_jcc(&e->a, CC_NZ);
-    emit_thunk_call(e, e->be->x87_load, e->pc);
+    emit_thunk_call(e, e->be->x87_load, e->pc, 0);
     as_patch(over, e->a.p);
     e->x87_in = true;
 }
@@ -133,7 +133,7 @@ static void emit_store_popping(struct emit *e, unsigned id, const struct x87_inf
     as_b(&e->a, 0xff);
     uint8_t *fast = as_jcc(&e->a, CC_NZ);
     as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[0])), (int32_t)id);
-    emit_thunk_call(e, e->be->help[HELP_x87_unpop], e->pc);
+    emit_thunk_call(e, e->be->help[HELP_x87_unpop], e->pc, 0);
     uint8_t *done = as_jmp(&e->a);
     as_patch(fast, e->a.p);
     x87_mem(e, 0xdb, 0x28, keep);
@@ -189,7 +189,7 @@ static void emit_ldcw(struct emit *e, const struct ir_ins *p, const struct x87_i
     as_alu_ri(&e->a, 4, false, m, 0x3f);
     as_alu_ri(&e->a, 7, false, m, 0x3f);
     uint8_t *fast = as_jcc(&e->a, CC_Z);
-    emit_thunk_call(e, e->be->help[HELP_x87_ldcw], e->pc);
+    emit_thunk_call(e, e->be->help[HELP_x87_ldcw], e->pc, 0);
     uint8_t *done = as_jmp(&e->a);
     as_patch(fast, e->a.p);
     as_alu_ri(&e->a, 4, false, t, 0x1f3f);

@@ -152,6 +152,13 @@ static void homes_store(struct as *a, int32_t shift, bool vec)
         as_rm(a, 0x0f29, false, n, hm_at(H_RSP, (int32_t)SLOT_X(n) + shift));
 }
 
+/* Where recipes of flags find them. C functions leave them alone (System V ABI). */
+static void temps_store(struct as *a, int32_t shift)
+{
+    for (unsigned k = 0; k < T_COUNT; k++)
+        as_store64(a, hm_at(H_RSP, (int32_t)(CPU_OFF(temp) + 8 * k) + shift), T_FIRST + k);
+}
+
 static void homes_load(struct as *a, int32_t shift, bool all)
 {
     for (unsigned k = 0; k < sizeof pinned; k++)
@@ -179,9 +186,6 @@ static uint8_t *gen_leave(struct as *a)
     as_rm(a, 0x09, false, H_RCX, hm_cpu(CPU_OFF(mxcsr)));
     as_mov_mi32(a, false, tmp, 0x1f80);
     as_rm(a, 0x0fae, false, 2, tmp);            /* ldmxcsr */
-    as_rm(a, 0x8b, false, H_RCX, hm_cpu(CPU_OFF(flags)));
-    as_alu_ri(a, 4, false, H_RCX, FL_ARITH);
-    as_store64(a, hm_cpu(CPU_OFF(flags)), H_RCX);
     as_load64(a, H_RSP, hm_cpu(CPU_OFF(host_sp)));
     as_alu_ri(a, 0, true, H_RSP, 8);
     static const uint8_t pops[] = { H_R15, H_R14, H_R13, H_R12, H_RBP, H_RBX };
@@ -252,9 +256,19 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
     as_load64(a, H_RAX, hm_at(H_RSP, 0));
     as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(link_ra) + 8), H_RAX);
     if (flags) {                                /* C sees only flag bits */
-        as_rm(a, 0x8b, false, H_RAX, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8));
+        struct hm fl = hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8);
+        as_load64(a, H_RAX, fl);
+        as_rr(a, 0x85, true, H_RAX, H_RAX);
+        uint8_t *image = as_jcc(a, CC_NS);
+        as_lea(a, true, H_RDI, hm_at(H_RSP, 8));
+        as_alu_ri(a, 5, true, H_RSP, 8);
+        as_mov_ri(a, H_RAX, (uint64_t)(uintptr_t)exec_resolve_flags);
+        as_rr(a, 0xff, false, 2, H_RAX);        /* call rax */
+        as_alu_ri(a, 0, true, H_RSP, 8);
+        as_load64(a, H_RAX, fl);
+        as_patch(image, a->p);
         as_alu_ri(a, 4, false, H_RAX, FL_ARITH);
-        as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8), H_RAX);
+        as_store64(a, fl, H_RAX);
     }
     as_lea(a, true, H_RDI, hm_at(H_RSP, 8));
     for (unsigned n = 0; n < nargs; n++)
@@ -284,6 +298,7 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
         /* 1 -> WHY_FAULT, 2 -> WHY_SLOW */
         as_patch(out, a->p);
         as_alu_ri(a, 0, true, H_RSP, 8);
+        temps_store(a, 0);
         as_alu_ri(a, 0, false, H_RAX, WHY_FAULT - 1);
         as_jmp_to(a, leave);
     }
@@ -299,9 +314,7 @@ static uint8_t *gen_dispatch(struct as *a, const void *(*next)(struct cpu *), en
 {
     uint8_t *p = begin(a);
     homes_store(a, 8, true);
-    as_rm(a, 0x8b, false, H_RAX, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8));
-    as_alu_ri(a, 4, false, H_RAX, FL_ARITH);
-    as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(flags) + 8), H_RAX);
+    temps_store(a, 8);
     as_lea(a, true, H_RDI, hm_at(H_RSP, 8));
     as_alu_ri(a, 5, true, H_RSP, 8);
     as_mov_ri(a, H_RAX, (uint64_t)(uintptr_t)next);

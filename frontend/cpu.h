@@ -251,7 +251,8 @@ struct cpu {
     uint32_t attn;              /* ATTN_*: set atomically by any thread, see exec.c */
     uint32_t x87_off;           /* x87: low part of the last instruction's pointer, see x87_ip() */
     uint64_t flags;             /* arithmetic flags: FL_ARITH bits only whenever C code looks; while
-                                   translated code runs other bits may hold rubbish */
+                                   translated code runs other bits may hold rubbish, or all of it may
+                                   be a recipe's name (translator/recipe.h) */
     uint64_t pc_page;           /* linear address of the page of the running block (flat CS) */
     uint64_t pagekey;           /* exec.c: id of (address space, code page) for guarded links, 32 bits;
                                    one 16-byte move sets pc_page and this */
@@ -266,6 +267,8 @@ struct cpu {
     union vreg hv;              /* backend: vector value of a slow path */
     union vreg va[4];           /* backend: result and operands of an operation done in C */
     uint64_t spill[64];         /* backend: temporaries that found no register */
+    uint64_t temp[3];           /* backend: its temporary registers, when a fault leaves translated code */
+    uint64_t keep[8];           /* parts of flags recipes that outlive a block (translator/recipe.h) */
     union vreg vspill[24];
     uint64_t link_ra;           /* backend: host address that left translated code */
     uint64_t host_sp;           /* backend: the host stack while translated code runs */

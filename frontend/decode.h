@@ -140,5 +140,12 @@ enum decode_result decode(struct insn *i, const uint8_t *p, unsigned len, uint32
 void decode_init(void);
 /* Flags (FL_*) the instruction reads before writing / surely writes: for liveness. */
 void insn_flags(const struct insn *i, uint32_t *reads, uint32_t *writes);
+/* What else matters to flags that wait to be overwritten.  Unknown instructions may do everything. */
+struct insn_effect {
+    bool faults;                /* may fault */
+    bool merges;                /* may change flags beyond those insn_flags() says it surely writes */
+    uint16_t gprs;              /* general registers it may change */
+};
+void insn_effect(const struct insn *i, struct insn_effect *fx);
 
 #endif

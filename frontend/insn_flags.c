@@ -1,14 +1,13 @@
 /*
  * insn_flags.c - which arithmetic flags an instruction reads, and which it
- * surely writes, for liveness across block ends.
+ * surely writes, for liveness across block ends; whether it may fault, and which
+ * general registers it changes.
  *
  * Conservative by construction: an instruction that is not known to read flags
  * is transparent unless it writes them by its row's flag kind; anything that
  * can hand the flags to somebody else (interrupts, system calls, far and
  * indirect transfers, instructions that raise #UD) reads all of them.  A mere
- * page fault does not count: its handler returns to the instruction, and the
- * flags a signal handler would see in between are restored exactly by the
- * translator's side tables.
+ * page fault does not count as reading: it is told apart, see lift_live.c.
  *
  * Rows say what is written (translator/flags.def); what is read is known here by
  * opcode, since the manual's maps are laid out so.
@@ -157,4 +156,116 @@ void insn_flags(const struct insn *i, uint32_t *reads, uint32_t *writes)
         f = (struct rw){ 0, w };
     *reads = f.reads;
     *writes = f.writes;
+}
+
+/* The general register an operand names, as a mask. */
+static uint16_t gpr(const struct operand *o)
+{
+    return o->kind == OPND_REG ? (uint16_t)(1u << o->reg) : 0;
+}
+
+/* The instructions ordinary code is full of; for all others: may fault, may change any register. */
+static struct insn_effect effect_1(const struct insn *i, bool mem)
+{
+    const struct insn_effect any = { true, true, 0xffff };
+    unsigned op = i->opcode, reg = i->modrm >> 3 & 7;
+    uint16_t first = gpr(&i->op[0]), sp = 1u << R_SP;
+
+    if (op < 0x40 && (op & 7) < 6)                              /* the eight; CMP changes nothing */
+        return (struct insn_effect){ mem, false, op >= 0x38 ? 0 : first };
+    if (op >= 0x40 && op < 0x50)                                /* INC, DEC (a REX prefix is no opcode) */
+        return (struct insn_effect){ false, false, first };
+    if (op >= 0x50 && op < 0x60)
+        return (struct insn_effect){ true, false, sp | (op >= 0x58 ? first : 0) };
+    if (op >= 0x70 && op < 0x80)
+        return (struct insn_effect){ false, false, 0 };
+    if (op >= 0xb0 && op < 0xc0)
+        return (struct insn_effect){ false, false, first };
+    switch (op) {
+    case 0x68: case 0x6a:
+        return (struct insn_effect){ true, false, sp };
+    case 0x80: case 0x81: case 0x82: case 0x83:
+        return (struct insn_effect){ mem, false, reg == 7 ? 0 : first };
+    case 0x84: case 0x85: case 0xa8: case 0xa9:                 /* TEST */
+        return (struct insn_effect){ mem, false, 0 };
+    case 0x86: case 0x87:
+        return (struct insn_effect){ mem, false, first | gpr(&i->op[1]) };
+    case 0x63:                                                  /* MOVSXD; ARPL has two alike */
+        return i->op[0].size > i->op[1].size ? (struct insn_effect){ mem, false, first } : any;
+    case 0x69: case 0x6b: case 0x88: case 0x89: case 0x8a: case 0x8b: case 0xa0: case 0xa1: case 0xa2:
+    case 0xa3: case 0xc6: case 0xc7: case 0xc0: case 0xc1: case 0xd0: case 0xd1: case 0xd2: case 0xd3:
+        return (struct insn_effect){ mem, false, first };
+    case 0x8d:                                                  /* LEA only computes */
+        return (struct insn_effect){ false, false, first };
+    case 0x90:                                                  /* NOP; XCHG has operands */
+        return i->nops ? any : (struct insn_effect){ false, false, 0 };
+    case 0x98: case 0x99:
+        return (struct insn_effect){ false, false, 1u << R_AX | 1u << R_DX };
+    case 0xe0: case 0xe1: case 0xe2: case 0xe3:                 /* LOOPs, JCXZ */
+        return (struct insn_effect){ false, false, 1u << R_CX };
+    case 0xd8: case 0xd9: case 0xda: case 0xdb: case 0xdc: case 0xdd: case 0xde: case 0xdf:
+        /* x87: FNSTSW AX, and FCOMI changes flags */
+        return (struct insn_effect){ true, i->modrm >= 0xc0 && (op == 0xdb || op == 0xdf), 1u << R_AX };
+    case 0xe8:
+        return (struct insn_effect){ true, false, sp };
+    case 0xe9: case 0xeb:
+        return (struct insn_effect){ false, false, 0 };
+    case 0xf6: case 0xf7:
+        if (reg < 4)                                            /* TEST, NOT, NEG */
+            return (struct insn_effect){ mem, false, reg < 2 ? 0 : first };
+        return (struct insn_effect){ mem || reg >= 6, false, 1u << R_AX | 1u << R_DX };
+    case 0xfe:
+        return (struct insn_effect){ mem, false, first };
+    case 0xff:
+        if (reg < 2)
+            return (struct insn_effect){ mem, false, first };
+        return reg == 6 ? (struct insn_effect){ true, false, sp } : any;
+    default:
+        return any;
+    }
+}
+
+static struct insn_effect effect_0f(const struct insn *i, bool mem)
+{
+    const struct insn_effect any = { true, true, 0xffff };
+    unsigned op = i->opcode;
+    uint16_t first = gpr(&i->op[0]);
+
+    if ((op >= 0x40 && op < 0x50) || (op >= 0x90 && op < 0xa0))         /* CMOVcc, SETcc */
+        return (struct insn_effect){ mem, false, first };
+    if (op >= 0x80 && op < 0x90)
+        return (struct insn_effect){ false, false, 0 };
+    if (op >= 0xc8 && op < 0xd0)                                /* BSWAP */
+        return (struct insn_effect){ false, false, first };
+    if ((i->row->attrs & (AT_SSE | AT_MMX)) && i->op[0].kind != OPND_REG && i->op[0].kind != OPND_NONE)
+        return (struct insn_effect){ true, false, 0 };
+    switch (op) {
+    case 0x1f:                                                  /* NOP r/m */
+        return (struct insn_effect){ false, false, 0 };
+    case 0xa3: case 0xab: case 0xb3: case 0xbb: case 0xba:      /* BT family */
+    case 0xa4: case 0xa5: case 0xac: case 0xad: case 0xaf:      /* SHLD, SHRD, IMUL */
+    case 0xb6: case 0xb7: case 0xbe: case 0xbf:                 /* MOVZX, MOVSX */
+    case 0xb8: case 0xbc: case 0xbd:                            /* POPCNT, bit scans */
+        return (struct insn_effect){ mem, false, first };
+    case 0xb0: case 0xb1: case 0xc0: case 0xc1:                 /* CMPXCHG, XADD */
+        return (struct insn_effect){ mem, false, first | gpr(&i->op[1]) | 1u << R_AX };
+    default:
+        return any;
+    }
+}
+
+void insn_effect(const struct insn *i, struct insn_effect *fx)
+{
+    bool mem = false;
+
+    for (unsigned n = 0; n < i->nops; n++)
+        mem |= i->op[n].kind == OPND_MEM;
+    *fx = (struct insn_effect){ true, true, 0xffff };
+    if (!i->row || i->row->skip || i->lock || (i->row->attrs & (AT_CPL0 | AT_END)))
+        return;
+    if (i->row->map == MAP_1)
+        *fx = effect_1(i, mem);
+    else if (i->row->map == MAP_0F)
+        *fx = effect_0f(i, mem);
+    fx->merges |= i->row->flags != 0;
 }

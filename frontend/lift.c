@@ -238,6 +238,25 @@ static bool setup(struct lift *l, struct cpu *c, uint32_t mode, const struct lif
     return true;
 }
 
+unsigned lift_flags_open(struct cpu *c, struct ir_block *b, const struct lift_options *o, unsigned *writes)
+{
+    struct lift_block_state st = { .c = c };
+    struct lift lift = { .b = b, .st = &st }, *l = &lift;
+    struct lift_live f;
+    uint32_t rd, wr;
+    struct insn i;
+    unsigned off;
+
+    *writes = 0;
+    if (!setup(l, c, c->mode, o) || !st.page || !lift_in_page(l, lift_pc(l, l->pc), &off) ||
+        decode(&i, st.page + off, PAGE_SIZE - off, l->mode, l->feats) != DECODE_OK)
+        return 0;
+    insn_flags(&i, &rd, &wr);
+    *writes = flx_from_fl(wr);
+    f = lift_live(l, lift_pc(l, l->pc));
+    return FLX_ALL & ~(f.live | f.seen);
+}
+
 bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o)
 {
     struct lift_block_state st = { .c = c };

@@ -48,7 +48,12 @@ static inline int64_t lift_pc(const struct lift *l, uint32_t pc)
     return l->flat_cs ? (int64_t)(int32_t)pc : (int64_t)pc;
 }
 
-/* FLX_* live at pc, by looking at the code there (lift_live.c). */
-unsigned lift_live(struct lift *l, int64_t pc);
+/* What becomes of the flags at pc, by looking at the code there (lift_live.c). */
+struct lift_live {
+    unsigned live;              /* FLX_* read before they are overwritten */
+    unsigned seen;              /* FLX_* only seen by faults before they are overwritten */
+    uint16_t changed;           /* with `seen`: general registers that change until then */
+};
+struct lift_live lift_live(struct lift *l, int64_t pc);
 
 #endif

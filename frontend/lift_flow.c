@@ -69,10 +69,17 @@ static unsigned exit_aux(struct lift *l, int64_t pc, unsigned extra)
 {
     unsigned off, aux = extra;
 
-    if (lift_in_page(l, pc, &off) && !l->b->crosses)
-        aux |= extra & EXIT_EVENT ? FLX_ALL : lift_live(l, pc);
-    else
+    if (!lift_in_page(l, pc, &off) || l->b->crosses) {
         aux |= EXIT_CROSS | FLX_ALL;
+    } else if (extra & EXIT_EVENT) {
+        aux |= FLX_ALL;
+    } else {
+        struct lift_live f = lift_live(l, pc);
+
+        if (f.seen)
+            ir_emit(l->b, IR_SEEN, TY_NONE, f.seen, 0, 0, 0, f.changed);
+        aux |= f.live;
+    }
     if (pc <= lift_pc(l, l->st->insn_pc))
         aux |= EXIT_LOOP;
     return aux;

@@ -10,6 +10,7 @@
 
 #include "translator/exec.h"
 #include "translator/ir.h"
+#include "translator/recipe.h"
 
 #define BACKEND_MAX_EXITS 128
 #define BACKEND_MAX_FAULTS 1024
@@ -23,13 +24,16 @@ struct host_exit {
     uint16_t aux;               /* EXIT_* of the IR */
 };
 
-/* At host return address `ra` (offset) the guest instruction `pc` was executing. */
+/* At host return address `ra` (offset) the guest instruction `pc` was executing; recipe_resolve() with
+ * `recipe` gives its flags. */
 struct host_fault {
     uint32_t ra;
     int32_t pc;
+    uint32_t recipe;
 };
 
 struct host_block {
+    struct recipe_table *recipes;       /* where backend_emit() enters those it needs */
     uint32_t size;              /* of the hot part */
     uint32_t cold_size;
     uint16_t nexits, nfaults;
@@ -69,7 +73,8 @@ void backend_kill(struct backend *, uint8_t *rw);
  */
 void backend_hop(struct backend *, uint8_t *rw, const struct host_exit *e, bool code64);
 void backend_unlink(struct backend *, uint8_t *rw, const struct host_exit *e);
-/* Run translated code at rx address. On return all guest state is in struct cpu; for WHY_LINK,
+/* Run translated code at rx address. On return all guest state is in struct cpu (the arithmetic flags
+ * when they are resolved); for WHY_LINK,
  * WHY_FAULT, WHY_SLOW and WHY_ATTN c->link_ra is the host address that left. */
 enum exec_why backend_enter(struct backend *, struct cpu *c, const void *rx);
 /* struct cpu with the stack translated code runs on in front of it and `after` bytes behind it. */

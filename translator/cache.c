@@ -63,6 +63,7 @@ void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
     k->pages = must(calloc((size_t)1 << PAGE_HASH_BITS, sizeof *k->pages));
     uint64_t first = 0;
     if (!interp) {
+        k->recipes = k->be_out.recipes = recipe_table_new();
         map_code(k);
         k->be = backend_new(k->rw, k->rx_off);
         first = BACKEND_THUNK_BYTES;
@@ -126,6 +127,7 @@ void cache_free(struct cache *k)
     if (k->interp)
         return;
     backend_free(k->be);
+    recipe_table_free(k->recipes);
     munmap(k->rw + k->rx_off, k->size);
     munmap(k->rw, k->size);
 }
@@ -298,6 +300,10 @@ static void *copy(const void *p, size_t n)
 struct block *cache_add(struct cache *k, struct ir_block *ir)
 {
     uint32_t bound = k->interp ? 64 : backend_bound(ir);
+    if (!k->interp && recipe_table_full(k->recipes)) {
+        cache_flush(k);
+        recipe_table_clear(k->recipes);
+    }
     struct region *r = room(k, bound);
     struct block *b = region_alloc(r, sizeof *b);
     *b = (struct block){ .pa = ir->pa, .mode = ir->mode, .start = ir->start, .flat = ir->flat,

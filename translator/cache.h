@@ -68,6 +68,7 @@ struct cache {
     intptr_t rx_off;
     uint64_t size;
     struct backend *be;
+    struct recipe_table *recipes;       /* what blocks name; blocks are thrown away before they are */
     struct host_block be_out;   /* filled by backend_emit() for each block */
     struct region region[CACHE_REGIONS];
     unsigned cur;

@@ -3,8 +3,9 @@
  *
  * The interpreter runs first, its stores noted in a journal; then memory and CPU
  * are put back and the host code runs.  What cannot be taken back (ports, device
- * memory, time, mappings) is run by the interpreter alone.  Flags that are not
- * live at the exit taken are not compared: they have no defined value there.
+ * memory, time, mappings) is run by the interpreter alone.  Flags that are neither
+ * live at the exit taken nor seen behind it are not compared: they have no defined
+ * value there.
  */
 #include "translator/check.h"
 
@@ -182,10 +183,14 @@ static uint32_t undefined_flags(const struct ir_block *ir, ir_ref r)
 /* Flags compared after leaving by IR instruction `exit`; those the last producer leaves undefined are not. */
 static uint32_t compared_flags(const struct ir_block *ir, enum exec_why why, unsigned exit)
 {
-    if (why == WHY_FAULT)
-        return 0;
     const struct ir_ins *x = &ir->ins[exit];
-    uint32_t live = x->op == IR_EXIT || x->op == IR_EXIT_IF ? fl_from_flx(x->aux & EXIT_LIVE) : FL_ARITH;
+    uint32_t live = FL_ARITH;
+    if (why != WHY_FAULT && (x->op == IR_EXIT || x->op == IR_EXIT_IF)) {
+        unsigned seen = exit - 1;
+        while (ir->ins[seen].op == IR_NOP && seen)
+            seen--;
+        live = fl_from_flx((x->aux & EXIT_LIVE) | (ir->ins[seen].op == IR_SEEN ? ir->ins[seen].aux : 0u));
+    }
     for (unsigned i = exit; i > 0; i--)
         if (ir->ins[i].op == IR_PUTF)
             return live & ~undefined_flags(ir, ir->ins[i].a);

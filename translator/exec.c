@@ -311,8 +311,8 @@ static uint64_t rip_of(const struct cpu *c, const struct block *b, int64_t pc)
     return (b->mode & M_CODE) == M_CODE64 ? r : (uint32_t)r;
 }
 
-/* What host offset `off` of b executes: its guest instruction, as far as fault points tell. */
-static int64_t fault_pc(const struct block *b, uint32_t off)
+/* The fault point host offset `off` of b belongs to. */
+static struct host_fault fault_at(const struct block *b, uint32_t off)
 {
     unsigned lo = 0, hi = b->nfaults;
     while (hi - lo > 1) {
@@ -322,7 +322,7 @@ static int64_t fault_pc(const struct block *b, uint32_t off)
         else
             hi = m;
     }
-    return b->nfaults ? (int64_t)b->fault[lo].pc : (int64_t)b->start;
+    return b->nfaults ? b->fault[lo] : (struct host_fault){ .pc = (int32_t)b->start };
 }
 
 /* The part of b's code that holds `host`: the straight way or the cold rest. */
@@ -339,7 +339,7 @@ bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip)
     struct block *b = c->exec ? cache_by_host(&c->exec->cache, host) : NULL;
     if (b) {
         const uint8_t *start = block_rx(&c->exec->cache, b);
-        *rip = rip_of(c, b, fault_pc(b, (uint32_t)((const uint8_t *)host - start)));
+        *rip = rip_of(c, b, fault_at(b, (uint32_t)((const uint8_t *)host - start)).pc);
     }
     return b;
 }
@@ -357,13 +357,16 @@ void exec_show_host(struct cpu *c, const void *host, FILE *f)
     check_disassemble(f, p, size, (uint64_t)(uintptr_t)(p + k->rx_off), 64, (uint64_t)(uintptr_t)host);
 }
 
-/* Translated code left at c->link_ra: make c->rip exact; *l: the direct exit it left by, if it was one. */
+/* Translated code left at c->link_ra: make c->rip and c->flags exact (but for flags the code at c->rip
+ * overwrites unseen); *l: the direct exit it left by, if it was one. */
 static struct block *left_from(struct cpu *c, struct link **l)
 {
     struct exec *e = c->exec;
     struct block *b = cache_by_host(&e->cache, (const void *)(uintptr_t)c->link_ra);
     uint32_t off = (uint32_t)((const uint8_t *)(uintptr_t)c->link_ra - (const uint8_t *)block_rx(&e->cache, b));
+    struct host_fault f = fault_at(b, off);
     *l = NULL;
+    recipe_resolve(e->cache.recipes, c, f.ra == off ? f.recipe : 0);
     if (b->dead && off == 5) {
         c->rip = rip_of(c, b, b->start);
         jc_at(c)->tag = redo_at(c)->tag = ~(uint64_t)0;         /* one may be how we got there */
@@ -375,8 +378,13 @@ static struct block *left_from(struct cpu *c, struct link **l)
             c->rip = rip_of(c, b, b->link[i].x.pc);
             return b;
         }
-    c->rip = rip_of(c, b, fault_pc(b, off));
+    c->rip = rip_of(c, b, f.pc);
     return b;
+}
+
+void exec_resolve_flags(struct cpu *c)
+{
+    recipe_resolve(c->exec->cache.recipes, c, 0);
 }
 
 bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx)
@@ -447,8 +455,10 @@ void exec_left(struct cpu *c, enum exec_why why)
 {
     struct link *l;
     uint64_t rip = c->rip;
-    if (why == WHY_NEXT)
+    if (why == WHY_NEXT) {
+        recipe_resolve(c->exec->cache.recipes, c, 0);
         return;
+    }
     left_from(c, &l);
     if (why == WHY_FAULT && (c->fault.trap || c->fault.soft))
         c->rip = rip;
@@ -517,6 +527,7 @@ const void *exec_dispatch(struct cpu *c)
 const void *exec_redo(struct cpu *c)
 {
     struct exec *e = c->exec;
+    recipe_resolve(e->cache.recipes, c, (uint32_t)c->arg[0]);
     if ((c->attn | c->halted | c->inhibit) || e->o.check || e->stale)
         return NULL;
     const void *rx = jc_hit(c, redo_at(c));
@@ -559,6 +570,7 @@ static void run_jit(struct cpu *c, uint32_t extra)
         struct block *b;
         switch (why) {
         case WHY_NEXT:
+            recipe_resolve(e->cache.recipes, c, 0);
             break;
         case WHY_EXIT:
             left_from(c, &l);
@@ -633,12 +645,40 @@ static void run_interp(struct cpu *c, uint32_t extra)
     } while (extra || !(c->attn | c->halted | c->inhibit));
 }
 
+/*
+ * Somebody is about to look at the flags between two instructions: an interrupt,
+ * or whoever stopped the machine.  Those which the code at c->rip overwrites before
+ * any instruction could show them are not kept up to date (lift_live.c).  So run on,
+ * instruction by instruction, until all flags are new; that is as if the event had
+ * come a moment later.  What is run cannot fault: it would be seen by lift_live().
+ */
+static void settle_flags(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    unsigned writes, exit, open;
+    if (c->halted || c->inhibit)                /* these come behind exits at which all is stored */
+        return;
+    open = lift_flags_open(c, &e->ir, &e->lift, &writes);
+    while (open) {
+        if (!lift_block(c, &e->ir, c->mode | M_ONE | M_NOSHARE, &e->lift))
+            return;
+        ir_optimize(&e->ir, &(struct opt_options){ .verify = e->o.verify });
+        c->pc_page = lin_of(c) & PAGE_MASK;
+        if (interp_now(c, &e->ir, &exit) != WHY_NEXT)
+            return;
+        open &= ~writes;
+        (void)lift_flags_open(c, &e->ir, &e->lift, &writes);
+    }
+}
+
 void exec_run(struct cpu *c)
 {
     struct exec *e = c->exec;
     while (!(c->attn & (ATTN_EXIT | ATTN_INIT | ATTN_SIPI))) {
-        if (c->attn)
+        if (c->attn) {
+            settle_flags(c);
             cpu_take_interrupt(c);
+        }
         if (c->halted) {
             e->o.halt(c);
             continue;
@@ -655,6 +695,8 @@ void exec_run(struct cpu *c)
         else
             run_jit(c, extra);
     }
+    if (c->attn & ATTN_EXIT)
+        settle_flags(c);
 }
 
 void exec_init(struct cpu *c, const struct exec_options *o)

@@ -55,8 +55,10 @@ void exec_invalidate(struct phys *p, uint64_t pa, unsigned len);
 /* For translated code that ends with the mode or mappings changed: the host code to go on with at
  * c->rip, or NULL if the run loop must look. Sets c->pc_page and c->pagekey. */
 const void *exec_dispatch(struct cpu *c);
-/* The same, in a block without shared probes. */
+/* The same, in a block without shared probes; c->arg[0]: the recipe of the flags. */
 const void *exec_redo(struct cpu *c);
+/* For translated code that calls C which reads flags: c->flags is a recipe's name, resolve it. */
+void exec_resolve_flags(struct cpu *c);
 /* Would a store to [lin, lin+size) change the code of the block now running on c? Then it must wait
  * until that block has been left (the instruction is run alone). */
 bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx);

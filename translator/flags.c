@@ -49,16 +49,18 @@ static uint32_t szp(uint64_t r, unsigned w)
 static uint32_t rotate(enum ir_op op, unsigned w, uint64_t r, uint64_t x, unsigned n, uint32_t old)
 {
     uint64_t msb = 1ull << (w - 1);
-    uint32_t cf, top = (r & msb) != 0;
+    uint32_t cf;
     if (op == IR_ROL) {
         cf = r & 1;
     } else if (op == IR_ROR) {
-        cf = top;
+        cf = (r & msb) != 0;
     } else {
         n %= w + 1;
         cf = n == 0 ? old & FL_CF : op == IR_RCL ? x >> (w - n) & 1 : x >> (n - 1) & 1;
     }
-    bool of = op == IR_ROL || op == IR_RCL ? top != cf : ((r ^ r << 1) & msb) != 0;
+    /* By one to the right, this comes in on top; RCR's carry has got into the result. */
+    uint64_t in = op == IR_ROR ? x & 1 : n == 0 ? old & FL_CF : r >> (w - n) & 1;
+    bool of = op == IR_ROL || op == IR_RCL ? ((x ^ x << 1) & msb) != 0 : ((x & msb) != 0) != (in != 0);
     return cf | (of ? FL_OF : 0);
 }
 
@@ -73,8 +75,8 @@ static uint32_t shifted_out(enum ir_op op, unsigned w, uint64_t x, uint64_t y, u
 }
 
 /*
- * Where the SDM leaves a flag undefined: shifts clear AF and give OF for every
- * count what its formula for count 1 gives; multiplications set SF and PF from
+ * Where the SDM leaves a flag undefined: shifts clear AF, and for every count give
+ * OF what shifting by 1 would; multiplications set SF and PF from
  * the low half and clear ZF and AF, as Intel's processors do; the rest is 0.
  */
 uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, uint64_t x,
@@ -102,11 +104,11 @@ uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, u
         if (n == 0)
             return old;
         cf = n <= w ? x >> (w - n) & 1 : 0;
-        return szp(r, w) | cf | (((r & msb) != 0) != cf ? FL_OF : 0);
+        return szp(r, w) | cf | ((x ^ x << 1) & msb ? FL_OF : 0);
     case FK_SHR:
         if (n == 0)
             return old;
-        return szp(r, w) | (uint32_t)(x >> (n - 1) & 1) | ((r ^ r << 1) & msb ? FL_OF : 0);
+        return szp(r, w) | (uint32_t)(x >> (n - 1) & 1) | (x & msb ? FL_OF : 0);
     case FK_SAR:
         if (n == 0)
             return old;
@@ -116,7 +118,8 @@ uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, u
     case FK_SHD:
         if (n == 0)
             return old;
-        return szp(r, w) | shifted_out(op, w, x, y, n) | ((r ^ x) & msb ? FL_OF : 0);
+        carry = (x ^ (op == IR_SHLD ? x << 1 : y << (w - 1))) & msb;    /* does the sign change, by 1? */
+        return szp(r, w) | shifted_out(op, w, x, y, n) | (carry ? FL_OF : 0);
     case FK_MULU:
         return (szp(r, w) & ~FL_ZF) | (ir_alu(IR_MULHU, t, t, x, y, 0, 0) ? FL_CF | FL_OF : 0);
     case FK_MULS:       /* fits: the high half repeats the low half's sign */
@@ -133,6 +136,14 @@ uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, u
     default:
         return old;
     }
+}
+
+uint32_t cc_of_op(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, uint64_t a, uint64_t b,
+                  uint64_t c, uint32_t old)
+{
+    if (op == IR_NEG)
+        return cc_eval(k, op, t, r, 0, a, 0, old);
+    return cc_eval(k, op, t, r, a, b, op >= IR_SHL && op <= IR_RCR ? b : c, old);
 }
 
 uint32_t cc_undefined(enum flags_kind k, enum ir_type t, uint64_t z)

@@ -256,17 +256,11 @@ static uint32_t flip(struct cpu *c, uint32_t flags, uint32_t now)
 static uint32_t flags_of(struct cpu *c, const struct ir_ins *ins, const struct ir_ins *f, const union vreg *v)
 {
     const struct ir_ins *o = &ins[f->a];
-    uint64_t x = v[o->a].q[0], y = v[o->b].q[0], z = 0;
-    if (o->op == IR_NEG) {
-        y = x;
-        x = 0;
-    } else if (o->op >= IR_SHL && o->op <= IR_RCR) {
-        z = y;
-    } else if (o->op == IR_SHLD || o->op == IR_SHRD) {
-        z = v[o->c].q[0];
-    }
-    uint32_t fl = cc_eval(f->aux, o->op, o->type, v[f->a].q[0], x, y, z, f->b ? v[f->b].d[0] : 0);
-    return c->flip_undef ? fl ^ flip(c, cc_undefined(f->aux, o->type, z), fl) : fl;
+    uint64_t x = v[o->a].q[0], y = v[o->b].q[0], z = v[o->c].q[0];
+    uint32_t fl = cc_of_op(f->aux, o->op, o->type, v[f->a].q[0], x, y, z, f->b ? v[f->b].d[0] : 0);
+    if (!c->flip_undef)
+        return fl;
+    return fl ^ flip(c, cc_undefined(f->aux, o->type, o->op >= IR_SHL && o->op <= IR_RCR ? y : z), fl);
 }
 
 /* ---- the loop ---- */
@@ -298,7 +292,7 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
 #define ALU_O(op) ALU(op, (enum ir_type)ins[i->a].type, 0)
 #define ALU_C(op) ALU(op, t, FLAGS_C)
         switch ((enum ir_op)i->op) {
-        case IR_NOP: case IR_FENCE:
+        case IR_NOP: case IR_FENCE: case IR_SEEN:
             break;
         case IR_MARK:
             mark = i;
@@ -468,30 +462,35 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
 not_stored:
     if (stored == STORE_FAULTED)
         goto faulted;
-    if (c->flip_undef)                  /* host code keeps no flags here that the old code would not read */
-        c->flags ^= flip(c, FL_ARITH, (uint32_t)c->flags);
 alone:
     c->rip = (r->page + (uint64_t)mark->imm) & r->mask;
     return WHY_SLOW;
 faulted:
-    if (c->flip_undef && !c->fault.trap && !c->fault.soft)
-        c->flags ^= flip(c, FL_ARITH, (uint32_t)c->flags);
+    *exit_index = (unsigned)(i - ins);
     c->rip = (r->page + (uint64_t)mark->imm) & r->mask;
     return WHY_FAULT;
 }
 
-enum exec_why interp_run(struct cpu *c, const struct ir_block *b, unsigned *exit_index)
+enum exec_why interp_now(struct cpu *c, const struct ir_block *b, unsigned *exit_index)
 {
     union vreg v[IR_MAX];
     bool code64 = (b->mode & M_CODE) == M_CODE64;
     struct run r = { .c = c, .b = b, .ins = b->ins, .page = b->flat ? c->pc_page : 0,
                      .mask = code64 ? ~0ull : 0xffffffff };
     *exit_index = 0;
+    return run(&r, v, b->ins + 1, exit_index);
+}
+
+enum exec_why interp_run(struct cpu *c, const struct ir_block *b, unsigned *exit_index)
+{
     if (__atomic_load_n(&c->attn, __ATOMIC_RELAXED)) {
-        c->rip = (r.page + b->start) & r.mask;
+        *exit_index = 0;
+        c->rip = b->flat ? c->pc_page + b->start : b->start;
+        if ((b->mode & M_CODE) != M_CODE64)
+            c->rip = (uint32_t)c->rip;
         return WHY_ATTN;
     }
-    return run(&r, v, b->ins + 1, exit_index);
+    return interp_now(c, b, exit_index);
 }
 
 /* The operation becomes a block of its own: operands are values 1 to 3. */

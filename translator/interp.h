@@ -9,10 +9,12 @@
 
 /*
  * Run block b once on c (all state in struct cpu).  Returns why it ended; c->rip
- * is exact.  For a direct exit (WHY_NEXT) *exit_index is the IR index of the
- * EXIT/EXIT_IF taken.
+ * is exact.  *exit_index is the IR index of the instruction it ended with: the
+ * exit taken, what faulted or (WHY_SLOW) has to be run alone; 0 for WHY_ATTN.
  */
 enum exec_why interp_run(struct cpu *c, const struct ir_block *b, unsigned *exit_index);
+/* The same whatever c->attn says. */
+enum exec_why interp_now(struct cpu *c, const struct ir_block *b, unsigned *exit_index);
 
 /* Prepare the calls of helpers; once a process is enough (calls do it if nobody has). */
 void interp_init(void);

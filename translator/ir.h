@@ -229,6 +229,9 @@ void opt_needs(struct ir_block *b);     /* removes what nobody needs; fills b->u
  * carry-in or count z; `old` supplies what the kind keeps. */
 uint32_t cc_eval(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, uint64_t x,
                  uint64_t y, uint64_t z, uint32_t old);
+/* The same of an operation's own operands a, b, c. */
+uint32_t cc_of_op(enum flags_kind k, enum ir_op op, enum ir_type t, uint64_t r, uint64_t a, uint64_t b,
+                  uint64_t c, uint32_t old);
 bool cc_test(unsigned cc, uint32_t flags);
 /* Of those, the flags the manual leaves undefined: count z (any other value: ~0), width of t. */
 uint32_t cc_undefined(enum flags_kind k, enum ir_type t, uint64_t z);

@@ -73,7 +73,7 @@ static const struct name *aux_bits(enum ir_op op)
     case IR_LD: case IR_ST: case IR_LDV: case IR_STV: case IR_PROBE: case IR_LOAD: case IR_STORE:
     case IR_LOADV: case IR_STOREV: case IR_AMO: case IR_CAS:
         return mem_bits;
-    case IR_EXIT: case IR_EXIT_IF: case IR_EXIT_IND:
+    case IR_EXIT: case IR_EXIT_IF: case IR_EXIT_IND: case IR_SEEN:
         return exit_bits;
     case IR_PUTF: return putf_bits;
     case IR_GET: case IR_PUT: return high_bits;

@@ -76,6 +76,14 @@ static const char *check_special(const struct ir_block *b, unsigned k)
         return bad(b, k, "operands of different types");
     if (n->op == IR_CALL && (n->aux == 0 || n->aux >= HELP_COUNT || !helper_info[n->aux].fn))
         return bad(b, k, "no such helper");
+    if (n->op == IR_SEEN) {
+        unsigned x = k + 1;
+        while (x < b->n && b->ins[x].op == IR_NOP)
+            x++;
+        if (x == b->n || (b->ins[x].op != IR_EXIT && b->ins[x].op != IR_EXIT_IF) ||
+            (b->ins[x].aux & EXIT_LIVE))
+            return bad(b, k, "no exit without live flags follows");
+    }
     if (n->op == IR_CC && n->aux > 15)
         return bad(b, k, "no such condition");
     if ((ir_attrs[n->op] & (IRA_G | IRA_P)) && n->op != IR_PC &&

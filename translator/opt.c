@@ -42,8 +42,11 @@ ir_ref opt_emit(struct ir_block *b, struct ir_ins *n)
         opt_call(b, n);
         break;
     case IR_EXIT_IF:
-        if (ir_is_const(b, n->a) && b->ins[n->a].imm == 0)
+        if (ir_is_const(b, n->a) && b->ins[n->a].imm == 0) {
+            if (b->ins[b->n - 1].op == IR_SEEN)
+                b->ins[b->n - 1].op = IR_NOP;
             return IR_NONE;
+        }
         break;
     default:
         break;

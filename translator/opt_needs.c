@@ -74,11 +74,7 @@ static void previous(struct needs *s, unsigned i, struct ir_ins *n)
     const struct ir_use *u = &s->use[i];
     unsigned keep = n->op == IR_FLAGS ? kept(s->b, n) : FLX_ALL & ~flx_from_fl((uint32_t)n->imm);
     if ((u->strong | u->weak) & keep) {
-        struct ir_use *before = &s->use[n->b];
-        unsigned until = n->op == IR_FLAGS ? n->a : i;
-        value_add(s, n->b, u->strong & keep, u->weak & keep, until);
-        if (before->flast < until)      /* the operation takes them in, even for a weak need */
-            before->flast = (uint16_t)until;
+        value_add(s, n->b, u->strong & keep, u->weak & keep, n->op == IR_FLAGS ? n->a : i);
     } else {
         n->b = IR_NONE;
     }
@@ -108,6 +104,9 @@ static bool flags_step(struct needs *s, unsigned i, struct ir_ins *n)
     switch (n->op) {
     case IR_EXIT: case IR_EXIT_IF:
         slot_add(s, i, n->aux & EXIT_LIVE);
+        break;
+    case IR_SEEN:
+        s->weak |= (uint8_t)n->aux;
         break;
     case IR_PUTF:
         if (!(s->strong | s->weak))

@@ -87,8 +87,6 @@ static enum round_result run_round(struct fuzz *z, const struct fuzz_start *s)
     f = e == FE_CRASH ? FE_HALT : fuzz_run(&z->b, TICKS_JIT);
     z->what = e == FE_CRASH ? "the interpreter crashes" : f == FE_CRASH ? "the host code crashes" :
               f == FE_TIMEOUT ? "the host code does not end" : fuzz_compare(&z->a, &z->b, &z->k);
-    if (!z->what && e == FE_STOP)       /* a frame written half may hold flags nobody needed */
-        return ROUND_SKIP;
     if (z->what && e != FE_CRASH && f != FE_CRASH && depends_on_undefined(z, s, io_hash, io_reads)) {
         z->undefined++;
         return ROUND_SKIP;
@@ -300,12 +298,6 @@ static bool run_case(struct fuzz *z, uint64_t seed, bool verbose)
         case ROUND_SKIP:
             return true;
         case ROUND_DIFF:
-            /* A stack in the midst of what is executed turns flags nobody needed into code: shutdowns
-             * count if they come again. */
-            if (z->a.m.stop != z->b.m.stop && !repeat(z, z->before, n, n)) {
-                z->undefined++;
-                return true;
-            }
             report(z, n, verbose);
             return false;
         }

@@ -86,6 +86,7 @@ struct fuzz_machine {
     uint64_t io_hash;
     uint32_t io_reads;
     bool interp;
+    bool intr_on_io;            /* a store to the device raises the interrupt line */
 };
 
 enum fuzz_end { FE_HALT, FE_STOP, FE_TIMEOUT, FE_CRASH };
