@@ -88,7 +88,7 @@ void cache_free(struct cache *);
 struct block *cache_find(struct cache *, uint64_t pa, uint32_t mode, uint32_t eip);
 /* Translate (or keep, for the interpreter) b and enter it into the tables. */
 struct block *cache_add(struct cache *, struct ir_block *b);
-/* The block whose host code contains this executable address; NULL if none. */
+/* The block whose host code contains what lies before this executable (return) address; NULL if none. */
 struct block *cache_by_host(struct cache *, const void *rx);
 void cache_link(struct cache *, struct link *, struct block *to, uint32_t key_from, uint32_t key_to);
 /* Discard every block made from bytes in [pa, pa+len). */

@@ -334,9 +334,15 @@ static const uint8_t *part_of(const struct cache *k, const struct block *b, cons
     return cold ? b->cold : b->rw;
 }
 
+/* The block of the instruction at `host`: cache_by_host() is asked for return addresses, which lie behind. */
+static struct block *block_of_insn(struct cpu *c, const void *host)
+{
+    return cache_by_host(&c->exec->cache, (const uint8_t *)host + 1);
+}
+
 bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip)
 {
-    struct block *b = c->exec ? cache_by_host(&c->exec->cache, host) : NULL;
+    struct block *b = c->exec ? block_of_insn(c, host) : NULL;
     if (b) {
         const uint8_t *start = block_rx(&c->exec->cache, b);
         *rip = rip_of(c, b, fault_at(b, (uint32_t)((const uint8_t *)host - start)).pc);
@@ -347,7 +353,7 @@ bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip)
 void exec_show_host(struct cpu *c, const void *host, FILE *f)
 {
     struct cache *k = &c->exec->cache;
-    struct block *b = cache_by_host(k, host);
+    struct block *b = block_of_insn(c, host);
     uint32_t size;
     const uint8_t *p = part_of(k, b, host, &size);
     fprintf(f, "guest code:\n");
