@@ -158,6 +158,8 @@ void opt_call(struct ir_block *b, const struct ir_ins *n)
 {
     struct opt_state *f = b->opt;
     unsigned writes = helper_info[n->aux].writes;
+    if ((helper_info[n->aux].attrs & HF_MEM) || (writes & HS_SYS))
+        f->ngroups = f->oldest = 0;     /* the mapping may have changed (opt_probe.c) */
     if (writes & HS_GPR)
         memset(f->reg, 0, 16 * sizeof f->reg[0]);
     if (writes & HS_VEC)

@@ -20,7 +20,8 @@
  * access that needs no check of its own: so 64 bytes per access saved.
  *
  * The first access of a group has a NOP in front, where the PROBE goes when a second
- * one joins.  Only helpers can change the mapping; those that can end all groups.
+ * one joins.  Only helpers can change the mapping (OUT may move the A20 gate); those
+ * that can end all groups (opt_call()).
  *
  * In 32-bit code addresses are ZEXT(base + displacement mod 2^32): within one
  * page no wrap can lie between two of them, so the PROBE's success proves that

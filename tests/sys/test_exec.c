@@ -1,6 +1,6 @@
 /*
  * test_exec.c - the run loop with translated code: what it does not see again once
- * blocks are linked.
+ * blocks are linked, and what translated code remembers of the mapping.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -143,6 +143,43 @@ START_TEST(test_stack_remap)
 }
 END_TEST
 
+/* The A20 gate moves between accesses that could share a probe: the one behind OUT must look again. */
+static void a20_write(void *phys, uint64_t off, uint64_t val, unsigned size)
+{
+    phys_set_a20(phys, val & 2);
+}
+
+static uint64_t a20_read(void *phys, uint64_t off, unsigned size)
+{
+    return phys_a20(phys) ? 2 : 0;
+}
+
+START_TEST(test_probe_a20)
+{
+    static const struct io_ops ops = { a20_read, a20_write, 1, 0 };
+    static const uint8_t code[] = {
+        0x8b, 0x1e, 0x03, 0x5e, 0x04,                   /* mov ebx, [rsi]; add ebx, [rsi + 4] */
+        0xb0, 0x00, 0xe6, 0x92,                         /* mov al, 0; out 0x92, al */
+        0x8b, 0x16, 0x03, 0x56, 0x04, 0xf4,             /* mov edx, [rsi]; add edx, [rsi + 4]; hlt */
+    };
+    struct sys_env *e = start();
+
+    ports_map(e->m.ports, 0x92, 1, &ops, e->m.phys, "a20");
+    memcpy(e->ram + CODE, code, sizeof(code));
+    sys_poke(e, 0x1a0000, 8, 0x2000000010u);
+    sys_poke(e, 0xa0000, 8, 0x200000001u);
+    for (unsigned k = 0; k < 3; k++) {
+        phys_set_a20(e->m.phys, true);
+        e->c->r[R_SI] = 0x1a0000;
+        run(e, 0);
+        ck_assert_uint_eq(e->c->r[R_BX], 0x30);
+        ck_assert_uint_eq(e->c->r[R_DX], 3);
+    }
+    phys_set_a20(e->m.phys, true);
+    end(e);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("exec");
@@ -154,6 +191,7 @@ int main(void)
     tcase_add_test(tc, test_shared_links);
     tcase_add_test(tc, test_stack_pages);
     tcase_add_test(tc, test_stack_remap);
+    tcase_add_test(tc, test_probe_a20);
     suite_add_tcase(s, tc);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
