@@ -9,6 +9,7 @@
 
 #include "hw/debugcon.h"
 #include "hw/debugexit.h"
+#include "hw/ferr.h"
 #include "hw/kbc.h"
 #include "hw/pic.h"
 #include "hw/pit.h"
@@ -22,6 +23,7 @@ struct all {
     struct env e;
     struct pic *pic;
     struct ps2 *kbd, *mouse;
+    struct ferr *ferr;
 };
 
 static void stop(void *arg, int code) { }
@@ -37,6 +39,7 @@ static void build(struct all *a)
     a->mouse = ps2_mouse_new(e->chips, "mouse", e->clock);
     struct kbc_lines lines = { pic_line(a->pic, 1), pic_line(a->pic, 12), env_irq(e, 1), env_irq(e, 2) };
     kbc_new(e->chips, e->ports, e->clock, &lines, a->kbd, a->mouse);
+    a->ferr = ferr_new(e->chips, e->ports, pic_line(a->pic, 13), env_irq(e, 3));
     port92_new(e->chips, e->ports, env_irq(e, 1), env_irq(e, 2));
     uart_new(e->chips, "com1", e->ports, 0x3f8, pic_line(a->pic, 4), e->clock, &e->chr);
     debugexit_new(e->chips, e->ports, 0xf4, 4, stop, NULL);
@@ -48,7 +51,8 @@ static void build(struct all *a)
 static void shake(struct all *a, unsigned seed, unsigned steps)
 {
     static const uint16_t port[] = { 0x20, 0x21, 0xa0, 0xa1, 0x40, 0x41, 0x42, 0x43, 0x61, 0x70, 0x71, 0x60,
-        0x64, 0x92, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x4d0, 0x4d1, 0xe0, 0x2003 };
+        0x64, 0x92, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x4d0, 0x4d1, 0xe0, 0x2003,
+        0xf0 };
     for (unsigned i = 0; i < steps; i++) {
         uint16_t p = port[(unsigned)rand_r(&seed) % (sizeof(port) / sizeof(port[0]))];
         unsigned r = (unsigned)rand_r(&seed);
@@ -56,6 +60,8 @@ static void shake(struct all *a, unsigned seed, unsigned steps)
             out8(&a->e, p, (uint8_t)(r >> 8));
         else
             in8(&a->e, p);
+        if (i % 3 == 0)
+            ferr_set(a->ferr, r >> 7 & 1);
         if (i % 7 == 0)
             ps2_key(a->kbd, (r >> 9) % 128, r >> 8 & 1);
         if (i % 11 == 0)
