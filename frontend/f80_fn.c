@@ -159,9 +159,10 @@ struct f80 f80_2xm1(struct f80_env *e, struct f80 a)
         return a;
     if (x.cls == FC_INF)
         return x.sign ? f80_make(true, 0x3fff, 1ull << 63) : a;
+    e->flags |= F80_PE;         /* Intel's processors do so whatever comes, even where it is exact */
     if (x.exp > 0 || (x.exp == 0 && x.sig != 1ull << 63))
-        return a;               /* outside [-1, 1]: undefined, operand unchanged */
-    if (x.exp == 0)             /* exact */
+        return a;               /* outside [-1, 1]: undefined; they leave the operand */
+    if (x.exp == 0)
         return x.sign ? f80_make(true, 0x3ffe, 1ull << 63) : a;
     y = mul(from_num(&x), ln2);
     t = sum = y;

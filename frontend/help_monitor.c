@@ -48,6 +48,7 @@ bool help_monitor(struct cpu *c, uint64_t lin, uint64_t ecx)
 bool help_mwait(struct cpu *c, uint64_t ecx)
 {
     struct monitor *m = &c->monitor;
+    const uint8_t *line;
     uint64_t run;
 
     if (off(c))
@@ -62,8 +63,10 @@ bool help_mwait(struct cpu *c, uint64_t ecx)
     phys_monitor(c->m->phys);
     /* First wait, then look: whoever stores after the look sees that somebody waits. */
     __atomic_store_n(&c->halted, HALT_MWAIT, __ATOMIC_SEQ_CST);
-    if ((m->any && __atomic_load_n(&c->intr_pending, __ATOMIC_SEQ_CST)) ||
-        memcmp(m->copy, phys_host(c->m->phys, m->pa, true, &run), MONITOR_LINE))
+    line = phys_host(c->m->phys, m->pa, true, &run);
+    /* A line that is memory no more since MONITOR is not waited for. */
+    if ((m->any && __atomic_load_n(&c->intr_pending, __ATOMIC_SEQ_CST)) || !line || run < MONITOR_LINE ||
+        memcmp(m->copy, line, MONITOR_LINE))
         __atomic_store_n(&c->halted, HALT_NONE, __ATOMIC_SEQ_CST);
     return false;
 }

@@ -296,6 +296,7 @@ bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct l
             end_before(l, shadow, EXIT_CROSS);
             break;
         }
+        b->once |= fr == FETCH_IO;
         if (fr == FETCH_OK) {
             if (!add_range(b, st.pa_page + off, f.in_first, MAX_RUNS)) {
                 end_before(l, shadow, 0);

@@ -307,7 +307,7 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
     struct region *r = room(k, bound);
     struct block *b = region_alloc(r, sizeof *b);
     *b = (struct block){ .pa = ir->pa, .mode = ir->mode, .start = ir->start, .flat = ir->flat,
-                         .crosses = ir->crosses, .insns = ir->insns, .nrange = (uint16_t)ir->nrange,
+                         .crosses = ir->crosses, .once = ir->once, .insns = ir->insns, .nrange = (uint16_t)ir->nrange,
                          .rw = r->next, .cold = r->cold_next };
     b->range = region_alloc(r, ir->nrange * sizeof *b->range);
     memcpy(b->range, ir->range, ir->nrange * sizeof *b->range);

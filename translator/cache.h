@@ -32,7 +32,7 @@ struct block {
     uint32_t mode;
     uint32_t start;             /* page offset, or EIP if CS is not flat */
     struct block *hash_next;
-    bool dead, crosses, flat;   /* all that a search looks at is in one cache line of the host */
+    bool dead, crosses, flat, once;     /* all that a search looks at is in one cache line of the host */
     uint16_t insns, nlinks, nfaults, nrange;
     struct block *page_next[2]; /* lists of the (at most two) physical pages it was made from */
     uint64_t page[2];           /* page addresses; page[1] == ~0: entered in one list only */

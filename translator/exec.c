@@ -256,6 +256,10 @@ static struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool
     *page = lin & PAGE_MASK;
     e->stats.lookups++;         /* the jump cache did not know it */
     struct block *b = cache_find(&e->cache, pa, mode, (uint32_t)c->rip);
+    if (b && b->once) {
+        cache_kill(&e->cache, b);
+        b = NULL;
+    }
     if (b && b->crosses) {
         /* the second page must still be the one it was made from */
         uint64_t pa2;
@@ -441,7 +445,7 @@ static void try_link(struct cpu *c, struct link *l, struct block *to, uint32_t f
 {
     struct exec *e = c->exec;
     struct block *b = l->from;
-    if (b->dead || to->dead || (l->x.aux & EXIT_EVENT) || (from_mode & ~(M_ONE | M_NOSHARE)) != to->mode)
+    if (b->dead || to->dead || to->once || (l->x.aux & EXIT_EVENT) || (from_mode & ~(M_ONE | M_NOSHARE)) != to->mode)
         return;
     if (to->crosses && !(l->x.aux & EXIT_CROSS))
         return;
@@ -554,6 +558,7 @@ static void run_jit(struct cpu *c, uint32_t extra)
         refresh(c);
         const void *rx = l || extra ? NULL : jc_hit(c, jc_at(c));
         if (!rx) {
+            uint64_t emptied = e->cache.flushes;
             struct block *b = block_at(c, mode, &page, &global);
             if (!b) {
                 deliver(c);
@@ -562,9 +567,10 @@ static void run_jit(struct cpu *c, uint32_t extra)
             c->pc_page = page;
             c->pagekey = pagekey_of(c, page, global);
             rx = block_rx(&e->cache, b);
-            if (l && l->from->rw && !l->from->dead)
+            /* Making room for b may have taken the memory of the block that was left, and of l. */
+            if (l && e->cache.flushes == emptied)
                 try_link(c, l, b, from_mode, from_key, (uint32_t)c->pagekey);
-            if (!(extra & M_ONE) && b->flat) {
+            if (!(extra & M_ONE) && b->flat && !b->once) {
                 struct jc_entry *j = extra == M_NOSHARE ? redo_at(c) : jc_at(c);
                 *j = (struct jc_entry){ .tag = c->rip ^ c->jc_salt, .host = rx, .page = page,
                                         .key = c->pagekey };

@@ -168,6 +168,7 @@ struct ir_block {
     struct ir_range range[IR_RANGES];   /* made from these, or looked at them; the first byte's first */
     unsigned nrange;
     bool crosses;               /* takes bytes from a second page */
+    bool once;                  /* ... or from what is not plain memory: may have changed when it runs next */
     bool flat;                  /* M_FLAT_CS: PCs are relative to the page */
     bool uses_x87;              /* needs the guest's x87 state in place (x87 or MMX) */
 };

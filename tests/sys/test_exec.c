@@ -143,6 +143,38 @@ START_TEST(test_stack_remap)
 }
 END_TEST
 
+/* Code in a device's memory, which no store announces: it must be fetched anew each time it runs. */
+static uint64_t code_read(void *bytes, uint64_t off, unsigned size)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, (uint8_t *)bytes + off, size);
+    return v;
+}
+
+static void code_write(void *bytes, uint64_t off, uint64_t val, unsigned size)
+{
+}
+
+START_TEST(test_device_code)
+{
+    static const struct io_ops ops = { code_read, code_write, 1 | 2 | 4 | 8, 0 };
+    static const uint8_t jump[] = { 0xff, 0xe6 };       /* jmp rsi */
+    static uint8_t device[PAGE_SIZE] = { 0xb3, 0, 0xf4 };       /* mov bl, n; hlt */
+    struct sys_env *e = start();
+
+    phys_map_io(e->m.phys, 2 * S_RAM, PAGE_SIZE, &ops, device, "code");
+    memcpy(e->ram + CODE, jump, sizeof(jump));
+    for (unsigned k = 0; k < 20; k++) {
+        device[1] = (uint8_t)k;
+        e->c->r[R_SI] = 2 * S_RAM;
+        run(e, 0);
+        ck_assert_uint_eq(e->c->r[R_BX] & 0xff, k);
+    }
+    end(e);
+}
+END_TEST
+
 /* The A20 gate moves between accesses that could share a probe: the one behind OUT must look again. */
 static void a20_write(void *phys, uint64_t off, uint64_t val, unsigned size)
 {
@@ -191,6 +223,7 @@ int main(void)
     tcase_add_test(tc, test_shared_links);
     tcase_add_test(tc, test_stack_pages);
     tcase_add_test(tc, test_stack_remap);
+    tcase_add_test(tc, test_device_code);
     tcase_add_test(tc, test_probe_a20);
     suite_add_tcase(s, tc);
     r = srunner_create(s);
