@@ -330,7 +330,5 @@ void emit_arg(struct emit *e, unsigned n, ir_ref r);
 void emit_arg_val(struct emit *e, unsigned n, const struct val *v);
 /* Call a thunk; the return address is recorded as belonging to guest instruction pc, with that recipe. */
 void emit_thunk_call(struct emit *e, uint8_t *thunk, int32_t pc, uint32_t recipe);
-/* Operand r of the integer type t in host register, as ALU source. */
-void emit_alu_src(struct emit *e, uint32_t op_rm, unsigned ext, enum ir_type t, unsigned d, ir_ref src);
 
 #endif

@@ -65,7 +65,7 @@ static void alu_mi(struct emit *e, enum ir_type t, unsigned ext, struct hm m, in
         alu_imm(e, t, c);
 }
 
-void emit_alu_src(struct emit *e, uint32_t op_rm, unsigned ext, enum ir_type t, unsigned d, ir_ref src)
+static void alu_src(struct emit *e, uint32_t op_rm, unsigned ext, enum ir_type t, unsigned d, ir_ref src)
 {
     int64_t c;
     struct hm m;
@@ -118,7 +118,7 @@ static void emit_compare(struct emit *e, const struct ir_ins *p)
     }
     s = use_reg(e, p->a, &ta);
     if (p->op == IR_SUB) {
-        emit_alu_src(e, k.op, k.ext, t, s, p->b);
+        alu_src(e, k.op, k.ext, t, s, p->b);
     } else if (imm) {
         if (t == TY_I8)
             as_op(&e->a, 0xf6, false, 0, NOREG, s, s >= 4);
@@ -247,7 +247,7 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
             as_op(&e->a, t == TY_I16 ? OP66(0xff) : 0xff, t == TY_I64, 0, NOREG, d, false);
         as_b(&e->a, 0xc0 | ext << 3 | (d & 7));
     } else {
-        emit_alu_src(e, k.op, k.ext, t, d, y);
+        alu_src(e, k.op, k.ext, t, d, y);
     }
 done:
     if (f)
@@ -525,7 +525,7 @@ static void emit_test(struct emit *e, const struct ir_ins *p)
     static const uint8_t cc_of[] = { CC_Z, CC_B, CC_L };
     flags_clobber(e);
     unsigned ta, s = use_reg(e, p->a, &ta);
-    emit_alu_src(e, 0x3b, 7, t, s, p->b);
+    alu_src(e, 0x3b, 7, t, s, p->b);
     temp_release(e, ta);
     unsigned d = temp_get(e);
     as_op(&e->a, 0x0f90u | cc_of[p->op - IR_EQ], false, 0, NOREG, d, true);

@@ -3,7 +3,6 @@
  * instruction does an operation and where its operands go.  Pairs (operation,
  * aux) without a row are done by interp_op().
  */
-#include <assert.h>
 
 #include "backend-x86_64/emit.h"
 

@@ -114,7 +114,6 @@ struct seg {
     uint16_t attr;
 };
 
-#define SEG_TYPE 0x000fu
 #define SEG_S    0x0010u
 #define SEG_DPL  0x0060u
 #define SEG_P    0x0080u
@@ -337,11 +336,6 @@ struct cpu {
 #define SLOT_R(n) (CPU_OFF(r) + 8u * (n))
 #define SLOT_X(n) (CPU_OFF(x) + 16u * (n))
 #define SLOT_FLAGS CPU_OFF(flags)
-
-static inline unsigned cpu_cpl(const struct cpu *c)
-{
-    return c->cpl;
-}
 
 /* Recompute c->mode (and the fast limits are seg_update()'s business). Cheap. */
 void cpu_update_mode(struct cpu *c);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/nearest.h"
 #include "frontend/cpu_model.h"
 #include "frontend/help.h"

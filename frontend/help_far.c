@@ -6,7 +6,6 @@
  * so a fault leaves the instruction undone; the exception is a task switch
  * (help_task.c).  SDM vol. 3, 5.8; vol. 2 for each instruction.
  */
-#include "base/log.h"
 #include "frontend/help.h"
 
 static uint64_t size_mask(unsigned opsize)

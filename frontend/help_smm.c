@@ -14,7 +14,6 @@
 #include "frontend/help.h"
 #include "hw/machine.h"
 #include "softmmu/softmmu.h"
-#include "translator/exec.h"
 
 #define SAVE_AREA   0xfe00u     /* from SMBASE; 512 bytes */
 #define AT(off)     ((off) - SAVE_AREA)

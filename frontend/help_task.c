@@ -6,7 +6,6 @@
  * behind the commit point a fault is raised with the new task's EIP (fault.trap).
  * SDM vol. 3, 8.3 (task switching), table 8-2 (its checks).
  */
-#include "base/log.h"
 #include "frontend/help.h"
 #include "softmmu/softmmu.h"
 

@@ -85,7 +85,6 @@ ir_ref lift_pop_value(struct lift *l, unsigned bytes, unsigned extra, ir_ref *ne
 /* --- flow --- */
 ir_ref lift_rip(struct lift *l, uint32_t pc);   /* i64 guest RIP of page offset/EIP `pc` */
 void lift_exit_next(struct lift *l, unsigned extra);    /* end the block, go on behind this instruction */
-void lift_exit_to(struct lift *l, uint32_t pc, unsigned extra);
 void lift_exit_sys(struct lift *l, ir_ref rip);         /* PUT rip; EXIT_SYS (rip NONE: helper set it) */
 /* End with an indirect jump to RIP `rip`; hint: EXIT_CALL, EXIT_RET or 0. */
 void lift_exit_ind(struct lift *l, ir_ref rip, unsigned hint);

@@ -97,14 +97,9 @@ static void exit_to(struct lift *l, int64_t pc, unsigned extra)
     }
 }
 
-void lift_exit_to(struct lift *l, uint32_t pc, unsigned extra)
-{
-    exit_to(l, lift_pc(l, pc), extra);
-}
-
 void lift_exit_next(struct lift *l, unsigned extra)
 {
-    lift_exit_to(l, l->next, extra);
+    exit_to(l, lift_pc(l, l->next), extra);
 }
 
 static void exit_if(struct lift *l, ir_ref cond, int64_t pc, unsigned extra)

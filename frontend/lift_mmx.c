@@ -36,12 +36,12 @@ void lift_mmx_enter(struct lift *l)
         lift_call(l, HELP_mmx_enter, 0, 0, 0, 0);
 }
 
-ir_ref lift_mmx_get(struct lift *l, unsigned reg)
+static ir_ref mmx_get(struct lift *l, unsigned reg)
 {
     return ir_emit(l->b, IR_GET, TY_I64, 0, 0, 0, 0, MMX_OFF(reg, sig));
 }
 
-void lift_mmx_put(struct lift *l, unsigned reg, ir_ref v)
+static void mmx_put(struct lift *l, unsigned reg, ir_ref v)
 {
     ir_emit(l->b, IR_PUT, TY_I64, 0, v, 0, 0, MMX_OFF(reg, sig));
     ir_emit(l->b, IR_PUT, TY_I16, 0, ir_const(l->b, TY_I16, 0xffff), 0, 0, MMX_OFF(reg, se));
@@ -51,12 +51,12 @@ ir_ref lift_mmx_src(struct lift *l, const struct insn *i, unsigned n)
 {
     if (i->op[n].kind == OPND_MEM)
         return lift_vsrc(l, i, n);
-    return lift_vop(l, IR_VMOVG, VL_64, lift_mmx_get(l, i->op[n].reg), 0, 0);
+    return lift_vop(l, IR_VMOVG, VL_64, mmx_get(l, i->op[n].reg), 0, 0);
 }
 
 void lift_mmx_putv(struct lift *l, unsigned reg, ir_ref v)
 {
-    lift_mmx_put(l, reg, ir_emit(l->b, IR_VMOVE, TY_I64, VL_64, v, 0, 0, 0));
+    mmx_put(l, reg, ir_emit(l->b, IR_VMOVE, TY_I64, VL_64, v, 0, 0, 0));
 }
 
 /* P, Q [, Ib] or, for shifts, N, Ib. */
@@ -96,11 +96,11 @@ bool lift_movd_mmx(struct lift *l, const struct insn *i)
         lift_mmx_enter(l);
         if (i->op[1].size == 4)
             v = ir_un(l->b, IR_ZEXT, TY_I64, v);
-        lift_mmx_put(l, i->op[0].reg, v);
+        mmx_put(l, i->op[0].reg, v);
         return true;
     }
     lift_mmx_enter(l);
-    v = lift_mmx_get(l, i->op[1].reg);
+    v = mmx_get(l, i->op[1].reg);
     if (i->op[0].size == 4)
         v = ir_un(l->b, IR_TRUNC, TY_I32, v);
     lift_write(l, i, 0, v);
@@ -114,9 +114,9 @@ bool lift_movq_mmx(struct lift *l, const struct insn *i)
 
     lift_mmx_enter(l);
     if (!v)
-        v = lift_mmx_get(l, i->op[1].reg);
+        v = mmx_get(l, i->op[1].reg);
     if (i->op[0].kind == OPND_MMX)
-        lift_mmx_put(l, i->op[0].reg, v);
+        mmx_put(l, i->op[0].reg, v);
     else
         lift_write(l, i, 0, v);
     return true;

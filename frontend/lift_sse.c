@@ -48,7 +48,8 @@ ir_ref lift_vsrc(struct lift *l, const struct insn *i, unsigned n)
     return ir_emit(l->b, IR_LDV, TY_V128, vec_memaux(l, i, size), a, 0, 0, imm);
 }
 
-void lift_vmem_store(struct lift *l, const struct insn *i, unsigned n, ir_ref v)
+/* Store the low bytes of v to memory operand n. */
+static void mem_store(struct lift *l, const struct insn *i, unsigned n, ir_ref v)
 {
     unsigned size = i->op[n].size;
     int64_t imm;
@@ -95,7 +96,7 @@ bool lift_vstore(struct lift *l, const struct insn *i)
     if (i->op[0].kind == OPND_XMM)
         lift_putx(l, i->op[0].reg, v);
     else
-        lift_vmem_store(l, i, 0, v);
+        mem_store(l, i, 0, v);
     return true;
 }
 
@@ -118,7 +119,7 @@ bool lift_vstore_low(struct lift *l, const struct insn *i)
     if (i->op[0].kind == OPND_XMM)
         lift_putx(l, dst, lift_vop(l, IR_VMERGE, (unsigned)i->row->arg, lift_getx(l, dst), v, 0));
     else
-        lift_vmem_store(l, i, 0, v);
+        mem_store(l, i, 0, v);
     return true;
 }
 
@@ -129,7 +130,7 @@ bool lift_movq_store(struct lift *l, const struct insn *i)
     if (i->op[0].kind == OPND_XMM)
         lift_putx(l, i->op[0].reg, lift_vop(l, IR_VMOVQ, VL_64, v, 0, 0));
     else
-        lift_vmem_store(l, i, 0, v);
+        mem_store(l, i, 0, v);
     return true;
 }
 
@@ -145,7 +146,7 @@ bool lift_movh_store(struct lift *l, const struct insn *i)
 {
     ir_ref v = lift_getx(l, i->op[1].reg);
 
-    lift_vmem_store(l, i, 0, lift_vop(l, IR_VUNPCKH, VL_64, v, v, 0));
+    mem_store(l, i, 0, lift_vop(l, IR_VUNPCKH, VL_64, v, v, 0));
     return true;
 }
 
@@ -183,7 +184,7 @@ bool lift_movd_store(struct lift *l, const struct insn *i)
     unsigned size = i->op[0].size;
 
     if (i->op[0].kind == OPND_MEM)
-        lift_vmem_store(l, i, 0, v);
+        mem_store(l, i, 0, v);
     else
         lift_write(l, i, 0, ir_emit(l->b, IR_VMOVE, lift_type(size), size == 8 ? VL_64 : VL_32, v, 0, 0, 0));
     return true;

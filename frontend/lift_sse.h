@@ -25,14 +25,10 @@ void lift_putx(struct lift *l, unsigned reg, ir_ref v);
 ir_ref lift_vop(struct lift *l, enum ir_op op, unsigned aux, ir_ref a, ir_ref b, int64_t imm);
 /* Operand n, an XMM register or memory (zero-extended to 128 bits), as v128. */
 ir_ref lift_vsrc(struct lift *l, const struct insn *i, unsigned n);
-/* Store the low bytes of v to memory operand n. */
-void lift_vmem_store(struct lift *l, const struct insn *i, unsigned n, ir_ref v);
 
 /* MMX (lift_mmx.c). */
 /* Bring the MMX registers into struct cpu, do what the first MMX instruction after x87 code does. */
 void lift_mmx_enter(struct lift *l);
-ir_ref lift_mmx_get(struct lift *l, unsigned reg);              /* i64 */
-void lift_mmx_put(struct lift *l, unsigned reg, ir_ref v);      /* i64 */
 /* Operand n, an MMX register or memory, as a v128 with upper half zero. */
 ir_ref lift_mmx_src(struct lift *l, const struct insn *i, unsigned n);
 /* Low 64 bits of a v128 to MMX register reg. */

@@ -15,7 +15,7 @@
  * control instruction, FOP and on newer processors FDP (CPUID FDP_EXCPTN_ONLY) those
  * of the last one that raised an unmasked exception.  So with all masked only FIP
  * is left: c->fpu.ip gets the block's page once, c->x87_off the offset by a store
- * of a constant for each instruction, of which opt_dead removes those nobody can see.
+ * of a constant for each instruction, of which opt_needs() removes those nobody can see.
  * All comes behind what can fault: an instruction that faults leaves them alone.
  *
  * With some exception unmasked (M_UNM_X87) each operation is a helper call, and

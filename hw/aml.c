@@ -10,7 +10,7 @@
 
 enum {
     OP_ZERO = 0x00, OP_ONE = 0x01, OP_NAME = 0x08, OP_BYTE = 0x0a, OP_WORD = 0x0b, OP_DWORD = 0x0c,
-    OP_STRING = 0x0d, OP_QWORD = 0x0e, OP_SCOPE = 0x10, OP_BUFFER = 0x11, OP_PACKAGE = 0x12,
+    OP_QWORD = 0x0e, OP_SCOPE = 0x10, OP_BUFFER = 0x11, OP_PACKAGE = 0x12,
     OP_METHOD = 0x14, OP_DUAL = 0x2e, OP_MULTI = 0x2f, OP_EXT = 0x5b, OP_ROOT = 0x5c, OP_ARG0 = 0x68,
     OP_STORE = 0x70, OP_DEVICE = 0x82 /* after OP_EXT */, OP_IF = 0xa0, OP_RETURN = 0xa4
 };
@@ -108,12 +108,6 @@ void aml_int(struct aml *a, uint64_t v)
         aml_byte(a, OP_QWORD);
         aml_le(a, v, 8);
     }
-}
-
-void aml_string(struct aml *a, const char *s)
-{
-    aml_byte(a, OP_STRING);
-    aml_bytes(a, s, strlen(s) + 1);
 }
 
 /* Three letters of 5 bits and four hexadecimal digits, big-endian (ACPI 19.3.4). */

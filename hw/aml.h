@@ -24,7 +24,6 @@ void aml_le(struct aml *, uint64_t val, unsigned bytes);
 /* A name string: "\\_SB", "PCI0", "\\_SB.PCI0", "^X". Segments are padded to four. */
 void aml_path(struct aml *, const char *path);
 void aml_int(struct aml *, uint64_t val);
-void aml_string(struct aml *, const char *);
 void aml_eisaid(struct aml *, const char *id);          /* "PNP0501" */
 
 void aml_name(struct aml *, const char *name);          /* Name (name, <the term that follows>) */

@@ -9,7 +9,6 @@
 
 #include "hw/machine.h"
 
-#define LAPIC_TIMER_HZ 1000000000u
 #define LAPIC_BASE     0xfee00000u
 #define APICS_MAX      288      /* processors; IDs above 254 need x2APIC mode */
 

@@ -28,7 +28,6 @@ enum {
 #define LVT_MASKED  (1u << 16)
 #define LVT_LEVEL   (1u << 15)
 #define LVT_RIRR    (1u << 14)
-#define LVT_LOW     (1u << 13)
 #define LVT_PERIODIC 1u                 /* timer mode, bits 18:17 */
 #define LVT_DEADLINE 2u
 

@@ -189,21 +189,10 @@ bool pci_bus_master(struct pci_dev *d)
 
 /* ---- configuration space ---- */
 
-uint32_t pci_config_get(struct pci_dev *d, unsigned off, unsigned size)
-{
-    assert(off + size <= CONFIG);
-    return get(&d->config[off], size);
-}
-
-void pci_config_set(struct pci_dev *d, unsigned off, unsigned size, uint32_t val)
+void pci_config_init(struct pci_dev *d, unsigned off, unsigned size, uint32_t val, uint32_t writable)
 {
     assert(off + size <= CONFIG);
     put(&d->config[off], size, val);
-}
-
-void pci_config_init(struct pci_dev *d, unsigned off, unsigned size, uint32_t val, uint32_t writable)
-{
-    pci_config_set(d, off, size, val);
     memcpy(&d->first[off], &d->config[off], size);
     put(&d->writable[off], size, writable);
 }

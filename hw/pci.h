@@ -37,8 +37,6 @@ void pci_bar(struct pci_dev *, unsigned n, uint64_t size, unsigned flags, const 
 unsigned pci_add_cap(struct pci_dev *, uint8_t id, unsigned len);
 /* The device's own registers: initial value and the bits the guest may write. */
 void pci_config_init(struct pci_dev *, unsigned off, unsigned size, uint32_t val, uint32_t writable);
-uint32_t pci_config_get(struct pci_dev *, unsigned off, unsigned size);
-void pci_config_set(struct pci_dev *, unsigned off, unsigned size, uint32_t val);
 /* fn(dev, off, size) is called after each guest write to the configuration space. */
 void pci_on_config(struct pci_dev *, void (*fn)(void *dev, unsigned off, unsigned size), void *dev);
 /* Drive the device's INTx pin. */

@@ -331,11 +331,6 @@ void rtc_cmos_set(struct rtc *r, unsigned index, uint8_t val)
     r->ram[index & 0x7f] = val;
 }
 
-uint8_t rtc_cmos_get(struct rtc *r, unsigned index)
-{
-    return r->ram[index & 0x7f];
-}
-
 /* RESET clears interrupt enables and flags and leaves time and RAM alone. */
 static void rtc_reset(void *dev)
 {

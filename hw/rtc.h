@@ -8,6 +8,5 @@ struct rtc;
 struct rtc *rtc_new(struct chip_list *, struct ports *, struct clock *, struct irq irq8);
 /* CMOS RAM as the board fills it at wiring time (0Eh-7Fh; kept over reset). */
 void rtc_cmos_set(struct rtc *, unsigned index, uint8_t val);
-uint8_t rtc_cmos_get(struct rtc *, unsigned index);
 
 #endif

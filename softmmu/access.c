@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "softmmu/journal.h"
 #include "translator/ir.h"
 

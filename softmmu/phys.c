@@ -13,7 +13,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -455,16 +454,6 @@ uint64_t phys_touched(struct phys *p)
     return total;
 }
 
-void phys_dump(struct phys *p, void *file)
-{
-    for (unsigned i = 0; i < p->view->n; i++) {
-        const struct flat *f = &p->view->f[i];
-
-        fprintf(file, "%010" PRIx64 "-%010" PRIx64 " %-3s %s\n", f->base, f->end - 1,
-                !f->host ? "io" : f->rom ? "rom" : "ram", f->map->name);
-    }
-}
-
 /* ---- the A20 gate ---- */
 
 void phys_set_a20(struct phys *p, bool on)
@@ -475,11 +464,6 @@ void phys_set_a20(struct phys *p, bool on)
         return;
     p->a20_mask = mask;
     flush_cpus(p);
-}
-
-bool phys_a20(struct phys *p)
-{
-    return p->a20_mask == ~(uint64_t)0;
 }
 
 void phys_add_cpu(struct phys *p, struct cpu *c)

@@ -205,9 +205,6 @@ void phys_io_write(struct phys *, uint64_t pa, uint64_t val, unsigned size);
 /* Guest RAM from one shared memfd, huge pages asked for. */
 void *phys_ram_alloc(struct phys *, uint64_t len);
 void phys_set_a20(struct phys *, bool on);
-bool phys_a20(struct phys *);
-/* The regions in force, one a line (file: FILE *). */
-void phys_dump(struct phys *, void *file);
 /* Bytes of RAM the guest touched (mincore), for statistics. */
 uint64_t phys_touched(struct phys *);
 /* The A20 gate or a region changed: vCPUs registered here are flushed. mmu_init/mmu_free call these. */

@@ -73,7 +73,6 @@ struct cache {
     struct region region[CACHE_REGIONS];
     unsigned cur;
     struct block **hash;
-    unsigned hash_bits;
     struct block **pages;       /* hash of page address -> block list */
     struct phys *phys;
     uint64_t nblocks, flushes, invalidated, code_bytes;

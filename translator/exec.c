@@ -23,7 +23,6 @@
 
 #include "base/log.h"
 #include "base/stopwatch.h"
-#include "frontend/decode.h"
 #include "frontend/lift.h"
 #include "hw/machine.h"
 #include "translator/backend_hooks.h"

@@ -18,7 +18,6 @@
 #define MX_PE  0x0020u
 #define MX_FLAGS 0x003fu
 #define MX_DAZ 0x0040u
-#define MX_MASKS 0x1f80u
 #define MX_MASK_SHIFT 7
 #define MX_RC  0x6000u
 #define MX_RC_SHIFT 13

@@ -353,8 +353,6 @@ END_TEST
 struct gen {
     struct ir_block *b;
     uint64_t seed;
-    ir_ref val[64];             /* i64 values of the running guest instruction */
-    unsigned nval;
 };
 
 static unsigned pick(struct gen *g, unsigned n)

@@ -3,7 +3,6 @@
  * damaged files are refused in words and never crash.
  */
 #include <check.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -106,7 +106,6 @@ static const char *row_text(const struct x86_row *r)
     return t;
 }
 
-#define MAX_REPORT 400
 static unsigned reported[X86_COUNT];
 
 /* One encoding; returns 1 if neither disassembler agrees. */
