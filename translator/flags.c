@@ -58,10 +58,11 @@ static uint32_t rotate(enum ir_op op, unsigned w, uint64_t r, uint64_t x, unsign
         n %= w + 1;
         cf = n == 0 ? old & FL_CF : op == IR_RCL ? x >> (w - n) & 1 : x >> (n - 1) & 1;
     }
+    if (op == IR_ROL || op == IR_RCL)
+        return cf | ((x ^ x << 1) & msb ? FL_OF : 0);
     /* By one to the right, this comes in on top; RCR's carry has got into the result. */
     uint64_t in = op == IR_ROR ? x & 1 : n == 0 ? old & FL_CF : r >> (w - n) & 1;
-    bool of = op == IR_ROL || op == IR_RCL ? ((x ^ x << 1) & msb) != 0 : ((x & msb) != 0) != (in != 0);
-    return cf | (of ? FL_OF : 0);
+    return cf | (((x & msb) != 0) != (in != 0) ? FL_OF : 0);
 }
 
 /* The bit SHLD/SHRD shift out last; 16 bits by more than 16: see ir_alu(). */
