@@ -125,7 +125,8 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
         alloc_begin(e, i);
         if (e->owner[UNIT_CC])
             materialise_conditions(e, p);
-        recipe_begin(e, i);
+        if (e->use[i].flags)
+            recipe_begin(e, i);
         if (!recipe_skips(e))
             emit_op(e, p);
         if (e->nwait)

@@ -348,7 +348,9 @@ void recipe_step(struct emit *e)
                 part_sync(e, w, k);
         if (w->ref[RP_R] == e->i && w->have & RP_BIT(RP_R) && w->at[RP_R].loc == LOC_NONE)
             w->have &= ~RP_BIT(RP_R);
+#ifdef LATIMER_CHECKED
         assert(suffices(e, w, w->have));
+#endif
     }
 }
 
