@@ -105,7 +105,7 @@ void def_at(struct emit *e, unsigned i, enum loc loc, unsigned reg, int64_t imm)
     struct val *v = &e->val[i];
     loc_set(e, v, loc, reg);
     v->imm = imm;
-    if (loc == LOC_CONST)               /* nothing can overwrite it */
+    if (loc == LOC_CONST || loc == LOC_HOLE)    /* nothing can overwrite it */
         return;
     v->ver = loc == LOC_HOME || loc == LOC_HIGH ? e->home_ver[reg] : loc == LOC_VHOME ? e->vhome_ver[reg] :
              e->slot_epoch;
@@ -242,6 +242,15 @@ static void load_val(struct emit *e, ir_ref r, unsigned d)
         as_mov_ri(&e->a, d, bits == 64 ? c : c & (((uint64_t)1 << bits) - 1));
         break;
     }
+    case LOC_HOLE:
+        if (t == TY_I64) {
+            as_op(&e->a, 0xc7, true, 0, NOREG, d, false);
+            as_b(&e->a, 0xc0 | (d & 7));
+        } else {
+            as_op(&e->a, 0xb8 + (d & 7), false, 0, NOREG, d, false);
+        }
+        as_d_hole(&e->a, 0, v->reg);
+        break;
     case LOC_HOME:
         if (home_pinned(v->reg)) {
             unsigned h = home_host(v->reg);

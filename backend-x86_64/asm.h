@@ -17,23 +17,45 @@
 enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
        H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14, H_R15, NOREG = 0xff };
 
+/*
+ * What must be changed in code that is copied to another place (stencil.c): the
+ * rel32s, and the 32-bit fields to which a number is added that is not known yet.
+ */
+#define AS_NOTES 160
+struct as_note {
+    uint8_t *at;                /* the field */
+    const uint8_t *to;          /* a rel32: where it leads */
+    unsigned hole;              /* else: the number of what is added */
+};
+struct as_notes {
+    unsigned n;                 /* more than AS_NOTES: too many to be kept */
+    struct as_note note[AS_NOTES];
+};
+
 struct as {
     uint8_t *p;                 /* next byte (writable view) */
+    struct as_notes *notes;     /* NULL: the code stays where it is */
 };
 
 /* A memory operand. */
 struct hm {
     uint8_t base, index, scale;
+    uint8_t hole;               /* number of what is added to the displacement when the code is copied, or 0 */
     int32_t disp;
 };
 
 static inline struct hm hm_at(unsigned base, int32_t disp)
 {
-    return (struct hm){ (uint8_t)base, NOREG, 0, disp };
+    return (struct hm){ .base = (uint8_t)base, .index = NOREG, .disp = disp };
 }
 static inline struct hm hm_idx(unsigned base, unsigned index, unsigned scale, int32_t disp)
 {
-    return (struct hm){ (uint8_t)base, (uint8_t)index, (uint8_t)scale, disp };
+    return (struct hm){ .base = (uint8_t)base, .index = (uint8_t)index, .scale = (uint8_t)scale, .disp = disp };
+}
+/* The operand m, with `base` added to it. */
+static inline struct hm hm_off(unsigned base, struct hm m)
+{
+    return (struct hm){ .base = (uint8_t)base, .index = m.base, .hole = m.hole, .disp = m.disp };
 }
 /* A field of struct cpu: rsp points at it. */
 static inline struct hm hm_cpu(uint32_t off)
@@ -54,6 +76,25 @@ static inline void as_q(struct as *a, uint64_t v)
 {
     memcpy(a->p, &v, 8);
     a->p += 8;
+}
+
+static inline void as_note(struct as *a, uint8_t *at, const uint8_t *to, unsigned hole)
+{
+    struct as_notes *s = a->notes;
+    if (s && s->n++ < AS_NOTES)
+        s->note[s->n - 1] = (struct as_note){ at, to, hole };
+}
+/* This code cannot be copied. */
+static inline void as_pin(struct as *a)
+{
+    if (a->notes)
+        a->notes->n = AS_NOTES + 1;
+}
+/* A 32-bit field that holds v, to which hole's number will be added. */
+static inline void as_d_hole(struct as *a, uint32_t v, unsigned hole)
+{
+    as_note(a, a->p, NULL, hole);
+    as_d(a, v);
 }
 
 /*
@@ -115,7 +156,9 @@ static inline void as_op(struct as *a, uint32_t op, bool w, unsigned reg, unsign
 static inline void as_modrm_m(struct as *a, struct as_bytes s, unsigned reg, struct hm m)
 {
     unsigned r = (reg & 7) << 3, b = m.base & 7, mod, bytes;
-    if (m.disp == 0 && b != 5)
+    if (m.hole)
+        mod = 0x80, bytes = 4;
+    else if (m.disp == 0 && b != 5)
         mod = 0, bytes = 0;
     else if (m.disp == (int8_t)m.disp)
         mod = 0x40, bytes = 1;
@@ -131,6 +174,8 @@ static inline void as_modrm_m(struct as *a, struct as_bytes s, unsigned reg, str
         as_add(&s, mod | r | b);
     }
     as_put(a, &s);
+    if (m.hole)
+        as_note(a, a->p, NULL, m.hole);
     memcpy(a->p, &m.disp, 4);
     a->p += bytes;
 }
@@ -196,11 +241,13 @@ static inline void as_store64(struct as *a, struct hm m, unsigned s)
 }
 /* lea d, [index * 2^scale + disp] */
 static inline void as_lea_noindex(struct as *a, bool w, unsigned d, unsigned index, unsigned scale,
-                                  int32_t disp)
+                                  int32_t disp, unsigned hole)
 {
     as_op(a, 0x8d, w, d, index, 0, false);
     as_b(a, (d & 7) << 3 | 4);
     as_b(a, scale << 6 | (index & 7) << 3 | 5);
+    if (hole)
+        as_note(a, a->p, NULL, hole);
     as_d(a, (uint32_t)disp);
 }
 /* ALU group 1 with immediate: ext 0 add 1 or 2 adc 3 sbb 4 and 5 sub 6 xor 7 cmp; bits 32 or 64. */
@@ -242,20 +289,27 @@ static inline uint8_t *as_jmp(struct as *a)
     as_d(a, 0);
     return a->p - 4;
 }
-static inline void as_patch(uint8_t *rel, const uint8_t *to)
+static inline void as_set_rel(uint8_t *rel, const uint8_t *to)
 {
     int32_t d = (int32_t)(to - (rel + 4));
     memcpy(rel, &d, 4);
 }
+static inline void as_patch(struct as *a, uint8_t *rel, const uint8_t *to)
+{
+    as_set_rel(rel, to);
+    if (a->notes)
+        as_note(a, rel, to, 0);
+}
 static inline void as_jmp_to(struct as *a, const uint8_t *to)
 {
-    as_patch(as_jmp(a), to);
+    uint8_t *rel = as_jmp(a);
+    as_patch(a, rel, to);
 }
 static inline void as_call_to(struct as *a, const uint8_t *to)
 {
     as_b(a, 0xe8);
     as_d(a, 0);
-    as_patch(a->p - 4, to);
+    as_patch(a, a->p - 4, to);
 }
 /* VEX three-operand general-register ops (BMI2): pp 1=66 2=f3 3=f2, map 2 = 0f38, 3 = 0f3a. */
 static inline void as_vex(struct as *a, unsigned map, unsigned pp, bool w, uint8_t op, unsigned reg,

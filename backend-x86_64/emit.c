@@ -49,7 +49,7 @@ static void emit_op(struct emit *e, const struct ir_ins *p)
     case IR_PUTV:
         alloc_putv(e, p);
         break;
-    case IR_GETF: case IR_PUTF: case IR_FLAGS: case IR_FMERGE: case IR_FBITS: case IR_CC:
+    case IR_GETF: case IR_PUTF: case IR_FLAGS: case IR_HOSTF: case IR_FMERGE: case IR_FBITS: case IR_CC:
         emit_flags_op(e, p);
         break;
     case IR_MUL: case IR_MULHU: case IR_MULHS: case IR_DIV: case IR_REM:
@@ -83,8 +83,8 @@ static void emit_op(struct emit *e, const struct ir_ins *p)
     }
 }
 
-void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uint8_t *cold,
-                  struct host_block *out)
+struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *rw, bool copied,
+                        struct host_block *out)
 {
     struct emit *e = be->em;
     if (!e) {
@@ -93,6 +93,8 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
             die(EXIT_CODE_HOST, "out of memory");
     }
     e->a.p = e->start = rw;
+    e->a.notes = copied ? &e->notes : NULL;
+    e->notes.n = 0;
     e->be = be;
     e->b = b;
     e->out = out;
@@ -104,16 +106,12 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
     out->nexits = out->nfaults = 0;
     alloc_prepare(e);
     flags_prepare(e);
+    return e;
+}
 
-    as_rm(&e->a, 0x83, false, 7, hm_cpu(CPU_OFF(attn)));
-    as_b(&e->a, 0);
-    uint8_t *attn = as_jcc(&e->a, CC_NZ), *x87 = NULL, *x87_back = NULL;
-    if (b->uses_x87) {
-        as_rm(&e->a, 0x80, false, 7, hm_cpu(CPU_OFF(x87_live)));
-        as_b(&e->a, 0);
-        x87 = as_jcc(&e->a, CC_Z);
-        x87_back = e->a.p;
-    }
+void emit_ops(struct emit *e)
+{
+    const struct ir_block *b = e->b;
     for (unsigned i = 1; i < b->n; i++) {
         const struct ir_ins *p = &b->ins[i];
         if (p->op == IR_NOP)
@@ -140,14 +138,36 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
         if (e->nfl_spilled)
             flags_free(e);
     }
-    out->size = (uint32_t)(e->a.p - rw);
+    e->out->size = (uint32_t)(e->a.p - e->start);
+}
+
+void emit_cold(struct emit *e, uint8_t *cold)
+{
     e->a.p = cold;
     emit_slow_paths(e);
     emit_side_exits(e);
-    as_patch(attn, e->a.p);
+    e->out->cold_size = (uint32_t)(e->a.p - cold);
+}
+
+void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uint8_t *cold,
+                  struct host_block *out)
+{
+    struct emit *e = emit_begin(be, b, rw, false, out);
+    as_rm(&e->a, 0x83, false, 7, hm_cpu(CPU_OFF(attn)));
+    as_b(&e->a, 0);
+    uint8_t *attn = as_jcc(&e->a, CC_NZ), *x87 = NULL, *x87_back = NULL;
+    if (b->uses_x87) {
+        as_rm(&e->a, 0x80, false, 7, hm_cpu(CPU_OFF(x87_live)));
+        as_b(&e->a, 0);
+        x87 = as_jcc(&e->a, CC_Z);
+        x87_back = e->a.p;
+    }
+    emit_ops(e);
+    emit_cold(e, cold);
+    as_patch(&e->a, attn, e->a.p);
     emit_thunk_call(e, be->attn, (int32_t)b->start, 0);
     if (x87) {
-        as_patch(x87, e->a.p);
+        as_patch(&e->a, x87, e->a.p);
         emit_thunk_call(e, be->x87_load, (int32_t)b->start, 0);
         as_jmp_to(&e->a, x87_back);
     }
@@ -164,10 +184,10 @@ void backend_link(struct backend *be, uint8_t *rw, const struct host_exit *e, co
         uint32_t zero = 0;
         memcpy(rw + e->key_from, &zero, 4);
         memcpy(rw + e->key_to, &to, 4);
-        as_patch(rw + e->jump, target);
+        as_set_rel(rw + e->jump, target);
         memcpy(rw + e->key_from, &from, 4);
     } else {
-        as_patch(rw + e->jump, target);
+        as_set_rel(rw + e->jump, target);
     }
 }
 
@@ -177,17 +197,17 @@ void backend_unlink(struct backend *be, uint8_t *rw, const struct host_exit *e)
         uint32_t zero = 0;
         memcpy(rw + e->key_from, &zero, 4);
     } else {
-        as_patch(rw + e->jump, rw + e->stub_ra - 5);    /* the stub's CALL is 5 bytes */
+        as_set_rel(rw + e->jump, rw + e->stub_ra - 5);    /* the stub's CALL is 5 bytes */
     }
 }
 
 void backend_hop(struct backend *be, uint8_t *rw, const struct host_exit *e, bool code64)
 {
-    as_patch(rw + e->stub_ra - 4, be->hop[code64]);     /* the stub's CALL */
+    as_set_rel(rw + e->stub_ra - 4, be->hop[code64]);     /* the stub's CALL */
 }
 
 void backend_kill(struct backend *be, uint8_t *rw)
 {
-    struct as a = { .p = rw };
+    struct as a = { .p = rw, .notes = NULL };
     as_call_to(&a, be->next);   /* 5 bytes, inside the entry test; the run loop knows the block by them */
 }

@@ -26,6 +26,7 @@
 enum loc {
     LOC_NONE,                   /* not computed, or dead */
     LOC_CONST,                  /* val.imm */
+    LOC_HOLE,                   /* the number of hole val.reg, not known yet (a stencil) */
     LOC_SLOT,                   /* field of struct cpu at offset val.imm */
     LOC_VHOME,                  /* guest XMM register val.reg */
     LOC_HOME,                   /* guest general register val.reg (+ val.imm, i64 only) */
@@ -108,6 +109,9 @@ struct leave {
     struct part store[KEEP_COUNT];
 };
 
+/* Numbers of holes that hold an exit's PC, and its page; plus twice the number of the exit. */
+enum { EXIT_HOLE_PC = HOLE_COUNT, EXIT_HOLE_PAGE };
+
 struct emit;
 
 struct backend {
@@ -115,15 +119,19 @@ struct backend {
     intptr_t rx_off;
     uint8_t *enter;             /* entered from C: (cpu, rx) */
     uint8_t *hop[2];            /* guard failed: on through the jump cache; [1] in 64-bit code */
-    uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *x87_load;
+    uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *hot, *x87_load;
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *help[HELP_COUNT];
     uint8_t *stack[MMU_IDX_COUNT][2];   /* look the stack's page up: [1] for writing */
+    uint8_t *mem_ld[2][2][MMU_IDX_COUNT][4][T_COUNT];   /* stencils' accesses: [MEM_SS][MEM_WRITE][index][log2 of
+                                           the size][temporary]: the address is in it, the value comes there */
+    uint8_t *mem_st[2][MMU_IDX_COUNT][4][T_COUNT];      /* the value is in c->arg[2] */
     uint8_t *amo;
     bool bmi2, lzcnt, popcnt;
     uint16_t vec_first[256];    /* emit_vec.c: first rule of an operation, plus 1 */
     struct emit *em;            /* reused for every block */
+    struct copy *copy;          /* stencil.c: the block being put together */
 };
 _Static_assert(IR_OP_COUNT <= 256, "operations are bytes");
 
@@ -166,6 +174,7 @@ struct emit {
     uint16_t seen_changed;
     struct slow slow[512];
     unsigned nslow;
+    struct as_notes notes;
     struct { uint8_t *jcc; unsigned exit; bool save_flags; struct leave leave; } side[BACKEND_MAX_EXITS];
     unsigned nside;
     struct { uint8_t *from; unsigned exit; } stub[BACKEND_MAX_EXITS];  /* stubs of jumps in the hot part */
@@ -264,6 +273,13 @@ bool dies(struct emit *e, ir_ref r);            /* no use after the current inst
 /* Is the value exactly in home g, without offset, in the current version? */
 bool in_home(struct emit *e, ir_ref r, unsigned g);
 
+/* --- emit.c --- */
+/* The block's operations to rw, their slow paths to cold; copied: it is for a stencil, note what changes. */
+struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *rw, bool copied,
+                        struct host_block *out);
+void emit_ops(struct emit *e);
+void emit_cold(struct emit *e, uint8_t *cold);
+
 /* --- emit_flags.c --- */
 void flags_prepare(struct emit *e);
 void flags_clobber(struct emit *e);             /* before code that destroys EFLAGS */
@@ -321,6 +337,7 @@ void vec_rules_init(struct backend *be);
 void emit_x87(struct emit *e, const struct ir_ins *p);
 void x87_load(struct cpu *c);   /* c->fpu into the host's x87, exceptions masked; sets x87_live */
 void x87_store(struct cpu *c);  /* back, if live */
+void stencil_copy_free(struct backend *be);     /* stencil.c */
 /* Any pure op without a rule: through interp_op(). */
 void emit_fallback(struct emit *e, const struct ir_ins *p);
 /* c->rip = pc, then on through a dispatching thunk; t: a temporary that may be overwritten. */

@@ -202,7 +202,19 @@ void flags_load(struct emit *e, ir_ref f, bool all)
         return;
     flags_clobber(e);
     struct hm m = force_mem(e, f);
-    if (all) {
+    if (all && e->a.notes) {
+        /*
+         * A stencil stores flags that lift_live() told the block before not to care for: the slot may hold a
+         * recipe's name.  What is made of it is not seen, but it must not set TF.
+         */
+        unsigned t = temp_get(e);
+        as_rm(&e->a, 0x8b, false, t, m);
+        as_alu_ri(&e->a, 4, false, t, FL_ARITH);
+        as_op(&e->a, 0x50u + (t & 7), false, 0, NOREG, t, false);
+        as_b(&e->a, 0x9d);
+        temp_release(e, t);
+        e->ef = f;
+    } else if (all) {
         as_rm(&e->a, 0xff, false, 6, m);        /* push qword */
         as_b(&e->a, 0x9d);                      /* popfq */
         e->ef = f;
@@ -300,6 +312,14 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
     switch (p->op) {
     case IR_GETF:
     case IR_FLAGS:
+        break;
+    case IR_HOSTF:
+        flags_born(e, e->i);
+        if (p->aux) {
+            e->flv[0].loc = LOC_NONE;
+            e->flv[e->i].loc = LOC_FLMEM;
+            e->flmem = e->i;
+        }
         break;
     case IR_PUTF: {
         ir_ref f = flags_resolve(e, p->a);

@@ -137,6 +137,12 @@ static struct host_exit *exit_new(struct emit *e, const struct ir_ins *p)
     return x;
 }
 
+/* A field that holds `value`, which follows from the exit's PC. what: EXIT_HOLE_*. */
+static void exit_field(struct emit *e, const struct host_exit *x, int32_t value, unsigned what)
+{
+    as_d_hole(&e->a, e->a.notes ? 0 : (uint32_t)value, what + 2 * (unsigned)(x - e->out->exit));
+}
+
 /*
  * The stub an unlinked exit jumps to: its return address tells the run loop which exit it was.
  * Behind the CALL of one across pages lies the target's page offset, for the thunk `hop`.
@@ -144,11 +150,11 @@ static struct host_exit *exit_new(struct emit *e, const struct ir_ins *p)
 static void emit_stub(struct emit *e, struct host_exit *x, uint8_t *from, uint8_t *thunk)
 {
     if (from)
-        as_patch(from, e->a.p);
+        as_patch(&e->a, from, e->a.p);
     emit_thunk_call(e, thunk, (int32_t)x->pc, 0);
     x->stub_ra = (uint32_t)(e->a.p - e->start);
     if (e->b->flat && (x->aux & EXIT_CROSS))
-        as_d(&e->a, (uint32_t)x->pc);
+        exit_field(e, x, (int32_t)x->pc, EXIT_HOLE_PC);
 }
 
 static void stub_later(struct emit *e, const struct host_exit *x, uint8_t *from)
@@ -168,6 +174,7 @@ static bool solo(const struct emit *e)
 
 void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk, unsigned t)
 {
+    as_pin(&e->a);
     if (e->b->flat) {
         as_load64(&e->a, t, hm_cpu(CPU_OFF(pc_page)));
         as_lea(&e->a, (e->b->mode & M_CODE) == M_CODE64, t, hm_at(t, (int32_t)pc));
@@ -211,9 +218,9 @@ static void emit_jump(struct emit *e, struct host_exit *x)
     x->key_to = (uint32_t)(e->a.p - e->start);
     as_d(&e->a, 0);
     as_rm(&e->a, 0x81, true, 0, hm_cpu(CPU_OFF(pc_page)));
-    as_d(&e->a, (uint32_t)((int32_t)x->pc & -4096));
+    exit_field(e, x, (int32_t)x->pc & -4096, EXIT_HOLE_PAGE);
     x->jump = (uint32_t)(as_jmp(&e->a) - e->start);
-    as_patch(e->start + x->jump, e->start);     /* anywhere valid: the guard fails until it is linked */
+    as_set_rel(e->start + x->jump, e->start);   /* anywhere valid: the guard fails until it is linked */
     stub_later(e, x, j);
 }
 
@@ -273,7 +280,7 @@ static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
 /* The jump cache does not know the target: the run loop must. */
 static void emit_ind_miss(struct emit *e)
 {
-    as_patch(e->ind_miss, e->a.p);
+    as_patch(&e->a, e->ind_miss, e->a.p);
     as_rm(&e->a, 0x33, true, e->ind_rip, hm_cpu(CPU_OFF(jc_salt)));
     as_store64(&e->a, hm_cpu(CPU_OFF(rip)), e->ind_rip);
     emit_thunk_call(e, e->be->next_rip, e->pc, 0);
@@ -303,9 +310,10 @@ void emit_exit(struct emit *e, const struct ir_ins *p)
     e->seen = false;
     switch (p->op) {
     case IR_EXIT:
-        if (p->aux & EXIT_LIVE)
+        if ((p->aux & EXIT_LIVE) && !((p->aux & EXIT_HOSTF) && e->ef && e->ef == e->arch))
             flags_to_mem(e);
-        emit_jump(e, exit_new(e, p));
+        if (!(p->aux & EXIT_FALL))
+            emit_jump(e, exit_new(e, p));
         break;
     case IR_EXIT_IF: {
         bool live = (p->aux & EXIT_LIVE) && e->flv[e->arch].loc != LOC_FLMEM;
@@ -354,7 +362,7 @@ void emit_side_exits(struct emit *e)
             emit_stub(e, x, e->side[k].jcc, e->be->link);       /* the Jcc itself gets patched */
             continue;
         }
-        as_patch(e->side[k].jcc, e->a.p);
+        as_patch(&e->a, e->side[k].jcc, e->a.p);
         if (e->side[k].save_flags) {
             as_b(&e->a, 0x9c);
             as_rm(&e->a, 0x8f, false, 0, hm_cpu(CPU_OFF(flags)));

@@ -401,7 +401,8 @@ static void emit_ea(struct emit *e, const struct ir_ins *p)
     }
     if (p->b)
         y = use_reg(e, p->b, &tb);
-    if (imm != (int32_t)imm) {
+    unsigned hole = ir_hole_of(imm);
+    if (!hole && imm != (int32_t)imm) {
         flags_clobber(e);
         unsigned tc = temp_get(e);
         as_mov_ri(&e->a, tc, (uint64_t)imm);
@@ -412,10 +413,13 @@ static void emit_ea(struct emit *e, const struct ir_ins *p)
         imm = 0;
     }
     d = def_reg(e, e->i, &home);
-    if (x == NOREG)                             /* index only: SIB without base, disp32 */
-        as_lea_noindex(&e->a, t == TY_I64, d, y, p->aux, (int32_t)imm);
-    else
-        as_lea(&e->a, t == TY_I64, d, y == NOREG ? hm_at(x, (int32_t)imm) : hm_idx(x, y, p->aux, (int32_t)imm));
+    if (x == NOREG) {                           /* index only: SIB without base, disp32 */
+        as_lea_noindex(&e->a, t == TY_I64, d, y, p->aux, (int32_t)imm, hole);
+    } else {
+        struct hm m = y == NOREG ? hm_at(x, (int32_t)imm) : hm_idx(x, y, p->aux, (int32_t)imm);
+        m.hole = (uint8_t)hole;
+        as_lea(&e->a, t == TY_I64, d, m);
+    }
     temp_release(e, ta);
     temp_release(e, tb);
     def_done(e, e->i, d, home, t >= TY_I32);    /* LEA does not wrap at 16 bits */
@@ -462,7 +466,7 @@ static void emit_extend(struct emit *e, const struct ir_ins *p)
     else
         op = p->op == IR_ZEXT ? 0x8b : 0x63;
     bool in16 = t == TY_I16;
-    if (v->loc == LOC_CC || v->loc == LOC_HIGH || v->loc == LOC_CONST ||
+    if (v->loc == LOC_CC || v->loc == LOC_HIGH || v->loc == LOC_CONST || v->loc == LOC_HOLE ||
         (v->loc == LOC_HOME && v->imm)) {
         unsigned c = use_copy(e, p->a);
         d = def_reg(e, e->i, &home);
@@ -630,10 +634,17 @@ void emit_int(struct emit *e, const struct ir_ins *p)
     case IR_CONST:
         def_at(e, e->i, LOC_CONST, 0, p->imm);
         break;
+    case IR_HOLE:
+        def_at(e, e->i, LOC_HOLE, (unsigned)p->imm, 0);
+        break;
     case IR_PC: {
         unsigned home, d = def_reg(e, e->i, &home);
         as_load64(&e->a, d, hm_cpu(CPU_OFF(pc_page)));
-        if (p->imm != (int32_t)p->imm) {        /* a jump of almost 2 GiB */
+        if (ir_hole_of(p->imm)) {
+            struct hm m = hm_at(d, (int32_t)p->imm);
+            m.hole = (uint8_t)ir_hole_of(p->imm);
+            as_lea(&e->a, true, d, m);
+        } else if (p->imm != (int32_t)p->imm) {        /* a jump of almost 2 GiB */
             unsigned t = temp_get(e);
             as_mov_ri(&e->a, t, (uint64_t)p->imm);
             as_lea(&e->a, true, d, hm_idx(d, t, 0, 0));

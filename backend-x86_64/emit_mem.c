@@ -36,6 +36,12 @@ static unsigned use_held(struct emit *e, ir_ref r, unsigned *tmp)
 static struct hm addr_operand(struct emit *e, ir_ref r, int64_t imm, unsigned *tmp)
 {
     const struct val *v = &e->val[r];
+    if (ir_hole_of(imm)) {                      /* a displacement that is not known yet */
+        struct hm m = addr_operand(e, r, 0, tmp);
+        m.hole = (uint8_t)ir_hole_of(imm);
+        m.disp += (int32_t)imm;
+        return m;
+    }
     *tmp = NOREG;
     if (v->loc == LOC_HOME && home_pinned(v->reg)) {
         int64_t d = v->imm + imm;
@@ -100,7 +106,7 @@ static void emit_stack_probe(struct emit *e, struct slow *s, struct hm m, unsign
                              bool write, unsigned t0, unsigned t1)
 {
     uint32_t at = CPU_OFF(stack_page) + sizeof(struct tlb_page) * ((aux & MEM_IDX) >> MEM_IDX_SHIFT);
-    if (m.disp)
+    if (m.disp || m.hole)
         as_lea(&e->a, true, t1, m);
     else
         as_mov_rr(&e->a, true, t1, m.base);
@@ -129,16 +135,16 @@ static void emit_probe_at(struct emit *e, struct slow *s, ir_ref a, struct hm m,
         return;
     }
     l.disp = last;
-    if (m.disp == 0 && e->be->bmi2) {
+    if (m.disp == 0 && !m.hole && e->be->bmi2) {
         as_rorx(&e->a, true, t0, m.base, 8);
     } else {
-        if (m.disp)
+        if (m.disp || m.hole)
             as_lea(&e->a, true, t0, m);
         else
             as_mov_rr(&e->a, true, t0, m.base);
         as_shift_ri(&e->a, 5, true, t0, 8);
     }
-    if (last)
+    if (last || l.hole)
         as_lea(&e->a, true, t1, l);
     else
         as_mov_rr(&e->a, true, t1, m.base);
@@ -195,6 +201,48 @@ static void store_imm(struct emit *e, enum ir_type t, int32_t c, struct hm m)
     }
 }
 
+/* Is this access of a stencil one that mem_ld and mem_st are for? */
+static bool by_thunk(const struct emit *e, const struct ir_ins *p)
+{
+    return e->a.notes && !(p->aux & (MEM_ALIGN | MEM_AC | MEM_LOCKED));
+}
+
+/* The access's address in a temporary, which stays busy. */
+static unsigned address_in_temp(struct emit *e, const struct ir_ins *p)
+{
+    unsigned tb, t;
+    struct hm m = addr_operand(e, p->a, p->imm, &tb);
+    t = temp_get(e);
+    if (m.disp || m.hole)
+        as_lea(&e->a, true, t, m);
+    else
+        as_mov_rr(&e->a, true, t, m.base);
+    temp_release(e, tb);
+    return t;
+}
+
+static void ld_by_thunk(struct emit *e, const struct ir_ins *p)
+{
+    unsigned ss = (p->aux & MEM_SS) != 0, w = (p->aux & MEM_WRITE) != 0, log = p->type - TY_I8, t;
+    flags_clobber(e);
+    e->stale_reg = NOREG;
+    t = address_in_temp(e, p);
+    emit_thunk_call(e, e->be->mem_ld[ss][w][(p->aux & MEM_IDX) >> MEM_IDX_SHIFT][log][t - T_FIRST], e->pc,
+                    recipe_here(e));
+    def_done(e, e->i, t, 0xff, p->type != TY_I64);
+}
+
+static void st_by_thunk(struct emit *e, const struct ir_ins *p)
+{
+    unsigned ss = (p->aux & MEM_SS) != 0, log = p->type - TY_I8, t;
+    flags_clobber(e);
+    emit_arg_val(e, 2, &e->val[p->b]);
+    t = address_in_temp(e, p);
+    emit_thunk_call(e, e->be->mem_st[ss][(p->aux & MEM_IDX) >> MEM_IDX_SHIFT][log][t - T_FIRST], e->pc,
+                    recipe_here(e));
+    temp_release(e, t);
+}
+
 static void emit_ld(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
@@ -213,7 +261,7 @@ static void emit_ld(struct emit *e, const struct ir_ins *p)
         s->from[0] = as_jmp(&e->a);
     else
         emit_probe_at(e, s, p->a, m, span, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
-    load_op(e, t, d, home != 0xff, hm_idx(t0, m.base, 0, m.disp));
+    load_op(e, t, d, home != 0xff, hm_off(t0, m));
     s->back = e->a.p;
     if (home != 0xff)
         temp_release(e, t0);
@@ -238,9 +286,7 @@ static void emit_st(struct emit *e, const struct ir_ins *p)
         s->from[0] = as_jmp(&e->a);
     else
         emit_probe_at(e, s, p->a, m, span, p->aux, true, t0, t1);
-    m.index = m.base;
-    m.base = (uint8_t)t0;
-    m.scale = 0;
+    m = hm_off(t0, m);
     if (use_is_const(e, p->b, &c) && c == (int32_t)c) {
         store_imm(e, t, (int32_t)c, m);
     } else {
@@ -278,7 +324,7 @@ static void emit_ldv(struct emit *e, const struct ir_ins *p)
         s->from[0] = as_jmp(&e->a);
     } else {
         emit_probe_at(e, s, p->a, m, size, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
-        vload_op(e, size, d, hm_idx(t0, m.base, 0, m.disp));
+        vload_op(e, size, d, hm_off(t0, m));
     }
     s->back = e->a.p;
     temp_release(e, t0);
@@ -301,7 +347,7 @@ static void emit_stv(struct emit *e, const struct ir_ins *p)
         s->from[0] = as_jmp(&e->a);
     } else {
         emit_probe_at(e, s, p->a, m, size, p->aux, true, t0, t1);
-        vstore_op(e, size, x, hm_idx(t0, m.base, 0, m.disp));
+        vstore_op(e, size, x, hm_off(t0, m));
     }
     s->back = e->a.p;
     vtemp_release(e, tv);
@@ -331,7 +377,7 @@ static struct hm probed(struct emit *e, const struct ir_ins *p, unsigned *ta, un
 {
     unsigned d = use_held(e, p->a, ta);
     struct hm m = addr_operand(e, p->b, p->imm, tb);
-    return hm_idx(d, m.base, 0, m.disp);
+    return hm_off(d, m);
 }
 
 static void emit_probed(struct emit *e, const struct ir_ins *p)
@@ -418,10 +464,10 @@ void emit_mem(struct emit *e, const struct ir_ins *p)
 {
     switch (p->op) {
     case IR_LD:
-        emit_ld(e, p);
+        by_thunk(e, p) ? ld_by_thunk(e, p) : emit_ld(e, p);
         break;
     case IR_ST:
-        emit_st(e, p);
+        by_thunk(e, p) ? st_by_thunk(e, p) : emit_st(e, p);
         break;
     case IR_LDV:
         emit_ldv(e, p);
@@ -462,6 +508,10 @@ void emit_arg_val(struct emit *e, unsigned n, const struct val *v)
             to.disp += 4;
             as_mov_mi32(&e->a, false, to, (int32_t)(v->imm >> 32));
         }
+        return;
+    case LOC_HOLE:
+        as_rm(&e->a, 0xc7, true, 0, to);
+        as_d_hole(&e->a, 0, v->reg);
         return;
     case LOC_TEMP:
         as_store64(&e->a, to, v->reg);
@@ -510,11 +560,15 @@ void emit_slow_paths(struct emit *e)
         struct slow *s = &e->slow[k];
         for (unsigned j = 0; j < 2; j++)
             if (s->from[j])
-                as_patch(s->from[j], e->a.p);
+                as_patch(&e->a, s->from[j], e->a.p);
         if (s->kind != SLOW_DE && s->kind != SLOW_DIVS) {
             as_store64(&e->a, hm_cpu(CPU_OFF(arg[0])), s->addr.base);
-            if (s->addr.disp)
+            if (s->addr.hole) {
+                as_rm(&e->a, 0x81, true, 0, hm_cpu(CPU_OFF(arg[0])));
+                as_d_hole(&e->a, (uint32_t)s->addr.disp, s->addr.hole);
+            } else if (s->addr.disp) {
                 as_alu_mi(&e->a, 0, true, hm_cpu(CPU_OFF(arg[0])), s->addr.disp);
+            }
             as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[1])), (int32_t)s->desc);
         }
         struct hm ret = hm_cpu(CPU_OFF(hret));
@@ -523,7 +577,7 @@ void emit_slow_paths(struct emit *e)
                             s->pc, s->recipe);
             as_load64(&e->a, s->t0, ret);
             as_rr(&e->a, 0x85, true, s->t0, s->t0);
-            as_patch(as_jcc(&e->a, CC_NZ), s->hit);
+            as_patch(&e->a, as_jcc(&e->a, CC_NZ), s->hit);
         }
         switch (s->kind) {
         case SLOW_LD:
@@ -547,7 +601,7 @@ void emit_slow_paths(struct emit *e)
                 emit_thunk_call(e, be->slow_probe, s->pc, s->recipe);
                 as_load64(&e->a, s->dst, ret);
                 as_rr(&e->a, 0x85, true, s->dst, s->dst);
-                as_patch(as_jcc(&e->a, CC_NZ), s->back);
+                as_patch(&e->a, as_jcc(&e->a, CC_NZ), s->back);
             }
             as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[0])), (int32_t)s->recipe);
             emit_goto_pc(e, s->pc, be->redo, s->dst);

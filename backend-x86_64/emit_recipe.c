@@ -409,6 +409,10 @@ uint32_t recipe_here(struct emit *e)
 {
     if (in_memory(e))
         return 0;
+    if (e->a.notes) {                           /* stencils name no recipes */
+        as_pin(&e->a);
+        return 0;
+    }
     return recipe_now(e, e->arch);
 }
 

@@ -77,7 +77,7 @@ static void ensure_live(struct emit *e)
     as_b(&e->a, 0);
     uint8_t *over = as_jcc(&e->a, CC_NZ);
     emit_thunk_call(e, e->be->x87_load, e->pc, 0);
-    as_patch(over, e->a.p);
+    as_patch(&e->a, over, e->a.p);
     e->x87_in = true;
 }
 
@@ -135,11 +135,11 @@ static void emit_store_popping(struct emit *e, unsigned id, const struct x87_inf
     as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(arg[0])), (int32_t)id);
     emit_thunk_call(e, e->be->help[HELP_x87_unpop], e->pc, 0);
     uint8_t *done = as_jmp(&e->a);
-    as_patch(fast, e->a.p);
+    as_patch(&e->a, fast, e->a.p);
     x87_mem(e, 0xdb, 0x28, keep);
     x87_mem(e, x->op, x->modrm, to);
     x87_mem(e, 0xdb, 0x28, keep);
-    as_patch(done, e->a.p);
+    as_patch(&e->a, done, e->a.p);
     e->x87_in = false;
 }
 
@@ -191,12 +191,12 @@ static void emit_ldcw(struct emit *e, const struct ir_ins *p, const struct x87_i
     uint8_t *fast = as_jcc(&e->a, CC_Z);
     emit_thunk_call(e, e->be->help[HELP_x87_ldcw], e->pc, 0);
     uint8_t *done = as_jmp(&e->a);
-    as_patch(fast, e->a.p);
+    as_patch(&e->a, fast, e->a.p);
     as_alu_ri(&e->a, 4, false, t, 0x1f3f);
     as_alu_ri(&e->a, 1, false, t, 0x40);
     as_rm(&e->a, OP66(0x89), false, t, hm_cpu(CPU_OFF(fpu.cw)));
     x87_mem(e, x->op, x->modrm, hm_cpu(CPU_OFF(fpu.cw)));
-    as_patch(done, e->a.p);
+    as_patch(&e->a, done, e->a.p);
     temp_release(e, t);
     temp_release(e, m);
 }

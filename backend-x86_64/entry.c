@@ -224,7 +224,7 @@ static uint8_t *gen_hop(struct as *a, bool code64, uint8_t *link)
     as_rm(a, 0x63, true, t0, hm_at(ra, 0));     /* movsxd: the target's page offset */
     as_rm(a, 0x03, code64, t0, hm_cpu(CPU_OFF(pc_page)));
     uint8_t *miss = emit_jump_cache(a, t0, t1, VT_FIRST);
-    as_patch(miss, a->p);
+    as_patch(a, miss, a->p);
     as_op(a, 0x50u + (ra & 7), false, 0, NOREG, ra, false);     /* push */
     as_jmp_to(a, link);
     return p;
@@ -245,10 +245,10 @@ enum ret { RET_VOID, RET_VALUE, RET_STATUS };
 
 /*
  * A thunk around C function fn(cpu, arg[0..nargs-1]).  fp: the function may
- * change the guest's MXCSR, so it is loaded again.
+ * change the guest's MXCSR, so it is loaded again.  into: register that gets c->hret, or NOREG.
  */
-static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret ret, bool writes_gpr, bool flags,
-                         bool fp, uint8_t *leave)
+static uint8_t *gen_call_into(struct as *a, const void *fn, unsigned nargs, enum ret ret, bool writes_gpr,
+                              bool flags, bool fp, unsigned into, uint8_t *leave)
 {
     static const uint8_t reg[] = { H_RSI, H_RDX, H_RCX, H_R8 };
     uint8_t *p = begin(a);
@@ -266,7 +266,7 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
         as_rr(a, 0xff, false, 2, H_RAX);        /* call rax */
         as_alu_ri(a, 0, true, H_RSP, 8);
         as_load64(a, H_RAX, fl);
-        as_patch(image, a->p);
+        as_patch(a, image, a->p);
         as_alu_ri(a, 4, false, H_RAX, FL_ARITH);
         as_store64(a, fl, H_RAX);
     }
@@ -293,16 +293,24 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
         as_rm(a, 0x0fae, false, 2, hm_at(H_RSP, (int32_t)CPU_OFF(host_mxcsr) + 8));
     }
     homes_load(a, 8, writes_gpr);
+    if (into != NOREG)
+        as_load64(a, into, hm_at(H_RSP, (int32_t)CPU_OFF(hret) + 8));
     as_b(a, 0xc3);
     if (out) {
         /* 1 -> WHY_FAULT, 2 -> WHY_SLOW */
-        as_patch(out, a->p);
+        as_patch(a, out, a->p);
         as_alu_ri(a, 0, true, H_RSP, 8);
         temps_store(a, 0);
         as_alu_ri(a, 0, false, H_RAX, WHY_FAULT - 1);
         as_jmp_to(a, leave);
     }
     return p;
+}
+
+static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret ret, bool writes_gpr, bool flags,
+                         bool fp, uint8_t *leave)
+{
+    return gen_call_into(a, fn, nargs, ret, writes_gpr, flags, fp, NOREG, leave);
 }
 
 /*
@@ -326,7 +334,7 @@ static uint8_t *gen_dispatch(struct as *a, const void *(*next)(struct cpu *), en
     as_store64(a, hm_cpu(CPU_OFF(link_ra)), H_RAX);
     homes_load(a, 0, true);
     as_rm(a, 0xff, false, 4, hm_cpu(CPU_OFF(link_ra)));
-    as_patch(out, a->p);
+    as_patch(a, out, a->p);
     as_mov_ri(a, H_RAX, (uint64_t)otherwise);
     as_jmp_to(a, leave);
     return p;
@@ -377,11 +385,11 @@ static uint8_t *gen_stack(struct as *a, unsigned idx, bool write, uint8_t *probe
     for (unsigned k = sizeof used; k-- > 0;)
         as_op(a, 0x58u + used[k], false, 0, NOREG, used[k], false);
     as_b(a, 0xc3);
-    as_patch(miss, a->p);
+    as_patch(a, miss, a->p);
     if (!write) {
         miss = gen_lookup(a, idx, false, shift);
         as_jmp_to(a, out);
-        as_patch(miss, a->p);
+        as_patch(a, miss, a->p);
     }
     for (unsigned k = sizeof used; k-- > 0;)
         as_op(a, 0x58u + used[k], false, 0, NOREG, used[k], false);
@@ -389,12 +397,69 @@ static uint8_t *gen_stack(struct as *a, unsigned idx, bool write, uint8_t *probe
     return p;
 }
 
+/*
+ * An access of a stencil, at the address in temporary t: found in the TLB, or on
+ * through `slow`, which returns to the same place.  Small code counts there, not
+ * the call; nothing but t and EFLAGS changes.
+ */
+static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store, unsigned t, uint8_t *slow)
+{
+    const unsigned u = t == T_FIRST ? T_FIRST + 1 : T_FIRST, v = 3 * T_FIRST + 3 - t - u, span = 1u << log;
+    const struct hm us = hm_at(H_RSP, (int32_t)(CPU_OFF(temp) + 8 * (u - T_FIRST)) + 8);
+    const struct hm vs = hm_at(H_RSP, (int32_t)(CPU_OFF(temp) + 8 * (v - T_FIRST)) + 8);
+    unsigned idx = (aux & MEM_IDX) >> MEM_IDX_SHIFT;
+    int32_t tlb = (int32_t)(CPU_OFF(tlb) + sizeof(struct tlb_fast) * (idx * 2 + (aux & MEM_WRITE ? 1 : 0))) + 8;
+    static const uint32_t load[] = { 0x0fb6, 0x0fb7, 0x8b, 0x8b }, keep[] = { 0x88, OP66(0x89), 0x89, 0x89 };
+    uint8_t *p = begin(a), *miss;
+    as_store64(a, us, u);
+    as_store64(a, vs, v);
+    as_mov_rr(a, true, u, t);
+    as_shift_ri(a, 5, true, u, 8);
+    as_lea(a, true, v, hm_at(t, (int32_t)span - 1));
+    as_rm(a, 0x23, true, u, hm_at(H_RSP, tlb + (int32_t)offsetof(struct tlb_fast, mask)));
+    as_rm(a, 0x03, true, u, hm_at(H_RSP, tlb + (int32_t)offsetof(struct tlb_fast, base)));
+    as_alu_ri(a, 4, true, v, -4096);
+    as_rm(a, 0x3b, true, v, hm_at(u, (int32_t)offsetof(struct tlb_entry, tag)));
+    miss = as_jcc(a, CC_NZ);
+    as_load64(a, u, hm_at(u, (int32_t)offsetof(struct tlb_entry, delta)));
+    if (store) {
+        as_load64(a, v, hm_at(H_RSP, (int32_t)CPU_OFF(arg[2]) + 8));
+        as_rm(a, keep[log], log == 3, v, hm_idx(u, t, 0, 0));
+    } else {
+        as_rm(a, load[log], log == 3, t, hm_idx(u, t, 0, 0));
+    }
+    as_load64(a, u, us);
+    as_load64(a, v, vs);
+    as_b(a, 0xc3);
+    as_patch(a, miss, a->p);
+    as_load64(a, u, us);
+    as_load64(a, v, vs);
+    as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(arg[0]) + 8), t);
+    as_mov_mi32(a, true, hm_at(H_RSP, (int32_t)CPU_OFF(arg[1]) + 8), (int32_t)(span << 16 | aux));
+    as_jmp_to(a, slow);
+    return p;
+}
+
+static void gen_accesses(struct as *a, struct backend *be, uint8_t *leave)
+{
+    for (unsigned t = 0; t < T_COUNT; t++) {
+        uint8_t *slow = gen_call_into(a, (void *)jit_load, 2, RET_STATUS, false, false, false, T_FIRST + t, leave);
+        for (unsigned n = 0; n < MMU_IDX_COUNT * 2 * 2 * 4; n++) {
+            unsigned log = n & 3, w = n >> 2 & 1, ss = n >> 3 & 1, idx = n >> 4;
+            unsigned aux = idx << MEM_IDX_SHIFT | (w ? MEM_WRITE : 0) | (ss ? MEM_SS : 0);
+            be->mem_ld[ss][w][idx][log][t] = gen_access(a, log, aux, false, T_FIRST + t, slow);
+            if (w)
+                be->mem_st[ss][idx][log][t] = gen_access(a, log, aux, true, T_FIRST + t, be->slow_st);
+        }
+    }
+}
+
 _Static_assert(WHY_SLOW == WHY_FAULT + 1, "thunks turn status 1 and 2 into these");
 
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 {
     struct backend *be = calloc(1, sizeof *be);
-    struct as as = { .p = rw }, *a = &as;
+    struct as as = { .p = rw, .notes = NULL }, *a = &as;
     unsigned ax, bx, cx, dx;
     if (!be)
         die(EXIT_CODE_HOST, "out of memory");
@@ -415,6 +480,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->next = gen_out(a, WHY_EXIT, leave);
     be->next_rip = gen_out(a, WHY_NEXT, leave);
     be->attn = gen_out(a, WHY_ATTN, leave);
+    be->hot = gen_out(a, WHY_HOT, leave);
     be->dispatch = gen_dispatch(a, exec_dispatch, WHY_NEXT, leave);
     be->redo = gen_dispatch(a, exec_redo, WHY_UNSHARED, leave);
     be->slow_ld = gen_call(a, (void *)jit_load, 2, RET_STATUS, false, false, false, leave);
@@ -425,6 +491,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
         for (unsigned w = 0; w < 2; w++)
             be->stack[i][w] = gen_stack(a, i, w, be->slow_probe);
+    gen_accesses(a, be, leave);
     be->slow_seg = gen_call(a, (void *)jit_segchk, 2, RET_STATUS, false, false, false, leave);
     be->raise = gen_call(a, (void *)jit_raise, 2, RET_STATUS, false, true, false, leave);
     be->divs = gen_call(a, (void *)jit_divs, 4, RET_STATUS, false, false, false, leave);
@@ -445,6 +512,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 void backend_free(struct backend *be)
 {
     free(be->em);
+    stencil_copy_free(be);
     free(be);
 }
 

@@ -1,7 +1,7 @@
 /*
  * translate.c - what translation costs: all of a real program's code, nothing executed.
  *
- *      translate [-c] [-r ROUNDS] FILE      FILE: a 64-bit x86 ELF executable
+ *      translate [-c] [-r ROUNDS] [-s] FILE      FILE: a 64-bit x86 ELF executable
  *
  * First the blocks are found: the entry point's, those its direct exits lead to, and so on; when no exit
  * leads anywhere new, the first byte no block covers yet starts another.  So all code is translated at least
@@ -50,6 +50,7 @@ struct bench {
     struct machine m;
     struct cpu *c;
     struct exec_options o;
+    unsigned hot;
     struct elf elf;
     uint64_t lo, size;          /* the image is at linear [lo, lo + size); multiples of LARGE */
     struct bits code;           /* executable bytes of it */
@@ -149,7 +150,7 @@ static void make_machine(struct bench *b)
         uint64_t lin = b->lo + at;
         entry(ram, PA_PD + ((lin >> 30) - first) * PAGE_SIZE, lin >> 21, PA_IMAGE + at, true);
     }
-    b->c = c = backend_cpu_alloc(JC_SIZE * sizeof(struct jc_entry));
+    b->c = c = backend_cpu_alloc(CPU_AFTER);
     b->m.cpu = &b->c;
     b->m.ncpu = 1;
     c->m = &b->m;
@@ -172,7 +173,7 @@ static void make_machine(struct bench *b)
     mmu_set_cr3(c, PA_PML4, false);
     mmu_flush_all(c);
     cpu_update_mode(c);
-    b->o = (struct exec_options){ .m = &b->m, .cache_size = 64 * MIB + 16 * b->size };
+    b->o = (struct exec_options){ .m = &b->m, .cache_size = 64 * MIB + 16 * b->size, .hot = b->hot };
 }
 
 /* ---- finding the blocks ---- */
@@ -271,8 +272,8 @@ static void measure(struct bench *b, unsigned rounds)
     printf("CPU time: %.1f ns an instruction (least of %u rounds), %.1f (median)\n", (double)ns[0] / insns,
            rounds, (double)ns[rounds / 2] / insns);
     translate_all(b, true, &t);
-    printf("by stage: %.1f ns to decode and lift, %.1f in passes, %.1f to emit\n",
-           exec_stage_ns(&t, STAGE_LIFT), exec_stage_ns(&t, STAGE_OPT), exec_stage_ns(&t, STAGE_EMIT));
+    printf("by stage: %.1f ns by stencils, else %.1f to decode and lift, %.1f in passes, %.1f to emit\n",
+           exec_stage_ns(&t, STAGE_COPY), exec_stage_ns(&t, STAGE_LIFT), exec_stage_ns(&t, STAGE_OPT), exec_stage_ns(&t, STAGE_EMIT));
 }
 
 int main(int argc, char **argv)
@@ -284,14 +285,16 @@ int main(int argc, char **argv)
     bool once = false;
     const char *wrong;
 
-    for (int o; (o = getopt(argc, argv, "cr:")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "cr:s")) != -1;) {
         if (o == 'c')
             once = true;
+        else if (o == 's')
+            b.hot = EXEC_HOT;
         else
             rounds = o == 'r' ? (unsigned)atoi(optarg) : 0;
     }
     if (optind + 1 != argc || rounds < 1 || rounds > ROUNDS_MAX)
-        die(EXIT_CODE_USAGE, "usage: translate [-c] [-r ROUNDS] FILE (a 64-bit ELF executable)");
+        die(EXIT_CODE_USAGE, "usage: translate [-c] [-r ROUNDS] [-s] FILE (a 64-bit ELF executable)");
     if (!file_read(&f, argv[optind], err, sizeof(err)))
         die(EXIT_CODE_FILE, "translate: %s", err);
     wrong = elf_open(&b.elf, f.data, f.len);

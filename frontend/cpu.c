@@ -16,7 +16,7 @@ static_assert(offsetof(struct cpu, attn) == 0, "attn is tested at every block's 
 static_assert(offsetof(struct cpu, pc_page) % 16 == 0 &&
                   offsetof(struct cpu, pagekey) == offsetof(struct cpu, pc_page) + 8,
               "the jump cache sets both by one aligned move");
-static_assert(offsetof(struct cpu, tlb) + sizeof(((struct cpu *)0)->tlb) <= 127 + 8,
+static_assert(offsetof(struct cpu, tlb[MMU_KERNEL_NOSMAP]) <= 127 + 8,
               "hot block grew past one-byte displacements");
 static_assert(offsetof(struct cpu, x) % 16 == 0, "vector registers are accessed aligned");
 static_assert(sizeof(struct seg) == 32, "seg is indexed by shifting");

@@ -255,6 +255,7 @@ struct cpu {
     uint64_t pc_page;           /* linear address of the page of the running block (flat CS) */
     uint64_t pagekey;           /* exec.c: id of (address space, code page) for guarded links, 32 bits;
                                    one 16-byte move sets pc_page and this */
+    uint64_t arg[4];            /* backend: arguments of helpers and slow paths */
     struct tlb_fast tlb[MMU_IDX_COUNT][2];      /* [mmu_idx][0 read, 1 write] */
     struct tlb_page stack_page[MMU_IDX_COUNT];
     uint64_t rip;               /* RIP/EIP as the guest names it; exact outside translated code */
@@ -262,7 +263,6 @@ struct cpu {
     uint64_t r[16];             /* general registers */
     uint64_t jc_salt;           /* exec.c: salt of jump-cache tags for this mode and space */
     uint64_t hret;              /* value returned by a helper whose return value is a status */
-    uint64_t arg[4];            /* backend: arguments of helpers and slow paths */
     union vreg hv;              /* backend: vector value of a slow path */
     union vreg va[4];           /* backend: result and operands of an operation done in C */
     uint64_t spill[64];         /* backend: temporaries that found no register */

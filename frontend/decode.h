@@ -119,8 +119,11 @@ struct insn {
     int64_t imm;                /* sign-extended as the operand code says; REL: displacement */
     uint16_t imm2;              /* selector of a far pointer; ENTER's level; EXTRQ-like second imm */
     uint8_t nops;
+    uint8_t holes;              /* INSN_HOLE_*: numbers that are not known yet (lift_stencil.c); disp or imm is 0 then */
     struct operand op[4];
 };
+#define INSN_HOLE_DISP 1u
+#define INSN_HOLE_IMM  2u
 
 enum decode_result {
     DECODE_OK,

@@ -117,8 +117,7 @@ static bool add_range(struct ir_block *b, uint64_t pa, unsigned len, unsigned ma
     return true;
 }
 
-/* Attributes whose instructions may raise at once in this mode. */
-static uint32_t trapping_attrs(uint32_t mode)
+uint32_t lift_traps(uint32_t mode)
 {
     return (mode & M_CPL ? AT_CPL0 : 0) | (mode & (M_UD_SSE | M_NM_SSE) ? AT_SSE : 0) |
            (mode & M_NM_X87 ? AT_X87 | AT_MMX : 0);
@@ -144,7 +143,7 @@ static void raise_by_attrs(struct lift *l, const struct insn *i)
     }
 }
 
-static void lift_insn(struct lift *l, const struct insn *i, enum decode_result r)
+void lift_insn(struct lift *l, const struct insn *i, enum decode_result r)
 {
     if (r == DECODE_TOO_LONG) {
         lift_raise(l, EXC_GP, 0);
@@ -209,9 +208,10 @@ static bool setup(struct lift *l, struct cpu *c, uint32_t mode, const struct lif
     l->smp = o->smp;
     l->cs_mask = lift_64(l) ? ~(uint64_t)0 : 0xffffffff;
     st->c = c;
-    st->traps = trapping_attrs(mode);
+    st->traps = lift_traps(mode);
     st->cs_base = l->flat_cs ? 0 : c->seg[SEG_CS].base;
     st->max_branches = o->max_branches;
+    st->stay = o->stay;
     st->one = (mode & (M_ONE | M_TF)) != 0;
 
     lin = (st->cs_base + c->rip) & l->cs_mask;

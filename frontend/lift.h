@@ -41,6 +41,8 @@ ir_ref lift_offset(struct lift *l, const struct insn *i);
 /* Linear address (i64) of the memory operand for an access of `size` bytes: segment base added,
  * limit and type checked where the mode asks for it.  *imm: displacement to put in the access's imm. */
 ir_ref lift_addr(struct lift *l, const struct insn *i, unsigned size, bool write, int64_t *imm);
+/* The same as one value, for helpers. */
+ir_ref lift_linear(struct lift *l, const struct insn *i, unsigned size, bool write);
 /* The same for any segment:offset (off is i64, already masked to the address size). */
 ir_ref lift_seg_addr(struct lift *l, unsigned seg, ir_ref off, unsigned size, bool write);
 /* aux for a memory op in this mode: MMU index, #AC, plus `extra`. seg for #SS. */
@@ -102,6 +104,7 @@ ir_ref lift_call(struct lift *l, enum helper_id h, ir_ref a, ir_ref b, ir_ref c,
 struct lift_options {
     unsigned max_insns, max_branches;
     bool smp;
+    bool stay;                  /* do not go on behind jumps */
     bool raw;                   /* append as the lifters say, forward nothing (tests) */
 };
 bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o);

@@ -18,7 +18,10 @@ struct lift_block_state {
     uint32_t traps;             /* AT_* of instructions that raise at once in this mode */
     unsigned branches, max_branches;
     uint32_t insn_pc;           /* of the instruction lifted last */
+    bool stay;                  /* no jump is followed */
     bool one;                   /* M_ONE or M_TF: a single instruction */
+    bool stencil;               /* lift_stencil(): code for any place; nothing is looked at */
+    uint32_t base;              /* stencil: PC of its first instruction */
     struct { uint16_t lo, hi; } look[LIFT_LOOKS];       /* page offsets lift_live() looked at */
     unsigned nlook;
     uint8_t seen[PAGE_SIZE / 8];        /* page offsets at which an instruction was lifted */
@@ -55,5 +58,10 @@ struct lift_live {
     uint16_t changed;           /* with `seen`: general registers that change until then */
 };
 struct lift_live lift_live(struct lift *l, int64_t pc);
+
+/* One decoded instruction; r: what decode() said. (lift.c) */
+void lift_insn(struct lift *l, const struct insn *i, enum decode_result r);
+/* AT_* of instructions that raise at once in this mode. */
+uint32_t lift_traps(uint32_t mode);
 
 #endif

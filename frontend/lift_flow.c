@@ -15,6 +15,8 @@ static ir_ref rip_of(struct lift *l, int64_t pc)
 
     if (!l->flat_cs)
         return ir_const(l->b, TY_I64, pc & 0xffffffff);
+    if (l->st->stencil)                         /* it lies in the page: lift_stencil() is not asked else */
+        return ir_emit(l->b, IR_PC, TY_I64, 0, 0, 0, 0, ir_hole_imm(HOLE_PC, (int32_t)(pc - l->st->base)));
     v = ir_emit(l->b, IR_PC, TY_I64, 0, 0, 0, 0, pc);
     if (lift_64(l) || (pc >= 0 && pc < PAGE_SIZE))
         return v;
@@ -57,7 +59,7 @@ static bool direct(const struct lift *l, int64_t pc)
 {
     uint64_t lin;
 
-    if (!l->flat_cs)
+    if (!l->flat_cs || l->st->stencil)
         return true;
     if (lift_64(l))
         return pc == (int32_t)pc;
@@ -69,6 +71,8 @@ static unsigned exit_aux(struct lift *l, int64_t pc, unsigned extra)
 {
     unsigned off, aux = extra;
 
+    if (l->st->stencil)
+        return extra | FLX_ALL | (lift_in_page(l, pc, &off) ? 0 : EXIT_CROSS);
     if (!lift_in_page(l, pc, &off) || l->b->crosses) {
         aux |= EXIT_CROSS | FLX_ALL;
     } else if (extra & EXIT_EVENT) {
@@ -160,7 +164,7 @@ static bool can_follow(const struct lift *l, int64_t pc)
     const struct lift_block_state *st = l->st;
     unsigned off;
 
-    return !st->one && st->page && st->branches < st->max_branches && !l->b->crosses && direct(l, pc) &&
+    return !st->one && !st->stay && st->page && st->branches < st->max_branches && !l->b->crosses && direct(l, pc) &&
            lift_in_page(l, pc, &off) && !lift_seen(l, off);
 }
 
@@ -191,7 +195,7 @@ static void branch_if(struct lift *l, const struct insn *i, ir_ref cond)
         return;
     }
     exit_if(l, cond, to, 0);
-    if (!l->done && ++l->st->branches > l->st->max_branches)
+    if (!l->done && ++l->st->branches > l->st->max_branches && !l->st->stay)
         lift_exit_next(l, 0);
 }
 

@@ -453,11 +453,8 @@ bool lift_cmpxchg8b(struct lift *l, const struct insn *i)
 
 bool lift_cmpxchg16b(struct lift *l, const struct insn *i)
 {
-    int64_t imm;
-    ir_ref a = lift_addr(l, i, 16, true, &imm);
+    ir_ref a = lift_linear(l, i, 16, true);
 
-    if (imm)
-        a = ir_emit(l->b, IR_EA, TY_I64, 0, a, 0, 0, imm);
     lift_call(l, HELP_cmpxchg16b, a, ir_const(l->b, TY_I64, lift_memaux(l, i->seg, 0)), 0, 0);
     return true;
 }

@@ -5,7 +5,7 @@
  * Invariant: nothing here changes guest state except the functions named put,
  * write, store, set and push.  SDM vol. 1, 3.7 (addressing), 6.2 (stack).
  */
-#include "frontend/lift.h"
+#include "frontend/lift_block.h"
 
 enum ir_type lift_type(unsigned bytes)
 {
@@ -22,15 +22,32 @@ void lift_put(struct lift *l, unsigned reg, unsigned size, bool high, ir_ref v)
     ir_put(l->b, lift_type(size), reg, high, v);
 }
 
+/* The displacement; RIP-relative: from the start of the page. */
+static int64_t displacement(const struct lift *l, const struct insn *i)
+{
+    if (i->holes & INSN_HOLE_DISP)
+        return ir_hole_imm(HOLE_DISP, (int32_t)i->disp);
+    return i->disp + (i->base == BASE_IP ? (int32_t)l->next : 0);
+}
+
+/* A displacement as a value; one without a base may have 64 bits. */
+static ir_ref number(struct lift *l, const struct insn *i, enum ir_type t, int64_t disp)
+{
+    if (!(i->holes & INSN_HOLE_DISP))
+        return ir_const(l->b, t, disp);
+    return ir_bin(l->b, IR_ADD, t, ir_emit(l->b, IR_HOLE, t, 0, 0, 0, 0, HOLE_DISP),
+                  ir_const(l->b, t, (int32_t)disp));
+}
+
 /* Effective address computed modulo 2^(8 * bytes), which may be less than the address size. */
 static ir_ref effective(struct lift *l, const struct insn *i, unsigned bytes, bool with_disp)
 {
     enum ir_type t = lift_type(bytes);
-    int64_t disp = with_disp ? i->disp : 0;
+    int64_t disp = with_disp ? displacement(l, i) : 0;
     ir_ref a = 0, x = 0;
 
     if (i->base == BASE_IP) {
-        a = ir_emit(l->b, IR_PC, TY_I64, 0, 0, 0, 0, (int32_t)l->next + disp);
+        a = ir_emit(l->b, IR_PC, TY_I64, 0, 0, 0, 0, disp);
         return bytes == 8 ? a : ir_un(l->b, IR_TRUNC, t, a);
     }
     if (i->base != BASE_NONE)
@@ -38,7 +55,7 @@ static ir_ref effective(struct lift *l, const struct insn *i, unsigned bytes, bo
     if (i->index != BASE_NONE)
         x = lift_get(l, i->index, bytes, false);
     if (!a && !x)
-        return ir_const(l->b, t, disp);
+        return number(l, i, t, disp);
     if (!x && !disp)
         return a;
     return ir_emit(l->b, IR_EA, t, i->scale, a, x, 0, disp);
@@ -96,7 +113,7 @@ ir_ref lift_seg_addr(struct lift *l, unsigned seg, ir_ref off, unsigned size, bo
 
 ir_ref lift_addr(struct lift *l, const struct insn *i, unsigned size, bool write, int64_t *imm)
 {
-    int64_t disp = i->disp;
+    int64_t disp = displacement(l, i);
     ir_ref a;
 
     *imm = 0;
@@ -104,18 +121,25 @@ ir_ref lift_addr(struct lift *l, const struct insn *i, unsigned size, bool write
         return lift_seg_addr(l, i->seg, lift_offset(l, i), size, write);
     /* 64-bit: leave the displacement to the access, so that accesses off one base share it. */
     if (i->base == BASE_IP) {
-        disp += (int32_t)l->next;
-        if (disp != (int32_t)disp)
+        if (disp != (int32_t)disp && !ir_hole_of(disp))
             return lift_seg_addr(l, i->seg, lift_offset(l, i), size, write);
         a = ir_emit(l->b, IR_PC, TY_I64, 0, 0, 0, 0, 0);
     } else if (i->base == BASE_NONE && i->index == BASE_NONE) {
-        a = ir_const(l->b, TY_I64, disp);
+        a = number(l, i, TY_I64, disp);
         disp = 0;
     } else {
         a = effective(l, i, 8, false);
     }
     *imm = disp;
     return lift_seg_addr(l, i->seg, a, size, write);
+}
+
+ir_ref lift_linear(struct lift *l, const struct insn *i, unsigned size, bool write)
+{
+    int64_t imm;
+    ir_ref a = lift_addr(l, i, size, write, &imm);
+
+    return imm ? ir_emit(l->b, IR_EA, TY_I64, 0, a, 0, 0, imm) : a;
 }
 
 unsigned lift_memaux(const struct lift *l, unsigned seg, unsigned extra)
@@ -160,6 +184,8 @@ ir_ref lift_read(struct lift *l, const struct insn *i, unsigned n)
     case OPND_REG:
         return lift_get(l, o->reg, o->size, o->high);
     case OPND_IMM:
+        if (i->holes & INSN_HOLE_IMM)
+            return ir_emit(l->b, IR_HOLE, lift_type(o->size), 0, 0, 0, 0, HOLE_IMM);
         return ir_const(l->b, lift_type(o->size), i->imm);
     default:
         a = lift_addr(l, i, o->size, false, &imm);

@@ -331,11 +331,8 @@ bool lift_xstate(struct lift *l, const struct insn *i)
 {
     enum helper_id h = (enum helper_id)i->row->arg;
     bool write = h == HELP_fxsave || h == HELP_xsave;
-    int64_t imm;
-    ir_ref a = lift_addr(l, i, 512, write, &imm);
+    ir_ref a = lift_linear(l, i, 512, write);
 
-    if (imm)
-        a = ir_bin(l->b, IR_ADD, TY_I64, a, ir_const(l->b, TY_I64, imm));
     lift_call(l, h, a, ir_const(l->b, TY_I64, (i->rex & 8) != 0), 0, 0);
     if (!write)
         lift_exit_sys(l, lift_rip(l, l->next));

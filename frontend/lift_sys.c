@@ -515,11 +515,8 @@ bool lift_invpcid(struct lift *l, const struct insn *i)
 
 bool lift_store_dt(struct lift *l, const struct insn *i)
 {
-    int64_t imm = 0;
-    ir_ref addr = lift_addr(l, i, lift_64(l) ? 10 : 6, true, &imm);
+    ir_ref addr = lift_linear(l, i, lift_64(l) ? 10 : 6, true);
 
-    if (imm)
-        addr = ir_bin(l->b, IR_ADD, TY_I64, addr, const64(l, (uint64_t)imm));
     lift_call(l, HELP_store_dt, const64(l, (unsigned)i->row->arg), addr, const64(l, i->opsize), 0);
     return true;
 }

@@ -277,7 +277,6 @@ static bool environment(struct lift *l, const struct insn *i, unsigned how)
     unsigned helper = (unsigned)i->row->arg;
     bool store = helper == HELP_x87_stenv;
     ir_ref a;
-    int64_t imm;
 
     if (i->opsize == 2)
         how |= X87_ENV_16;
@@ -286,9 +285,7 @@ static bool environment(struct lift *l, const struct insn *i, unsigned how)
     if (!store)
         wait_first(l);
     l->x87_page = false;
-    a = lift_addr(l, i, (how & X87_ENV_16 ? 14u : 28u) + (how & X87_ENV_SAVE ? 80u : 0), store, &imm);
-    if (imm)
-        a = ir_bin(l->b, IR_ADD, TY_I64, a, ir_const(l->b, TY_I64, imm));
+    a = lift_linear(l, i, (how & X87_ENV_16 ? 14u : 28u) + (how & X87_ENV_SAVE ? 80u : 0), store);
     return event_if(l, lift_call(l, (enum helper_id)helper, a, ir_const(l->b, TY_I64, how),
                                  ir_const(l->b, TY_I64, lift_memaux(l, i->seg, 0)), 0));
 }

@@ -41,10 +41,10 @@ static struct chardev *open_chardev(struct machine *m, const char *spec, const c
 static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_model *model, const struct options *o)
 {
     struct exec_options eo = { .interp = o->interp, .check = o->check, .log_lo = o->log_lo, .log_hi = o->log_hi,
-                               .smp = m->ncpu > 1, .verify = o->verify,
+                               .smp = m->ncpu > 1, .verify = o->verify, .hot = o->hot,
                                .cache_size = o->cache_size, .time = log_on(LOG_STATS), .m = m,
                                .halt = vcpu_halt_wait };
-    struct cpu *c = backend_cpu_alloc(JC_SIZE * sizeof(struct jc_entry));
+    struct cpu *c = backend_cpu_alloc(CPU_AFTER);
 
     c->m = m;
     c->model = model;
@@ -105,7 +105,7 @@ void machine_teardown(struct machine *m)
     for (unsigned i = 0; i < m->ncpu; i++) {
         exec_free(m->cpu[i]);
         mmu_free(m->cpu[i]);
-        backend_cpu_free(m->cpu[i], JC_SIZE * sizeof(struct jc_entry));
+        backend_cpu_free(m->cpu[i], CPU_AFTER);
     }
     free(m->cpu);
     free(model);

@@ -18,6 +18,7 @@
 #include "base/nearest.h"
 #include "frontend/cpu_model.h"
 #include "hw/board_micro.h"
+#include "translator/exec.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define RAM_MIN (2 * MIB)
@@ -215,8 +216,12 @@ static void opt_accel(struct options *o, const char *opt, const char *val)
             if (!number(it.val, &n) || n < 8 || n > 2047)
                 die(EXIT_CODE_USAGE, "%s: tb-size=%s: use a number of MiB from 8 to 2047", opt, it.val);
             o->cache_size = n * MIB;
+        } else if (it.val && strcmp(it.key, "hot") == 0) {
+            if (!number(it.val, &n) || n > 1000000000)
+                die(EXIT_CODE_USAGE, "%s: hot=%s: use a number of executions from 0 to 1000000000", opt, it.val);
+            o->hot = (unsigned)n;
         } else if (!it.val || strcmp(it.key, "thread") != 0) {          /* one processor: nothing to choose */
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only tb-size= is understood", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only tb-size= and hot= are understood", opt, it.key);
         }
     }
 }
@@ -581,6 +586,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
 {
     memset(o, 0, sizeof(*o));
     o->cfg.ram = 256 * MIB;
+    o->hot = EXEC_HOT;
     o->cfg.cpus = 1;
     o->cfg.rtc_base = INT64_MIN;
     o->cfg.debugcon_port = 0xe9;

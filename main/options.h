@@ -19,6 +19,7 @@ struct options {
     uint64_t log_lo, log_hi;    /* -dfilter: [lo, hi); hi 0: everything */
     bool verify;                /* the IR, after every pass */
     bool nodefaults;
+    unsigned hot;               /* executions after which a block is translated as a whole, exec.h */
     uint64_t cache_size;        /* bytes of translated code, 0: the default */
 };
 

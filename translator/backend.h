@@ -57,6 +57,40 @@ void backend_free(struct backend *);
  */
 void backend_emit(struct backend *, const struct ir_block *b, uint8_t *rw, uint8_t *cold,
                   struct host_block *out);
+
+/*
+ * Stencils: code for one instruction (or two) of a certain form, from which a block
+ * is put together by copying.  Between stencils all guest state is where it is at
+ * the start of a block.
+ */
+struct host_stencil;
+/* What an instruction fills the holes of its stencil with. */
+struct stencil_site {
+    int32_t pc;                 /* page offset of the (first) instruction */
+    int32_t target;             /* of a direct branch */
+    int32_t hole[HOLE_COUNT];   /* hole[HOLE_PC] is pc */
+};
+/*
+ * Make one of b, which lies at page offset b->start, at `at`, where there are BACKEND_STENCIL_MAX bytes (and
+ * 8-byte alignment); an exit to page offset `target` will be one to site.target, others are relative to the
+ * start.  Returns the bytes used, 0: it cannot be copied.
+ */
+#define BACKEND_STENCIL_MAX (64u << 10)
+uint32_t backend_stencil(struct backend *, const struct ir_block *b, int64_t target, struct host_stencil *at);
+/* Are the flags in the host's flags behind it, for a HOSTF? */
+bool backend_stencil_hostf(const struct host_stencil *);
+/* Largest host code of a block made of stencils, for the hot and the cold part each: begin, plus the sum. */
+#define BACKEND_STENCIL_BEGIN 256u
+uint32_t backend_stencil_bound(const struct host_stencil *);
+/*
+ * A block at page offset pc, from its stencils in order.  It leaves with WHY_HOT when heat_table()[heat] has
+ * been counted down below zero by its executions.
+ */
+void backend_copy_begin(struct backend *, uint8_t *rw, uint8_t *cold, int32_t pc, unsigned heat,
+                        struct host_block *out);
+void backend_copy(struct backend *, const struct host_stencil *, const struct stencil_site *);
+void backend_copy_end(struct backend *);
+
 /*
  * Patch exit `e` of the block at `rw` to jump to `target` (writable view).
  * For EXIT_CROSS exits the jump is guarded: taken only while c->pagekey == from;
@@ -108,5 +142,14 @@ static inline struct jc_entry *jc_table(struct cpu *c)
     return (struct jc_entry *)((char *)c + ((sizeof(struct cpu) + 63) & ~(size_t)63));
 }
 #define JC_OFF ((uint32_t)((sizeof(struct cpu) + 63) & ~(size_t)63))
+
+/* Behind it: how often blocks of stencils may still run. */
+#define HEAT_SIZE 8192u
+#define HEAT_OFF (JC_OFF + JC_SIZE * (uint32_t)sizeof(struct jc_entry))
+static inline int32_t *heat_table(struct cpu *c)
+{
+    return (int32_t *)(void *)((char *)c + HEAT_OFF);
+}
+#define CPU_AFTER (JC_SIZE * sizeof(struct jc_entry) + HEAT_SIZE * sizeof(int32_t))     /* for backend_cpu_alloc() */
 
 #endif

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "translator/stencil.h"
 
 #define HASH_BITS 16
 #define PAGE_HASH_BITS 14
@@ -297,14 +298,19 @@ static void *copy(const void *p, size_t n)
     return n ? memcpy(must(malloc(n)), p, n) : NULL;
 }
 
-struct block *cache_add(struct cache *k, struct ir_block *ir)
+/* The region with room for a block of at most this size, hot and cold part each. */
+static struct region *begin(struct cache *k, uint32_t bound)
 {
-    uint32_t bound = k->interp ? 64 : backend_bound(ir);
     if (!k->interp && recipe_table_full(k->recipes)) {
         cache_flush(k);
         recipe_table_clear(k->recipes);
     }
-    struct region *r = room(k, bound);
+    return room(k, bound);
+}
+
+/* A block with what ir says of it. */
+static struct block *block_new(struct cache *k, struct region *r, const struct ir_block *ir)
+{
     struct block *b = region_alloc(r, sizeof *b);
     *b = (struct block){ .pa = ir->pa, .mode = ir->mode, .start = ir->start, .flat = ir->flat,
                          .crosses = ir->crosses, .once = ir->once, .insns = ir->insns, .nrange = (uint16_t)ir->nrange,
@@ -319,25 +325,29 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
         b->ir->opt = b->ir->opt_mem = NULL;
         b->ir->cap = ir->n;
     }
-    if (k->interp) {
-        b->size = 64;
-    } else {
-        struct host_block *out = &k->be_out;
-        backend_emit(k->be, ir, r->next, r->cold_next, out);
-        b->size = out->size;
-        b->cold_size = out->cold_size;
-        b->nlinks = out->nexits;
-        b->nfaults = out->nfaults;
-        b->link = region_alloc(r, b->nlinks * sizeof *b->link);
-        for (unsigned i = 0; i < b->nlinks; i++)
-            b->link[i] = (struct link){ .x = out->exit[i], .from = b };
-        b->fault = region_alloc(r, out->nfaults * sizeof *out->fault);
-        memcpy(b->fault, out->fault, out->nfaults * sizeof *out->fault);
-    }
-    if (!k->interp) {
-        region_note(r, r->n, b->rw, b->rw + ((b->size + 15) & ~15u));
-        region_note(r, r->n, b->cold, b->cold + b->cold_size);
-    }
+    return b;
+}
+
+/* Its host code has been written: note what is in it. */
+static void take_code(struct cache *k, struct region *r, struct block *b)
+{
+    const struct host_block *out = &k->be_out;
+    b->size = out->size;
+    b->cold_size = out->cold_size;
+    b->nlinks = out->nexits;
+    b->nfaults = out->nfaults;
+    b->link = region_alloc(r, b->nlinks * sizeof *b->link);
+    for (unsigned i = 0; i < b->nlinks; i++)
+        b->link[i] = (struct link){ .x = out->exit[i], .from = b };
+    b->fault = region_alloc(r, out->nfaults * sizeof *out->fault);
+    memcpy(b->fault, out->fault, out->nfaults * sizeof *out->fault);
+    region_note(r, r->n, b->rw, b->rw + ((b->size + 15) & ~15u));
+    region_note(r, r->n, b->cold, b->cold + b->cold_size);
+}
+
+/* Into all tables. */
+static void enter(struct cache *k, struct region *r, struct block *b)
+{
     r->next += (b->size + 15) & ~15u;
     r->cold_next += b->cold_size;
     k->code_bytes += b->size + b->cold_size;
@@ -368,6 +378,30 @@ struct block *cache_add(struct cache *k, struct ir_block *ir)
     }
     if (b->page[1] != NO_PAGE && page_list(k, b->page[1]) == page_list(k, b->page[0]))
         b->page[1] = NO_PAGE;
+}
+
+struct block *cache_add(struct cache *k, struct ir_block *ir)
+{
+    struct region *r = begin(k, k->interp ? 64 : backend_bound(ir));
+    struct block *b = block_new(k, r, ir);
+    if (k->interp) {
+        b->size = 64;
+    } else {
+        backend_emit(k->be, ir, r->next, r->cold_next, &k->be_out);
+        take_code(k, r, b);
+    }
+    enter(k, r, b);
+    return b;
+}
+
+struct block *cache_add_copy(struct cache *k, struct ir_block *ir, struct stencils *s, unsigned heat)
+{
+    struct region *r = begin(k, stencils_bound(s));
+    struct block *b = block_new(k, r, ir);
+    b->copied = true;
+    stencils_copy(s, r->next, r->cold_next, heat, &k->be_out);
+    take_code(k, r, b);
+    enter(k, r, b);
     return b;
 }
 

@@ -17,6 +17,7 @@
 #define CACHE_STEP 1024         /* bytes of code memory between entries of region.at */
 
 struct block;
+struct stencils;
 
 /* One direct exit of a block. */
 struct link {
@@ -32,7 +33,7 @@ struct block {
     uint32_t mode;
     uint32_t start;             /* page offset, or EIP if CS is not flat */
     struct block *hash_next;
-    bool dead, crosses, flat, once;     /* all that a search looks at is in one cache line of the host */
+    bool dead, crosses, flat, once, copied;     /* all that a search looks at is in one cache line of the host */
     uint16_t insns, nlinks, nfaults, nrange;
     struct block *page_next[2]; /* lists of the (at most two) physical pages it was made from */
     uint64_t page[2];           /* page addresses; page[1] == ~0: entered in one list only */
@@ -87,6 +88,8 @@ void cache_free(struct cache *);
 struct block *cache_find(struct cache *, uint64_t pa, uint32_t mode, uint32_t eip);
 /* Translate (or keep, for the interpreter) b and enter it into the tables. */
 struct block *cache_add(struct cache *, struct ir_block *b);
+/* The same for a block that stencils_plan() has looked at. heat: its place in heat_table(). */
+struct block *cache_add_copy(struct cache *, struct ir_block *b, struct stencils *, unsigned heat);
 /* The block whose host code contains what lies before this executable (return) address; NULL if none. */
 struct block *cache_by_host(struct cache *, const void *rx);
 void cache_link(struct cache *, struct link *, struct block *to, uint32_t key_from, uint32_t key_to);

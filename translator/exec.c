@@ -29,6 +29,7 @@
 #include "translator/cache.h"
 #include "translator/check.h"
 #include "translator/interp.h"
+#include "translator/stencil.h"
 
 #define KEYS 4096               /* direct-mapped table of page keys */
 #define BLOOM_BITS 16
@@ -62,6 +63,9 @@ struct exec {
     bool stale;                 /* the salt must be computed again */
     uint32_t salt_mode;
     struct check *check;        /* lock-step */
+    struct stencils *stencils;  /* NULL: blocks are translated at once */
+    uint32_t next_heat;         /* number of the next block of stencils */
+    bool hot;                   /* the next block is one that has become hot */
     struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };
 
@@ -245,6 +249,77 @@ static void log_block(struct cpu *c, const struct ir_block *b)
         ir_print(log_file(), b);
 }
 
+/* The code at pa, put together from stencils; NULL: it must be translated. */
+static struct block *copy_block(struct cpu *c, uint32_t mode, uint64_t lin, uint64_t pa)
+{
+    struct exec *e = c->exec;
+    struct ir_block *b = &e->ir;
+    uint64_t run;
+    const uint8_t *page = phys_host(c->m->phys, pa & PAGE_MASK, false, &run);
+    if (!page || run < PAGE_SIZE)
+        return NULL;
+    ir_reset(b);
+    b->pa = pa;
+    b->lin = lin;
+    b->mode = mode;
+    b->start = (uint32_t)(lin & ~PAGE_MASK);
+    b->flat = true;
+    if (!stencils_plan(e->stencils, c, b, page, &e->lift))
+        return NULL;
+    if (e->o.check) {                           /* the interpreter needs the same block as IR */
+        struct lift_options o = { .max_insns = b->insns, .smp = e->lift.smp, .stay = true };
+        unsigned insns = b->insns;
+        if (!lift_block(c, b, mode, &o))
+            return NULL;
+        ir_optimize(b, &(struct opt_options){ .verify = e->o.verify });
+        if (b->insns != insns)
+            die(EXIT_CODE_CHECK, "internal error: a block of stencils has %u instructions, its IR %u", insns, b->insns);
+    }
+    unsigned heat = e->next_heat++ % HEAT_SIZE;
+    heat_table(c)[heat] = e->o.check ? INT32_MAX : (int32_t)e->o.hot;
+    e->stats.copied++;
+    e->stats.copied_insns += b->insns;
+    return cache_add_copy(&e->cache, b, e->stencils, heat);
+}
+
+/* The code at lin, physical address pa, made to a block. NULL: the fetch faulted, c->fault is set. */
+static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint64_t pa)
+{
+    struct exec *e = c->exec;
+    bool dump = dump_at(c, lin), hot = e->hot;
+    bool timed = e->o.time && !dump && e->stats.blocks % SAMPLE == 0;
+    struct block *b;
+    e->hot = false;
+    if (timed)
+        stopwatch_start(&e->watch);
+    b = e->stencils && !hot && (mode & (M_FLAT_CS | M_ONE | M_NOSHARE | M_TF | M_BRK)) == M_FLAT_CS ?
+        copy_block(c, mode, lin, pa) : NULL;
+    if (timed)
+        e->stats.stage_ns[STAGE_COPY] += stopwatch_lap(&e->watch);
+    if (!b) {
+        if (!lift_block(c, &e->ir, mode, &e->lift))
+            return NULL;
+        if (timed)
+            e->stats.stage_ns[STAGE_LIFT] += stopwatch_lap(&e->watch);
+        if (dump)
+            log_block(c, &e->ir);
+        ir_optimize(&e->ir, &(struct opt_options){ .verify = e->o.verify, .dump = dump && log_on(LOG_OPT),
+                                                   .dump_to = log_file() });
+        if (timed)
+            e->stats.stage_ns[STAGE_OPT] += stopwatch_lap(&e->watch);
+        b = cache_add(&e->cache, &e->ir);
+        if (timed)
+            e->stats.stage_ns[STAGE_EMIT] += stopwatch_lap(&e->watch);
+    } else if (dump) {
+        log_block(c, &e->ir);
+    }
+    if (timed)
+        *(b->copied ? &e->stats.timed_copied : &e->stats.timed_insns) += b->insns;
+    if (dump && log_on(LOG_OUT) && !e->o.interp)
+        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), 64, 0);
+    return b;
+}
+
 /* NULL: the fetch faulted, c->fault is set. */
 static struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool *global)
 {
@@ -272,29 +347,11 @@ static struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool
     }
     if (b)
         return b;
-    bool dump = dump_at(c, lin);
-    bool timed = e->o.time && !dump && e->stats.blocks % SAMPLE == 0;
-    if (timed)
-        stopwatch_start(&e->watch);
-    if (!lift_block(c, &e->ir, mode, &e->lift))
-        return NULL;
-    if (timed) {
-        e->stats.timed_insns += e->ir.insns;
-        e->stats.stage_ns[STAGE_LIFT] += stopwatch_lap(&e->watch);
+    b = translate(c, mode, lin, pa);
+    if (b) {
+        e->stats.blocks++;
+        e->stats.insns += b->insns;
     }
-    if (dump)
-        log_block(c, &e->ir);
-    ir_optimize(&e->ir, &(struct opt_options){ .verify = e->o.verify, .dump = dump && log_on(LOG_OPT),
-                                               .dump_to = log_file() });
-    if (timed)
-        e->stats.stage_ns[STAGE_OPT] += stopwatch_lap(&e->watch);
-    b = cache_add(&e->cache, &e->ir);
-    if (timed)
-        e->stats.stage_ns[STAGE_EMIT] += stopwatch_lap(&e->watch);
-    if (dump && log_on(LOG_OUT) && !e->o.interp)
-        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), 64, 0);
-    e->stats.blocks++;
-    e->stats.insns += b->insns;
     return b;
 }
 
@@ -607,6 +664,11 @@ static void run_jit(struct cpu *c, uint32_t extra)
             extra = M_NOSHARE;
             e->stats.slow++;
             continue;
+        case WHY_HOT:
+            cache_kill(&e->cache, left_from(c, &l));
+            l = NULL;
+            e->hot = true;
+            break;
         case WHY_COUNT:
             break;
         case WHY_FAULT: {
@@ -726,6 +788,8 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     interp_init();
     cache_init(&e->cache, o->m->phys, o->cache_size ? o->cache_size : 64u << 20, o->interp);
     e->cache.keep_ir = o->interp || o->check;
+    if (!o->interp && o->hot)
+        e->stencils = stencils_new(e->cache.be);
     if (o->check)
         e->check = check_new();
     if (o->time)
@@ -739,6 +803,7 @@ void exec_free(struct cpu *c)
 {
     cache_free(&c->exec->cache);
     check_free(c->exec->check);
+    stencils_free(c->exec->stencils);
     ir_free(&c->exec->ir);
     free(c->exec);
     c->exec = NULL;
@@ -750,11 +815,22 @@ const struct exec_stats *exec_stats(struct cpu *c)
     e->stats.host_bytes = e->cache.code_bytes;
     e->stats.invalidated = e->cache.invalidated;
     e->stats.flushes = e->cache.flushes;
+    if (e->stencils)
+        stencils_count(e->stencils, &e->stats.forms, &e->stats.stencils);
     e->stats.checked = e->check ? check_count(e->check) : 0;
     return &e->stats;
 }
 
 double exec_stage_ns(const struct exec_stats *s, enum exec_stage stage)
 {
-    return s->timed_insns ? (double)s->stage_ns[stage] / (double)s->timed_insns : 0;
+    uint64_t n = stage == STAGE_COPY ? s->timed_copied : s->timed_insns;
+    return n ? (double)s->stage_ns[stage] / (double)n : 0;
+}
+
+double exec_translation_ns(const struct exec_stats *s)
+{
+    uint64_t ns = 0, n = s->timed_copied + s->timed_insns;
+    for (unsigned k = 0; k < STAGE_COUNT; k++)
+        ns += s->stage_ns[k];
+    return n ? (double)ns / (double)n : 0;
 }

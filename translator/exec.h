@@ -17,9 +17,12 @@ enum exec_why {
     WHY_FAULT,          /* c->fault is to be delivered; c->rip, flags are exact */
     WHY_SLOW,           /* run the instruction at c->rip alone, without shared probes */
     WHY_ATTN,           /* c->attn was found set at a block's entry; c->rip is exact */
+    WHY_HOT,            /* a block of stencils has run often enough to be translated again, better */
     WHY_UNSHARED,       /* a shared probe failed: go on at c->rip in a block without shared probes */
     WHY_COUNT
 };
+
+#define EXEC_HOT 256            /* a good number for exec_options.hot */
 
 struct exec_options {
     bool interp;                /* -accel interp */
@@ -29,6 +32,8 @@ struct exec_options {
     unsigned max_insns;         /* superblock bound; 0: the default */
     uint64_t log_lo, log_hi;    /* -d in,ir,opt,out,exec only for code in [lo, hi); hi 0: all */
     bool verify;                /* verify the IR after every pass */
+    unsigned hot;               /* blocks are put together from stencils, and translated as a whole when they have
+                                   run so often; 0: at once */
     bool time;                  /* measure translation (exec_stats: stage_ns) */
     struct machine *m;
     void (*halt)(struct cpu *c);    /* HLT: sleep until c->attn is not 0 */
@@ -64,15 +69,21 @@ void exec_resolve_flags(struct cpu *c);
 bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx);
 
 /* What translating a block consists of. */
-enum exec_stage { STAGE_LIFT, STAGE_OPT, STAGE_EMIT, STAGE_COUNT };
+enum exec_stage { STAGE_COPY, STAGE_LIFT, STAGE_OPT, STAGE_EMIT, STAGE_COUNT };
 
 /* Statistics for -d and the monitor. */
 struct exec_stats { uint64_t blocks, insns, host_bytes, invalidated, flushes, lookups,
                     links, slow, left[WHY_COUNT],
+                    copied, copied_insns, /* of blocks and insns: made of stencils */
+                    forms, stencils,      /* forms of instructions met, stencils made */
                     checked, /* blocks compared in lock-step */
-                    timed_insns, stage_ns[STAGE_COUNT]; /* CPU time for a sample of the instructions */ };
-/* CPU time in ns for each guest instruction translated; 0 if nothing was measured. */
+                    timed_copied, timed_insns, /* a sample: instructions copied, translated */
+                    stage_ns[STAGE_COUNT]; /* CPU time for these */ };
+/* CPU time in ns for each guest instruction that was copied (STAGE_COPY) or translated (the others); 0 if
+ * nothing was measured. */
 double exec_stage_ns(const struct exec_stats *, enum exec_stage);
+/* The same of all stages and instructions together. */
+double exec_translation_ns(const struct exec_stats *);
 const struct exec_stats *exec_stats(struct cpu *c);
 /* For crash reports: is this host address in code translated for c, and for which guest RIP? */
 bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip);

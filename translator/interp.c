@@ -10,6 +10,7 @@
  * Helpers are called through libffi: their numbers of arguments and kinds of
  * result differ by row of help.def.
  */
+#include <assert.h>
 #include <ffi.h>
 #include <pthread.h>
 #include <string.h>
@@ -296,6 +297,9 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
             break;
         case IR_MARK:
             mark = i;
+            break;
+        case IR_HOLE: case IR_HOSTF:
+            assert(!"stencils are not run");
             break;
         case IR_CONST:
             d->q[0] = (uint64_t)i->imm & type_mask(t);

@@ -80,7 +80,7 @@ static bool fits32(int64_t v)
 /* x is an EA whose displacement may be moved into a user that adds k (times 1 << scale). */
 static bool ea_sum(const struct ir_ins *x, enum ir_type t, unsigned scale, int64_t k, int64_t *sum)
 {
-    if (x->op != IR_EA || x->type != t)
+    if (x->op != IR_EA || x->type != t || ir_hole_of(x->imm) || ir_hole_of(k))
         return false;
     *sum = wrap(t, ((uint64_t)x->imm << scale) + (uint64_t)k);
     return fits32(*sum);
@@ -97,7 +97,7 @@ static ir_ref fold_ea(const struct ir_block *b, struct ir_ins *n, bool deep)
     int64_t sum;
     for (unsigned k = 0; k < 2; k++) {
         ir_ref *r = k ? &n->b : &n->a;
-        if (*r && v[*r].op == IR_CONST) {
+        if (*r && v[*r].op == IR_CONST && !ir_hole_of(n->imm)) {
             sum = wrap(t, (uint64_t)n->imm + ((uint64_t)v[*r].imm << (k ? n->aux : 0)));
             if (fits32(sum) || (n->a | n->b) == *r) {
                 n->imm = sum;

@@ -82,10 +82,32 @@ enum { AMO_ADD, AMO_AND, AMO_OR, AMO_XOR, AMO_XCHG };
 #define EXIT_CROSS  0x0100u     /* target in another page, or block crosses pages: guarded link */
 #define EXIT_LOOP   0x0200u     /* backward */
 #define EXIT_EVENT  0x0400u     /* do not chain: the run loop must look (after STI's shadow etc.) */
+#define EXIT_FALL   0x0800u     /* EXIT: no code; what follows this stencil goes on (imm: 0) */
+#define EXIT_HOSTF  0x4000u     /* EXIT_FALL: the flags are only wanted in the host's flags, if they are there */
 /* aux of EXIT_IND */
 #define EXIT_CALL   0x1000u
 #define EXIT_RET    0x2000u
 #define FLX_ALL     0x3fu
+
+/*
+ * Stencils are blocks from which code is made that is copied many times, each time
+ * for another instruction of the same form.  What differs between those are holes:
+ * 32-bit numbers that have a name here and get their value when the code is copied.
+ * A HOLE is such a number as a value.  In the imm of EA, PC, LD, ST, LDV and STV the
+ * bits above the 48th name a hole to be added to the rest; no imm of theirs that is
+ * a number looks like that, and rules that only take displacements of 32 bits leave
+ * it alone.
+ */
+enum ir_hole { HOLE_NONE, HOLE_DISP, HOLE_IMM, HOLE_PC, HOLE_COUNT };
+#define HOLE_SHIFT 48
+static inline int64_t ir_hole_imm(enum ir_hole h, int32_t k)
+{
+    return ((int64_t)h << HOLE_SHIFT) + k;
+}
+static inline unsigned ir_hole_of(int64_t imm)
+{
+    return (unsigned)((imm + ((int64_t)1 << 31)) >> HOLE_SHIFT) & 0xff;
+}
 
 /* aux of PUTF, set by opt_needs: only fault points between here and the next PUTF see these flags. */
 #define PUTF_WEAK 1u

@@ -100,6 +100,7 @@ void fuzz_make_start(struct hw_rng *r, const struct fuzz_case *k, struct fuzz_st
 bool fuzz_known(unsigned n, struct fuzz_case *k, struct fuzz_start *s, const char **what);
 /* --- fuzz_env.c --- */
 const char *fuzz_mode_name(enum fuzz_mode m);
+extern unsigned fuzz_hot;       /* exec_options.hot of the machine that translates */
 void fuzz_init(struct fuzz_machine *f, bool interp);
 void fuzz_free(struct fuzz_machine *f);
 /* Forget all translations. */

@@ -119,10 +119,12 @@ static void io_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     }
 }
 
+unsigned fuzz_hot;
+
 static void exec_on(struct fuzz_machine *f, bool check)
 {
     struct exec_options o = { .interp = f->interp, .check = check, .cache_size = CACHE_SIZE, .verify = true,
-                              .m = &f->m, .halt = halt };
+                              .m = &f->m, .halt = halt, .hot = f->interp ? 0 : fuzz_hot };
     exec_init(f->c, &o);
 }
 
@@ -153,7 +155,7 @@ void fuzz_init(struct fuzz_machine *f, bool interp)
     f->m.apic_wrmsr = apic_wr;
     f->m.tpr_get = tpr_get;
     f->m.tpr_set = tpr_set;
-    f->c = backend_cpu_alloc(JC_SIZE * sizeof(struct jc_entry));
+    f->c = backend_cpu_alloc(CPU_AFTER);
     f->m.cpu = &f->c;
     f->m.ncpu = 1;
     f->c->m = &f->m;
@@ -185,7 +187,7 @@ void fuzz_free(struct fuzz_machine *f)
     phys_free(f->m.phys);
     ports_free(f->m.ports);
     clock_free(f->m.clock);
-    backend_cpu_free(f->c, JC_SIZE * sizeof(struct jc_entry));
+    backend_cpu_free(f->c, CPU_AFTER);
     free(f->model);
     free(f->rom);
 }

@@ -79,7 +79,7 @@ void hw_guest_init(enum hw_engine e, bool optimize)
     map_region(HW_CODE, PA_CODE, HW_CODE_SIZE, 0x4000);
     map_region(HW_DATA, PA_DATA, HW_DATA_SIZE, 0x5000);
 
-    c = backend_cpu_alloc(JC_SIZE * sizeof(struct jc_entry));
+    c = backend_cpu_alloc(CPU_AFTER);
     g.c = c;
     g.m.cpu = &g.c;
     g.m.ncpu = 1;

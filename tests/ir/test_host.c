@@ -42,7 +42,7 @@ static void setup(void)
     code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert(code != MAP_FAILED);
     be = backend_new(code, 0);
-    cpu = backend_cpu_alloc(sizeof(struct jc_entry) * JC_SIZE);
+    cpu = backend_cpu_alloc(CPU_AFTER);
     cpu->mxcsr = 0x1f80;
     backend_fp_changed(cpu);
 }

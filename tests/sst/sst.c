@@ -80,7 +80,7 @@ static void start(bool interp)
     phys_set_a20(s.m.phys, true);
     s.m.ports = ports_new();
     s.m.clock = clock_new();
-    s.c = backend_cpu_alloc(JC_SIZE * sizeof(struct jc_entry));
+    s.c = backend_cpu_alloc(CPU_AFTER);
     s.m.cpu = &s.c;
     s.m.ncpu = 1;
     s.c->m = &s.m;
@@ -101,7 +101,7 @@ static void finish(void)
     phys_free(s.m.phys);
     ports_free(s.m.ports);
     clock_free(s.m.clock);
-    backend_cpu_free(c, JC_SIZE * sizeof(struct jc_entry));
+    backend_cpu_free(c, CPU_AFTER);
     free(s.model);
     free(s.want);
 }

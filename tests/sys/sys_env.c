@@ -91,7 +91,7 @@ const char *sys_model;
 struct sys_env *sys_new(enum sys_mode mode)
 {
     struct sys_env *e = calloc(1, sizeof(*e));
-    struct cpu *c = backend_cpu_alloc(JC_SIZE * sizeof(struct jc_entry));
+    struct cpu *c = backend_cpu_alloc(CPU_AFTER);
     pthread_mutexattr_t a;
     bool lm = mode == LONG;
 
@@ -236,7 +236,7 @@ void sys_free(struct sys_env *e)
     ports_free(e->m.ports);
     clock_free(e->m.clock);
     free(e->model);
-    backend_cpu_free(e->c, JC_SIZE * sizeof(struct jc_entry));
+    backend_cpu_free(e->c, CPU_AFTER);
     free(e);
 }
 
