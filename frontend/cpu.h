@@ -355,8 +355,10 @@ static inline void cpu_set_eflags(struct cpu *c, uint32_t v)
 /* IF may have become 1, or an interrupt shadow ended: have the next block entry look. */
 static inline void cpu_if_changed(struct cpu *c)
 {
-    if (c->intr_pending && (c->eflags & FL_IF))
-        __atomic_fetch_or(&c->attn, ATTN_INTR, __ATOMIC_SEQ_CST);
+    uint32_t attn = (c->intr_pending && (c->eflags & FL_IF) ? ATTN_INTR : 0) |
+                    (c->nmi_pending && !c->nmi_blocked ? ATTN_NMI : 0) | (c->smi_pending && !c->smm ? ATTN_SMI : 0);
+    if (attn)
+        __atomic_fetch_or(&c->attn, attn, __ATOMIC_SEQ_CST);
 }
 
 /*

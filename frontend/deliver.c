@@ -454,7 +454,7 @@ bool cpu_take_interrupt(struct cpu *c)
     }
     if (c->inhibit) {
         /* The run loop executes one instruction, then calls cpu_if_changed(). */
-        __atomic_fetch_and(&c->attn, ~(ATTN_INTR | ATTN_IF), __ATOMIC_SEQ_CST);
+        __atomic_fetch_and(&c->attn, ~(ATTN_INTR | ATTN_IF | ATTN_NMI | ATTN_SMI), __ATOMIC_SEQ_CST);
         return false;
     }
     if (__atomic_load_n(&c->smi_pending, __ATOMIC_SEQ_CST) && !c->smm) {

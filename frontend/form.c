@@ -111,7 +111,7 @@ static bool is_condition(const struct insn *i)
 
 bool form_info(const uint8_t *p, uint32_t mode, const uint64_t *feats, const struct form_key *k, struct form_info *out)
 {
-    uint32_t reads, writes;
+    uint32_t reads, writes, reads0, writes0;
     struct insn_effect fx;
     struct insn i;
 
@@ -130,6 +130,10 @@ bool form_info(const uint8_t *p, uint32_t mode, const uint64_t *feats, const str
         return false;
     insn_flags(&i, &reads, &writes);
     insn_effect(&i, &fx);
+    i.imm = 0;                                  /* what holds for this instruction may not for a shift by 0 */
+    insn_flags(&i, &reads0, &writes0);
+    reads |= reads0;
+    writes &= writes0;
     out->imm_hole = out->imm && out->imm <= 4 && !out->rel && imm_is_operand(&i);
     out->ip = i.base == BASE_IP;
     out->faults = fx.faults;

@@ -312,6 +312,8 @@ bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct l
         b->guest_len = (uint16_t)(b->guest_len + i.len);
         l->next = l->pc + i.len;
         begin_insn(l, i.len);
+        if (shadow)
+            b->shadow = l->pc;
         if (b->insns == 1 && limit_varies(l)) {
             limit_arg = ir_emit(b, IR_CONST, TY_I64, 0, 0, 0, 0, 0);
             lift_call(l, HELP_cs_limit, limit_arg, 0, 0, 0);

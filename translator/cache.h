@@ -32,6 +32,7 @@ struct block {
     uint64_t pa;
     uint32_t mode;
     uint32_t start;             /* page offset, or EIP if CS is not flat */
+    uint32_t shadow;            /* as in the IR block */
     struct block *hash_next;
     bool dead, crosses, flat, once, copied;     /* all that a search looks at is in one cache line of the host */
     uint16_t insns, nlinks, nfaults, nrange;

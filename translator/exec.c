@@ -65,6 +65,7 @@ struct exec {
     struct check *check;        /* lock-step */
     struct stencils *stencils;  /* NULL: blocks are translated at once */
     uint32_t next_heat;         /* number of the next block of stencils */
+    uint8_t shadow;             /* INHIBIT_* of the interrupt shadow the instruction to run alone is in, 0: none */
     bool hot;                   /* the next block is one that has become hot */
     struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };
@@ -530,6 +531,24 @@ void exec_left(struct cpu *c, enum exec_why why)
         c->rip = rip;
 }
 
+/*
+ * Block b was left before the instruction at c->rip, which is to be run alone.  If it is the one in STI's
+ * shadow, nothing may come in between: go through exec_run(), which knows shadows.
+ */
+static bool in_shadow(struct cpu *c, const struct block *b)
+{
+    if (b->shadow == NO_SHADOW || rip_of(c, b, b->flat ? (int32_t)b->shadow : (int64_t)b->shadow) != c->rip)
+        return false;
+    c->inhibit = INHIBIT_STI;
+    return true;
+}
+
+static void shadow_passed(struct cpu *c)
+{
+    c->exec->shadow = 0;
+    cpu_if_changed(c);
+}
+
 /* Lock-step: block by block, nothing linked. */
 static void run_check(struct cpu *c, uint32_t extra)
 {
@@ -551,6 +570,12 @@ static void run_check(struct cpu *c, uint32_t extra)
         check_block(e->check, c, &e->cache, b, b->ir, &why, &interp);
         if (!interp && (why == WHY_ATTN || why == WHY_SLOW || why == WHY_UNSHARED))
             exec_left(c, why);
+        if (why == WHY_ATTN && shadow) {
+            c->inhibit = e->shadow;
+            return;
+        }
+        if ((why == WHY_SLOW || why == WHY_UNSHARED) && in_shadow(c, b))
+            return;
         if (why == WHY_UNSHARED) {
             extra = M_NOSHARE;
             continue;
@@ -564,7 +589,7 @@ static void run_check(struct cpu *c, uint32_t extra)
             return;
         }
         if (shadow)
-            cpu_if_changed(c);          /* an interrupt shadow has passed */
+            shadow_passed(c);
     } while (extra || !(c->attn | c->halted | c->inhibit));
 }
 
@@ -651,15 +676,19 @@ static void run_jit(struct cpu *c, uint32_t extra)
             break;
         case WHY_ATTN:
             left_from(c, &l);
+            if (extra & M_ONE)
+                c->inhibit = e->shadow;
             return;
         case WHY_SLOW:
-            left_from(c, &l);
+            if (in_shadow(c, left_from(c, &l)))
+                return;
             l = NULL;
             extra = M_ONE | M_NOSHARE;
             e->stats.slow++;
             continue;
         case WHY_UNSHARED:
-            left_from(c, &l);
+            if (in_shadow(c, left_from(c, &l)))
+                return;
             l = NULL;
             extra = M_NOSHARE;
             e->stats.slow++;
@@ -681,7 +710,7 @@ static void run_jit(struct cpu *c, uint32_t extra)
         }
         }
         if (extra)
-            cpu_if_changed(c);          /* an interrupt shadow has passed */
+            shadow_passed(c);
         extra = 0;
         if (c->attn | c->halted | c->inhibit)
             return;
@@ -705,15 +734,19 @@ static void run_interp(struct cpu *c, uint32_t extra)
             deliver(c);
             return;
         case WHY_ATTN:
+            if (extra & M_ONE)
+                c->inhibit = c->exec->shadow;
             return;
         case WHY_SLOW:
+            if (in_shadow(c, b))
+                return;
             extra = M_ONE | M_NOSHARE;
             continue;
         default:
             break;
         }
         if (extra)
-            cpu_if_changed(c);          /* an interrupt shadow has passed */
+            shadow_passed(c);
         extra = 0;
     } while (extra || !(c->attn | c->halted | c->inhibit));
 }
@@ -757,6 +790,7 @@ void exec_run(struct cpu *c)
             continue;
         }
         uint32_t extra = 0;
+        e->shadow = c->inhibit;
         if (c->inhibit) {
             c->inhibit = 0;
             extra = M_ONE;

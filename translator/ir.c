@@ -47,6 +47,7 @@ void ir_reset(struct ir_block *b)
     b->use = use;
     b->opt_mem = opt;
     b->cap = cap;
+    b->shadow = NO_SHADOW;
     b->ins[0] = (struct ir_ins) { .op = IR_NOP };
     b->n = 1;
 }

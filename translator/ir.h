@@ -166,6 +166,7 @@ struct ir_use {
 };
 
 #define IR_RANGES 12
+#define NO_SHADOW UINT32_MAX
 
 /* Physical bytes [pa, pa + len); none crosses a page. */
 struct ir_range {
@@ -189,6 +190,7 @@ struct ir_block {
     uint16_t insns;             /* guest instructions */
     struct ir_range range[IR_RANGES];   /* made from these, or looked at them; the first byte's first */
     unsigned nrange;
+    uint32_t shadow;            /* PC of the instruction in STI's shadow, or NO_SHADOW */
     bool crosses;               /* takes bytes from a second page */
     bool once;                  /* ... or from what is not plain memory: may have changed when it runs next */
     bool flat;                  /* M_FLAT_CS: PCs are relative to the page */
