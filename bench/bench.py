@@ -11,14 +11,15 @@ user and system:
               and what running nothing costs is taken off
   boot        from the start to the shell of a tiny guest
   memory      at that point: the peak of resident memory less the resident part of guest RAM
-  translation what latimer -d stats says of that boot
+  translation what latimer -d stats says of that boot; and what code costs that runs for the first time,
+              each instruction, beside code that has run (kern_fresh.c): that can be asked of any emulator
 
 A row is the medians of the rounds and their spread, (max - min) / median. Every result the guest prints must
 be what it is natively. Exit status: 0 if all bars that were measured are met and all results right, else 1.
 
   bench.py                          everything, three rounds
   bench.py -w int,python -n 5       some sets or workloads
-  bench.py -w boot                  boot, memory, translation
+  bench.py -w boot,fresh            boot, memory, translation
   bench.py -a old=/tmp/latimer -e native,latimer,old -w quick
   bench.py -o r.json; bench.py --show r.json
 """
@@ -56,9 +57,15 @@ GROUPS = (              # set of guest/workloads.sh, what it is, at most so many
 )
 FIGURES = (             # name, what it is, unit, at most
     ("boot", "boot to shell, of QEMU's CPU time", "", 0.6),
-    ("translation", "translation, CPU time per guest instruction", "ns", 250),
+    ("translation", "translation in the boot, CPU time per guest instruction", "ns", 250),
     ("memory", "peak memory beyond the guest's touched RAM", "MiB", 80),
 )
+
+FRESH = (               # name, workload, what is taken off, at most ns an instruction
+    ("new code, arithmetic", "k_fresh_alu", "k_fresh_none", 250),
+    ("new code, loads", "k_fresh_ld", "k_fresh_nold", 250),
+)
+FRESH_INSNS = 8 * 4096 * 17     # instructions in one: workloads.sh, kern_fresh.c
 
 # ---- who is measured
 
@@ -376,6 +383,28 @@ def show_groups(data, subject):
     return ok
 
 
+def show_fresh(data, subject):
+    """Translation of new code; True: no bar is missed."""
+    emulators, ok = [w for w in data["who"] if w != "native"], True
+    whole = [f for f in FRESH if f[1] in data["names"] and f[2] in data["names"]]
+    if not whole:
+        return ok
+    head("translation, ns of CPU time per guest instruction",
+         [c for w in emulators for c in (w, "rounds")] + ["at most", "met"])
+    for what, full, base, bar in whole:
+        cells, value = [what], None
+        for w in emulators:
+            pairs = zip(data["cpu"][w].get(full, []), data["cpu"][w].get(base, []))
+            rounds = [(a - b) / FRESH_INSNS * 1e9 for a, b in pairs]
+            middle = statistics.median(rounds) if rounds else None
+            cells += [number(middle), extent(rounds)]
+            value = middle if w == subject else value
+        ok &= value is None or value <= bar
+        row(cells + [number(bar), verdict(value, bar)])
+    print()
+    return ok
+
+
 def verdict(value, bar):
     return "not measured" if value is None else "yes" if value <= bar else "**no**"
 
@@ -414,6 +443,7 @@ def show(data):
         show_rows(data, wrong)
         if "native" in data["who"]:
             ok &= show_groups(data, subject)
+    ok &= show_fresh(data, subject)
     ok &= show_figures(data, subject)
     for w, n in sorted(wrong):
         print("wrong result: %s in %s" % (n, w))
@@ -440,8 +470,8 @@ def main():
                     help="who runs (default: native,latimer, and qemu where it is installed)")
     ap.add_argument("-a", "--add", action="append", default=[], metavar="NAME=PROGRAM",
                     help="another Latimer to name in -e")
-    ap.add_argument("-w", "--workloads", default="all", metavar="LIST",
-                    help="workloads or sets: all, quick, boot, %s" % ", ".join(g[0] for g in GROUPS[:-1]))
+    ap.add_argument("-w", "--workloads", default="all,fresh", metavar="LIST",
+                    help="workloads or sets: all, fresh, quick, boot, %s" % ", ".join(g[0] for g in GROUPS[:-1]))
     ap.add_argument("-n", "--rounds", type=int, default=3)
     ap.add_argument("-m", "--mem", type=int, default=1024, help="the guest's memory in MiB (default 1024)")
     ap.add_argument("-o", "--output", metavar="FILE", help="write what was measured as JSON, also as it goes")

@@ -7,9 +7,11 @@
  * in one piece of memory; when that is full, everything is forgotten, since nothing
  * refers to a stencil once it has been copied.
  *
- * Tables and stencils compete with the guest for the host's caches, and looking
- * things up there is most of the work: hence numbers instead of pointers, and forms
- * of one cache line.
+ * Tables and stencils compete with the guest for the host's caches, and waiting for
+ * memory is most of the work.  Hence numbers instead of pointers, and forms of one
+ * cache line; and hence three walks over a block: the first finds out where its
+ * instructions lie, from the hash table alone, and asks for the lines of their forms;
+ * the second looks at these, and asks for those of the stencils; the third copies.
  */
 #include "translator/stencil.h"
 
@@ -44,6 +46,15 @@ struct form {
 };
 _Static_assert(sizeof(struct form) <= 64, "one cache line");
 
+/* An entry of the forms' hash table: what the first walk must know. */
+struct form_at {
+    uint16_t form;              /* 0: empty */
+    uint8_t len;                /* of the instruction */
+    uint8_t stop;               /* STOP_*: the walk does */
+    uint32_t tag;               /* of the key: most others are not looked at */
+};
+enum { STOP_NOT, STOP_BEHIND, STOP_BEFORE };
+
 struct value {
     uint64_t imm;
     uint32_t form, how;
@@ -59,6 +70,7 @@ struct step {
 /* What the scan found at one place. */
 struct found {
     struct form *f;
+    uint64_t bytes;             /* of the form it should be */
     int32_t pc, disp, target;
     int64_t imm;
     bool cross;
@@ -71,7 +83,7 @@ struct stencils {
     uint32_t used;              /* words of it */
     struct form *form;          /* [0] is not used */
     uint32_t nforms;
-    uint16_t *form_at;          /* hash table of numbers, open addressing */
+    struct form_at *form_at;    /* hash table, open addressing */
     struct value *value;        /* the same of values */
     uint32_t nvalues;
     stencil_ref leave;          /* EXIT to the next instruction, in the same page */
@@ -79,7 +91,6 @@ struct stencils {
     struct found found[BLOCK_INSNS];
     struct step step[BLOCK_INSNS + 1];
     unsigned nsteps;
-    uint32_t bound;
     int32_t pc;                 /* of the block */
 };
 
@@ -159,36 +170,53 @@ static stencil_ref make(struct stencils *t, unsigned how)
 
 /* ---- the tables ---- */
 
-static uint32_t form_hash(uint64_t bytes, uint32_t mode)
+static uint64_t form_hash(uint64_t bytes, uint32_t mode)
 {
-    return (uint32_t)((bytes ^ (uint64_t)mode << 17) * 0x9e3779b97f4a7c15u >> 32);
+    return (bytes ^ (uint64_t)mode << 17) * 0x9e3779b97f4a7c15u;
 }
 
-static uint16_t *form_place(const struct stencils *t, uint64_t bytes, uint32_t mode)
+/* The form's entry, or the one for it to be put in. */
+static struct form_at *form_place(const struct stencils *t, uint64_t bytes, uint32_t mode)
 {
-    for (uint32_t i = form_hash(bytes, mode);; i++) {
-        uint16_t *p = &t->form_at[i & (2 * FORMS - 1)];
-        if (!*p || (t->form[*p].bytes == bytes && t->form[*p].mode == mode))
+    uint64_t h = form_hash(bytes, mode);
+    for (uint64_t i = h >> 40;; i++) {
+        struct form_at *p = &t->form_at[i & (2 * FORMS - 1)];
+        if (!p->form || (p->tag == (uint32_t)h && t->form[p->form].bytes == bytes && t->form[p->form].mode == mode))
+            return p;
+    }
+}
+
+/* The same, by its tag alone. */
+static const struct form_at *form_guess(const struct stencils *t, uint64_t bytes, uint32_t mode)
+{
+    uint64_t h = form_hash(bytes, mode);
+    for (uint64_t i = h >> 40;; i++) {
+        const struct form_at *p = &t->form_at[i & (2 * FORMS - 1)];
+        if (!p->form || p->tag == (uint32_t)h)
             return p;
     }
 }
 
 /* A form seen for the first time, at p. */
-static struct form *form_new(struct stencils *t, struct cpu *c, const uint8_t *p, uint32_t mode,
-                             const struct form_key *k, const struct lift_options *o)
+static const struct form_at *form_new(struct stencils *t, struct cpu *c, const uint8_t *p, uint32_t mode,
+                                      const struct form_key *k, const struct lift_options *o)
 {
+    struct form_at *a = form_place(t, k->bytes, mode);
     struct form *f = &t->form[t->nforms];
-    *form_place(t, k->bytes, mode) = (uint16_t)t->nforms++;
-    t->known++;
+    bool ends = false;
     *f = (struct form){ .bytes = k->bytes, .mode = mode, .key_len = (uint8_t)k->len };
     f->fit = form_info(p, mode, c->model ? c->model->feats : NULL, k, &f->info) &&
-             lift_stencil(c, &t->ir, mode, o, p, &f->info, FORM_MEM, &f->ends);
+             lift_stencil(c, &t->ir, mode, o, p, &f->info, FORM_MEM, &ends);
+    f->ends = ends;
     f->by_value = f->info.imm && !f->info.imm_hole && !f->info.rel;
     if (f->fit && !f->by_value && !f->info.writes_any && !f->info.rel) {        /* it has but this one */
         f->made[FORM_MEM] = make(t, FORM_MEM);
         f->fit = f->made[FORM_MEM];
     }
-    return f;
+    t->known++;
+    *a = (struct form_at){ .form = (uint16_t)t->nforms++, .len = f->info.len, .tag = (uint32_t)form_hash(k->bytes, mode),
+                           .stop = !f->fit ? STOP_BEFORE : f->ends ? STOP_BEHIND : STOP_NOT };
+    return a;
 }
 
 static struct value *value_place(const struct stencils *t, uint64_t imm, uint32_t form, uint32_t how)
@@ -257,24 +285,39 @@ static bool direct(const struct ir_block *b, int64_t pc)
     return (b->mode & M_CODE) == M_CODE64 || (b->lin & PAGE_MASK) + (uint64_t)pc <= 0xffffffff;
 }
 
-/* The instruction at page offset off: false if the block must end before it. */
-static bool look(struct stencils *t, struct cpu *c, const struct ir_block *b, const uint8_t *page, unsigned off,
-                 const struct lift_options *o, struct found *x)
+/* Where the instructions of the block lie; their number. */
+static unsigned walk(struct stencils *t, struct cpu *c, const struct ir_block *b, const uint8_t *page,
+                     const struct lift_options *o)
 {
-    const uint8_t *p = page + off;
-    struct form_key k;
-    if (off + FORM_BYTES > PAGE_SIZE || !form_scan(p, b->mode, &k))
-        return false;
-    unsigned n = *form_place(t, k.bytes, b->mode);
-    struct form *f = n ? &t->form[n] : form_new(t, c, p, b->mode, &k, o);
-    if (!f->fit)
-        return false;
+    unsigned n = 0, max = o->max_insns < BLOCK_INSNS ? o->max_insns : BLOCK_INSNS;
+    for (unsigned off = b->start; n < max && off + FORM_BYTES <= PAGE_SIZE; n++) {
+        struct form_key k;
+        if (!form_scan(page + off, b->mode, &k))
+            break;
+        const struct form_at *a = form_guess(t, k.bytes, b->mode);
+        if (!a->form)
+            a = form_new(t, c, page + off, b->mode, &k, o);
+        if (a->stop == STOP_BEFORE)
+            break;
+        __builtin_prefetch(&t->form[a->form]);
+        t->found[n] = (struct found){ .f = &t->form[a->form], .bytes = k.bytes, .pc = (int32_t)off };
+        off += a->len;
+        if (a->stop == STOP_BEHIND)
+            return n + 1;
+    }
+    return n;
+}
+
+/* The numbers of an instruction the walk has found; false: the block must end before it. */
+static bool look(const struct ir_block *b, const uint8_t *page, struct found *x)
+{
+    const struct form *f = x->f;
+    if (f->bytes != x->bytes || f->mode != b->mode)
+        return false;                           /* another form with that tag: very rare */
     const struct form_info *i = &f->info;
-    int64_t disp = take(p + k.len, i->disp), next = off + i->len;
-    x->f = f;
-    x->pc = (int32_t)off;
-    x->imm = take(p + k.len + i->disp, i->imm);
-    x->cross = false;
+    const uint8_t *p = page + x->pc + f->key_len;
+    int64_t disp = take(p, i->disp), next = x->pc + i->len;
+    x->imm = take(p + i->disp, i->imm);
     if (i->ip)
         disp += next;
     if (disp > DISP_MAX || disp < -DISP_MAX)
@@ -292,10 +335,11 @@ static bool look(struct stencils *t, struct cpu *c, const struct ir_block *b, co
 
 static void add_step(struct stencils *t, stencil_ref s, const struct found *x)
 {
+    __builtin_prefetch(at(t, s));
+    __builtin_prefetch((const char *)at(t, s) + 64);
     t->step[t->nsteps++] = (struct step){ at(t, s), { .pc = x->pc, .target = x->target,
                                                       .hole = { [HOLE_DISP] = x->disp, [HOLE_IMM] = (int32_t)x->imm,
                                                                 [HOLE_PC] = x->pc } } };
-    t->bound += backend_stencil_bound(at(t, s));
 }
 
 /* Behind which of the n instructions found are flags needed? Bit k: number k. Nothing is known behind the block. */
@@ -348,24 +392,24 @@ static bool step_for(struct stencils *t, struct cpu *c, const uint8_t *page, con
 bool stencils_plan(struct stencils *t, struct cpu *c, struct ir_block *b, const uint8_t *page,
                    const struct lift_options *o)
 {
-    unsigned n = 0, off = b->start, max = o->max_insns < BLOCK_INSNS ? o->max_insns : BLOCK_INSNS;
-    bool ended = false, hostf = false;
+    unsigned n, all;
+    bool hostf = false;
     if (full(t))
         forget(t);
-    while (n < max && !ended && look(t, c, b, page, off, o, &t->found[n])) {
-        off += t->found[n].f->info.len;
-        ended = t->found[n++].f->ends;
-    }
+    all = walk(t, c, b, page, o);
+    for (n = 0; n < all && look(b, page, &t->found[n]);)
+        n++;
     if (!n)
         return false;
     uint32_t need = flags_needed(t->found, n);
     t->nsteps = 0;
-    t->bound = BACKEND_STENCIL_BEGIN;
     t->pc = (int32_t)b->start;
     for (unsigned k = 0; k < n; k++)
         if (!step_for(t, c, page, o, k, n, need, &hostf))
             return false;
-    if (!ended) {
+    const struct found *last = &t->found[n - 1];
+    unsigned off = (unsigned)last->pc + last->f->info.len;
+    if (!last->f->ends) {
         bool ends;
         if (!t->leave && lift_stencil(c, &t->ir, b->mode, o, NULL, NULL, 0, &ends))
             t->leave = make(t, 0);
@@ -380,7 +424,10 @@ bool stencils_plan(struct stencils *t, struct cpu *c, struct ir_block *b, const 
 
 uint32_t stencils_bound(const struct stencils *t)
 {
-    return t->bound;
+    uint32_t sum = BACKEND_STENCIL_BEGIN;
+    for (unsigned k = 0; k < t->nsteps; k++)
+        sum += backend_stencil_bound(t->step[k].s);
+    return sum;
 }
 
 void stencils_copy(struct stencils *t, uint8_t *rw, uint8_t *cold, unsigned heat, struct host_block *out)

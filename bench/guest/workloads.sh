@@ -12,6 +12,8 @@ set_smc="k_smc_gen k_smc_patch k_smc_mixed"
 set_sys="k_syscall k_pf k_mprot k_ctx k_fork k_exec k_sig"
 set_real="gzip python perl luajit ossl_sha shell"
 set_quick="k_int k_sse_d k_x87 k_interp k_ldst k_tlb k_syscall k_fork gzip python luajit"
+# Memory that held code is dear to reuse, so what new code is compared with comes first, and k_fresh_wipe between.
+set_fresh="k_fresh_none k_fresh_nold k_fresh_alu k_fresh_wipe k_fresh_ld"
 set_all="$set_int $set_fp $set_flow $set_mem $set_smc $set_sys $set_real"
 
 data=/bench/data
@@ -43,6 +45,11 @@ w_k_atomic()    { kern atomic 100000000; }
 w_k_smc_gen()   { kern smc_gen 20000; }
 w_k_smc_patch() { kern smc_patch 100000; }
 w_k_smc_mixed() { kern smc_mixed 5000000; }
+w_k_fresh_none() { kern fresh_none 8; }
+w_k_fresh_alu() { kern fresh_alu 8; }
+w_k_fresh_nold() { kern fresh_nold 8; }
+w_k_fresh_wipe() { kern fresh_none 8; }
+w_k_fresh_ld()  { kern fresh_ld 8; }
 w_k_syscall()   { kern syscall 3000000; }
 w_k_pf()        { kern pf 800; }
 w_k_mprot()     { kern mprot 60000; }

@@ -1,0 +1,176 @@
+/*
+ * exec_block.c - finding blocks, and making those that are missing: put together
+ * from stencils at first, translated as a whole when they have run often or where
+ * stencils do not do.
+ */
+#include "translator/exec_priv.h"
+
+#include "base/log.h"
+
+#define SAMPLE 8                /* one block in so many is timed: see stopwatch.h */
+
+uint64_t exec_lin_of(const struct cpu *c)
+{
+    if (c->mode & M_FLAT_CS)
+        return (c->mode & M_CODE) == M_CODE64 ? c->rip : (uint32_t)c->rip;
+    return (uint32_t)(c->seg[SEG_CS].base + c->rip);
+}
+
+/* Dumps of translation are wanted for code at lin. */
+static bool dump_at(struct cpu *c, uint64_t lin)
+{
+    const struct exec_options *o = &c->exec->o;
+    return log_on(LOG_IN | LOG_IR | LOG_OPT | LOG_OUT | LOG_EXEC) &&
+           (!o->log_hi || (lin >= o->log_lo && lin < o->log_hi));
+}
+
+static void log_block(struct cpu *c, const struct ir_block *b)
+{
+    if (log_on(LOG_EXEC | LOG_IN))
+        fprintf(log_file(), "block %llx mode %x: %u instructions\n", (unsigned long long)exec_lin_of(c), b->mode,
+                b->insns);
+    if (log_on(LOG_IN))
+        check_guest_code(log_file(), c->m->phys, b->mode, b->lin, b->range, b->nrange);
+    if (log_on(LOG_IR))
+        ir_print(log_file(), b);
+}
+
+/* The code at pa, put together from stencils; NULL: it must be translated. */
+static struct block *copy_block(struct cpu *c, uint32_t mode, uint64_t lin, uint64_t pa)
+{
+    struct exec *e = c->exec;
+    struct ir_block *b = &e->ir;
+    uint64_t run;
+    const uint8_t *page = phys_host(c->m->phys, pa & PAGE_MASK, false, &run);
+    if (!page || run < PAGE_SIZE)
+        return NULL;
+    ir_reset(b);
+    b->pa = pa;
+    b->lin = lin;
+    b->mode = mode;
+    b->start = (uint32_t)(lin & ~PAGE_MASK);
+    b->flat = true;
+    if (!stencils_plan(e->stencils, c, b, page, &e->lift))
+        return NULL;
+    if (e->o.check) {                           /* the interpreter needs the same block as IR */
+        struct lift_options o = { .max_insns = b->insns, .smp = e->lift.smp, .stay = true };
+        unsigned insns = b->insns;
+        if (!lift_block(c, b, mode, &o))
+            return NULL;
+        ir_optimize(b, &(struct opt_options){ .verify = e->o.verify });
+        if (b->insns != insns)
+            die(EXIT_CODE_CHECK, "internal error: a block of stencils has %u instructions, its IR %u", insns, b->insns);
+    }
+    unsigned heat = e->next_heat++ % HEAT_SIZE;
+    heat_table(c)[heat] = e->o.check ? INT32_MAX : (int32_t)e->o.hot;
+    e->stats.copied++;
+    e->stats.copied_insns += b->insns;
+    return cache_add_copy(&e->cache, b, e->stencils, heat);
+}
+
+/* The code at lin, physical address pa, made to a block. NULL: the fetch faulted, c->fault is set. */
+static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint64_t pa)
+{
+    struct exec *e = c->exec;
+    bool dump = dump_at(c, lin), hot = e->hot;
+    bool timed = e->o.time && !dump && e->stats.blocks % SAMPLE == 0;
+    struct block *b;
+    e->hot = false;
+    if (timed)
+        stopwatch_start(&e->watch);
+    b = e->stencils && !hot && (mode & (M_FLAT_CS | M_ONE | M_NOSHARE | M_TF | M_BRK)) == M_FLAT_CS ?
+        copy_block(c, mode, lin, pa) : NULL;
+    if (timed)
+        e->stats.stage_ns[STAGE_COPY] += stopwatch_lap(&e->watch);
+    if (!b) {
+        if (!lift_block(c, &e->ir, mode, &e->lift))
+            return NULL;
+        if (timed)
+            e->stats.stage_ns[STAGE_LIFT] += stopwatch_lap(&e->watch);
+        if (dump)
+            log_block(c, &e->ir);
+        ir_optimize(&e->ir, &(struct opt_options){ .verify = e->o.verify, .dump = dump && log_on(LOG_OPT),
+                                                   .dump_to = log_file() });
+        if (timed)
+            e->stats.stage_ns[STAGE_OPT] += stopwatch_lap(&e->watch);
+        b = cache_add(&e->cache, &e->ir);
+        if (timed)
+            e->stats.stage_ns[STAGE_EMIT] += stopwatch_lap(&e->watch);
+    } else if (dump) {
+        log_block(c, &e->ir);
+    }
+    if (timed)
+        *(b->copied ? &e->stats.timed_copied : &e->stats.timed_insns) += b->insns;
+    if (dump && log_on(LOG_OUT) && !e->o.interp)
+        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), 64, 0);
+    return b;
+}
+
+struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool *global)
+{
+    struct exec *e = c->exec;
+    uint64_t lin = exec_lin_of(c), pa;
+    if (!mmu_code(c, lin, &pa, global))
+        return NULL;
+    *page = lin & PAGE_MASK;
+    e->stats.lookups++;         /* the jump cache did not know it */
+    struct block *b = cache_find(&e->cache, pa, mode, (uint32_t)c->rip);
+    if (b && b->once) {
+        cache_kill(&e->cache, b);
+        b = NULL;
+    }
+    if (b && b->crosses) {
+        /* the second page must still be the one it was made from */
+        uint64_t pa2;
+        bool g2;
+        if (!mmu_code(c, *page + PAGE_SIZE, &pa2, &g2) || (pa2 & PAGE_MASK) != b->page2) {
+            cache_kill(&e->cache, b);
+            b = NULL;
+        } else {
+            *global = *global && g2;
+        }
+    }
+    if (b)
+        return b;
+    b = translate(c, mode, lin, pa);
+    if (b) {
+        e->stats.blocks++;
+        e->stats.insns += b->insns;
+    }
+    return b;
+}
+
+const struct block *exec_translate(struct cpu *c)
+{
+    uint64_t page;
+    bool global;
+    return block_at(c, c->mode, &page, &global);
+}
+
+/* ---- statistics ---- */
+
+const struct exec_stats *exec_stats(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    e->stats.host_bytes = e->cache.code_bytes;
+    e->stats.invalidated = e->cache.invalidated;
+    e->stats.flushes = e->cache.flushes;
+    if (e->stencils)
+        stencils_count(e->stencils, &e->stats.forms, &e->stats.stencils);
+    e->stats.checked = e->check ? check_count(e->check) : 0;
+    return &e->stats;
+}
+
+double exec_stage_ns(const struct exec_stats *s, enum exec_stage stage)
+{
+    uint64_t n = stage == STAGE_COPY ? s->timed_copied : s->timed_insns;
+    return n ? (double)s->stage_ns[stage] / (double)n : 0;
+}
+
+double exec_translation_ns(const struct exec_stats *s)
+{
+    uint64_t ns = 0, n = s->timed_copied + s->timed_insns;
+    for (unsigned k = 0; k < STAGE_COUNT; k++)
+        ns += s->stage_ns[k];
+    return n ? (double)ns / (double)n : 0;
+}

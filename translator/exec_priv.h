@@ -1,0 +1,66 @@
+/*
+ * exec_priv.h - the state behind c->exec, for the files that are the run loop:
+ * exec.c (the loop), exec_space.c (which code links and caches may stay) and
+ * exec_block.c (finding and making blocks).
+ */
+#ifndef TRANSLATOR_EXEC_PRIV_H
+#define TRANSLATOR_EXEC_PRIV_H
+
+#include "base/stopwatch.h"
+#include "frontend/lift.h"
+#include "hw/machine.h"
+#include "translator/cache.h"
+#include "translator/check.h"
+#include "translator/exec.h"
+#include "translator/stencil.h"
+
+#define KEYS 4096               /* direct-mapped table of page keys */
+#define BLOOM_BITS 16
+#define REDO 512                /* entries, a power of two */
+#define MAPPINGS 64             /* global mappings of code that are remembered */
+
+struct pagekey {
+    uint64_t page, space;
+    uint32_t id;
+};
+
+struct exec {
+    struct exec_options o;
+    struct cache cache;
+    struct ir_block ir;
+    struct lift_options lift;
+    struct exec_stats stats;
+    struct stopwatch watch;
+    struct pagekey key[KEYS];
+    uint32_t next_key;
+    uint64_t global_gen;        /* changes with global mappings */
+    uint64_t local_gen;         /* changes when non-global supervisor code may have moved */
+    struct code_mapping map[MAPPINGS];  /* the global mappings code ran through since global_gen changed */
+    unsigned nmap;              /* MAPPINGS + 1: more than fit */
+    bool verify_maps;           /* all mappings were flushed: look whether those still hold */
+    bool local_code;            /* supervisor code was entered through non-global pages */
+    uint64_t bloom_large[1 << (BLOOM_BITS - 6)];        /* the same for their GiB */
+    uint64_t bloom[1 << (BLOOM_BITS - 6)];      /* pages code ran from, by hash, since global_gen changed */
+    bool stale;                 /* the salt must be computed again */
+    uint32_t salt_mode;
+    struct check *check;        /* lock-step */
+    struct stencils *stencils;  /* NULL: blocks are translated at once */
+    uint32_t next_heat;         /* number of the next block of stencils */
+    uint8_t shadow;             /* INHIBIT_* of the interrupt shadow the instruction to run alone is in, 0: none */
+    bool hot;                   /* the next block is one that has become hot */
+    struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
+};
+
+/* --- exec_space.c --- */
+/* The key of this linear page for guarded links, in the space c runs in; global: its mapping is. */
+uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global);
+/* Bring what depends on mappings and mode up to date before looking anything up. */
+void exec_refresh(struct cpu *c);
+
+/* --- exec_block.c --- */
+uint64_t exec_lin_of(const struct cpu *c);      /* linear address of c->rip */
+/* The block at c->rip, made if need be; NULL: the fetch faulted, c->fault is set. Also its page, and whether
+ * that is mapped globally. */
+struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool *global);
+
+#endif
