@@ -20,6 +20,7 @@
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 #include "translator/interp.h"
+#include "translator/stencil.h"
 
 #define RAM_SIZE 0x400000u
 #define PA_CODE  0x100000u
@@ -36,6 +37,8 @@ static struct {
     struct backend *be;
     uint8_t *code;
     struct host_block hb;
+    struct stencils *stencils;
+    unsigned long copied, turn;
 } g;
 
 static void pte(uint64_t table, unsigned index, uint64_t to)
@@ -103,13 +106,15 @@ void hw_guest_init(enum hw_engine e, bool optimize)
     mmu_flush_all(c);
     cpu_update_mode(c);
     ir_init(&g.b);
-    if (e == HW_JIT) {
+    if (e != HW_INTERP) {
         g.code = mmap(NULL, CODE_MEM, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (g.code == MAP_FAILED) {
             perror("hwtest: mmap");
             exit(4);
         }
         g.be = backend_new(g.code, 0);
+        if (e == HW_COPY || e == HW_BOTH)
+            g.stencils = stencils_new(g.be);
     }
 }
 
@@ -167,6 +172,27 @@ static void store(struct cpu *c, struct hw_state *s)
     }
 }
 
+/* The instruction's code from its stencil; false: it has none, or is to be run without. */
+static bool copy_code(struct cpu *c)
+{
+    const struct lift_options o = { .max_insns = 1 };
+    unsigned off = (unsigned)(c->rip - HW_CODE);
+    struct ir_block b = { .pa = PA_CODE + off, .lin = c->rip, .mode = c->mode, .start = off & 0xfff, .flat = true };
+
+    if (!g.stencils || (g.engine == HW_BOTH && g.turn++ % 2) || (g.b.mode & M_NOSHARE) || !stencils_plan(g.stencils, c, &b, g.ram + PA_CODE + (off & ~0xfffu), &o))
+        return false;
+    heat_table(c)[0] = INT32_MAX;
+    stencils_copy(g.stencils, g.code + BACKEND_THUNK_BYTES, g.code + BACKEND_THUNK_BYTES + stencils_bound(g.stencils), 0,
+                  &g.hb);
+    g.copied++;
+    return true;
+}
+
+unsigned long hw_guest_copied(void)
+{
+    return g.copied;
+}
+
 static enum exec_why run(struct cpu *c)
 {
     const uint8_t *rx;
@@ -176,8 +202,9 @@ static enum exec_why run(struct cpu *c)
     if (g.engine == HW_INTERP)
         return interp_run(c, &g.b, &at);
     rx = g.code + BACKEND_THUNK_BYTES;
-    backend_emit(g.be, &g.b, g.code + BACKEND_THUNK_BYTES,
-                 g.code + BACKEND_THUNK_BYTES + backend_bound(&g.b), &g.hb);
+    if (!copy_code(c))
+        backend_emit(g.be, &g.b, g.code + BACKEND_THUNK_BYTES,
+                     g.code + BACKEND_THUNK_BYTES + backend_bound(&g.b), &g.hb);
     why = backend_enter(g.be, c, rx);
     if (why == WHY_EXIT || why == WHY_LINK) {
         /* which exit was it? (exec.c does the same) */
@@ -212,7 +239,7 @@ void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned of
         }
         if (g.optimize)
             ir_optimize(&g.b, &oo);
-        else if (g.engine == HW_JIT)
+        else if (g.engine != HW_INTERP)
             opt_needs(&g.b);            /* the backend wants to know where values die */
         bad = ir_verify(&g.b);
         if (bad) {

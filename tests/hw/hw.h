@@ -40,7 +40,9 @@ struct hw_state {
     struct hw_fx fx;
 };
 
-enum hw_engine { HW_INTERP, HW_JIT };
+enum hw_engine { HW_INTERP, HW_JIT,
+                 HW_COPY,       /* stencils, where there are some for the instruction, else as HW_JIT */
+                 HW_BOTH };     /* the two in turn */
 
 /* native.c */
 void hw_native_init(void);
@@ -51,6 +53,7 @@ void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned o
 
 /* guest.c */
 void hw_guest_init(enum hw_engine e, bool optimize);
+unsigned long hw_guest_copied(void);    /* instances run by a stencil so far */
 uint8_t *hw_guest_data(void);           /* the guest's HW_DATA */
 void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off);
 void hw_guest_dump(void);               /* IR and host code of the last instruction, to stdout */

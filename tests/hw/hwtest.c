@@ -1,7 +1,7 @@
 /*
  * hwtest.c - the driver of the hardware differential test (see hw.h).
  *
- *   hwtest [--engine interp|jit] [--count N] [--seed S] [--row NAME] [--no-opt] [--dump] [--verbose]
+ *   hwtest [--engine interp|jit|copy|both] [--count N] [--seed S] [--row NAME] [--no-opt] [--dump] [--verbose]
  *
  * --row takes a row's id, a mnemonic, or a family: int, x87, mmx, sse.
  * --dump adds IR and host code to each difference.
@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/hw/hw.h"
 
@@ -124,10 +126,24 @@ static void print_case(csh cs, const struct hw_case *c)
 
 struct options {
     enum hw_engine engine;
+    bool one;                   /* engine was given */
     uint64_t count, seed;
     const char *row;
     bool verbose, no_opt, dump;
 };
+
+static const char *const engines[] = { [HW_INTERP] = "interp", [HW_JIT] = "jit", [HW_COPY] = "copy",
+                                       [HW_BOTH] = "both" };
+
+static bool engine_of(const char *name, enum hw_engine *e)
+{
+    for (unsigned k = 0; k < sizeof(engines) / sizeof(engines[0]); k++)
+        if (!strcmp(name, engines[k])) {
+            *e = (enum hw_engine)k;
+            return true;
+        }
+    return false;
+}
 
 static bool parse(struct options *o, int argc, char **argv)
 {
@@ -149,9 +165,11 @@ static bool parse(struct options *o, int argc, char **argv)
         if (!v)
             return false;
         k++;
-        if (!strcmp(a, "--engine") && (!strcmp(v, "interp") || !strcmp(v, "jit")))
-            o->engine = v[0] == 'j' ? HW_JIT : HW_INTERP;
-        else if (!strcmp(a, "--count"))
+        if (!strcmp(a, "--engine")) {
+            if (!engine_of(v, &o->engine))
+                return false;
+            o->one = true;
+        } else if (!strcmp(a, "--count"))
             o->count = strtoull(v, NULL, 0);
         else if (!strcmp(a, "--seed"))
             o->seed = strtoull(v, NULL, 0);
@@ -202,9 +220,21 @@ int main(int argc, char **argv)
     csh cs;
 
     if (!parse(&o, argc, argv)) {
-        fprintf(stderr, "usage: hwtest [--engine interp|jit] [--count N] [--seed S] [--row ID] [--no-opt] "
+        fprintf(stderr, "usage: hwtest [--engine interp|jit|copy|both] [--count N] [--seed S] [--row ID] [--no-opt] "
                 "[--dump] [--verbose]\n");
         return 2;
+    }
+    if (!o.one) {                       /* the interpreter in a process of its own, then host code in this one */
+        int status = 0;
+        pid_t child = fork();
+
+        if (!child) {
+            o.engine = HW_INTERP;
+        } else {
+            o.engine = HW_BOTH;
+            if (child < 0 || waitpid(child, &status, 0) < 0 || status)
+                return 1;
+        }
     }
     decode_init();
     nrows = choose(&o, rows);
@@ -218,7 +248,7 @@ int main(int argc, char **argv)
     data = hw_guest_data();
     cs_open(CS_ARCH_X86, CS_MODE_64, &cs);
     printf("hwtest: seed %lu, %u rows, %lu instances, engine %s\n", (unsigned long)o.seed, nrows,
-           (unsigned long)o.count, o.engine == HW_JIT ? "jit" : "interp");
+           (unsigned long)o.count, engines[o.engine]);
     fflush(stdout);
     for (uint64_t k = 0; k < o.count; k++) {
         const struct x86_row *row = rows[k % nrows];
@@ -267,8 +297,8 @@ int main(int argc, char **argv)
         if (none[k])
             printf("row %-24s no instance could be made (%u tries)\n", row_ids[k], none[k]);
     }
-    printf("hwtest: %lu instances run, %lu faulted, %lu differences\n", (unsigned long)ran,
-           (unsigned long)faults, (unsigned long)failures);
+    printf("hwtest: %lu instances run, %lu of them by stencils, %lu faulted, %lu differences\n", (unsigned long)ran,
+           hw_guest_copied(), (unsigned long)faults, (unsigned long)failures);
     cs_close(&cs);
     return failures ? 1 : 0;
 }
