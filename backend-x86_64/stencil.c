@@ -56,17 +56,44 @@ struct host_stencil {
 struct copy {
     uint8_t scratch[2 * SCRATCH];
     struct host_block made;     /* of the stencil being made */
-    struct as a;
-    uint8_t *start, *cold_start, *cold;
+    uint8_t begin[24];          /* what every block begins with: 8-byte words of code ... */
+    unsigned attn, hot, heat;   /* ... and where its fields are */
+    uint8_t *start, *cold_start;
+    uint8_t *hot_p, *cold;      /* where the next stencil goes */
     struct host_block *out;
     unsigned ncold;             /* faults of the cold part: they go behind those of the hot one */
     struct host_fault fault[BACKEND_MAX_FAULTS];
 };
 
+/*
+ *      cmp  dword [attn], 0
+ *      jne  attn stub
+ *      sub  dword [heat], 1
+ *      js   hot stub
+ */
+static void make_begin(struct copy *k)
+{
+    uint8_t code[sizeof k->begin + 8];
+    struct as as = { .p = code, .notes = NULL }, *a = &as;
+    as_rm(a, 0x83, false, 7, hm_cpu(CPU_OFF(attn)));
+    as_b(a, 0);
+    k->attn = (unsigned)(as_jcc(a, CC_NZ) - code);
+    as_rm(a, 0x83, false, 5, hm_cpu(HEAT_OFF));
+    k->heat = (unsigned)(a->p - code) - 4;
+    as_b(a, 1);
+    k->hot = (unsigned)(as_jcc(a, CC_S) - code);
+    assert(a->p == code + sizeof k->begin);
+    memcpy(k->begin, code, sizeof k->begin);
+}
+
 static struct copy *copy_of(struct backend *be)
 {
-    if (!be->copy && !(be->copy = malloc(sizeof *be->copy)))
-        die(EXIT_CODE_HOST, "out of memory");
+    if (!be->copy) {
+        be->copy = malloc(sizeof *be->copy);
+        if (!be->copy)
+            die(EXIT_CODE_HOST, "out of memory");
+        make_begin(be->copy);
+    }
     return be->copy;
 }
 
@@ -162,33 +189,33 @@ uint32_t backend_stencil_bound(const struct host_stencil *s)
 
 /* ---- copying ---- */
 
+static inline void add32(uint8_t *at, int32_t v)
+{
+    uint32_t x;
+    memcpy(&x, at, 4);
+    x += (uint32_t)v;
+    memcpy(at, &x, 4);
+}
+
 void backend_copy_begin(struct backend *be, uint8_t *rw, uint8_t *cold, int32_t pc, unsigned heat,
                         struct host_block *out)
 {
     struct copy *k = copy_of(be);
-    struct as *a = &k->a;
-    uint8_t *jump[2];
-    k->start = a->p = rw;
-    a->notes = NULL;
-    k->cold_start = k->cold = cold;
+    k->start = rw;
+    k->cold_start = cold;
     k->out = out;
     out->nexits = out->nfaults = 0;
-    k->ncold = 0;
-    as_rm(a, 0x83, false, 7, hm_cpu(CPU_OFF(attn)));
-    as_b(a, 0);
-    jump[0] = as_jcc(a, CC_NZ);
-    as_rm(a, 0x83, false, 5, hm_cpu(HEAT_OFF + 4 * heat));      /* sub dword, 1 */
-    as_b(a, 1);
-    jump[1] = as_jcc(a, CC_S);
-    rw = a->p;
-    a->p = cold;
-    for (unsigned i = 0; i < 2; i++) {
-        as_patch(a, jump[i], a->p);
-        as_call_to(a, i ? be->hot : be->attn);
-        k->fault[k->ncold++] = (struct host_fault){ (uint32_t)(a->p - k->start), pc, 0 };
+    memcpy(rw, k->begin, sizeof k->begin);
+    add32(rw + k->heat, (int32_t)(4 * heat));
+    for (unsigned i = 0; i < 2; i++, cold += 5) {
+        as_set_rel(rw + (i ? k->hot : k->attn), cold);
+        *cold = 0xe8;
+        as_set_rel(cold + 1, i ? be->hot : be->attn);
+        k->fault[i] = (struct host_fault){ (uint32_t)(cold + 5 - rw), pc, 0 };
     }
-    k->cold = a->p;
-    a->p = rw;
+    k->ncold = 2;
+    k->cold = cold;
+    k->hot_p = rw + sizeof k->begin;
 }
 
 /* Code in whole words: what is too much will be overwritten, or nobody reads it. */
@@ -198,19 +225,11 @@ static inline void copy_code(uint8_t *to, const uint8_t *from, unsigned n)
         memcpy(to + i, from + i, 8);
 }
 
-static inline void add32(uint8_t *at, int32_t v)
-{
-    uint32_t x;
-    memcpy(&x, at, 4);
-    x += (uint32_t)v;
-    memcpy(at, &x, 4);
-}
-
 void backend_copy(struct backend *be, const struct host_stencil *s, const struct stencil_site *site)
 {
     struct copy *k = be->copy;
     struct host_block *out = k->out;
-    uint8_t *const part[2] = { k->a.p, k->cold };
+    uint8_t *const part[2] = { k->hot_p, k->cold };
     const uint32_t off[2] = { (uint32_t)(part[0] - k->start), (uint32_t)(part[1] - k->start) };
 #define PART(place) ((place) >> 15)
 #define AT(place) (off[PART(place)] + ((place) & 0x7fffu))
@@ -261,7 +280,7 @@ void backend_copy(struct backend *be, const struct host_stencil *s, const struct
     }
 #undef PART
 #undef AT
-    k->a.p = part[0] + s->size;
+    k->hot_p = part[0] + s->size;
     k->cold = part[1] + s->cold_size;
 }
 
@@ -272,6 +291,6 @@ void backend_copy_end(struct backend *be)
     assert(out->nfaults + k->ncold <= BACKEND_MAX_FAULTS);
     memcpy(out->fault + out->nfaults, k->fault, k->ncold * sizeof *k->fault);
     out->nfaults = (uint16_t)(out->nfaults + k->ncold);
-    out->size = (uint32_t)(k->a.p - k->start);
+    out->size = (uint32_t)(k->hot_p - k->start);
     out->cold_size = (uint32_t)(k->cold - k->cold_start);
 }

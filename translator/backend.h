@@ -20,7 +20,7 @@ struct host_exit {
     uint32_t jump;              /* the rel32 that backend_link() patches */
     uint32_t key_from, key_to;  /* EXIT_CROSS: the guard's immediates */
     uint32_t stub_ra;           /* return address the unlinked stub leaves with (identifies the exit) */
-    int64_t pc;                 /* target: page offset (flat) or EIP */
+    int32_t pc;                 /* target: page offset (flat) or EIP */
     uint16_t aux;               /* EXIT_* of the IR */
 };
 
