@@ -184,6 +184,12 @@ struct emit {
     bool x87_in;                /* the guest's x87 state is known to be in the host's registers */
 };
 
+/* The hole to be added to imm. Only stencils have them: elsewhere any number is one. */
+static inline unsigned hole_of(const struct emit *e, int64_t imm)
+{
+    return e->a.notes ? ir_hole_of(imm) : 0;
+}
+
 /* --- homes --- */
 static inline bool home_pinned(unsigned g)
 {

@@ -401,7 +401,7 @@ static void emit_ea(struct emit *e, const struct ir_ins *p)
     }
     if (p->b)
         y = use_reg(e, p->b, &tb);
-    unsigned hole = ir_hole_of(imm);
+    unsigned hole = hole_of(e, imm);
     if (!hole && imm != (int32_t)imm) {
         flags_clobber(e);
         unsigned tc = temp_get(e);
@@ -640,9 +640,9 @@ void emit_int(struct emit *e, const struct ir_ins *p)
     case IR_PC: {
         unsigned home, d = def_reg(e, e->i, &home);
         as_load64(&e->a, d, hm_cpu(CPU_OFF(pc_page)));
-        if (ir_hole_of(p->imm)) {
+        if (hole_of(e, p->imm)) {
             struct hm m = hm_at(d, (int32_t)p->imm);
-            m.hole = (uint8_t)ir_hole_of(p->imm);
+            m.hole = (uint8_t)hole_of(e, p->imm);
             as_lea(&e->a, true, d, m);
         } else if (p->imm != (int32_t)p->imm) {        /* a jump of almost 2 GiB */
             unsigned t = temp_get(e);

@@ -36,9 +36,9 @@ static unsigned use_held(struct emit *e, ir_ref r, unsigned *tmp)
 static struct hm addr_operand(struct emit *e, ir_ref r, int64_t imm, unsigned *tmp)
 {
     const struct val *v = &e->val[r];
-    if (ir_hole_of(imm)) {                      /* a displacement that is not known yet */
+    if (hole_of(e, imm)) {                      /* a displacement that is not known yet */
         struct hm m = addr_operand(e, r, 0, tmp);
-        m.hole = (uint8_t)ir_hole_of(imm);
+        m.hole = (uint8_t)hole_of(e, imm);
         m.disp += (int32_t)imm;
         return m;
     }

@@ -121,7 +121,7 @@ ir_ref lift_addr(struct lift *l, const struct insn *i, unsigned size, bool write
         return lift_seg_addr(l, i->seg, lift_offset(l, i), size, write);
     /* 64-bit: leave the displacement to the access, so that accesses off one base share it. */
     if (i->base == BASE_IP) {
-        if (disp != (int32_t)disp && !ir_hole_of(disp))
+        if (disp != (int32_t)disp && !(i->holes & INSN_HOLE_DISP))
             return lift_seg_addr(l, i->seg, lift_offset(l, i), size, write);
         a = ir_emit(l->b, IR_PC, TY_I64, 0, 0, 0, 0, 0);
     } else if (i->base == BASE_NONE && i->index == BASE_NONE) {

@@ -100,7 +100,7 @@ static ir_ref fold_ea(const struct ir_block *b, struct ir_ins *n, bool deep)
         ir_ref *r = k ? &n->b : &n->a;
         if (*r && v[*r].op == IR_CONST && !ir_hole_of(n->imm)) {
             sum = wrap(t, (uint64_t)n->imm + ((uint64_t)v[*r].imm << (k ? n->aux : 0)));
-            if (fits32(sum) || (n->a | n->b) == *r) {
+            if (fits32(sum) || !(k ? n->a : n->b)) {
                 n->imm = sum;
                 *r = IR_NONE;
             }

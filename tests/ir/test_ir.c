@@ -53,6 +53,12 @@ START_TEST(folding)
     ir_ref ea3 = ir_bin(&b, IR_ADD, TY_I64, ea2, k3);
     ck_assert(b.ins[ea3].op == IR_EA && b.ins[ea3].a == x && b.ins[ea3].imm == 35);
     ck_assert_uint_eq(ir_emit(&b, IR_EA, TY_I64, 0, ea, 0, 0, 8), x);
+    /* A constant of more than 32 bits stays an operand, whatever the numbers of the two are. */
+    for (unsigned n = 0; n < 40; n++) {
+        ir_ref y = ir_emit(&b, IR_GET, TY_I64, 0, 0, 0, 0, SLOT_R(1)), k = ir_const(&b, TY_I64, -(1ll << 40) - n);
+        ir_ref big = ir_emit(&b, IR_EA, TY_I64, 0, y, k, 0, 0);
+        ck_assert(b.ins[big].a == y && b.ins[big].b == k && !b.ins[big].imm);
+    }
     ir_ref t8 = ir_un(&b, IR_TRUNC, TY_I8, x), z = ir_un(&b, IR_ZEXT, TY_I64, t8);
     ck_assert_uint_eq(ir_un(&b, IR_TRUNC, TY_I8, z), t8);
     ir_ref t32 = ir_un(&b, IR_TRUNC, TY_I32, z);
