@@ -40,7 +40,7 @@ struct as {
 /* A memory operand. */
 struct hm {
     uint8_t base, index, scale;
-    uint8_t hole;               /* number of what is added to the displacement when the code is copied, or 0 */
+    uint8_t hole;               /* number of what is added to disp when the code is copied, or 0 */
     int32_t disp;
 };
 
@@ -50,7 +50,8 @@ static inline struct hm hm_at(unsigned base, int32_t disp)
 }
 static inline struct hm hm_idx(unsigned base, unsigned index, unsigned scale, int32_t disp)
 {
-    return (struct hm){ .base = (uint8_t)base, .index = (uint8_t)index, .scale = (uint8_t)scale, .disp = disp };
+    return (struct hm){ .base = (uint8_t)base, .index = (uint8_t)index, .scale = (uint8_t)scale,
+                        .disp = disp };
 }
 /* The operand m, with `base` added to it. */
 static inline struct hm hm_off(unsigned base, struct hm m)

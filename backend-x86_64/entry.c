@@ -307,8 +307,8 @@ static uint8_t *gen_call_into(struct as *a, const void *fn, unsigned nargs, enum
     return p;
 }
 
-static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret ret, bool writes_gpr, bool flags,
-                         bool fp, uint8_t *leave)
+static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret ret, bool writes_gpr,
+                         bool flags, bool fp, uint8_t *leave)
 {
     return gen_call_into(a, fn, nargs, ret, writes_gpr, flags, fp, NOREG, leave);
 }
@@ -407,8 +407,8 @@ static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store,
     const unsigned u = t == T_FIRST ? T_FIRST + 1 : T_FIRST, v = 3 * T_FIRST + 3 - t - u, span = 1u << log;
     const struct hm us = hm_at(H_RSP, (int32_t)(CPU_OFF(temp) + 8 * (u - T_FIRST)) + 8);
     const struct hm vs = hm_at(H_RSP, (int32_t)(CPU_OFF(temp) + 8 * (v - T_FIRST)) + 8);
-    unsigned idx = (aux & MEM_IDX) >> MEM_IDX_SHIFT;
-    int32_t tlb = (int32_t)(CPU_OFF(tlb) + sizeof(struct tlb_fast) * (idx * 2 + (aux & MEM_WRITE ? 1 : 0))) + 8;
+    unsigned table = ((aux & MEM_IDX) >> MEM_IDX_SHIFT) * 2 + (aux & MEM_WRITE ? 1 : 0);
+    int32_t tlb = (int32_t)(CPU_OFF(tlb) + sizeof(struct tlb_fast) * table) + 8;
     static const uint32_t load[] = { 0x0fb6, 0x0fb7, 0x8b, 0x8b }, keep[] = { 0x88, OP66(0x89), 0x89, 0x89 };
     uint8_t *p = begin(a), *miss;
     as_store64(a, us, u);
@@ -443,7 +443,8 @@ static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store,
 static void gen_accesses(struct as *a, struct backend *be, uint8_t *leave)
 {
     for (unsigned t = 0; t < T_COUNT; t++) {
-        uint8_t *slow = gen_call_into(a, (void *)jit_load, 2, RET_STATUS, false, false, false, T_FIRST + t, leave);
+        uint8_t *slow = gen_call_into(a, (void *)jit_load, 2, RET_STATUS, false, false, false, T_FIRST + t,
+                                      leave);
         for (unsigned n = 0; n < MMU_IDX_COUNT * 2 * 2 * 4; n++) {
             unsigned log = n & 3, w = n >> 2 & 1, ss = n >> 3 & 1, idx = n >> 4;
             unsigned aux = idx << MEM_IDX_SHIFT | (w ? MEM_WRITE : 0) | (ss ? MEM_SS : 0);

@@ -162,8 +162,8 @@ uint32_t backend_stencil(struct backend *be, const struct ir_block *b, int64_t t
     }
     for (unsigned i = 0; i < s->nexits; i++) {
         const struct host_exit *x = &out->exit[i];
-        struct stencil_exit n = { place(x->jump), place(x->key_from), place(x->key_to), place(x->stub_ra), x->aux,
-                                  (int16_t)(x->pc == target ? TARGET : x->pc - b->start) };
+        struct stencil_exit n = { place(x->jump), place(x->key_from), place(x->key_to), place(x->stub_ra),
+                                  x->aux, (int16_t)(x->pc == target ? TARGET : x->pc - b->start) };
         memcpy(p, &n, sizeof n);
         p += sizeof n;
     }

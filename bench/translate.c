@@ -273,7 +273,8 @@ static void measure(struct bench *b, unsigned rounds)
            rounds, (double)ns[rounds / 2] / insns);
     translate_all(b, true, &t);
     printf("by stage: %.1f ns by stencils, else %.1f to decode and lift, %.1f in passes, %.1f to emit\n",
-           exec_stage_ns(&t, STAGE_COPY), exec_stage_ns(&t, STAGE_LIFT), exec_stage_ns(&t, STAGE_OPT), exec_stage_ns(&t, STAGE_EMIT));
+           exec_stage_ns(&t, STAGE_COPY), exec_stage_ns(&t, STAGE_LIFT), exec_stage_ns(&t, STAGE_OPT),
+           exec_stage_ns(&t, STAGE_EMIT));
 }
 
 int main(int argc, char **argv)

@@ -109,7 +109,8 @@ static bool is_condition(const struct insn *i)
                                           i->modrm >= 0xc0));
 }
 
-bool form_info(const uint8_t *p, uint32_t mode, const uint64_t *feats, const struct form_key *k, struct form_info *out)
+bool form_info(const uint8_t *p, uint32_t mode, const uint64_t *feats, const struct form_key *k,
+               struct form_info *out)
 {
     uint32_t reads, writes, reads0, writes0;
     struct insn_effect fx;
@@ -118,7 +119,8 @@ bool form_info(const uint8_t *p, uint32_t mode, const uint64_t *feats, const str
     if (decode(&i, p, FORM_BYTES, mode, feats) != DECODE_OK || i.len < k->len + k->disp ||
         (i.row->attrs & (AT_X87 | AT_MMX)))
         return false;
-    *out = (struct form_info){ .len = i.len, .disp = (uint8_t)k->disp, .imm = (uint8_t)(i.len - k->len - k->disp) };
+    *out = (struct form_info){ .len = i.len, .disp = (uint8_t)k->disp,
+                               .imm = (uint8_t)(i.len - k->len - k->disp) };
     if (out->imm != 0 && out->imm != 1 && out->imm != 2 && out->imm != 4 && out->imm != 8)
         return false;
     for (unsigned n = 0; n < i.nops; n++) {
@@ -170,12 +172,21 @@ static unsigned fall(const struct form_info *info, unsigned how)
     return EXIT_FALL | FLX_ALL | (how & FORM_MEM ? 0 : EXIT_HOSTF);
 }
 
-bool lift_stencil(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o, const uint8_t *p,
-                  const struct form_info *info, unsigned how, bool *ends)
+/* The architectural flags are in the host's; slot: and in theirs. */
+static void take_hostf(struct ir_block *b, bool slot)
+{
+    ir_ref f = ir_emit(b, IR_HOSTF, TY_FLAGS, slot, 0, 0, 0, 0);
+
+    ir_emit(b, IR_PUTF, TY_FLAGS, 0, f, 0, 0, 0);
+}
+
+bool lift_stencil(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o,
+                  const uint8_t *p, const struct form_info *info, unsigned how, bool *ends)
 {
     struct lift_block_state st = { .c = c, .stencil = true, .stay = true, .base = FORM_BASE,
                                    .traps = lift_traps(mode), .insn_pc = FORM_BASE };
-    struct lift lift = { .b = b, .st = &st, .mode = mode | M_NOSHARE, .flat_cs = true, .pc = FORM_BASE }, *l = &lift;
+    struct lift lift = { .b = b, .st = &st, .mode = mode | M_NOSHARE, .flat_cs = true, .pc = FORM_BASE };
+    struct lift *l = &lift;
     bool cross = how & FORM_CROSS;
     struct insn i;
 
@@ -196,7 +207,7 @@ bool lift_stencil(struct cpu *c, struct ir_block *b, uint32_t mode, const struct
     l->next = l->pc + i.len;
     ir_mark(b, l->pc, i.len);
     if (info->condition && (how & FORM_HOSTF))
-        ir_emit(b, IR_PUTF, TY_FLAGS, 0, ir_emit(b, IR_HOSTF, TY_FLAGS, (how & FORM_MEM) != 0, 0, 0, 0, 0), 0, 0, 0);
+        take_hostf(b, (how & FORM_MEM) != 0);
     lift_insn(l, &i, DECODE_OK);
     b->insns = 1;
     *ends = l->done;

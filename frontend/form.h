@@ -35,7 +35,8 @@ struct form_info {
     uint8_t reads, writes;      /* FLX_* read, surely written */
 };
 /* Of the instruction at p (FORM_BYTES can be read); false: there are no stencils for it. */
-bool form_info(const uint8_t *p, uint32_t mode, const uint64_t *feats, const struct form_key *k, struct form_info *out);
+bool form_info(const uint8_t *p, uint32_t mode, const uint64_t *feats, const struct form_key *k,
+               struct form_info *out);
 
 /*
  * Lift the instruction at p (NULL: none), whose form has been found fit, for copying: numbers become holes, a
@@ -48,7 +49,7 @@ bool form_info(const uint8_t *p, uint32_t mode, const uint64_t *feats, const str
 #define FORM_TARGET_CROSS 0x100000
 /* how: */
 #define FORM_CROSS 1u           /* the target is in another page */
-#define FORM_MEM   2u           /* behind it, the flags are needed in the slot; they are there before it, too */
+#define FORM_MEM   2u           /* behind it, the flags are needed in their slot; they are there before it */
 #define FORM_HOSTF 4u           /* ... and in the host's flags; of a condition: they are there before it */
 bool lift_stencil(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o,
                   const uint8_t *p, const struct form_info *info, unsigned how, bool *ends);

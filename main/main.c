@@ -102,16 +102,17 @@ static void report_stats(struct cpu *c)
     double lift = exec_stage_ns(t, STAGE_LIFT), opt = exec_stage_ns(t, STAGE_OPT);
     double emit = exec_stage_ns(t, STAGE_EMIT), all = exec_translation_ns(t);
 
-    log_msg(LOG_STATS, "CPU %u: %llu blocks of %llu guest instructions translated to %llu host bytes, "
-            "%llu blocks of %llu instructions of them by %llu stencils for %llu forms", c->index, (unsigned long long)t->blocks,
-            (unsigned long long)t->insns, (unsigned long long)t->host_bytes, (unsigned long long)t->copied,
-            (unsigned long long)t->copied_insns, (unsigned long long)t->stencils, (unsigned long long)t->forms);
-    log_msg(LOG_STATS, "CPU %u: translation took %.0f ns of CPU time an instruction, about %.0f ms in all: %.0f by "
-            "stencils, else %.0f to decode and lift, %.0f in passes, %.0f to emit", c->index, all,
+#define LL(x) (unsigned long long)(x)
+    log_msg(LOG_STATS, "CPU %u: %llu blocks of %llu guest instructions translated to %llu host bytes; %llu blocks "
+            "of %llu instructions of them by %llu stencils for %llu forms", c->index, LL(t->blocks), LL(t->insns),
+            LL(t->host_bytes), LL(t->copied), LL(t->copied_insns), LL(t->stencils), LL(t->forms));
+    log_msg(LOG_STATS, "CPU %u: translation took %.0f ns of CPU time an instruction, about %.0f ms in all: %.0f "
+            "by stencils, else %.0f to decode and lift, %.0f in passes, %.0f to emit", c->index, all,
             all * (double)t->insns / 1e6, exec_stage_ns(t, STAGE_COPY), lift, opt, emit);
     log_msg(LOG_STATS, "CPU %u: %llu lookups, %llu links, %llu run alone, %llu blocks invalidated, %llu regions "
-            "of code memory reused", c->index, (unsigned long long)t->lookups, (unsigned long long)t->links,
-            (unsigned long long)t->slow, (unsigned long long)t->invalidated, (unsigned long long)t->flushes);
+            "of code memory reused", c->index, LL(t->lookups), LL(t->links), LL(t->slow), LL(t->invalidated),
+            LL(t->flushes));
+#undef LL
 }
 
 static int exit_code(const struct session *s)

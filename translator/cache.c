@@ -312,9 +312,9 @@ static struct region *begin(struct cache *k, uint32_t bound)
 static struct block *block_new(struct cache *k, struct region *r, const struct ir_block *ir)
 {
     struct block *b = region_alloc(r, sizeof *b);
-    *b = (struct block){ .pa = ir->pa, .mode = ir->mode, .start = ir->start, .shadow = ir->shadow, .flat = ir->flat,
-                         .crosses = ir->crosses, .once = ir->once, .insns = ir->insns, .nrange = (uint16_t)ir->nrange,
-                         .rw = r->next, .cold = r->cold_next };
+    *b = (struct block){ .pa = ir->pa, .mode = ir->mode, .start = ir->start, .shadow = ir->shadow,
+                         .flat = ir->flat, .crosses = ir->crosses, .once = ir->once, .insns = ir->insns,
+                         .nrange = (uint16_t)ir->nrange, .rw = r->next, .cold = r->cold_next };
     b->range = region_alloc(r, ir->nrange * sizeof *b->range);
     memcpy(b->range, ir->range, ir->nrange * sizeof *b->range);
     if (k->keep_ir) {

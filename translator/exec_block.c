@@ -27,8 +27,8 @@ static bool dump_at(struct cpu *c, uint64_t lin)
 static void log_block(struct cpu *c, const struct ir_block *b)
 {
     if (log_on(LOG_EXEC | LOG_IN))
-        fprintf(log_file(), "block %llx mode %x: %u instructions\n", (unsigned long long)exec_lin_of(c), b->mode,
-                b->insns);
+        fprintf(log_file(), "block %llx mode %x: %u instructions\n", (unsigned long long)exec_lin_of(c),
+                b->mode, b->insns);
     if (log_on(LOG_IN))
         check_guest_code(log_file(), c->m->phys, b->mode, b->lin, b->range, b->nrange);
     if (log_on(LOG_IR))
@@ -59,7 +59,8 @@ static struct block *copy_block(struct cpu *c, uint32_t mode, uint64_t lin, uint
             return NULL;
         ir_optimize(b, &(struct opt_options){ .verify = e->o.verify });
         if (b->insns != insns)
-            die(EXIT_CODE_CHECK, "internal error: a block of stencils has %u instructions, its IR %u", insns, b->insns);
+            die(EXIT_CODE_CHECK, "internal error: a block of stencils has %u instructions, its IR %u", insns,
+                b->insns);
     }
     unsigned heat = e->next_heat++ % HEAT_SIZE;
     heat_table(c)[heat] = e->o.check ? INT32_MAX : (int32_t)e->o.hot;

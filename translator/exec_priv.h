@@ -46,7 +46,7 @@ struct exec {
     struct check *check;        /* lock-step */
     struct stencils *stencils;  /* NULL: blocks are translated at once */
     uint32_t next_heat;         /* number of the next block of stencils */
-    uint8_t shadow;             /* INHIBIT_* of the interrupt shadow the instruction to run alone is in, 0: none */
+    uint8_t shadow;             /* INHIBIT_*: of the shadow the instruction to run alone is in, 0: none */
     bool hot;                   /* the next block is one that has become hot */
     struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };

@@ -181,7 +181,8 @@ static struct form_at *form_place(const struct stencils *t, uint64_t bytes, uint
     uint64_t h = form_hash(bytes, mode);
     for (uint64_t i = h >> 40;; i++) {
         struct form_at *p = &t->form_at[i & (2 * FORMS - 1)];
-        if (!p->form || (p->tag == (uint32_t)h && t->form[p->form].bytes == bytes && t->form[p->form].mode == mode))
+        const struct form *f = &t->form[p->form];
+        if (!p->form || (p->tag == (uint32_t)h && f->bytes == bytes && f->mode == mode))
             return p;
     }
 }
@@ -214,7 +215,8 @@ static const struct form_at *form_new(struct stencils *t, struct cpu *c, const u
         f->fit = f->made[FORM_MEM];
     }
     t->known++;
-    *a = (struct form_at){ .form = (uint16_t)t->nforms++, .len = f->info.len, .tag = (uint32_t)form_hash(k->bytes, mode),
+    *a = (struct form_at){ .form = (uint16_t)t->nforms++, .len = f->info.len,
+                           .tag = (uint32_t)form_hash(k->bytes, mode),
                            .stop = !f->fit ? STOP_BEFORE : f->ends ? STOP_BEHIND : STOP_NOT };
     return a;
 }
@@ -230,8 +232,8 @@ static struct value *value_place(const struct stencils *t, uint64_t imm, uint32_
 }
 
 /* The stencil of x; 0: none. */
-static stencil_ref stencil_of(struct stencils *t, struct cpu *c, const uint8_t *page, const struct lift_options *o,
-                              const struct found *x, unsigned how)
+static stencil_ref stencil_of(struct stencils *t, struct cpu *c, const uint8_t *page,
+                              const struct lift_options *o, const struct found *x, unsigned how)
 {
     struct form *f = x->f;
     struct value *v = NULL;
@@ -337,12 +339,13 @@ static void add_step(struct stencils *t, stencil_ref s, const struct found *x)
 {
     __builtin_prefetch(at(t, s));
     __builtin_prefetch((const char *)at(t, s) + 64);
-    t->step[t->nsteps++] = (struct step){ at(t, s), { .pc = x->pc, .target = x->target,
-                                                      .hole = { [HOLE_DISP] = x->disp, [HOLE_IMM] = (int32_t)x->imm,
-                                                                [HOLE_PC] = x->pc } } };
+    struct stencil_site site = { .pc = x->pc, .target = x->target,
+                                 .hole = { [HOLE_DISP] = x->disp, [HOLE_IMM] = (int32_t)x->imm,
+                                           [HOLE_PC] = x->pc } };
+    t->step[t->nsteps++] = (struct step){ at(t, s), site };
 }
 
-/* Behind which of the n instructions found are flags needed? Bit k: number k. Nothing is known behind the block. */
+/* Behind which of the n instructions found are flags needed? Bit k: number k; behind the block they are. */
 static uint32_t flags_needed(const struct found *x, unsigned n)
 {
     uint32_t need = 0;
@@ -362,8 +365,8 @@ static uint32_t flags_needed(const struct found *x, unsigned n)
  * A step for number k of the n found; *hostf: its flags are in the host's flags, and `in`: those of the one
  * before are.  The flags of a compare need not be stored if all that reads them is the condition behind it.
  */
-static bool step_for(struct stencils *t, struct cpu *c, const uint8_t *page, const struct lift_options *o, unsigned k,
-                     unsigned n, uint32_t need, bool *hostf)
+static bool step_for(struct stencils *t, struct cpu *c, const uint8_t *page, const struct lift_options *o,
+                     unsigned k, unsigned n, uint32_t need, bool *hostf)
 {
     const struct found *x = &t->found[k];
     struct form *f = x->f;

@@ -82,6 +82,9 @@ expect 2 'did you mean.*ssse3' -cpu latimer64,+sse3x -kernel "$work/exit"
 expect 2 'unknown CPU model' -cpu 8086 -kernel "$work/exit"
 expect 2 'no machine' -M q35
 expect 2 'unknown engine' -accel warp
+expect 2 'use a number of executions' -accel jit,hot=often
+expect 2 'use a number of executions' -accel jit,hot=-1
+expect 2 'only tb-size= and hot= are understood' -accel jit,cold=1
 expect 2 'no device' -device floppy
 expect 2 'no property' -device isa-debug-exit,base=1
 expect 2 'use a number' -device isa-debug-exit,iobase=0x10000
@@ -119,6 +122,7 @@ expect 67 'no difference' -kernel "$work/exit" -device isa-debug-exit --check
 expect 7 '' -kernel "$work/exit2" -device isa-debug-exit,iobase=0x501,iosize=2
 expect 67 'kvm' -enable-kvm -kernel "$work/exit" -device isa-debug-exit
 expect 67 'kvm' -accel kvm -kernel "$work/exit" -device isa-debug-exit
+expect 67 '' -accel jit,hot=0 -kernel "$work/exit" -device isa-debug-exit
 expect 67 'no display' -display gtk -kernel "$work/exit" -device isa-debug-exit
 expect 10 'ouble fault\|riple fault' -no-reboot -kernel "$work/triple"
 expect 0 '' -no-reboot -kernel "$work/reset"

@@ -360,7 +360,8 @@ int main(int argc, char **argv)
 {
     static const struct option opts[] = {
         { "seconds", 1, NULL, 's' }, { "seed", 1, NULL, 'r' }, { "modes", 1, NULL, 'm' }, { "case", 1, NULL, 'c' },
-        { "decode", 1, NULL, 'd' }, { "keep-going", 0, NULL, 'k' }, { "brief", 0, NULL, 'b' }, { "hot", 1, NULL, 'h' }, { 0 }
+        { "decode", 1, NULL, 'd' }, { "keep-going", 0, NULL, 'k' }, { "brief", 0, NULL, 'b' },
+        { "hot", 1, NULL, 'h' }, { 0 }
     };
     struct fuzz *z = calloc(1, sizeof(*z));
     unsigned modes = (1u << FM_COUNT) - 1;

@@ -177,13 +177,15 @@ static bool copy_code(struct cpu *c)
 {
     const struct lift_options o = { .max_insns = 1 };
     unsigned off = (unsigned)(c->rip - HW_CODE);
-    struct ir_block b = { .pa = PA_CODE + off, .lin = c->rip, .mode = c->mode, .start = off & 0xfff, .flat = true };
+    struct ir_block b = { .pa = PA_CODE + off, .lin = c->rip, .mode = c->mode, .start = off & 0xfff,
+                          .flat = true };
+    uint8_t *hot = g.code + BACKEND_THUNK_BYTES;
 
-    if (!g.stencils || (g.engine == HW_BOTH && g.turn++ % 2) || (g.b.mode & M_NOSHARE) || !stencils_plan(g.stencils, c, &b, g.ram + PA_CODE + (off & ~0xfffu), &o))
+    if (!g.stencils || (g.engine == HW_BOTH && g.turn++ % 2) || (g.b.mode & M_NOSHARE) ||
+        !stencils_plan(g.stencils, c, &b, g.ram + PA_CODE + (off & ~0xfffu), &o))
         return false;
     heat_table(c)[0] = INT32_MAX;
-    stencils_copy(g.stencils, g.code + BACKEND_THUNK_BYTES, g.code + BACKEND_THUNK_BYTES + stencils_bound(g.stencils), 0,
-                  &g.hb);
+    stencils_copy(g.stencils, hot, hot + stencils_bound(g.stencils), 0, &g.hb);
     g.copied++;
     return true;
 }

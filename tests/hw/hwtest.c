@@ -1,7 +1,8 @@
 /*
  * hwtest.c - the driver of the hardware differential test (see hw.h).
  *
- *   hwtest [--engine interp|jit|copy|both] [--count N] [--seed S] [--row NAME] [--no-opt] [--dump] [--verbose]
+ *   hwtest [--engine interp|jit|copy|both] [--count N] [--seed S] [--row NAME] [--no-opt] [--dump]
+ *          [--verbose]
  *
  * --row takes a row's id, a mnemonic, or a family: int, x87, mmx, sse.
  * --dump adds IR and host code to each difference.
@@ -220,11 +221,11 @@ int main(int argc, char **argv)
     csh cs;
 
     if (!parse(&o, argc, argv)) {
-        fprintf(stderr, "usage: hwtest [--engine interp|jit|copy|both] [--count N] [--seed S] [--row ID] [--no-opt] "
-                "[--dump] [--verbose]\n");
+        fprintf(stderr, "usage: hwtest [--engine interp|jit|copy|both] [--count N] [--seed S] [--row ID] "
+                "[--no-opt] [--dump] [--verbose]\n");
         return 2;
     }
-    if (!o.one) {                       /* the interpreter in a process of its own, then host code in this one */
+    if (!o.one) {               /* the interpreter in a process of its own, then host code in this one */
         int status = 0;
         pid_t child = fork();
 
@@ -297,8 +298,8 @@ int main(int argc, char **argv)
         if (none[k])
             printf("row %-24s no instance could be made (%u tries)\n", row_ids[k], none[k]);
     }
-    printf("hwtest: %lu instances run, %lu of them by stencils, %lu faulted, %lu differences\n", (unsigned long)ran,
-           hw_guest_copied(), (unsigned long)faults, (unsigned long)failures);
+    printf("hwtest: %lu instances run, %lu of them by stencils, %lu faulted, %lu differences\n",
+           (unsigned long)ran, hw_guest_copied(), (unsigned long)faults, (unsigned long)failures);
     cs_close(&cs);
     return failures ? 1 : 0;
 }
