@@ -73,13 +73,14 @@ static struct block *copy_block(struct cpu *c, uint32_t mode, uint64_t lin, uint
 static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint64_t pa)
 {
     struct exec *e = c->exec;
-    bool dump = dump_at(c, lin), hot = e->hot;
+    /* What is dumped as IR must have some. */
+    bool dump = dump_at(c, lin), whole = !e->stencils || e->hot || (dump && log_on(LOG_IR | LOG_OPT));
     bool timed = e->o.time && !dump && e->stats.blocks % SAMPLE == 0;
     struct block *b;
     e->hot = false;
     if (timed)
         stopwatch_start(&e->watch);
-    b = e->stencils && !hot && (mode & (M_FLAT_CS | M_ONE | M_NOSHARE | M_TF | M_BRK)) == M_FLAT_CS ?
+    b = !whole && (mode & (M_FLAT_CS | M_ONE | M_NOSHARE | M_TF | M_BRK)) == M_FLAT_CS ?
         copy_block(c, mode, lin, pa) : NULL;
     if (timed)
         e->stats.stage_ns[STAGE_COPY] += stopwatch_lap(&e->watch);
