@@ -124,10 +124,10 @@ struct backend {
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *help[HELP_COUNT];
     uint8_t *stack[MMU_IDX_COUNT][2];   /* look the stack's page up: [1] for writing */
-    /* Stencils' accesses.  [MEM_SS][MEM_WRITE][index][log2 of the size][temporary that holds the address]: the
-     * value comes into that temporary; of a store it is in c->arg[2]. */
-    uint8_t *mem_ld[2][2][MMU_IDX_COUNT][4][T_COUNT];
-    uint8_t *mem_st[2][MMU_IDX_COUNT][4][T_COUNT];
+    /* Stencils' accesses.  [MEM_SS][MEM_WRITE][index][log2 of the size][temporary that holds the address][may
+     * the other temporaries be overwritten]: the value comes into that temporary; of a store it is in c->arg[2]. */
+    uint8_t *mem_ld[2][2][MMU_IDX_COUNT][4][T_COUNT][2];
+    uint8_t *mem_st[2][MMU_IDX_COUNT][4][T_COUNT][2];
     uint8_t *amo;
     bool bmi2, lzcnt, popcnt;
     uint16_t vec_first[256];    /* emit_vec.c: first rule of an operation, plus 1 */

@@ -221,25 +221,47 @@ static unsigned address_in_temp(struct emit *e, const struct ir_ins *p)
     return t;
 }
 
+/* Do the temporaries beside t hold nothing that is needed behind access p? */
+static bool others_free(struct emit *e, const struct ir_ins *p, unsigned t)
+{
+    const ir_ref ops[2] = { p->a, p->b };
+    for (unsigned k = 0; k < T_COUNT; k++) {
+        unsigned n = e->owner[UNIT_TEMP + k];
+        if (T_FIRST + k == t)
+            continue;
+        for (unsigned j = 0; j < 2 && n; j++) {
+            const struct val *v = &e->val[ops[j]];
+            if (ops[j] && v->loc == LOC_TEMP && v->reg == T_FIRST + k && dies(e, ops[j]) &&
+                !(j && ops[1] == ops[0]))
+                n--;
+        }
+        if (n || e->temp_busy[k])
+            return false;
+    }
+    return true;
+}
+
 static void ld_by_thunk(struct emit *e, const struct ir_ins *p)
 {
     unsigned ss = (p->aux & MEM_SS) != 0, w = (p->aux & MEM_WRITE) != 0, log = p->type - TY_I8, t;
+    uint8_t *thunk;
     flags_clobber(e);
     e->stale_reg = NOREG;
     t = address_in_temp(e, p);
-    emit_thunk_call(e, e->be->mem_ld[ss][w][(p->aux & MEM_IDX) >> MEM_IDX_SHIFT][log][t - T_FIRST], e->pc,
-                    recipe_here(e));
+    thunk = e->be->mem_ld[ss][w][(p->aux & MEM_IDX) >> MEM_IDX_SHIFT][log][t - T_FIRST][others_free(e, p, t)];
+    emit_thunk_call(e, thunk, e->pc, recipe_here(e));
     def_done(e, e->i, t, 0xff, p->type != TY_I64);
 }
 
 static void st_by_thunk(struct emit *e, const struct ir_ins *p)
 {
     unsigned ss = (p->aux & MEM_SS) != 0, log = p->type - TY_I8, t;
+    uint8_t *thunk;
     flags_clobber(e);
     emit_arg_val(e, 2, &e->val[p->b]);
     t = address_in_temp(e, p);
-    emit_thunk_call(e, e->be->mem_st[ss][(p->aux & MEM_IDX) >> MEM_IDX_SHIFT][log][t - T_FIRST], e->pc,
-                    recipe_here(e));
+    thunk = e->be->mem_st[ss][(p->aux & MEM_IDX) >> MEM_IDX_SHIFT][log][t - T_FIRST][others_free(e, p, t)];
+    emit_thunk_call(e, thunk, e->pc, recipe_here(e));
     temp_release(e, t);
 }
 

@@ -400,9 +400,10 @@ static uint8_t *gen_stack(struct as *a, unsigned idx, bool write, uint8_t *probe
 /*
  * An access of a stencil, at the address in temporary t: found in the TLB, or on
  * through `slow`, which returns to the same place.  Small code counts there, not
- * the call; nothing but t and EFLAGS changes.
+ * the call.  Nothing but t and EFLAGS changes; free: the other temporaries may.
  */
-static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store, unsigned t, uint8_t *slow)
+static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store, unsigned t, bool free,
+                           uint8_t *slow)
 {
     const unsigned u = t == T_FIRST ? T_FIRST + 1 : T_FIRST, v = 3 * T_FIRST + 3 - t - u, span = 1u << log;
     const struct hm us = hm_at(H_RSP, (int32_t)(CPU_OFF(temp) + 8 * (u - T_FIRST)) + 8);
@@ -411,8 +412,10 @@ static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store,
     int32_t tlb = (int32_t)(CPU_OFF(tlb) + sizeof(struct tlb_fast) * table) + 8;
     static const uint32_t load[] = { 0x0fb6, 0x0fb7, 0x8b, 0x8b }, keep[] = { 0x88, OP66(0x89), 0x89, 0x89 };
     uint8_t *p = begin(a), *miss;
-    as_store64(a, us, u);
-    as_store64(a, vs, v);
+    if (!free) {
+        as_store64(a, us, u);
+        as_store64(a, vs, v);
+    }
     as_mov_rr(a, true, u, t);
     as_shift_ri(a, 5, true, u, 8);
     as_lea(a, true, v, hm_at(t, (int32_t)span - 1));
@@ -428,12 +431,16 @@ static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store,
     } else {
         as_rm(a, load[log], log == 3, t, hm_idx(u, t, 0, 0));
     }
-    as_load64(a, u, us);
-    as_load64(a, v, vs);
+    if (!free) {
+        as_load64(a, u, us);
+        as_load64(a, v, vs);
+    }
     as_b(a, 0xc3);
     as_patch(a, miss, a->p);
-    as_load64(a, u, us);
-    as_load64(a, v, vs);
+    if (!free) {
+        as_load64(a, u, us);
+        as_load64(a, v, vs);
+    }
     as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(arg[0]) + 8), t);
     as_mov_mi32(a, true, hm_at(H_RSP, (int32_t)CPU_OFF(arg[1]) + 8), (int32_t)(span << 16 | aux));
     as_jmp_to(a, slow);
@@ -445,12 +452,13 @@ static void gen_accesses(struct as *a, struct backend *be, uint8_t *leave)
     for (unsigned t = 0; t < T_COUNT; t++) {
         uint8_t *slow = gen_call_into(a, (void *)jit_load, 2, RET_STATUS, false, false, false, T_FIRST + t,
                                       leave);
-        for (unsigned n = 0; n < MMU_IDX_COUNT * 2 * 2 * 4; n++) {
-            unsigned log = n & 3, w = n >> 2 & 1, ss = n >> 3 & 1, idx = n >> 4;
+        for (unsigned n = 0; n < MMU_IDX_COUNT * 2 * 2 * 2 * 4; n++) {
+            unsigned log = n & 3, w = n >> 2 & 1, ss = n >> 3 & 1, free = n >> 4 & 1, idx = n >> 5;
             unsigned aux = idx << MEM_IDX_SHIFT | (w ? MEM_WRITE : 0) | (ss ? MEM_SS : 0);
-            be->mem_ld[ss][w][idx][log][t] = gen_access(a, log, aux, false, T_FIRST + t, slow);
+            be->mem_ld[ss][w][idx][log][t][free] = gen_access(a, log, aux, false, T_FIRST + t, free, slow);
             if (w)
-                be->mem_st[ss][idx][log][t] = gen_access(a, log, aux, true, T_FIRST + t, be->slow_st);
+                be->mem_st[ss][idx][log][t][free] = gen_access(a, log, aux, true, T_FIRST + t, free,
+                                                               be->slow_st);
         }
     }
 }
