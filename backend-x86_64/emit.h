@@ -128,6 +128,9 @@ struct backend {
      * the other temporaries be overwritten]: the value comes into that temporary; of a store it is in c->arg[2]. */
     uint8_t *mem_ld[2][2][MMU_IDX_COUNT][4][T_COUNT][2];
     uint8_t *mem_st[2][MMU_IDX_COUNT][4][T_COUNT][2];
+    /* The same off the stack pointer, where the other temporaries may be overwritten. */
+    uint8_t *stack_ld[2][2][MMU_IDX_COUNT][4][T_COUNT];
+    uint8_t *stack_st[2][MMU_IDX_COUNT][4][T_COUNT];
     uint8_t *amo;
     bool bmi2, lzcnt, popcnt;
     uint16_t vec_first[256];    /* emit_vec.c: first rule of an operation, plus 1 */

@@ -243,24 +243,32 @@ static bool others_free(struct emit *e, const struct ir_ins *p, unsigned t)
 
 static void ld_by_thunk(struct emit *e, const struct ir_ins *p)
 {
-    unsigned ss = (p->aux & MEM_SS) != 0, w = (p->aux & MEM_WRITE) != 0, log = p->type - TY_I8, t;
+    unsigned ss = (p->aux & MEM_SS) != 0, w = (p->aux & MEM_WRITE) != 0, log = p->type - TY_I8, t, idx;
+    bool free;
     uint8_t *thunk;
     flags_clobber(e);
     e->stale_reg = NOREG;
     t = address_in_temp(e, p);
-    thunk = e->be->mem_ld[ss][w][(p->aux & MEM_IDX) >> MEM_IDX_SHIFT][log][t - T_FIRST][others_free(e, p, t)];
+    idx = (p->aux & MEM_IDX) >> MEM_IDX_SHIFT;
+    free = others_free(e, p, t);
+    thunk = free && off_stack(e->b, p->a) ? e->be->stack_ld[ss][w][idx][log][t - T_FIRST] :
+            e->be->mem_ld[ss][w][idx][log][t - T_FIRST][free];
     emit_thunk_call(e, thunk, e->pc, recipe_here(e));
     def_done(e, e->i, t, 0xff, p->type != TY_I64);
 }
 
 static void st_by_thunk(struct emit *e, const struct ir_ins *p)
 {
-    unsigned ss = (p->aux & MEM_SS) != 0, log = p->type - TY_I8, t;
+    unsigned ss = (p->aux & MEM_SS) != 0, log = p->type - TY_I8, t, idx;
+    bool free;
     uint8_t *thunk;
     flags_clobber(e);
     emit_arg_val(e, 2, &e->val[p->b]);
     t = address_in_temp(e, p);
-    thunk = e->be->mem_st[ss][(p->aux & MEM_IDX) >> MEM_IDX_SHIFT][log][t - T_FIRST][others_free(e, p, t)];
+    idx = (p->aux & MEM_IDX) >> MEM_IDX_SHIFT;
+    free = others_free(e, p, t);
+    thunk = free && off_stack(e->b, p->a) ? e->be->stack_st[ss][idx][log][t - T_FIRST] :
+            e->be->mem_st[ss][idx][log][t - T_FIRST][free];
     emit_thunk_call(e, thunk, e->pc, recipe_here(e));
     temp_release(e, t);
 }

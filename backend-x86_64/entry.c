@@ -397,6 +397,18 @@ static uint8_t *gen_stack(struct as *a, unsigned idx, bool write, uint8_t *probe
     return p;
 }
 
+/* The access itself: t = [u + t], or [u + t] = c->arg[2] by way of v; u: delta. */
+static void gen_move(struct as *a, unsigned log, bool store, unsigned t, unsigned u, unsigned v)
+{
+    static const uint32_t load[] = { 0x0fb6, 0x0fb7, 0x8b, 0x8b }, keep[] = { 0x88, OP66(0x89), 0x89, 0x89 };
+    if (store) {
+        as_load64(a, v, hm_at(H_RSP, (int32_t)CPU_OFF(arg[2]) + 8));
+        as_rm(a, keep[log], log == 3, v, hm_idx(u, t, 0, 0));
+    } else {
+        as_rm(a, load[log], log == 3, t, hm_idx(u, t, 0, 0));
+    }
+}
+
 /*
  * An access of a stencil, at the address in temporary t: found in the TLB, or on
  * through `slow`, which returns to the same place.  Small code counts there, not
@@ -410,7 +422,6 @@ static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store,
     const struct hm vs = hm_at(H_RSP, (int32_t)(CPU_OFF(temp) + 8 * (v - T_FIRST)) + 8);
     unsigned table = ((aux & MEM_IDX) >> MEM_IDX_SHIFT) * 2 + (aux & MEM_WRITE ? 1 : 0);
     int32_t tlb = (int32_t)(CPU_OFF(tlb) + sizeof(struct tlb_fast) * table) + 8;
-    static const uint32_t load[] = { 0x0fb6, 0x0fb7, 0x8b, 0x8b }, keep[] = { 0x88, OP66(0x89), 0x89, 0x89 };
     uint8_t *p = begin(a), *miss;
     if (!free) {
         as_store64(a, us, u);
@@ -425,12 +436,7 @@ static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store,
     as_rm(a, 0x3b, true, v, hm_at(u, (int32_t)offsetof(struct tlb_entry, tag)));
     miss = as_jcc(a, CC_NZ);
     as_load64(a, u, hm_at(u, (int32_t)offsetof(struct tlb_entry, delta)));
-    if (store) {
-        as_load64(a, v, hm_at(H_RSP, (int32_t)CPU_OFF(arg[2]) + 8));
-        as_rm(a, keep[log], log == 3, v, hm_idx(u, t, 0, 0));
-    } else {
-        as_rm(a, load[log], log == 3, t, hm_idx(u, t, 0, 0));
-    }
+    gen_move(a, log, store, t, u, v);
     if (!free) {
         as_load64(a, u, us);
         as_load64(a, v, vs);
@@ -447,6 +453,39 @@ static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store,
     return p;
 }
 
+/*
+ * The same off the stack pointer, against the page remembered for it; the other
+ * temporaries may be overwritten.  Where that fails the page is looked up and
+ * remembered, or else `plain` does it.
+ */
+static uint8_t *gen_stack_access(struct as *a, struct backend *be, unsigned log, unsigned aux, bool store,
+                                 unsigned t, uint8_t *plain)
+{
+    const unsigned u = t == T_FIRST ? T_FIRST + 1 : T_FIRST, v = 3 * T_FIRST + 3 - t - u, span = 1u << log;
+    unsigned idx = (aux & MEM_IDX) >> MEM_IDX_SHIFT;
+    uint32_t page = CPU_OFF(stack_page) + sizeof(struct tlb_page) * idx + 8;
+    uint8_t *p = begin(a), *go, *miss;
+    as_mov_rr(a, true, u, t);
+    as_rm(a, 0x2b, true, u, hm_cpu(page + (uint32_t)offsetof(struct tlb_page, page)));
+    as_rm(a, 0x3b, true, u, hm_cpu(page + (uint32_t)offsetof(struct tlb_page, below)));
+    miss = as_jcc(a, CC_NB);
+    as_load64(a, u, hm_cpu(page + (uint32_t)offsetof(struct tlb_page, delta)));
+    go = a->p;
+    gen_move(a, log, store, t, u, v);
+    as_b(a, 0xc3);
+    as_patch(a, miss, a->p);
+    as_op(a, 0x58u + (v & 7), false, 0, NOREG, v, false);       /* pop: rsp is the CPU's again */
+    as_store64(a, hm_cpu(CPU_OFF(arg[0])), t);
+    as_mov_mi32(a, true, hm_cpu(CPU_OFF(arg[1])), (int32_t)(span << 16 | aux));
+    as_call_to(a, be->stack[idx][aux & MEM_WRITE ? 1 : 0]);
+    as_op(a, 0x50u + (v & 7), false, 0, NOREG, v, false);       /* push */
+    as_load64(a, u, hm_cpu(CPU_OFF(hret) + 8));
+    as_rr(a, 0x85, true, u, u);
+    as_patch(a, as_jcc(a, CC_NZ), go);
+    as_jmp_to(a, plain);
+    return p;
+}
+
 static void gen_accesses(struct as *a, struct backend *be, uint8_t *leave)
 {
     for (unsigned t = 0; t < T_COUNT; t++) {
@@ -456,9 +495,15 @@ static void gen_accesses(struct as *a, struct backend *be, uint8_t *leave)
             unsigned log = n & 3, w = n >> 2 & 1, ss = n >> 3 & 1, free = n >> 4 & 1, idx = n >> 5;
             unsigned aux = idx << MEM_IDX_SHIFT | (w ? MEM_WRITE : 0) | (ss ? MEM_SS : 0);
             be->mem_ld[ss][w][idx][log][t][free] = gen_access(a, log, aux, false, T_FIRST + t, free, slow);
+            if (free)
+                be->stack_ld[ss][w][idx][log][t] = gen_stack_access(a, be, log, aux, false, T_FIRST + t,
+                                                                    be->mem_ld[ss][w][idx][log][t][1]);
             if (w)
                 be->mem_st[ss][idx][log][t][free] = gen_access(a, log, aux, true, T_FIRST + t, free,
                                                                be->slow_st);
+            if (w && free)
+                be->stack_st[ss][idx][log][t] = gen_stack_access(a, be, log, aux, true, T_FIRST + t,
+                                                                 be->mem_st[ss][idx][log][t][1]);
         }
     }
 }

@@ -22,7 +22,7 @@ enum exec_why {
     WHY_COUNT
 };
 
-#define EXEC_HOT 1000           /* a good number for exec_options.hot */
+#define EXEC_HOT 16             /* a good number for exec_options.hot */
 
 struct exec_options {
     bool interp;                /* -accel interp */
