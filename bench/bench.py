@@ -274,7 +274,9 @@ def run_all(args):
         print("bench.py: %s %s: %.1f s" % (w, " ".join(part) or "boot", time.monotonic() - begun),
               file=sys.stderr, flush=True)
 
-    parts = ([[]] if boot else []) + [names[i:i + CHUNK] for i in range(0, len(names), CHUNK)]
+    fresh = [n for n in names if n in sets()["fresh"]]          # compared with each other: one start for all
+    rest = [n for n in names if n not in fresh]
+    parts = [[]] * boot + [rest[i:i + CHUNK] for i in range(0, len(rest), CHUNK)] + [fresh] * bool(fresh)
     for round_ in range(args.rounds):
         for i, part in enumerate(parts):
             turn = (round_ + i) % len(who)
