@@ -17,7 +17,7 @@ struct options {
     char name[16];              /* of the process; empty: as started */
     bool interp, check;
     uint64_t log_lo, log_hi;    /* -dfilter: [lo, hi); hi 0: everything */
-    bool verify;                /* the IR, after every pass */
+    bool verify;                /* the IR, after lifting and after the walk back */
     bool nodefaults;
     unsigned hot;               /* executions after which a block is translated as a whole, exec.h */
     uint64_t cache_size;        /* bytes of translated code, 0: the default */

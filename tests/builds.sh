@@ -1,7 +1,7 @@
 #!/bin/sh
 # builds.sh - the tests in two more builds that look harder (make check-builds).
 #
-#   checked      the IR is verified after every pass: unit tests, and a boot to a shell
+#   checked      the IR is verified after lifting and after the walk back: unit tests, and a boot to a shell
 #   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, and 20 seconds of the fuzzer
 #
 # usage: builds.sh SOURCE [BUILD...]      SOURCE: an unpacked distribution; builds are made beside it and kept

@@ -1,5 +1,5 @@
 /*
- * ir_verify.c - the rules of ir.h, checked.  Run after every pass in checked
+ * ir_verify.c - the rules of ir.h, checked.  Run after lifting and after opt_needs() in checked
  * builds, and by the tests on everything that is parsed.
  */
 #include <stdarg.h>
