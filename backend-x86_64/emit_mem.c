@@ -494,10 +494,16 @@ void emit_mem(struct emit *e, const struct ir_ins *p)
 {
     switch (p->op) {
     case IR_LD:
-        by_thunk(e, p) ? ld_by_thunk(e, p) : emit_ld(e, p);
+        if (by_thunk(e, p))
+            ld_by_thunk(e, p);
+        else
+            emit_ld(e, p);
         break;
     case IR_ST:
-        by_thunk(e, p) ? st_by_thunk(e, p) : emit_st(e, p);
+        if (by_thunk(e, p))
+            st_by_thunk(e, p);
+        else
+            emit_st(e, p);
         break;
     case IR_LDV:
         emit_ldv(e, p);

@@ -55,9 +55,9 @@ GROUPS = (              # set of guest/workloads.sh, what it is, at most so many
     ("real", "real programs", 6),
     ("all", "all rows", 6),
 )
-FIGURES = (             # name, what it is, unit, at most (None: no bar)
+FIGURES = (             # name, what it is, unit, at most
     ("boot", "boot to shell, of QEMU's CPU time", "", 0.6),
-    ("translation", "translation in that boot, CPU time per guest instruction", "ns", None),
+    ("translation", "translation in that boot, CPU time per guest instruction", "ns", 250),
     ("memory", "peak memory beyond the guest's touched RAM", "MiB", 80),
 )
 
@@ -365,50 +365,42 @@ def show_rows(data, wrong):
     print()
 
 
-def show_groups(data, subject):
-    """True: no bar is missed."""
-    emulators, table, ok = [w for w in data["who"] if w != "native"], sets(), True
-    whole = [g for g in GROUPS if set(table[g[0]]) <= set(data["names"])]
-    if not whole:
+def show_bars(data, subject, title, rows):
+    """rows: (what, {emulator: its value in each round}, at most). True: no bar is missed."""
+    emulators, ok = [w for w in data["who"] if w != "native"], True
+    if not rows:
         return ok
-    head("geometric mean, x native", [c for w in emulators for c in (w, "rounds")] + ["at most", "met"])
-    for name, what, bar in whole:
-        cells, value = [what], None
-        for w in emulators:
-            rounds = times_native(data, w, table[name])
-            middle = statistics.median(rounds) if rounds else None
-            cells += [number(middle), extent(rounds)]
-            value = middle if w == subject else value
+    head(title, [c for w in emulators for c in (w, "rounds")] + ["at most", "met"])
+    for what, rounds, bar in rows:
+        middle = {w: statistics.median(v) if v else None for w, v in rounds.items()}
+        value = middle[subject]
         ok &= value is None or value <= bar
-        row(cells + [number(bar), verdict(value, bar)])
+        row([what] + [c for w in emulators for c in (number(middle[w]), extent(rounds[w]))]
+            + [number(bar), verdict(value, bar)])
     print()
     return ok
+
+
+def show_groups(data, subject):
+    table = sets()
+    return show_bars(data, subject, "geometric mean, x native", [
+        (what, {w: times_native(data, w, table[name]) for w in data["who"] if w != "native"}, bar)
+        for name, what, bar in GROUPS if set(table[name]) <= set(data["names"])])
 
 
 def show_fresh(data, subject):
-    """Translation of new code; True: no bar is missed."""
-    emulators, ok = [w for w in data["who"] if w != "native"], True
-    whole = [f for f in FRESH if f[1] in data["names"] and f[2] in data["names"]]
-    if not whole:
-        return ok
-    head("translation, ns of CPU time per guest instruction",
-         [c for w in emulators for c in (w, "rounds")] + ["at most", "met"])
-    for what, full, base, bar in whole:
-        cells, value = [what], None
-        for w in emulators:
-            pairs = zip(data["cpu"][w].get(full, []), data["cpu"][w].get(base, []))
-            rounds = [(a - b) / FRESH_INSNS * 1e9 for a, b in pairs]
-            middle = statistics.median(rounds) if rounds else None
-            cells += [number(middle), extent(rounds)]
-            value = middle if w == subject else value
-        ok &= value is None or value <= bar
-        row(cells + [number(bar), verdict(value, bar)])
-    print()
-    return ok
+    """Translation of new code."""
+    def rounds(w, full, base):
+        pairs = zip(data["cpu"][w].get(full, []), data["cpu"][w].get(base, []))
+        return [(a - b) / FRESH_INSNS * 1e9 for a, b in pairs]
+
+    return show_bars(data, subject, "translation, ns of CPU time per guest instruction", [
+        (what, {w: rounds(w, full, base) for w in data["who"] if w != "native"}, bar)
+        for what, full, base, bar in FRESH if {full, base} <= set(data["names"])])
 
 
 def verdict(value, bar):
-    return "-" if bar is None else "not measured" if value is None else "yes" if value <= bar else "**no**"
+    return "not measured" if value is None else "yes" if value <= bar else "**no**"
 
 
 def show_figures(data, subject):
@@ -429,7 +421,7 @@ def show_figures(data, subject):
     for name, what, unit, bar in FIGURES:
         v = values[name]
         middle = statistics.median(v) if v else None
-        ok &= middle is None or bar is None or middle <= bar
+        ok &= middle is None or middle <= bar
         row([what, "%s %s" % (number(middle), unit), extent(v), "%s %s" % (number(bar), unit),
              verdict(middle, bar)])
     print()

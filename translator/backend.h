@@ -143,8 +143,9 @@ static inline struct jc_entry *jc_table(struct cpu *c)
 }
 #define JC_OFF ((uint32_t)((sizeof(struct cpu) + 63) & ~(size_t)63))
 
-/* Behind it: how often blocks of stencils may still run. */
-#define HEAT_SIZE 8192u
+/* Behind it: how often blocks of stencils may still run.  Blocks that share a counter become hot together, so
+ * there is one for each of as many as a boot makes. */
+#define HEAT_SIZE 65536u
 #define HEAT_OFF (JC_OFF + JC_SIZE * (uint32_t)sizeof(struct jc_entry))
 static inline int32_t *heat_table(struct cpu *c)
 {

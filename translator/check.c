@@ -219,7 +219,8 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
     state_restore(c, &k->before, k->cpu_size);
     backend_fp_changed(c);
     enum exec_why w = backend_enter(cache->be, c, block_rx(cache, b));
-    if (w == WHY_ATTN || w == WHY_SLOW || w == WHY_UNSHARED) {       /* came in between, or needs to be run alone */
+    /* came in between, needs to be run alone, or is to be made anew first */
+    if (w == WHY_ATTN || w == WHY_SLOW || w == WHY_UNSHARED || w == WHY_HOT) {
         *interp = false;
         *why = w;
         return;

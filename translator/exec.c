@@ -235,6 +235,15 @@ static void shadow_passed(struct cpu *c)
     cpu_if_changed(c);
 }
 
+/* Block b, at c->rip, is made of stencils and has run often: the next one there shall be better. */
+static void became_hot(struct cpu *c, struct block *b)
+{
+    struct exec *e = c->exec;
+    cache_kill(&e->cache, b);
+    e->hot = true;
+    e->hot_rip = c->rip;
+}
+
 /* Lock-step: block by block, nothing linked. */
 static void run_check(struct cpu *c, uint32_t extra)
 {
@@ -254,8 +263,12 @@ static void run_check(struct cpu *c, uint32_t extra)
         c->pagekey = ~0u;                       /* no guard matches */
         c->jc_salt = 0;                         /* no tag matches: jc_clear() */
         check_block(e->check, c, &e->cache, b, b->ir, &why, &interp);
-        if (!interp && (why == WHY_ATTN || why == WHY_SLOW || why == WHY_UNSHARED))
+        if (!interp && (why == WHY_ATTN || why == WHY_SLOW || why == WHY_UNSHARED || why == WHY_HOT))
             exec_left(c, why);
+        if (why == WHY_HOT) {
+            became_hot(c, b);
+            continue;
+        }
         if (why == WHY_ATTN && shadow) {
             c->inhibit = e->shadow;
             return;
@@ -367,9 +380,8 @@ static void run_jit(struct cpu *c, uint32_t extra)
             e->stats.slow++;
             continue;
         case WHY_HOT:
-            cache_kill(&e->cache, left_from(c, &l));
+            became_hot(c, left_from(c, &l));
             l = NULL;
-            e->hot = true;
             break;
         case WHY_COUNT:
             break;

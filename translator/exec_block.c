@@ -63,7 +63,7 @@ static struct block *copy_block(struct cpu *c, uint32_t mode, uint64_t lin, uint
                 b->insns);
     }
     unsigned heat = e->next_heat++ % HEAT_SIZE;
-    heat_table(c)[heat] = e->o.check ? INT32_MAX : (int32_t)e->o.hot;
+    heat_table(c)[heat] = (int32_t)e->o.hot;
     e->stats.copied++;
     e->stats.copied_insns += b->insns;
     return cache_add_copy(&e->cache, b, e->stencils, heat);
@@ -74,10 +74,12 @@ static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint6
 {
     struct exec *e = c->exec;
     /* What is dumped as IR must have some. */
-    bool dump = dump_at(c, lin), whole = !e->stencils || e->hot || (dump && log_on(LOG_IR | LOG_OPT));
+    bool dump = dump_at(c, lin), hot = e->hot && e->hot_rip == c->rip;
+    bool whole = !e->stencils || hot || (dump && log_on(LOG_IR | LOG_OPT));
     bool timed = e->o.time && !dump && e->stats.blocks % SAMPLE == 0;
     struct block *b;
-    e->hot = false;
+    if (hot)
+        e->hot = false;
     if (timed)
         stopwatch_start(&e->watch);
     b = !whole && (mode & (M_FLAT_CS | M_ONE | M_NOSHARE | M_TF | M_BRK)) == M_FLAT_CS ?

@@ -47,7 +47,8 @@ struct exec {
     struct stencils *stencils;  /* NULL: blocks are translated at once */
     uint32_t next_heat;         /* number of the next block of stencils */
     uint8_t shadow;             /* INHIBIT_*: of the shadow the instruction to run alone is in, 0: none */
-    bool hot;                   /* the next block is one that has become hot */
+    bool hot;                   /* the block at hot_rip has become hot: it is to be translated as a whole */
+    uint64_t hot_rip;
     struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };
 

@@ -301,5 +301,9 @@ int main(int argc, char **argv)
     printf("hwtest: %lu instances run, %lu of them by stencils, %lu faulted, %lu differences\n",
            (unsigned long)ran, hw_guest_copied(), (unsigned long)faults, (unsigned long)failures);
     cs_close(&cs);
+    if (!o.row && (o.engine == HW_COPY || o.engine == HW_BOTH) && hw_guest_copied() < ran / 10) {
+        printf("hwtest: stencils are hardly used\n");
+        failures++;
+    }
     return failures ? 1 : 0;
 }
