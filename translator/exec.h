@@ -22,7 +22,7 @@ enum exec_why {
     WHY_COUNT
 };
 
-#define EXEC_HOT 16             /* a good number for exec_options.hot */
+#define EXEC_HOT 64             /* a good number for exec_options.hot (docs/performance.md, "Translation") */
 
 struct exec_options {
     bool interp;                /* -accel interp */
