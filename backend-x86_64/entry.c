@@ -22,6 +22,8 @@
 
 #define JIT_STACK (1u << 20)
 
+const bool backend_exists = true;
+
 /* ---- floating-point hooks ---- */
 
 void backend_fp_sync(struct cpu *c)

@@ -8,6 +8,7 @@
 #include "main/options.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/nearest.h"
 #include "frontend/cpu_model.h"
 #include "hw/board_micro.h"
+#include "translator/backend.h"
 #include "translator/exec.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -102,21 +104,30 @@ static bool next_item(const char **list, struct item *it)
     return true;
 }
 
-static void note(const char *text)
+static void __attribute__((format(printf, 1, 2))) note(const char *fmt, ...)
 {
-    fprintf(stderr, "latimer: note: %s\n", text);
+    va_list ap;
+
+    va_start(ap, fmt);
+    fputs("latimer: note: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
 }
 
 /* ---- the options, in the table's order ---- */
 
 static void set_accel(struct options *o, const char *opt, const char *name)
 {
-    if (strcmp(name, "jit") == 0 || strcmp(name, "tcg") == 0)
+    if ((strcmp(name, "jit") == 0 || strcmp(name, "tcg") == 0) && backend_exists)
         o->interp = false;
+    else if (strcmp(name, "jit") == 0 || strcmp(name, "tcg") == 0)
+        die(EXIT_CODE_USAGE, "%s: this Latimer was built without a code generator (there is none for this kind of host, "
+            "or it was configured with --disable-jit): use -accel interp, which is slow", opt);
     else if (strcmp(name, "interp") == 0)
         o->interp = true;
     else if (strcmp(name, "kvm") == 0)
-        note("hardware virtualization (kvm) is never used: going on with translation");
+        note("hardware virtualization (kvm) is never used: going on with %s", backend_exists ? "translation" : "interpretation");
     else
         die(EXIT_CODE_USAGE, "%s: unknown engine '%s': use jit or interp", opt, name);
 }
@@ -202,9 +213,14 @@ static void opt_accel(struct options *o, const char *opt, const char *val)
     bool first = true;
 
     if (is_help(val)) {
-        printf("Engines:\n  jit          guest code is translated to host code (default)\n"
-               "  interp       guest code is interpreted; slow, the reference\n"
-               "  tcg          the same as jit\n  kvm          accepted with a note, the same as jit\n");
+        if (backend_exists)
+            printf("Engines:\n  jit          guest code is translated to host code (default)\n"
+                   "  interp       guest code is interpreted; slow, the reference\n"
+                   "  tcg          the same as jit\n  kvm          accepted with a note, the same as jit\n");
+        else
+            printf("Engines:\n  interp       guest code is interpreted; slow (default)\n"
+                   "  kvm          accepted with a note, the same as interp\n"
+                   "There is no jit: this Latimer was built without a code generator.\n");
         exit(0);
     }
     for (; next_item(&val, &it); first = false) {
@@ -586,6 +602,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
 {
     memset(o, 0, sizeof(*o));
     o->cfg.ram = 256 * MIB;
+    o->interp = !backend_exists;
     o->hot = EXEC_HOT;
     o->cfg.cpus = 1;
     o->cfg.rtc_base = INT64_MIN;
@@ -607,6 +624,9 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
             die(EXIT_CODE_USAGE, "%s needs an argument: %s %s", arg, arg, p->arg);
         p->set(o, arg, p->arg ? argv[i] : version);
     }
+    if (o->check && !backend_exists)
+        die(EXIT_CODE_USAGE, "--check compares the interpreter with translated code, and this Latimer was built without "
+            "a code generator");
     if (o->check && o->interp)
         die(EXIT_CODE_USAGE, "--check compares the interpreter with translated code: leave out -accel interp");
     if (!o->cfg.kernel)

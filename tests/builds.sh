@@ -1,8 +1,10 @@
 #!/bin/sh
-# builds.sh - the tests in two more builds that look harder (make check-builds).
+# builds.sh - the tests in more builds (make check-builds).
 #
 #   checked      the IR is verified after lifting and after the walk back: unit tests, and a boot to a shell
 #   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, and 20 seconds of the fuzzer
+#   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests, command line
+#   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, command line; needs what `bootstrap arm-test` installs
 #
 # usage: builds.sh SOURCE [BUILD...]      SOURCE: an unpacked distribution; builds are made beside it and kept
 set -eu
@@ -12,12 +14,13 @@ jobs=$(nproc 2>/dev/null || echo 2)
 MAKE=${MAKE:-make}
 here=$(dirname "$src")
 
-# build NAME FLAG: configure and make it, unless that was done; the rest of the test runs there
+# build NAME FLAGS: configure and make it, unless that was done; the rest of the test runs there
 build() {
     mkdir -p "$here/$1"
     cd "$here/$1"
     echo "builds.sh: $1"
-    [ -e config.status ] || "$src/configure" -q --enable-werror "$2"
+    shift
+    [ -e config.status ] || "$src/configure" -q --enable-werror "$@"
     $MAKE -s -j"$jobs" all
 }
 
@@ -37,7 +40,22 @@ sanitizers() {
     tests/fuzz/fuzz --seconds 20
 }
 
-[ $# -gt 0 ] || set -- checked sanitizers
+interp() {
+    build interp --disable-jit
+    $MAKE -s -j"$jobs" check
+}
+
+# The AArch64 libraries lie in their multiarch folders; only they may be found.
+arm() {
+    PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig
+    export PKG_CONFIG_LIBDIR
+    build arm --host=aarch64-linux-gnu
+    printf '#!/bin/sh\nexec qemu-aarch64-static %s "$@"\n' "$PWD/latimer" >run-latimer
+    chmod +x run-latimer
+    $MAKE -s -j"$jobs" check EMULATOR=qemu-aarch64-static RUN_LATIMER="$PWD/run-latimer"
+}
+
+[ $# -gt 0 ] || set -- checked sanitizers interp
 for name in "$@"; do
     ($name)
 done

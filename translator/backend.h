@@ -41,6 +41,9 @@ struct host_block {
     struct host_fault fault[BACKEND_MAX_FAULTS];        /* sorted by ra */
 };
 
+/* Is there a code generator for this host?  If not, nothing below but memory for struct cpu may be asked for. */
+extern const bool backend_exists;
+
 struct backend;         /* the host's private data: thunks, features */
 
 /* Largest host code one IR block can need, for the hot and the cold part each. */

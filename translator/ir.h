@@ -106,7 +106,7 @@ static inline int64_t ir_hole_imm(enum ir_hole h, int32_t k)
 }
 static inline unsigned ir_hole_of(int64_t imm)
 {
-    return (unsigned)((imm + ((int64_t)1 << 31)) >> HOLE_SHIFT) & 0xff;
+    return (unsigned)(((uint64_t)imm + (1u << 31)) >> HOLE_SHIFT) & 0xff;
 }
 
 /* aux of PUTF, set by opt_needs: only fault points between here and the next PUTF see these flags. */

@@ -7,6 +7,7 @@
 # CPU time.  Prints Latimer's report, ends with its exit code.
 use strict;
 use warnings;
+use POSIX ':sys_wait_h';
 
 use constant { SYS_TGKILL => 234, SIGSEGV => 11, TICKS => 20 };     # Linux on x86-64
 
@@ -25,7 +26,8 @@ sub ticks {     # CPU time of a thread
 }
 
 my $victim;
-while (!$victim && kill(0, $pid)) {
+while (!$victim) {
+    die "crash.pl: $latimer ended by itself\n" if waitpid($pid, WNOHANG) == $pid;
     ($victim) = grep { ticks($_) >= TICKS } grep { !m{/$pid$} } glob "/proc/$pid/task/*";
     select(undef, undef, undef, 0.02);
 }

@@ -112,6 +112,20 @@ START_TEST(rejected)
 }
 END_TEST
 
+/* A hole in a displacement is found whatever is added to it; no number a guest can bring looks like one. */
+START_TEST(holes)
+{
+    static const int64_t add[] = { 0, 1, -1, 8, INT32_MAX, INT32_MIN };
+    static const int64_t number[] = { 0, -1, INT32_MAX, INT32_MIN, UINT32_MAX, INT64_MAX, INT64_MIN };
+
+    for (unsigned h = HOLE_NONE; h < HOLE_COUNT; h++)
+        for (unsigned k = 0; k < sizeof add / sizeof *add; k++)
+            ck_assert_uint_eq(ir_hole_of(ir_hole_imm((enum ir_hole)h, (int32_t)add[k])), h);
+    for (unsigned k = 0; k < sizeof number / sizeof *number; k++)
+        ck_assert_uint_eq(ir_hole_of(number[k]), HOLE_NONE);
+}
+END_TEST
+
 START_TEST(conditions)
 {
     for (uint32_t f = 0; f < 64; f++) {
@@ -551,6 +565,7 @@ int main(void)
     tcase_add_test(t, folding);
     tcase_add_loop_test(t, rejected, 0, sizeof rejects / sizeof *rejects);
     tcase_add_test(t, conditions);
+    tcase_add_test(t, holes);
     tcase_add_test(t, multiply_undefined);
     tcase_add_loop_test(t, flips, 0, 20);
 #if defined(__x86_64__)

@@ -26,7 +26,6 @@
 #include "tests/sst/moo.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
-#include "translator/exec.h"
 
 #define RAM (16u << 20)
 #define REACH 0x110000u         /* real mode reaches no more than FFFF:FFFF */
@@ -445,7 +444,7 @@ int main(int argc, char **argv)
     signal(SIGALRM, tick);
     setitimer(ITIMER_REAL, &every, NULL);
     for (int interp = 1; interp >= 0; interp--) {
-        if (engine && strcmp(engine, interp ? "interp" : "jit"))
+        if ((engine && strcmp(engine, interp ? "interp" : "jit")) || (!interp && !backend_exists))
             continue;
         s.run = s.failed = 0;
         s.show = show;

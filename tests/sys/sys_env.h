@@ -8,7 +8,7 @@
 #include "frontend/cpu_model.h"
 #include "frontend/help.h"
 #include "hw/machine.h"
-#include "translator/exec.h"
+#include "translator/backend.h"
 
 #define S_RAM    (2u << 20)
 #define S_GDT    0x1000u
@@ -57,6 +57,8 @@ void sys_v86(struct sys_env *e, unsigned iopl);
 
 /* To run whole programs by the run loop: prepare it for one engine, run from c->rip until HLT. */
 void sys_exec(struct sys_env *e, bool interp);
+/* Add a loop test for each engine this host has; its loop variable is sys_exec()'s `interp`. */
+#define tcase_add_engines(tc, test) tcase_add_loop_test(tc, test, !backend_exists, 2)
 void sys_run(struct sys_env *e);
 
 #define OK 0xff                 /* no fault expected */

@@ -213,9 +213,9 @@ int main(void)
     tcase_add_test(t, test_xsetbv);
     tcase_add_test(t, test_lma_tss16);
     tcase_add_test(t, test_dr7);
-    tcase_add_loop_test(t, test_steps, 0, 2);
-    tcase_add_loop_test(t, test_set_tf, 0, 2);
-    tcase_add_loop_test(t, test_mov_ss_data, 0, 2);
+    tcase_add_engines(t, test_steps);
+    tcase_add_engines(t, test_set_tf);
+    tcase_add_engines(t, test_mov_ss_data);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -171,11 +171,11 @@ int main(void)
     int failed;
 
     decode_init();
-    tcase_add_loop_test(t, test_store, 0, 2);
-    tcase_add_loop_test(t, test_no_wait, 0, 2);
-    tcase_add_loop_test(t, test_interrupt, 0, 2);
-    tcase_add_loop_test(t, test_faults, 0, 2);
-    tcase_add_loop_test(t, test_switch, 0, 2);
+    tcase_add_engines(t, test_store);
+    tcase_add_engines(t, test_no_wait);
+    tcase_add_engines(t, test_interrupt);
+    tcase_add_engines(t, test_faults);
+    tcase_add_engines(t, test_switch);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -278,10 +278,10 @@ int main(void)
     decode_init();
     tcase_add_loop_test(t, test_round_trip, 0, sizeof(from) / sizeof(from[0]));
     tcase_add_loop_test(t, test_impossible, 0, 5);
-    tcase_add_loop_test(t, test_smram, 0, 2);
-    tcase_add_loop_test(t, test_auto_halt, 0, 2);
-    tcase_add_loop_test(t, test_blocking, 0, 2);
-    tcase_add_loop_test(t, test_relocation, 0, 2);
+    tcase_add_engines(t, test_smram);
+    tcase_add_engines(t, test_auto_halt);
+    tcase_add_engines(t, test_blocking);
+    tcase_add_engines(t, test_relocation);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -249,12 +249,12 @@ int main(void)
     int failed;
 
     decode_init();
-    tcase_add_loop_test(t, test_pointers, 0, 2);
-    tcase_add_loop_test(t, test_pointers_all, 0, 2);
-    tcase_add_loop_test(t, test_pointers_real, 0, 2);
-    tcase_add_loop_test(t, test_pointers_fault, 0, 2);
-    tcase_add_loop_test(t, test_pointers_fxrstor, 0, 2);
-    tcase_add_loop_test(t, test_irq13, 0, 2);
+    tcase_add_engines(t, test_pointers);
+    tcase_add_engines(t, test_pointers_all);
+    tcase_add_engines(t, test_pointers_real);
+    tcase_add_engines(t, test_pointers_fault);
+    tcase_add_engines(t, test_pointers_fxrstor);
+    tcase_add_engines(t, test_irq13);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -26,12 +26,6 @@ static struct {
     uint64_t seed;
 } g = { .seed = 12345 };
 
-static uint64_t rnd(void)
-{
-    g.seed = g.seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-    return g.seed >> 11 ^ g.seed << 30;
-}
-
 /* The helpers look at the mode word only; restores recompute it from the other state. */
 static void long_mode(struct cpu *c)
 {
@@ -66,6 +60,12 @@ static void boot(void)
 }
 
 #if defined(__x86_64__)
+
+static uint64_t rnd(void)
+{
+    g.seed = g.seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return g.seed >> 11 ^ g.seed << 30;
+}
 
 /* A random legacy area as FXSAVE could have written it. */
 static void random_image(uint8_t *p)

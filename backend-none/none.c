@@ -1,0 +1,125 @@
+/*
+ * none.c - backend.h on hosts without a code generator: everything is interpreted.
+ *
+ * exec_options.interp is always set here (main/options.c), so only what the
+ * interpreter needs does something: memory for struct cpu.  The guest's floating
+ * point is computed by vec_fp.c and x87_op.c and never waits in host registers.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "translator/backend.h"
+#include "translator/backend_hooks.h"
+
+const bool backend_exists = false;
+
+void backend_fp_sync(struct cpu *c)
+{
+}
+
+void backend_fp_changed(struct cpu *c)
+{
+}
+
+static uint64_t cpu_bytes(uint64_t after)
+{
+    return (uint64_t)JC_OFF + after;
+}
+
+struct cpu *backend_cpu_alloc(uint64_t after)
+{
+    void *p = mmap(NULL, cpu_bytes(after), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        die(EXIT_CODE_HOST, "cannot allocate %llu KiB for a CPU", (unsigned long long)(cpu_bytes(after) >> 10));
+    return p;
+}
+
+void backend_cpu_free(struct cpu *c, uint64_t after)
+{
+    munmap(c, cpu_bytes(after));
+}
+
+/* ---- what only code that was generated could lead to ---- */
+
+static void __attribute__((noreturn)) no_code(void)
+{
+    abort();
+}
+
+struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
+{
+    no_code();
+}
+
+void backend_free(struct backend *be)
+{
+    no_code();
+}
+
+uint32_t backend_bound(const struct ir_block *b)
+{
+    no_code();
+}
+
+void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uint8_t *cold, struct host_block *out)
+{
+    no_code();
+}
+
+uint32_t backend_stencil(struct backend *be, const struct ir_block *b, int64_t target, struct host_stencil *at)
+{
+    no_code();
+}
+
+bool backend_stencil_hostf(const struct host_stencil *s)
+{
+    no_code();
+}
+
+uint32_t backend_stencil_bound(const struct host_stencil *s)
+{
+    no_code();
+}
+
+void backend_copy_begin(struct backend *be, uint8_t *rw, uint8_t *cold, int32_t pc, unsigned heat,
+                        struct host_block *out)
+{
+    no_code();
+}
+
+void backend_copy(struct backend *be, const struct host_stencil *s, const struct stencil_site *site)
+{
+    no_code();
+}
+
+void backend_copy_end(struct backend *be)
+{
+    no_code();
+}
+
+void backend_link(struct backend *be, uint8_t *rw, const struct host_exit *e, const uint8_t *target, uint32_t from,
+                  uint32_t to)
+{
+    no_code();
+}
+
+void backend_kill(struct backend *be, uint8_t *rw)
+{
+    no_code();
+}
+
+void backend_hop(struct backend *be, uint8_t *rw, const struct host_exit *e, bool code64)
+{
+    no_code();
+}
+
+void backend_unlink(struct backend *be, uint8_t *rw, const struct host_exit *e)
+{
+    no_code();
+}
+
+enum exec_why backend_enter(struct backend *be, struct cpu *c, const void *rx)
+{
+    no_code();
+}
