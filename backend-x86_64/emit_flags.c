@@ -1,198 +1,15 @@
 /*
- * emit_flags.c - the guest's arithmetic flags in the host's EFLAGS.
- *
- * A flags value is born in EFLAGS by the host instruction that computes its
- * operation (flags_set).  It stays there until an instruction that destroys
- * EFLAGS is about to be emitted (flags_clobber); if it is needed later, it is then
- * saved by PUSHFQ/POP: to c->flags if it is the architectural value, else to a
- * spill slot.  Nothing is ever saved for a value nobody needs.
- *
- * "Needed" (flast, by opt_needs) counts operands and exits at which flags are live;
- * flags that only a fault would show are emit_recipe.c's.
+ * emit_flags.c - the guest's arithmetic flags in the host's EFLAGS: loading, testing,
+ * storing them (backend-common/flags.c says when).
  */
 #include <assert.h>
 
 #include "backend-x86_64/emit.h"
 
-ir_ref flags_resolve(const struct emit *e, ir_ref f)
+void host_flags_store(struct emit *e, uint32_t off)
 {
-    return e->b->ins[f].op == IR_GETF ? e->fl_alias[f] : f;
-}
-
-void flags_prepare(struct emit *e)
-{
-    recipe_prepare(e);
-    e->ef = 0;
-    e->arch = 0;
-    e->flmem = 0;
-    e->nfl_spilled = 0;
-    e->fl_name = 0;
-    e->nwait = 0;
-    e->seen = false;
-    e->flv[0].loc = LOC_FLMEM;
-}
-
-ir_ref flags_kept(const struct emit *e, const struct ir_ins *f)
-{
-    return e->fl_part[f - e->b->ins] ? IR_NONE : f->b;
-}
-
-const struct ir_ins *flags_wanted(struct emit *e, unsigned op)
-{
-    unsigned f = e->use[op].flags;
-    return f && e->use[f].flast ? &e->b->ins[f] : NULL;
-}
-
-bool flags_only(struct emit *e, unsigned op)
-{
-    return e->use[op].flags && e->use[op].uses == 1;
-}
-
-static struct hm fl_slot(struct emit *e, ir_ref f)
-{
-    return e->flv[f].loc == LOC_FLSPILL ? hm_cpu(CPU_OFF(spill) + 8u * e->flv[f].reg) :
-                                          hm_cpu(CPU_OFF(flags));
-}
-
-/* A spill slot for flags value f; it is given back by flags_free(). */
-static struct hm fl_spill(struct emit *e, ir_ref f)
-{
-    unsigned s = spill_get(e);
-    e->owner[UNIT_SPILL + s]++;
-    e->flv[f].loc = LOC_FLSPILL;
-    e->flv[f].reg = (uint8_t)s;
-    e->fl_spilled[e->nfl_spilled++] = f;
-    return fl_slot(e, f);
-}
-
-void flags_free(struct emit *e)
-{
-    for (unsigned k = 0; k < e->nfl_spilled; k++) {
-        ir_ref f = e->fl_spilled[k];
-        if (e->flv[f].loc == LOC_FLSPILL && e->use[f].flast > e->i)
-            continue;
-        if (e->flv[f].loc == LOC_FLSPILL) {
-            e->owner[UNIT_SPILL + e->flv[f].reg]--;
-            e->flv[f].loc = LOC_NONE;
-        }
-        e->fl_spilled[k--] = e->fl_spilled[--e->nfl_spilled];
-    }
-}
-
-static void pushf_pop(struct emit *e, struct hm m)
-{
-    as_b(&e->a, 0x9c);
-    as_rm(&e->a, 0x8f, false, 0, m);
-}
-
-static void copy_slot(struct emit *e, struct hm to, struct hm from)
-{
-    unsigned t = temp_get(e);
-    as_load64(&e->a, t, from);
-    as_store64(&e->a, to, t);
-    temp_release(e, t);
-}
-
-/* c->flags is about to be overwritten: keep what it holds if that is still needed. */
-static void flmem_evict(struct emit *e, ir_ref except)
-{
-    ir_ref m = e->flmem;
-    if (m == except || e->flv[m].loc != LOC_FLMEM)
-        return;
-    e->flv[m].loc = LOC_NONE;
-    if (e->use[m].flast <= e->i)
-        return;
-    copy_slot(e, fl_spill(e, m), hm_cpu(CPU_OFF(flags)));
-}
-
-void flags_mem_overwrite(struct emit *e)
-{
-    ir_ref m = e->flmem;
-    if (e->flv[m].loc != LOC_FLMEM)
-        return;
-    e->flv[m].loc = LOC_NONE;
-    if (e->use[m].flast >= e->i)                /* perhaps by the current instruction's condition */
-        copy_slot(e, fl_spill(e, m), hm_cpu(CPU_OFF(flags)));
-}
-
-/* Save the value in EFLAGS to memory; EFLAGS keep it too. */
-static void save(struct emit *e)
-{
-    ir_ref f = e->ef;
-    if (e->flv[f].loc != LOC_NONE)
-        return;
-    if (f == e->arch) {
-        flmem_evict(e, f);
-        pushf_pop(e, hm_cpu(CPU_OFF(flags)));
-        e->flv[f].loc = LOC_FLMEM;
-        e->flmem = f;
-        e->fl_name = 0;
-    } else {
-        pushf_pop(e, fl_spill(e, f));
-    }
-}
-
-void flags_clobber(struct emit *e)
-{
-    if (e->ef && e->use[e->ef].flast > e->i)
-        save(e);
-    e->ef = 0;
-}
-
-void flags_born(struct emit *e, ir_ref f)
-{
-    e->ef = f;
-    e->flv[f].loc = LOC_NONE;
-}
-
-void flags_set(struct emit *e, unsigned op)
-{
-    flags_born(e, e->use[op].flags);
-}
-
-/* The value is in memory, now. */
-static struct hm force_mem(struct emit *e, ir_ref f)
-{
-    f = flags_resolve(e, f);
-    if (e->ef && e->ef == f)
-        save(e);
-    assert(e->flv[f].loc != LOC_NONE);
-    return fl_slot(e, f);
-}
-
-void flags_save(struct emit *e, ir_ref f)
-{
-    (void)force_mem(e, f);
-}
-
-void flags_written(struct emit *e)
-{
-    ir_ref m = e->flmem;
-    if (e->flv[m].loc == LOC_FLMEM)
-        e->flv[m].loc = LOC_NONE;
-    e->arch = e->flmem = e->i;
-    e->fl_name = 0;
-    e->flv[e->i].loc = LOC_FLMEM;
-    e->ef = 0;
-}
-
-void flags_to_mem(struct emit *e)
-{
-    ir_ref f = e->arch;
-    if (e->flv[f].loc == LOC_FLMEM)
-        return;
-    if (e->ef && e->ef == f) {
-        save(e);
-        return;
-    }
-    assert(e->flv[f].loc == LOC_FLSPILL);
-    struct hm from = fl_slot(e, f);
-    flmem_evict(e, f);
-    copy_slot(e, hm_cpu(CPU_OFF(flags)), from);
-    e->owner[UNIT_SPILL + e->flv[f].reg]--;
-    e->flv[f].loc = LOC_FLMEM;
-    e->flmem = f;
-    e->fl_name = 0;
+    as_b(&e->a, 0x9c);                          /* pushfq; pop */
+    as_rm(&e->a, 0x8f, false, 0, hm_cpu(off));
 }
 
 void flags_load(struct emit *e, ir_ref f, bool all)
@@ -201,7 +18,7 @@ void flags_load(struct emit *e, ir_ref f, bool all)
     if (e->ef && e->ef == f)
         return;
     flags_clobber(e);
-    struct hm m = force_mem(e, f);
+    struct hm m = hm_cpu(flags_force(e, f));
     if (all && e->a.notes) {
         /*
          * A stencil stores flags that lift_live() told the block before not to care for: the slot may hold a
@@ -230,7 +47,7 @@ unsigned flags_test(struct emit *e, ir_ref f, unsigned cc)
     if (e->ef && e->ef == f)
         return cc;
     flags_clobber(e);
-    struct hm m = force_mem(e, f);
+    struct hm m = hm_cpu(flags_force(e, f));
     unsigned neg = cc & 1, mask, byte = 0;
     switch (cc & 14) {
     case CC_O:
@@ -292,7 +109,7 @@ static void emit_fmerge(struct emit *e, const struct ir_ins *p)
     uint32_t mask = (uint32_t)p->imm & FL_ARITH;
     struct hm prev = { 0 };
     if (p->b)
-        prev = force_mem(e, p->b);
+        prev = hm_cpu(flags_force(e, p->b));
     flags_clobber(e);
     unsigned t = use_copy(e, p->a);
     as_alu_ri(&e->a, 4, false, t, (int32_t)mask);
@@ -303,7 +120,7 @@ static void emit_fmerge(struct emit *e, const struct ir_ins *p)
         as_rr(&e->a, 0x0b, false, t, u);
         temp_release(e, u);
     }
-    as_store64(&e->a, fl_spill(e, e->i), t);
+    as_store64(&e->a, hm_cpu(flags_spill(e, e->i)), t);
     temp_release(e, t);
 }
 
@@ -333,7 +150,7 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
             emit_fmerge(e, p);
         break;
     case IR_FBITS: {
-        struct hm m = force_mem(e, p->a);
+        struct hm m = hm_cpu(flags_force(e, p->a));
         unsigned home, d;
         flags_clobber(e);
         d = def_reg(e, e->i, &home);

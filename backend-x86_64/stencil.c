@@ -139,7 +139,7 @@ uint32_t backend_stencil(struct backend *be, const struct ir_block *b, int64_t t
     emit_ops(e);
     bool hostf = e->ef && e->ef == e->arch;
     emit_cold(e, k->scratch + SCRATCH);
-    bool can = e->notes.n <= AS_NOTES && out->nexits <= EXITS_MAX && out->nfaults < 256;
+    bool can = e->h.notes.n <= AS_NOTES && out->nexits <= EXITS_MAX && out->nfaults < 256;
     for (unsigned i = 0; i < out->nfaults; i++)
         can = can && !out->fault[i].recipe;
     if (!can)
@@ -152,9 +152,9 @@ uint32_t backend_stencil(struct backend *be, const struct ir_block *b, int64_t t
     p += words(out->size);
     memcpy(p, k->scratch + SCRATCH, words(out->cold_size));
     p += words(out->cold_size);
-    for (unsigned i = 0; i < e->notes.n; i++) {
+    for (unsigned i = 0; i < e->h.notes.n; i++) {
         struct fix f;
-        if (!fix_of(be, k, &e->notes.note[i], &f))
+        if (!fix_of(be, k, &e->h.notes.note[i], &f))
             continue;
         memcpy(p, &f, sizeof f);
         p += sizeof f;

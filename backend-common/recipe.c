@@ -1,5 +1,5 @@
 /*
- * emit_recipe.c - flags nobody reads, but a fault might show (translator/recipe.h).
+ * recipe.c - flags nobody reads, but a fault might show (translator/recipe.h).
  *
  * For a flags value that is only seen by fault points no code is made.  Instead
  * the emitter follows its operation's result and operands ("parts") for as long
@@ -17,9 +17,11 @@
  * flags of the block's entry, or of something else than a single operation.  They
  * are needed as strongly as if they were read.
  */
+#include "config.h"
+
 #include <assert.h>
 
-#include "backend-x86_64/emit.h"
+#include BACKEND_EMIT_H
 #include "translator/opt.h"
 
 /* ---- beforehand ---- */
@@ -174,33 +176,26 @@ static bool suffices(const struct emit *e, const struct wait *w, unsigned have)
     return recipe_suffices((enum flags_kind)f->aux, (enum ir_op)e->b->ins[f->a].op, have);
 }
 
-/* Copy 8 bytes of struct cpu without a register. */
-static void copy_field(struct emit *e, struct hm to, struct hm from)
-{
-    as_rm(&e->a, 0xff, false, 6, from);         /* push */
-    as_rm(&e->a, 0x8f, false, 0, to);           /* pop */
-}
-
 /* Store what the part is made of (without its offset) to a field of struct cpu. */
-static void part_store(struct emit *e, const struct part *p, struct hm to)
+static void part_store(struct emit *e, const struct part *p, uint32_t to)
 {
     switch (p->loc) {
     case LOC_TEMP:
-        as_store64(&e->a, to, p->reg);
+        host_store(e, to, p->reg);
         break;
     case LOC_HOME:
     case LOC_HIGH:
         if (home_pinned(p->reg))
-            as_store64(&e->a, to, home_host(p->reg));
+            host_store(e, to, home_host(p->reg));
         else
-            copy_field(e, to, hm_cpu(SLOT_R(p->reg)));
+            host_copy(e, to, SLOT_R(p->reg));
         break;
     case LOC_SLOT:
-        copy_field(e, to, hm_cpu((uint32_t)p->imm));
+        host_copy(e, to, (uint32_t)p->imm);
         break;
     default:
         assert(p->loc == LOC_SPILL);
-        copy_field(e, to, hm_cpu(CPU_OFF(spill) + 8u * p->reg));
+        host_copy(e, to, CPU_OFF(spill) + 8u * p->reg);
     }
 }
 
@@ -240,7 +235,7 @@ static void lose(struct emit *e, struct wait *w, unsigned k)
     if (part_sync(e, w, k) && (p->loc != loc || p->reg != reg))
         return;                                 /* the value itself has moved away already */
     s = spill_get(e);
-    part_store(e, p, hm_cpu(CPU_OFF(spill) + 8 * s));
+    part_store(e, p, CPU_OFF(spill) + 8 * s);
     p->high = p->loc == LOC_HIGH || p->high;
     part_set(e, p, LOC_SPILL, s, p->loc == LOC_SLOT ? 0 : p->imm);
 }
@@ -409,8 +404,8 @@ uint32_t recipe_here(struct emit *e)
 {
     if (in_memory(e))
         return 0;
-    if (e->a.notes) {                           /* stencils name no recipes */
-        as_pin(&e->a);
+    if (host_copied(e)) {                       /* stencils name no recipes */
+        host_pin(e);
         return 0;
     }
     return recipe_now(e, e->arch);
@@ -479,7 +474,7 @@ bool recipe_leave(struct emit *e, unsigned changed, struct leave *l)
 void recipe_emit_leave(struct emit *e, const struct leave *l, bool name)
 {
     for (unsigned k = 0; k < l->n; k++)
-        part_store(e, &l->store[k], hm_cpu(CPU_OFF(keep) + 8 * k));
+        part_store(e, &l->store[k], CPU_OFF(keep) + 8 * k);
     if (name)
-        as_mov_mi32(&e->a, true, hm_cpu(CPU_OFF(flags)), RECIPE_NAME(l->name));
+        host_store_imm(e, CPU_OFF(flags), RECIPE_NAME(l->name));
 }

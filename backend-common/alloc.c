@@ -1,13 +1,15 @@
 /*
- * alloc.c - where each IR value is while a block is emitted (see emit.h).
+ * alloc.c - where each IR value is while a block is emitted (see core.h).
  *
  * Invariant: a value with later uses always has a valid location.  Whatever is
  * about to overwrite a home or slot first calls home_overwrite() or
- * slots_overwrite(), which moves such values away.  Nothing here touches EFLAGS.
+ * slots_overwrite(), which moves such values away.  Nothing here touches the host's flags.
  */
+#include "config.h"
+
 #include <assert.h>
 
-#include "backend-x86_64/emit.h"
+#include BACKEND_EMIT_H
 
 static enum ir_type type_at(const struct emit *e, ir_ref r)
 {
@@ -121,10 +123,6 @@ unsigned spill_get(struct emit *e)
     return 0;
 }
 
-static struct hm spill_at(unsigned s)
-{
-    return hm_cpu(CPU_OFF(spill) + 8 * s);
-}
 /* ---- temporaries ---- */
 
 unsigned temp_get(struct emit *e)
@@ -165,7 +163,7 @@ unsigned temp_get(struct emit *e)
     }
     assert(best < T_COUNT);
     unsigned s = spill_get(e);
-    as_store64(&e->a, spill_at(s), T_FIRST + best);
+    host_store(e, CPU_OFF(spill) + 8 * s, T_FIRST + best);
     recipe_temp_spilled(e, T_FIRST + best, s);
     for (unsigned j = 0; j < e->nlive; j++) {
         struct val *v = &e->val[e->live[j]];
@@ -201,102 +199,6 @@ bool in_home(struct emit *e, ir_ref r, unsigned g)
     return v->loc == LOC_HOME && v->reg == g && v->imm == 0 && v->ver == e->home_ver[g];
 }
 
-/* Load memory of the type's width, zero-extended. */
-static void load_typed(struct emit *e, enum ir_type t, unsigned d, struct hm m)
-{
-    switch (t) {
-    case TY_I8:
-        as_rm(&e->a, 0x0fb6, false, d, m);
-        break;
-    case TY_I16:
-        as_rm(&e->a, 0x0fb7, false, d, m);
-        break;
-    case TY_I32:
-        as_rm(&e->a, 0x8b, false, d, m);
-        break;
-    default:
-        as_rm(&e->a, 0x8b, true, d, m);
-    }
-}
-
-/*
- * AH..BH cannot be named together with r13-r15 (a REX prefix turns them into
- * SPL..DIL), so the byte is brought to the bottom and back by XCHG, which leaves
- * EFLAGS alone.
- */
-static void high_swap(struct emit *e, unsigned g)
-{
-    as_b(&e->a, 0x86);          /* xchg gl, gh */
-    as_b(&e->a, 0xc0 | (g + 4) << 3 | g);
-}
-
-static void load_val(struct emit *e, ir_ref r, unsigned d)
-{
-    struct val *v = &e->val[r];
-    enum ir_type t = type_at(e, r);
-    assert(val_valid(e, v));
-    switch (v->loc) {
-    case LOC_CONST: {
-        uint64_t c = (uint64_t)v->imm;
-        unsigned bits = type_bits(t);
-        as_mov_ri(&e->a, d, bits == 64 ? c : c & (((uint64_t)1 << bits) - 1));
-        break;
-    }
-    case LOC_HOLE:
-        if (t == TY_I64) {
-            as_op(&e->a, 0xc7, true, 0, NOREG, d, false);
-            as_b(&e->a, 0xc0 | (d & 7));
-        } else {
-            as_op(&e->a, 0xb8 + (d & 7), false, 0, NOREG, d, false);
-        }
-        as_d_hole(&e->a, 0, v->reg);
-        break;
-    case LOC_HOME:
-        if (home_pinned(v->reg)) {
-            unsigned h = home_host(v->reg);
-            if (v->imm)
-                as_lea(&e->a, t == TY_I64, d, hm_at(h, (int32_t)v->imm));
-            else if (d != h)
-                as_mov_rr(&e->a, t == TY_I64, d, h);
-        } else {
-            load_typed(e, t, d, hm_cpu(SLOT_R(v->reg)));
-            if (v->imm)
-                as_lea(&e->a, t == TY_I64, d, hm_at(d, (int32_t)v->imm));
-        }
-        break;
-    case LOC_HIGH:
-        if (home_pinned(v->reg) && e->be->bmi2) {
-            as_rorx(&e->a, false, d, v->reg, 8);
-            as_rr8(&e->a, 0x0fb6, d, d);
-        } else if (home_pinned(v->reg)) {
-            high_swap(e, v->reg);
-            as_rr8(&e->a, 0x0fb6, d, v->reg);
-            high_swap(e, v->reg);
-        } else {
-            as_rm(&e->a, 0x0fb6, false, d, hm_cpu(SLOT_R(v->reg) + 1));
-        }
-        break;
-    case LOC_SLOT:
-        load_typed(e, t, d, hm_cpu((uint32_t)v->imm));
-        break;
-    case LOC_TEMP:
-        if (d != v->reg)
-            as_mov_rr(&e->a, t == TY_I64, d, v->reg);
-        break;
-    case LOC_SPILL:             /* what was spilled may be the wider value this one was cut from */
-        as_rm(&e->a, 0x8b, t == TY_I64, d, spill_at(v->reg));
-        break;
-    case LOC_CC: {
-        unsigned cc = flags_test(e, (ir_ref)v->imm, v->reg);
-        as_op(&e->a, 0x0f90 | cc, false, 0, NOREG, d, d >= 4);
-        as_b(&e->a, 0xc0 | (d & 7));
-        break;
-    }
-    default:
-        assert(!"value is nowhere");
-    }
-}
-
 unsigned use_where(struct emit *e, ir_ref r)
 {
     const struct val *v = &e->val[r];
@@ -315,7 +217,7 @@ unsigned use_reg(struct emit *e, ir_ref r, unsigned *tmp)
     if (h != NOREG)
         return h;
     unsigned t = temp_get(e);
-    load_val(e, r, t);
+    host_load(e, r, t);
     *tmp = t;
     return t;
 }
@@ -323,7 +225,7 @@ unsigned use_reg(struct emit *e, ir_ref r, unsigned *tmp)
 unsigned use_copy(struct emit *e, ir_ref r)
 {
     unsigned t = temp_get(e);
-    load_val(e, r, t);
+    host_load(e, r, t);
     return t;
 }
 
@@ -333,7 +235,7 @@ void use_into(struct emit *e, ir_ref r, unsigned reg)
         e->stale_reg = NOREG;
         return;
     }
-    load_val(e, r, reg);
+    host_load(e, r, reg);
 }
 
 bool use_is_const(struct emit *e, ir_ref r, int64_t *c)
@@ -358,22 +260,6 @@ bool use_is_const(struct emit *e, ir_ref r, int64_t *c)
     return true;
 }
 
-bool use_is_mem(struct emit *e, ir_ref r, struct hm *m)
-{
-    const struct val *v = &e->val[r];
-    if (v->loc == LOC_HOME && v->imm == 0 && !home_pinned(v->reg))
-        *m = hm_cpu(SLOT_R(v->reg));
-    else if (v->loc == LOC_HIGH && !home_pinned(v->reg))
-        *m = hm_cpu(SLOT_R(v->reg) + 1);
-    else if (v->loc == LOC_SLOT)
-        *m = hm_cpu((uint32_t)v->imm);
-    else if (v->loc == LOC_SPILL)
-        *m = spill_at(v->reg);
-    else
-        return false;
-    return true;
-}
-
 /* ---- overwriting homes ---- */
 
 static void move_to_temp(struct emit *e, ir_ref r)
@@ -383,7 +269,7 @@ static void move_to_temp(struct emit *e, ir_ref r)
     struct val *v = &e->val[r];
     /* memory and second bytes are loaded zero-extended, registers copied as they are */
     bool zx = ty == TY_I32 || (ty != TY_I64 && (v->loc != LOC_HOME || !home_pinned(v->reg)));
-    load_val(e, r, t);
+    host_load(e, r, t);
     v->zx = zx;
     def_at(e, r, LOC_TEMP, t, 0);
     temp_release(e, t);
@@ -468,8 +354,8 @@ static bool in_place(struct emit *e, unsigned i, unsigned *g)
         return false;
     /* The rest of a home that is written in part must stay: only operations that work on the very
      * register at the very width will do. */
-    if (put->type < TY_I32 &&
-        (e->b->ins[i].op < IR_ADD || e->b->ins[i].op > IR_SHRD || !in_home(e, e->b->ins[i].a, *g)))
+    if (put->type < TY_I32 && (!HOST_NARROW_IN_PLACE || e->b->ins[i].op < IR_ADD || e->b->ins[i].op > IR_SHRD ||
+                               !in_home(e, e->b->ins[i].a, *g)))
         return false;
     for (unsigned j = i + 1; j < p; j++) {
         const struct ir_ins *q = &e->b->ins[j];
@@ -520,7 +406,7 @@ void alloc_get(struct emit *e, const struct ir_ins *p)
             def_at(e, i, LOC_VHOME, g, 0);
         } else {
             unsigned t = vtemp_get(e);
-            as_rm(&e->a, 0x0f10, false, t, hm_cpu((uint32_t)p->imm));
+            host_vload(e, t, (uint32_t)p->imm, false);
             vtemp_release(e, t);
             def_at(e, i, LOC_VTEMP, t, 0);
         }
@@ -533,180 +419,16 @@ void alloc_get(struct emit *e, const struct ir_ins *p)
         def_at(e, i, LOC_SLOT, 0, p->imm);
 }
 
-/* Store value r of type t to memory (a slot). */
-static void store_val(struct emit *e, ir_ref r, enum ir_type t, struct hm m)
+/* A field that is no home will be overwritten: values read from it and still needed move away first. */
+void alloc_slot_overwrite(struct emit *e, int64_t off, enum ir_type t)
 {
-    int64_t c;
-    if (use_is_const(e, r, &c) && (t != TY_I64 || c == (int32_t)c)) {
-        if (t == TY_I8) {
-            as_rm(&e->a, 0xc6, false, 0, m);
-            as_b(&e->a, (unsigned)c);
-        } else if (t == TY_I16) {
-            as_rm(&e->a, OP66(0xc7), false, 0, m);
-            as_b(&e->a, (unsigned)c);
-            as_b(&e->a, (unsigned)(c >> 8));
-        } else {
-            as_mov_mi32(&e->a, t == TY_I64, m, (int32_t)c);
-        }
-        return;
-    }
-    unsigned tmp, s = use_reg(e, r, &tmp);
-    switch (t) {
-    case TY_I8:
-        as_rm8(&e->a, 0x88, s, m);
-        break;
-    case TY_I16:
-        as_rm(&e->a, OP66(0x89), false, s, m);
-        break;
-    case TY_I32:
-        as_rm(&e->a, 0x89, false, s, m);
-        break;
-    default:
-        as_store64(&e->a, m, s);
-    }
-    temp_release(e, tmp);
-}
-
-static void put_pinned(struct emit *e, const struct ir_ins *p, unsigned g)
-{
-    ir_ref r = p->a;
-    struct val *v = &e->val[r];
-    enum ir_type t = (enum ir_type)p->type;
-    unsigned h = home_host(g);
-    assert(val_valid(e, v));
-    if (p->aux) {                               /* second byte */
-        unsigned tmp, s;
-        if (v->loc == LOC_HIGH && v->reg == g)
-            return;
-        s = use_reg(e, r, &tmp);
-        home_overwrite(e, g, IR_NONE, 0, false);
-        if (s == h) {                           /* mov ah, al */
-            as_b(&e->a, 0x88);
-            as_b(&e->a, 0xc0 | g << 3 | (g + 4));
-        } else if (s < 4) {
-            as_b(&e->a, 0x88);
-            as_b(&e->a, 0xc0 | s << 3 | (g + 4));
-        } else {
-            high_swap(e, g);
-            as_rr8(&e->a, 0x8a, g, s);
-            high_swap(e, g);
-        }
-        temp_release(e, tmp);
-        return;
-    }
-    if (in_home(e, r, g)) {
-        if (t == TY_I32 && !v->zx) {
-            home_overwrite(e, g, IR_NONE, 0, false);
-            as_mov_rr(&e->a, false, h, h);
-            def_at(e, r, LOC_HOME, g, 0);
-            e->val[r].zx = true;
-        }
-        return;                                 /* computed in place */
-    }
-    if (t == TY_I64 && v->loc == LOC_HOME && v->reg == g) {
-        int64_t d = v->imm;                     /* home += d: others there stay, at an offset */
-        home_overwrite(e, g, r, d, true);
-        as_lea(&e->a, true, h, hm_at(h, (int32_t)d));
-        def_at(e, r, LOC_HOME, g, 0);
-        return;
-    }
-    home_overwrite(e, g, IR_NONE, 0, false);
-    v = &e->val[r];
-    e->stale_reg = NOREG;
-    if (t == TY_I64 || t == TY_I32) {
-        load_val(e, r, h);
-        if (t == TY_I32 && v->loc == LOC_CONST)
-            e->val[r].zx = true;
-    } else {
-        unsigned tmp, s = use_reg(e, r, &tmp);
-        if (t == TY_I8)
-            as_rr8(&e->a, 0x8a, h, s);
-        else
-            as_rr(&e->a, OP66(0x8b), false, h, s);
-        temp_release(e, tmp);
-    }
-    if (v->loc == LOC_TEMP || v->loc == LOC_SPILL) {
-        def_at(e, r, LOC_HOME, g, 0);
-        e->val[r].zx = t == TY_I32;
-    }
-}
-
-void alloc_put(struct emit *e, const struct ir_ins *p)
-{
-    unsigned g;
-    enum ir_type t = (enum ir_type)p->type;
-    e->stale_reg = NOREG;
-    if (slot_is_gpr(p->imm, &g) && home_pinned(g)) {
-        put_pinned(e, p, g);
-        return;
-    }
-    if (slot_is_gpr(p->imm, &g)) {
-        struct hm m = hm_cpu(SLOT_R(g) + (p->aux ? 1 : 0));
-        if (e->val[p->a].loc == LOC_HOME && e->val[p->a].reg == g && t == TY_I64) {
-            int64_t d = e->val[p->a].imm;
-            if (d) {
-                unsigned s = use_copy(e, p->a);
-                home_overwrite(e, g, p->a, d, true);
-                as_store64(&e->a, m, s);
-                temp_release(e, s);
-                def_at(e, p->a, LOC_HOME, g, 0);
-            }
-            return;
-        }
-        int64_t c;
-        if (t == TY_I32 && !use_is_const(e, p->a, &c)) {
-            /* the whole register is written, so that later 64-bit reads forward from one store */
-            unsigned tmp, s = use_reg(e, p->a, &tmp);
-            if (!(e->val[p->a].zx && e->val[p->a].loc == LOC_TEMP)) {
-                unsigned d = tmp != NOREG ? tmp : temp_get(e);
-                as_mov_rr(&e->a, false, d, s);
-                s = tmp = d;
-            }
-            home_overwrite(e, g, IR_NONE, 0, false);
-            as_store64(&e->a, m, s);
-            temp_release(e, tmp);
-            return;
-        }
-        if (t == TY_I32) {
-            (void)use_is_const(e, p->a, &c);
-            home_overwrite(e, g, IR_NONE, 0, false);
-            if (c >= 0) {
-                as_mov_mi32(&e->a, true, m, (int32_t)c);
-            } else {
-                unsigned s = temp_get(e);
-                as_mov_ri(&e->a, s, (uint32_t)c);
-                as_store64(&e->a, m, s);
-                temp_release(e, s);
-            }
-            return;
-        }
-        unsigned tmp = NOREG;
-        int64_t k;
-        if (!(use_is_const(e, p->a, &k) && (t != TY_I64 || k == (int32_t)k))) {
-            unsigned s = use_reg(e, p->a, &tmp);
-            home_overwrite(e, g, IR_NONE, 0, false);
-            if (t == TY_I8)
-                as_rm8(&e->a, 0x88, s, m);
-            else if (t == TY_I16)
-                as_rm(&e->a, OP66(0x89), false, s, m);
-            else
-                as_store64(&e->a, m, s);
-            temp_release(e, tmp);
-        } else {
-            home_overwrite(e, g, IR_NONE, 0, false);
-            store_val(e, p->a, t, m);
-        }
-        return;
-    }
-    /* any other field: values read from it and still needed move away first */
     for (unsigned k = 0; k < e->nlive; k++) {
         ir_ref r = e->live[k];
         struct val *v = &e->val[r];
         if (v->loc == LOC_SLOT && v->ver == e->slot_epoch && v->last > e->i &&
-            v->imm < p->imm + type_bytes(t) && p->imm < v->imm + type_bytes(type_at(e, r)))
+            v->imm < off + type_bytes(t) && off < v->imm + type_bytes(type_at(e, r)))
             move_to_temp(e, r);
     }
-    store_val(e, p->a, t, hm_cpu((uint32_t)p->imm));
 }
 
 /* ---- beginning and end of an instruction ---- */

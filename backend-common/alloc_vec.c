@@ -1,14 +1,16 @@
 /*
  * alloc_vec.c - where vector values are: the counterpart of alloc.c for XMM
- * registers.  Homes xmm0-12, temporaries xmm13-15, which no C call preserves.
+ * registers.  No C call preserves the host's vector temporaries.
  */
+#include "config.h"
+
 #include <assert.h>
 
-#include "backend-x86_64/emit.h"
+#include BACKEND_EMIT_H
 
-static struct hm vspill_at(unsigned s)
+static uint32_t vspill_at(unsigned s)
 {
-    return hm_cpu(CPU_OFF(vspill) + 16 * s);
+    return CPU_OFF(vspill) + 16 * s;
 }
 
 static bool holds_operand(const struct emit *e, unsigned x)
@@ -35,7 +37,7 @@ unsigned vtemp_get(struct emit *e)
             for (unsigned s = 0; s < NVSPILL; s++) {
                 if (e->owner[UNIT_VSPILL + s])
                     continue;
-                as_rm(&e->a, 0x0f29, false, VT_FIRST + k, vspill_at(s));
+                host_vstore(e, vspill_at(s), VT_FIRST + k, true);
                 for (unsigned j = 0; j < e->nlive; j++) {
                     struct val *v = &e->val[e->live[j]];
                     if (v->loc == LOC_VTEMP && v->reg == VT_FIRST + k)
@@ -66,7 +68,7 @@ void vtemps_spill(struct emit *e)
         while (s < NVSPILL && e->owner[UNIT_VSPILL + s])
             s++;
         assert(s < NVSPILL);
-        as_rm(&e->a, 0x0f29, false, k, vspill_at(s));
+        host_vstore(e, vspill_at(s), k, true);
         for (unsigned m = 0; m < e->nlive; m++) {
             struct val *w = &e->val[e->live[m]];
             if (w->loc == LOC_VTEMP && w->reg == k)
@@ -82,16 +84,16 @@ static void vload_val(struct emit *e, ir_ref r, unsigned x)
     switch (v->loc) {
     case LOC_VHOME:
         if (!vhome_pinned(v->reg))
-            as_rm(&e->a, 0x0f28, false, x, hm_cpu(SLOT_X(v->reg)));
-        else if (x != v->reg)
-            as_rr(&e->a, 0x0f28, false, x, v->reg);
+            host_vload(e, x, SLOT_X(v->reg), true);
+        else if (x != vhome_host(v->reg))
+            host_vmove(e, x, vhome_host(v->reg));
         break;
     case LOC_VTEMP:
         if (x != v->reg)
-            as_rr(&e->a, 0x0f28, false, x, v->reg);
+            host_vmove(e, x, v->reg);
         break;
     case LOC_VSPILL:
-        as_rm(&e->a, 0x0f28, false, x, vspill_at(v->reg));
+        host_vload(e, x, vspill_at(v->reg), true);
         break;
     default:
         assert(!"vector value is nowhere");
@@ -102,8 +104,10 @@ unsigned vuse_reg(struct emit *e, ir_ref r, unsigned *tmp)
 {
     const struct val *v = &e->val[r];
     *tmp = NOREG;
-    if (v->loc == LOC_VTEMP || (v->loc == LOC_VHOME && vhome_pinned(v->reg)))
+    if (v->loc == LOC_VTEMP)
         return v->reg;
+    if (v->loc == LOC_VHOME && vhome_pinned(v->reg))
+        return vhome_host(v->reg);
     *tmp = vtemp_get(e);
     vload_val(e, r, *tmp);
     return *tmp;
@@ -112,18 +116,6 @@ unsigned vuse_reg(struct emit *e, ir_ref r, unsigned *tmp)
 void vuse_into(struct emit *e, ir_ref r, unsigned x)
 {
     vload_val(e, r, x);
-}
-
-bool vuse_is_mem(struct emit *e, ir_ref r, struct hm *m)
-{
-    const struct val *v = &e->val[r];
-    if (v->loc == LOC_VHOME && !vhome_pinned(v->reg))
-        *m = hm_cpu(SLOT_X(v->reg));
-    else if (v->loc == LOC_VSPILL)
-        *m = vspill_at(v->reg);
-    else
-        return false;
-    return true;
 }
 
 static void vhome_overwrite(struct emit *e, unsigned n)
@@ -158,7 +150,7 @@ unsigned vdef_reg(struct emit *e, unsigned i, unsigned *home)
     if (ok) {
         vhome_overwrite(e, n);
         *home = n;
-        return n;
+        return vhome_host(n);
     }
     *home = 0xff;
     return vtemp_get(e);
@@ -180,7 +172,7 @@ void alloc_putv(struct emit *e, const struct ir_ins *p)
     struct val *v = &e->val[p->a];
     if (!slot_is_xmm(p->imm, &n)) {
         unsigned s = vuse_reg(e, p->a, &tmp);
-        as_rm(&e->a, 0x0f11, false, s, hm_cpu((uint32_t)p->imm));
+        host_vstore(e, (uint32_t)p->imm, s, false);
         vtemp_release(e, tmp);
         return;
     }
@@ -188,13 +180,13 @@ void alloc_putv(struct emit *e, const struct ir_ins *p)
         return;
     if (vhome_pinned(n)) {
         vhome_overwrite(e, n);
-        vload_val(e, p->a, n);
+        vload_val(e, p->a, vhome_host(n));
         if (v->loc == LOC_VTEMP || v->loc == LOC_VSPILL)
             def_at(e, p->a, LOC_VHOME, n, 0);
     } else {
         vhome_overwrite(e, n);                  /* first: it may spill what it finds in a temporary */
         unsigned s = vuse_reg(e, p->a, &tmp);
-        as_rm(&e->a, 0x0f29, false, s, hm_cpu(SLOT_X(n)));
+        host_vstore(e, SLOT_X(n), s, true);
         vtemp_release(e, tmp);
     }
 }

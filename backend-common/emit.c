@@ -1,0 +1,140 @@
+/*
+ * emit.c - one walk over a block's operations, each to its family's emitter; the
+ * out-of-line parts behind.
+ */
+#include "config.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include BACKEND_EMIT_H
+#include "base/log.h"
+
+/* Operands that are conditions not yet computed are only understood by a few operations. */
+static void materialise_conditions(struct emit *e, const struct ir_ins *p)
+{
+    const ir_ref ops[3] = { p->a, p->b, p->c };
+    switch (p->op) {
+    case IR_EXIT_IF: case IR_SELECT: case IR_ZEXT: case IR_TRUNC: case IR_PUT:
+        return;
+    default:
+        for (unsigned k = 0; k < 3; k++)
+            if (ops[k] && e->val[ops[k]].loc == LOC_CC) {
+                unsigned t = use_copy(e, ops[k]);
+                def_at(e, ops[k], LOC_TEMP, t, 0);
+                e->val[ops[k]].zx = false;
+                temp_release(e, t);
+            }
+    }
+}
+
+static void emit_op(struct emit *e, const struct ir_ins *p)
+{
+    switch (p->op) {
+    case IR_GET: case IR_GETV:
+        alloc_get(e, p);
+        break;
+    case IR_PUT:
+        alloc_put(e, p);
+        break;
+    case IR_PUTV:
+        alloc_putv(e, p);
+        break;
+    case IR_GETF: case IR_PUTF: case IR_FLAGS: case IR_HOSTF: case IR_FMERGE: case IR_FBITS: case IR_CC:
+        emit_flags_op(e, p);
+        break;
+    case IR_MUL: case IR_MULHU: case IR_MULHS: case IR_DIV: case IR_REM:
+        emit_muldiv(e, p);
+        break;
+    case IR_DIVCHK:
+        emit_divchk(e, p);
+        break;
+    case IR_LD: case IR_ST: case IR_LDV: case IR_STV: case IR_PROBE: case IR_LOAD: case IR_STORE:
+    case IR_LOADV: case IR_STOREV: case IR_AMO: case IR_CAS: case IR_FENCE: case IR_SEGCHK:
+        emit_mem(e, p);
+        break;
+    case IR_CALL:
+        emit_call(e, p);
+        break;
+    case IR_SEEN:
+        e->seen = true;
+        e->seen_changed = (uint16_t)p->imm;
+        break;
+    case IR_EXIT: case IR_EXIT_IF: case IR_EXIT_IND: case IR_EXIT_SYS: case IR_RAISE:
+        emit_exit(e, p);
+        break;
+    case IR_X87:
+        emit_x87(e, p);
+        break;
+    default:
+        if (ir_attrs[p->op] & IRA_VEC)
+            emit_vec(e, p);
+        else
+            emit_int(e, p);
+    }
+}
+
+struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *rw, bool copied,
+                        struct host_block *out)
+{
+    struct emit *e = be->em;
+    if (!e) {
+        e = be->em = malloc(sizeof *e);
+        if (!e)
+            die(EXIT_CODE_HOST, "out of memory");
+    }
+    e->a.p = e->start = rw;
+    host_begin(e, copied);
+    e->be = be;
+    e->b = b;
+    e->out = out;
+    e->pc = (int32_t)b->start;
+    e->nslow = e->nside = e->nstub = 0;
+    e->ind_miss = NULL;
+    e->x87_in = b->uses_x87;
+    e->i = 0;
+    out->nexits = out->nfaults = 0;
+    alloc_prepare(e);
+    flags_prepare(e);
+    return e;
+}
+
+void emit_ops(struct emit *e)
+{
+    const struct ir_block *b = e->b;
+    for (unsigned i = 1; i < b->n; i++) {
+        const struct ir_ins *p = &b->ins[i];
+        if (p->op == IR_NOP)
+            continue;
+        if (p->op == IR_MARK) {
+            e->pc = (int32_t)p->imm;
+            continue;
+        }
+        alloc_begin(e, i);
+        if (e->owner[UNIT_CC])
+            materialise_conditions(e, p);
+        if (e->use[i].flags)
+            recipe_begin(e, i);
+        if (!recipe_skips(e))
+            emit_op(e, p);
+        if (e->nwait)
+            recipe_step(e);
+        if (e->use[i].dies)
+            alloc_dead(e, p, e->use[i].dies);
+#ifdef LATIMER_CHECKED
+        for (unsigned k = 0; k < T_COUNT; k++)
+            assert(!e->temp_busy[k] && !e->vtemp_busy[k]);
+#endif
+        if (e->nfl_spilled)
+            flags_free(e);
+    }
+    e->out->size = (uint32_t)(e->a.p - e->start);
+}
+
+void emit_cold(struct emit *e, uint8_t *cold)
+{
+    e->a.p = cold;
+    emit_slow_paths(e);
+    emit_side_exits(e);
+    e->out->cold_size = (uint32_t)(e->a.p - cold);
+}
