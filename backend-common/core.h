@@ -197,7 +197,8 @@ void host_vstore(struct emit *e, uint32_t off, unsigned s, bool aligned);
 void host_begin(struct emit *e, bool copied);                   /* e->h, for a new block */
 /* Also for the backend: home_pinned, home_host (a pinned home's register), vhome_pinned, vhome_host, host_copied (the
  * code is for a stencil) and host_pin (it cannot be one), T_FIRST, T_COUNT, VT_FIRST, VT_COUNT, HOST_NARROW_IN_PLACE (an
- * operation on 8 or 16 bits leaves the rest of its register), struct as, struct slow, struct host_emit. */
+ * operation on 8 or 16 bits leaves the rest of its register), struct as, struct slow, struct host_emit; host_image_lacks (a
+ * flags value's image lacks flags that only a fault shows) and host_prepare (of flags, before a block). */
 void alloc_put(struct emit *e, const struct ir_ins *p);         /* PUT */
 void emit_flags_op(struct emit *e, const struct ir_ins *p);     /* FLAGS FMERGE FBITS CC GETF PUTF HOSTF */
 void emit_int(struct emit *e, const struct ir_ins *p);

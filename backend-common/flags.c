@@ -32,6 +32,7 @@ void flags_prepare(struct emit *e)
     e->nwait = 0;
     e->seen = false;
     e->flv[0].loc = LOC_FLMEM;
+    host_prepare(e);
 }
 
 ir_ref flags_kept(const struct emit *e, const struct ir_ins *f)

@@ -397,7 +397,7 @@ static uint32_t recipe_now(struct emit *e, ir_ref f)
 /* c->flags holds the architectural flags, all of them. */
 static bool in_memory(const struct emit *e)
 {
-    return e->flv[e->arch].loc == LOC_FLMEM && !e->fl_part[e->arch];
+    return e->flv[e->arch].loc == LOC_FLMEM && !e->fl_part[e->arch] && !host_image_lacks(e, e->arch);
 }
 
 uint32_t recipe_here(struct emit *e)

@@ -13,6 +13,7 @@
 #include "translator/backend_hooks.h"
 
 const bool backend_exists = false;
+const unsigned backend_dead_ra = 0;
 
 void backend_fp_sync(struct cpu *c)
 {
@@ -47,6 +48,16 @@ static void __attribute__((noreturn)) no_code(void)
     abort();
 }
 
+bool backend_views_agree(uint8_t *rw, intptr_t rx_off)
+{
+    no_code();
+}
+
+bool backend_disassembler(csh *cs)
+{
+    return false;
+}
+
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 {
     no_code();
@@ -63,37 +74,6 @@ uint32_t backend_bound(const struct ir_block *b)
 }
 
 void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uint8_t *cold, struct host_block *out)
-{
-    no_code();
-}
-
-uint32_t backend_stencil(struct backend *be, const struct ir_block *b, int64_t target, struct host_stencil *at)
-{
-    no_code();
-}
-
-bool backend_stencil_hostf(const struct host_stencil *s)
-{
-    no_code();
-}
-
-uint32_t backend_stencil_bound(const struct host_stencil *s)
-{
-    no_code();
-}
-
-void backend_copy_begin(struct backend *be, uint8_t *rw, uint8_t *cold, int32_t pc, unsigned heat,
-                        struct host_block *out)
-{
-    no_code();
-}
-
-void backend_copy(struct backend *be, const struct host_stencil *s, const struct stencil_site *site)
-{
-    no_code();
-}
-
-void backend_copy_end(struct backend *be)
 {
     no_code();
 }

@@ -107,6 +107,13 @@ static inline void host_pin(struct emit *e)
 {
     as_pin(&e->a);
 }
+static inline bool host_image_lacks(const struct emit *e, ir_ref f)
+{
+    return false;
+}
+static inline void host_prepare(struct emit *e)
+{
+}
 /* The hole to be added to imm. Only stencils have them: elsewhere any number is one. */
 static inline unsigned hole_of(const struct emit *e, int64_t imm)
 {

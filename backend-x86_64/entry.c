@@ -15,14 +15,24 @@
 #include <sys/mman.h>
 
 #include "backend-x86_64/emit.h"
+#include "backend-common/slow.h"
 #include "base/log.h"
-#include "translator/alu.h"
 #include "translator/backend_hooks.h"
-#include "translator/interp.h"
 
 #define JIT_STACK (1u << 20)
 
 const bool backend_exists = true;
+const unsigned backend_dead_ra = 5;     /* backend_kill() writes one CALL */
+
+bool backend_views_agree(uint8_t *rw, intptr_t rx_off)
+{
+    return true;                /* this processor's caches are coherent whatever the addresses */
+}
+
+bool backend_disassembler(csh *cs)
+{
+    return cs_open(CS_ARCH_X86, CS_MODE_64, cs) == CS_ERR_OK;
+}
 
 /* ---- floating-point hooks ---- */
 
@@ -39,101 +49,6 @@ void backend_fp_sync(struct cpu *c)
 void backend_fp_changed(struct cpu *c)
 {
     c->host_mxcsr = (c->mxcsr & 0xe040u) | 0x1f80u;
-}
-
-/* ---- what thunks call ---- */
-
-/* An access's description as the slow paths pass it: bytes << 16 | aux. */
-static unsigned desc_size(uint64_t desc)
-{
-    return (unsigned)(desc >> 16) & 0x1f;
-}
-
-static int jit_load(struct cpu *c, uint64_t lin, uint64_t desc)
-{
-    c->hret = 0;
-    return mmu_load_aux(c, lin, desc_size(desc), (unsigned)desc & 0xffff, &c->hret);
-}
-
-static int store_common(struct cpu *c, uint64_t lin, uint64_t desc, const void *buf)
-{
-    unsigned size = desc_size(desc);
-    if (exec_store_hits_self(c, lin, size, MMU_AUX_IDX(desc)))
-        return 2;
-    return mmu_store_aux(c, lin, size, (unsigned)desc & 0xffff, buf);
-}
-
-static int jit_store(struct cpu *c, uint64_t lin, uint64_t desc, uint64_t v)
-{
-    return store_common(c, lin, desc, &v);
-}
-
-static int jit_loadv(struct cpu *c, uint64_t lin, uint64_t desc)
-{
-    c->hv.q[0] = c->hv.q[1] = 0;
-    return mmu_load_aux(c, lin, desc_size(desc), (unsigned)desc & 0xffff, &c->hv);
-}
-
-static int jit_storev(struct cpu *c, uint64_t lin, uint64_t desc)
-{
-    return store_common(c, lin, desc, &c->hv);
-}
-
-/* A shared probe: c->hret = delta if the whole span lies in one plain page, else 0. */
-static void jit_probe(struct cpu *c, uint64_t lin, uint64_t desc)
-{
-    unsigned span = (unsigned)(desc >> 16);
-    void *host;
-    c->hret = 0;                /* redo: also for a fault, since which access it is matters */
-    if ((lin ^ (lin + span - 1)) & PAGE_MASK)
-        return;
-    if (mmu_fill(c, lin, span, (desc & MEM_WRITE) ? ACC_WRITE : ACC_READ, MMU_AUX_IDX(desc), &host, NULL) ==
-        MMU_PLAIN)
-        c->hret = (uint64_t)(uintptr_t)host - lin;
-}
-
-static int jit_amo(struct cpu *c, uint64_t lin, uint64_t desc, uint64_t v, uint64_t nv)
-{
-    unsigned size = desc_size(desc);
-    if (exec_store_hits_self(c, lin, size, MMU_AUX_IDX(desc)))
-        return 2;
-    struct ir_ins i = { .op = desc >> 31 & 1 ? IR_CAS : IR_AMO, .aux = (uint16_t)desc,
-                        .type = size == 1 ? TY_I8 : size == 2 ? TY_I16 : size == 4 ? TY_I32 : TY_I64 };
-    return interp_atomic(c, &i, lin, v, nv, &c->hret);
-}
-
-static int jit_segchk(struct cpu *c, uint64_t off, uint64_t desc)
-{
-    return help_segcheck(c, desc & 0x1f, off, desc >> 16);
-}
-
-static int jit_raise(struct cpu *c, uint64_t vector, uint64_t code)
-{
-    if ((int64_t)code < 0)
-        fault_raise(c, (unsigned)vector);
-    else
-        fault_code(c, (unsigned)vector, (uint32_t)code);
-    return 1;
-}
-
-/* Signed division: does hi:lo / d overflow? */
-static int jit_divs(struct cpu *c, uint64_t hi, uint64_t lo, uint64_t d, uint64_t type)
-{
-    uint64_t q, r;
-    enum ir_type t = (enum ir_type)type;
-    uint64_t m = type_mask(t);
-    return ir_divide(t, true, hi & m, lo & m, d & m, &q, &r) ? 0 : fault_raise(c, EXC_DE);
-}
-
-/* in: the instruction, in the code stream and not aligned. */
-static void jit_op(struct cpu *c, const void *in)
-{
-    struct ir_ins i;
-    memcpy(&i, in, sizeof i);
-    backend_fp_sync(c);
-    c->va[0].q[0] = c->va[0].q[1] = 0;
-    interp_op(c, &i, &c->va[0], i.a ? &c->va[1] : NULL, i.b ? &c->va[2] : NULL, i.c ? &c->va[3] : NULL);
-    backend_fp_changed(c);
 }
 
 /* ---- thunk generation ---- */
@@ -491,7 +406,7 @@ static uint8_t *gen_stack_access(struct as *a, struct backend *be, unsigned log,
 static void gen_accesses(struct as *a, struct backend *be, uint8_t *leave)
 {
     for (unsigned t = 0; t < T_COUNT; t++) {
-        uint8_t *slow = gen_call_into(a, (void *)jit_load, 2, RET_STATUS, false, false, false, T_FIRST + t,
+        uint8_t *slow = gen_call_into(a, (void *)slow_load, 2, RET_STATUS, false, false, false, T_FIRST + t,
                                       leave);
         for (unsigned n = 0; n < MMU_IDX_COUNT * 2 * 2 * 2 * 4; n++) {
             unsigned log = n & 3, w = n >> 2 & 1, ss = n >> 3 & 1, free = n >> 4 & 1, idx = n >> 5;
@@ -539,20 +454,20 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->hot = gen_out(a, WHY_HOT, leave);
     be->dispatch = gen_dispatch(a, exec_dispatch, WHY_NEXT, leave);
     be->redo = gen_dispatch(a, exec_redo, WHY_UNSHARED, leave);
-    be->slow_ld = gen_call(a, (void *)jit_load, 2, RET_STATUS, false, false, false, leave);
-    be->slow_st = gen_call(a, (void *)jit_store, 3, RET_STATUS, false, false, false, leave);
-    be->slow_ldv = gen_call(a, (void *)jit_loadv, 2, RET_STATUS, false, false, false, leave);
-    be->slow_stv = gen_call(a, (void *)jit_storev, 2, RET_STATUS, false, false, false, leave);
-    be->slow_probe = gen_call(a, (void *)jit_probe, 2, RET_VOID, false, false, false, leave);
+    be->slow_ld = gen_call(a, (void *)slow_load, 2, RET_STATUS, false, false, false, leave);
+    be->slow_st = gen_call(a, (void *)slow_store, 3, RET_STATUS, false, false, false, leave);
+    be->slow_ldv = gen_call(a, (void *)slow_loadv, 2, RET_STATUS, false, false, false, leave);
+    be->slow_stv = gen_call(a, (void *)slow_storev, 2, RET_STATUS, false, false, false, leave);
+    be->slow_probe = gen_call(a, (void *)slow_probe, 2, RET_VOID, false, false, false, leave);
     for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
         for (unsigned w = 0; w < 2; w++)
             be->stack[i][w] = gen_stack(a, i, w, be->slow_probe);
     gen_accesses(a, be, leave);
-    be->slow_seg = gen_call(a, (void *)jit_segchk, 2, RET_STATUS, false, false, false, leave);
-    be->raise = gen_call(a, (void *)jit_raise, 2, RET_STATUS, false, true, false, leave);
-    be->divs = gen_call(a, (void *)jit_divs, 4, RET_STATUS, false, false, false, leave);
-    be->amo = gen_call(a, (void *)jit_amo, 4, RET_STATUS, false, false, false, leave);
-    be->op = gen_call(a, (void *)jit_op, 1, RET_VOID, false, false, true, leave);
+    be->slow_seg = gen_call(a, (void *)slow_segchk, 2, RET_STATUS, false, false, false, leave);
+    be->raise = gen_call(a, (void *)slow_raise, 2, RET_STATUS, false, true, false, leave);
+    be->divs = gen_call(a, (void *)slow_divs, 4, RET_STATUS, false, false, false, leave);
+    be->amo = gen_call(a, (void *)slow_amo, 4, RET_STATUS, false, false, false, leave);
+    be->op = gen_call(a, (void *)slow_op, 1, RET_VOID, false, false, true, leave);
     be->x87_load = gen_call(a, (void *)x87_load, 0, RET_VOID, false, false, false, leave);
     for (unsigned h = 1; h < HELP_COUNT; h++) {
         const struct helper_info *i = &helper_info[h];

@@ -19,6 +19,8 @@
 #include "backend-x86_64/emit.h"
 #include "base/log.h"
 
+const bool backend_has_stencils = true;
+
 enum fix_kind { FIX_HOLE, FIX_TO_HOT, FIX_TO_COLD, FIX_THUNK };
 
 struct fix {

@@ -266,7 +266,7 @@ struct cpu {
     union vreg hv;              /* backend: vector value of a slow path */
     union vreg va[4];           /* backend: result and operands of an operation done in C */
     uint64_t spill[64];         /* backend: temporaries that found no register */
-    uint64_t temp[3];           /* backend: its temporary registers, when a fault leaves translated code */
+    uint64_t temp[8];           /* backend: its temporary registers, when a fault leaves translated code */
     uint64_t keep[8];           /* parts of flags recipes that outlive a block (translator/recipe.h) */
     union vreg vspill[24];
     uint64_t link_ra;           /* backend: host address that left translated code */

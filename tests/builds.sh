@@ -4,7 +4,7 @@
 #   checked      the IR is verified after lifting and after the walk back: unit tests, and a boot to a shell
 #   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, and 20 seconds of the fuzzer
 #   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests, command line
-#   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, command line; needs what `bootstrap arm-test` installs
+#   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, a boot to a shell; needs what `bootstrap arm-test` installs
 #
 # usage: builds.sh SOURCE [BUILD...]      SOURCE: an unpacked distribution; builds are made beside it and kept
 set -eu
@@ -53,6 +53,7 @@ arm() {
     printf '#!/bin/sh\nexec qemu-aarch64-static %s "$@"\n' "$PWD/latimer" >run-latimer
     chmod +x run-latimer
     $MAKE -s -j"$jobs" check EMULATOR=qemu-aarch64-static RUN_LATIMER="$PWD/run-latimer"
+    $MAKE -s check-boot CASES=amd64-jit RUN_LATIMER="$PWD/run-latimer"
 }
 
 [ $# -gt 0 ] || set -- checked sanitizers interp

@@ -8,6 +8,8 @@
 #ifndef TRANSLATOR_BACKEND_H
 #define TRANSLATOR_BACKEND_H
 
+#include <capstone/capstone.h>
+
 #include "translator/exec.h"
 #include "translator/ir.h"
 #include "translator/recipe.h"
@@ -44,6 +46,16 @@ struct host_block {
 /* Is there a code generator for this host?  If not, nothing below but memory for struct cpu may be asked for. */
 extern const bool backend_exists;
 
+/* backend_kill() of a block lets whoever enters it leave with this offset from its first byte as return address. */
+extern const unsigned backend_dead_ra;
+/*
+ * Does what is written through one of two views of code memory take effect when it is executed through the other?
+ * (Some emulators of a host only notice stores to the address that is executed.)  Writes to rw.
+ */
+bool backend_views_agree(uint8_t *rw, intptr_t rx_off);
+/* A disassembler of this host's code; false: there is none. */
+bool backend_disassembler(csh *cs);
+
 struct backend;         /* the host's private data: thunks, features */
 
 /* Largest host code one IR block can need, for the hot and the cold part each. */
@@ -66,6 +78,7 @@ void backend_emit(struct backend *, const struct ir_block *b, uint8_t *rw, uint8
  * is put together by copying.  Between stencils all guest state is where it is at
  * the start of a block.
  */
+extern const bool backend_has_stencils;         /* false: nothing of this may be asked for */
 struct host_stencil;
 /* What an instruction fills the holes of its stencil with. */
 struct stencil_site {

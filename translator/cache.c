@@ -53,6 +53,16 @@ static void map_code(struct cache *k)
             "kernel?); -accel interp works without", strerror(errno));
     close(fd);
     k->rx_off = rx - k->rw;
+    if (backend_views_agree(k->rw, k->rx_off))
+        return;
+    /* One view for both, then. */
+    munmap(rx, k->size);
+    munmap(k->rw, k->size);
+    k->rw = mmap(NULL, k->size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (k->rw == MAP_FAILED)
+        die(EXIT_CODE_HOST, "cannot map memory that is writable and executable, which this host needs: %s; -accel interp "
+            "works without", strerror(errno));
+    k->rx_off = 0;
 }
 
 void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
@@ -129,7 +139,8 @@ void cache_free(struct cache *k)
         return;
     backend_free(k->be);
     recipe_table_free(k->recipes);
-    munmap(k->rw + k->rx_off, k->size);
+    if (k->rx_off)
+        munmap(k->rw + k->rx_off, k->size);
     munmap(k->rw, k->size);
 }
 

@@ -101,7 +101,8 @@ void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigne
 {
     csh cs;
     cs_insn *in;
-    if (cs_open(CS_ARCH_X86, bits == 64 ? CS_MODE_64 : bits == 32 ? CS_MODE_32 : CS_MODE_16, &cs) != CS_ERR_OK)
+    if (bits == CHECK_HOST ? !backend_disassembler(&cs) :
+        cs_open(CS_ARCH_X86, bits == 64 ? CS_MODE_64 : bits == 32 ? CS_MODE_32 : CS_MODE_16, &cs) != CS_ERR_OK)
         return;
     size_t k = cs_disasm(cs, p, n, at, 0, &in);
     for (size_t i = 0; i < k; i++)
@@ -154,7 +155,7 @@ static void report(struct check *k, struct cpu *c, struct cache *cache, struct b
     fprintf(f, "IR:\n");
     ir_print(f, ir);
     fprintf(f, "host code:\n");
-    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)block_rx(cache, b), 64, 0);
+    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)block_rx(cache, b), CHECK_HOST, 0);
     exit(EXIT_CODE_CHECK);
 }
 

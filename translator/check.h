@@ -21,6 +21,7 @@ void check_free(struct check *);
 void check_block(struct check *k, struct cpu *c, struct cache *cache, struct block *b, const struct ir_block *ir,
                  enum exec_why *why, bool *interp);
 /* Print n bytes of x86 code at address `at`, one instruction a line; pc: only those around it, 0: all. */
+#define CHECK_HOST 0u           /* as `bits`: it is host code */
 void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc);
 /* The guest code of a block's ranges (what was looked at behind its exits, too); lin: the first byte's. */
 void check_guest_code(FILE *f, struct phys *phys, uint32_t mode, uint64_t lin, const struct ir_range *r,

@@ -107,7 +107,7 @@ void exec_show_host(struct cpu *c, const void *host, FILE *f)
     check_guest_code(f, c->m->phys, b->mode, b->flat ? c->pc_page | b->start : c->seg[SEG_CS].base + b->start,
                      b->range, b->nrange);
     fprintf(f, "host code:\n");
-    check_disassemble(f, p, size, (uint64_t)(uintptr_t)(p + k->rx_off), 64, (uint64_t)(uintptr_t)host);
+    check_disassemble(f, p, size, (uint64_t)(uintptr_t)(p + k->rx_off), CHECK_HOST, (uint64_t)(uintptr_t)host);
 }
 
 /* Translated code left at c->link_ra: make c->rip and c->flags exact (but for flags the code at c->rip
@@ -120,7 +120,7 @@ static struct block *left_from(struct cpu *c, struct link **l)
     struct host_fault f = fault_at(b, off);
     *l = NULL;
     recipe_resolve(e->cache.recipes, c, f.ra == off ? f.recipe : 0);
-    if (b->dead && off == 5) {
+    if (b->dead && off == backend_dead_ra) {
         c->rip = rip_of(c, b, b->start);
         jc_at(c)->tag = redo_at(c)->tag = ~(uint64_t)0;         /* one may be how we got there */
         return b;
@@ -507,7 +507,7 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     interp_init();
     cache_init(&e->cache, o->m->phys, o->cache_size ? o->cache_size : 64u << 20, o->interp);
     e->cache.keep_ir = o->interp || o->check;
-    if (!o->interp && o->hot)
+    if (!o->interp && o->hot && backend_has_stencils)
         e->stencils = stencils_new(e->cache.be);
     if (o->check)
         e->check = check_new();

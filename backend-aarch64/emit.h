@@ -1,0 +1,147 @@
+/*
+ * emit.h - the registers and structures of this backend; the rest of what emit_*.c
+ * share is in backend-common/core.h.
+ *
+ * Fixed homes.  Guest rax to r8 live in x19 to x27, r9 to r15 in x8 to x14; xmm0
+ * to xmm15 in v16 to v31.  x28 points at struct cpu, sp at the C stack.
+ * Temporaries are x0 to x7 and v0 to v7.  x16, x17 and x30 are scratch within one
+ * operation.  No call of a thunk changes anything but x16, x17 and x30.
+ *
+ * NZCV holds at most one guest flags value: N and Z are SF and ZF, V is OF, C is CF
+ * or, after a subtraction, its opposite (host_emit.inv).  PF and AF are made when
+ * the flags go to memory: from the result's low byte, which x15 keeps, and from the
+ * exclusive or of both operands in x29; only where somebody needs them.
+ */
+#ifndef BACKEND_AARCH64_EMIT_H
+#define BACKEND_AARCH64_EMIT_H
+
+#include "backend-aarch64/asm.h"
+#include "frontend/cpu.h"
+#include "frontend/help.h"
+#include "translator/backend.h"
+#include "translator/ir.h"
+
+#define T_FIRST 0
+#define T_COUNT 8
+#define VT_FIRST 0
+#define VT_COUNT 8
+#define HOST_NARROW_IN_PLACE 0
+
+#define H_CPU 28
+#define H_S0 16                 /* scratch */
+#define H_S1 17
+#define H_S2 H_LR
+#define H_PF 15                 /* result of the operation whose flags are in NZCV */
+#define H_AF 29                 /* exclusive or of its operands */
+#define V_HOME 16
+
+/* --- homes: all are registers --- */
+static inline bool home_pinned(unsigned g)
+{
+    return true;
+}
+static inline unsigned home_host(unsigned g)
+{
+    return g <= R_8 ? 19 + g : 8 + (g - R_9);
+}
+static inline bool vhome_pinned(unsigned n)
+{
+    return true;
+}
+static inline unsigned vhome_host(unsigned n)
+{
+    return V_HOME + n;
+}
+
+struct emit;
+
+struct backend {
+    uint8_t *rw;                /* start of code memory */
+    intptr_t rx_off;
+    uint8_t *enter;             /* entered from C: (cpu, rx) */
+    uint8_t *hop[2];            /* guard failed: on through the jump cache; [1] in 64-bit code */
+    uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn;
+    uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs, *amo;
+    uint8_t *op;                /* interp_op on arg[] */
+    uint8_t *flags;             /* cc_of_op */
+    uint8_t *crc32;
+    uint8_t *help[HELP_COUNT];
+    struct emit *em;            /* reused for every block */
+};
+
+#include "backend-common/values.h"
+
+enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLOW_DE, SLOW_DIVS, SLOW_SEG };
+
+/* Out-of-line continuation of a fast path. */
+struct slow {
+    uint32_t recipe;            /* of the flags, if it faults */
+    uint8_t kind;
+    uint8_t type;
+    uint8_t dst;                /* host register that receives the result */
+    uint8_t vdst;
+    uint8_t addr;               /* host register with the linear address */
+    uint8_t *from[2];           /* branches here */
+    uint8_t *back;
+    uint32_t desc;
+    struct val v;               /* value to store */
+    struct val x, y;            /* further operands */
+    int32_t pc;
+};
+
+struct host_emit {
+    bool inv;                   /* of e->ef: C is the opposite of CF */
+    bool logic;                 /* CF and OF are 0 */
+    bool pf, af;                /* H_PF, H_AF are valid */
+    bool full[IR_MAX];          /* somebody reads all of this flags value's image */
+};
+
+#include "backend-common/core.h"
+
+static inline bool host_copied(const struct emit *e)
+{
+    return false;
+}
+static inline void host_pin(struct emit *e)
+{
+}
+/* The image a flags value is stored as may lack flags that only a fault shows; then there is a recipe. */
+static inline bool host_image_lacks(const struct emit *e, ir_ref f)
+{
+    return !e->h.full[f];
+}
+
+/* --- home.c --- */
+void host_field(struct emit *e, bool load, unsigned log, unsigned reg, uint32_t off);   /* a field of struct cpu */
+/* The constant v where ADD and SUB take it (arith) or AND, ORR and EOR do: true; else it is for a register. */
+bool imm_fits(bool arith, bool w, uint64_t v);
+/* Value r zero- or sign-extended from its type to 64 bits, in d. */
+void use_extended(struct emit *e, ir_ref r, bool sign, unsigned d);
+
+/* --- emit_flags.c --- */
+/* Make C the carry of flags value f; inv: its opposite.  Destroys the other flags. */
+void flags_carry(struct emit *e, ir_ref f, bool inv);
+/* Emit a test of condition cc on flags value f: returns the host condition to use. */
+unsigned flags_test(struct emit *e, ir_ref f, unsigned cc);
+/* Test value r (i8 condition) for nonzero: returns the host condition. */
+unsigned cond_test(struct emit *e, ir_ref r);
+/* FLX_* that somebody needs of FLAGS f. */
+unsigned flags_needed(struct emit *e, const struct ir_ins *f);
+/* NZCV now are the flags of the current operation; keep what PF (result in r) and AF (operands x, y; NOREG: AF is 0) need.
+ * The result may be in the register of an operand: call flags_keep_af() before. */
+void flags_keep_af(struct emit *e, const struct ir_ins *f, unsigned x, unsigned y);
+void flags_are(struct emit *e, const struct ir_ins *f, bool inv, bool logic, unsigned r);
+/* Flags of the current operation computed by C: before its result overwrites anything, and behind it. */
+void flags_by_c_before(struct emit *e, const struct ir_ins *f);
+void flags_by_c(struct emit *e, const struct ir_ins *f);
+void host_prepare(struct emit *e);              /* fills h.full */
+
+/* --- emit_flow.c --- */
+uint8_t *emit_jump_cache(struct as *a, unsigned t0);
+void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk);
+/* An operation's operand into c->va[1 + n]. */
+void emit_va(struct emit *e, unsigned n, ir_ref r);
+/* c->va[0] = operation p on them, by interp_op(). */
+void emit_op_call(struct emit *e, const struct ir_ins *p);
+
+#endif

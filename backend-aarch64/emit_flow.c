@@ -1,0 +1,334 @@
+/*
+ * emit_flow.c - helper calls, operations done in C, and the ways out of a block.
+ */
+#include <assert.h>
+
+#include "backend-aarch64/emit.h"
+
+/* An integer operand zero-extended from its type: in a register. Destroys s0. */
+static unsigned extended(struct emit *e, ir_ref r)
+{
+    const struct val *v = &e->val[r];
+    if (v->loc == LOC_CONST && !v->imm)
+        return H_ZR;
+    if (v->loc == LOC_TEMP && (e->b->ins[r].type == TY_I64 || v->zx))
+        return v->reg;
+    use_extended(e, r, false, H_S0);
+    return H_S0;
+}
+
+void emit_arg(struct emit *e, unsigned n, ir_ref r)
+{
+    host_store(e, CPU_OFF(arg) + 8 * n, extended(e, r));
+}
+
+void emit_va(struct emit *e, unsigned n, ir_ref r)
+{
+    uint32_t to = CPU_OFF(va) + 16 * (n + 1);
+    const struct val *v = &e->val[r];
+    switch (e->b->ins[r].type) {
+    case TY_FLAGS:
+        host_copy(e, to, flags_force(e, r));
+        break;
+    case TY_V128:
+        if (v->loc == LOC_VSPILL) {
+            host_copy(e, to, CPU_OFF(vspill) + 16u * v->reg);
+            host_copy(e, to + 8, CPU_OFF(vspill) + 16u * v->reg + 8);
+        } else {
+            host_vstore(e, to, v->loc == LOC_VHOME ? vhome_host(v->reg) : v->reg, true);
+        }
+        break;
+    default:
+        host_store(e, to, extended(e, r));
+    }
+}
+
+void emit_call(struct emit *e, const struct ir_ins *p)
+{
+    const struct helper_info *h = &helper_info[p->aux];
+    const ir_ref ops[3] = { p->a, p->b, p->c };
+    if (h->reads & HS_FLAGS)
+        flags_to_mem(e);
+    for (unsigned n = 0; n < 3; n++)
+        if (ops[n])
+            emit_arg(e, n, ops[n]);
+    if (h->nargs == 4)
+        emit_arg_val(e, 3, &(struct val){ .loc = LOC_CONST, .imm = p->imm });
+    if (h->writes & HS_GPR)
+        for (unsigned g = 0; g < 16; g++) {
+            recipe_home_overwrite(e, g, 0, false, h->status);   /* C may change them and fault then */
+            home_overwrite(e, g, IR_NONE, 0, false);
+        }
+    e->stale_reg = NOREG;
+    if (h->writes & HS_VEC)
+        vhomes_overwrite_all(e);
+    if (h->writes & (HS_SYS | HS_X87))
+        slots_overwrite(e);
+    emit_thunk_call(e, e->be->help[p->aux], e->pc, h->status ? recipe_here(e) : 0);
+    if (h->writes & HS_FLAGS)
+        flags_written(e);
+    if (p->type != TY_NONE && e->val[e->i].last > e->i) {
+        unsigned d = temp_get(e);
+        host_field(e, true, 3, d, CPU_OFF(hret));
+        def_done(e, e->i, d, 0xff, false);
+    }
+}
+
+/* A copy of the instruction lies in the code stream; arg[0] points at it. */
+void emit_op_call(struct emit *e, const struct ir_ins *p)
+{
+    uint8_t *over;
+    as_w(&e->a, 0x10000000u | 2 << 5 | H_S0);   /* adr s0, . + 8 */
+    over = as_b(&e->a);
+    memcpy(e->a.p, p, sizeof *p);
+    e->a.p += sizeof *p;
+    as_patch(over, e->a.p);
+    host_store(e, CPU_OFF(arg[0]), H_S0);
+    emit_thunk_call(e, e->be->op, e->pc, 0);
+}
+_Static_assert(sizeof(struct ir_ins) % 4 == 0, "code goes on behind it");
+
+/* An operation without a rule: C computes it by interp_op(). */
+void emit_fallback(struct emit *e, const struct ir_ins *p)
+{
+    const ir_ref ops[3] = { p->a, p->b, p->c };
+    const struct ir_ins *f = flags_wanted(e, e->i);
+    unsigned home, d;
+    if (f)
+        flags_by_c_before(e, f);
+    for (unsigned n = 0; n < 3; n++)
+        if (ops[n])
+            emit_va(e, n, ops[n]);
+    emit_op_call(e, p);
+    if (p->type == TY_V128) {
+        d = vdef_reg(e, e->i, &home);
+        host_vload(e, d, CPU_OFF(va), true);
+        vdef_done(e, e->i, d, home);
+    } else if (p->type != TY_NONE) {
+        d = temp_get(e);
+        host_field(e, true, 3, d, CPU_OFF(va));
+        def_done(e, e->i, d, 0xff, false);
+    }
+    if (f)
+        flags_by_c(e, f);
+}
+
+/* ---- direct exits ---- */
+
+static struct host_exit *exit_new(struct emit *e, const struct ir_ins *p)
+{
+    assert(e->out->nexits < BACKEND_MAX_EXITS);
+    struct host_exit *x = &e->out->exit[e->out->nexits++];
+    *x = (struct host_exit){ .pc = (int32_t)p->imm, .aux = p->aux };
+    return x;
+}
+
+/*
+ * The stub an unlinked exit jumps to: its return address tells the run loop which exit it was.
+ * Behind the BL of one across pages lies the target's page offset, for the thunk `hop`.
+ */
+static void emit_stub(struct emit *e, struct host_exit *x, uint8_t *from, uint8_t *thunk)
+{
+    if (from)
+        as_patch(from, e->a.p);
+    emit_thunk_call(e, thunk, x->pc, 0);
+    x->stub_ra = (uint32_t)(e->a.p - e->start);
+    if (e->b->flat && (x->aux & EXIT_CROSS))
+        as_w(&e->a, (uint32_t)x->pc);
+}
+
+static void stub_later(struct emit *e, const struct host_exit *x, uint8_t *from)
+{
+    e->stub[e->nstub].from = from;
+    e->stub[e->nstub++].exit = (unsigned)(x - e->out->exit);
+}
+
+/*
+ * A block of one instruction made for its own sake (interrupt shadow) must come
+ * back to the run loop; one that redoes an instruction alone may go on anywhere.
+ */
+static bool solo(const struct emit *e)
+{
+    return (e->b->mode & (M_ONE | M_NOSHARE)) == M_ONE;
+}
+
+void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk)
+{
+    if (e->b->flat) {
+        host_field(e, true, 3, H_S1, CPU_OFF(pc_page));
+        as_add_i(&e->a, (e->b->mode & M_CODE) == M_CODE64, H_S1, H_S1, pc, H_S0);
+    } else {
+        as_mov_i(&e->a, H_S1, (uint32_t)pc);
+    }
+    host_store(e, CPU_OFF(rip), H_S1);
+    emit_thunk_call(e, thunk, (int32_t)pc, 0);
+}
+
+/*
+ * The jump of an exit, here or out of line.  In the page: one patchable B.
+ * Across pages: the link holds only under the page key it was made for, so
+ *      ldr  s0, [pagekey]
+ *      mov  s1, from               (two words; an unlinked exit has 0, which is no key)
+ *      sub  s0, s0, s1
+ *      cbnz s0, stub
+ *      mov  s1, to                 (two words)
+ *      str  s1, [pagekey]
+ *      ldr, add, str               pc_page += delta
+ *      b    target
+ */
+static void emit_jump(struct emit *e, struct host_exit *x)
+{
+    if (solo(e)) {
+        emit_stub(e, x, NULL, e->be->next);
+        return;
+    }
+    if (x->aux & EXIT_EVENT) {
+        emit_goto_pc(e, x->pc, e->be->dispatch);        /* the mode may have changed */
+        return;
+    }
+    if (!(x->aux & EXIT_CROSS)) {
+        uint8_t *j = as_b(&e->a);
+        x->jump = (uint32_t)(j - e->start);
+        stub_later(e, x, j);
+        return;
+    }
+    host_field(e, true, 3, H_S0, CPU_OFF(pagekey));
+    x->key_from = (uint32_t)(e->a.p - e->start);
+    as_mov_imm32(&e->a, H_S1, 0);
+    as_rrr(&e->a, OP_SUB, true, H_S0, H_S0, H_S1);
+    uint8_t *j = as_cbnz(&e->a, true, H_S0);
+    x->key_to = (uint32_t)(e->a.p - e->start);
+    as_mov_imm32(&e->a, H_S1, 0);
+    host_store(e, CPU_OFF(pagekey), H_S1);
+    host_field(e, true, 3, H_S1, CPU_OFF(pc_page));
+    as_add_i(&e->a, true, H_S1, H_S1, x->pc & -4096, H_S0);
+    host_store(e, CPU_OFF(pc_page), H_S1);
+    uint8_t *b = as_b(&e->a);
+    as_patch(b, e->start);      /* anywhere valid: the guard fails until it is linked */
+    x->jump = (uint32_t)(b - e->start);
+    stub_later(e, x, j);
+}
+
+/*
+ * To the RIP in t0, through the jump cache (jc_hash); what is returned is the branch
+ * for a miss, where t0 is the tag.
+ */
+uint8_t *emit_jump_cache(struct as *a, unsigned t0)
+{
+    uint8_t *miss;
+    as_mov_imm32(a, H_S0, JC_MUL);
+    as_rrr(a, OP_MUL, false, H_S0, H_S0, t0);
+    as_lsr(a, false, H_S0, H_S0, 32 - JC_BITS);
+    as_rrs(a, OP_ADD, true, H_S0, H_CPU, H_S0, SH_LSL, JC_SHIFT);
+    as_ldst(a, OP_LDR, 3, H_S1, H_CPU, CPU_OFF(jc_salt));
+    as_rrr(a, OP_EOR, true, t0, t0, H_S1);
+    as_ldst(a, OP_LDR, 3, H_S1, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, tag));
+    as_rrr(a, OP_SUB, true, H_S1, H_S1, t0);
+    miss = as_cbnz(a, true, H_S1);
+    as_ldst(a, OP_LDR, 3, H_S1, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, page));
+    as_ldst(a, OP_STR, 3, H_S1, H_CPU, CPU_OFF(pc_page));
+    as_ldst(a, OP_LDR, 3, H_S1, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, key));
+    as_ldst(a, OP_STR, 3, H_S1, H_CPU, CPU_OFF(pagekey));
+    as_ldst(a, OP_LDR, 3, H_S1, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, host));
+    as_jump(a, H_S1);
+    return miss;
+}
+
+static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
+{
+    flags_to_mem(e);
+    /* nothing is needed after this: a target already in a temporary may be used up there */
+    unsigned t0 = e->val[p->a].loc == LOC_TEMP ? temp_take(e, e->val[p->a].reg) : use_copy(e, p->a);
+    if (!e->b->flat || solo(e)) {
+        host_store(e, CPU_OFF(rip), t0);
+        temp_release(e, t0);
+        emit_thunk_call(e, e->be->next_rip, e->pc, 0);
+        return;
+    }
+    e->ind_miss = emit_jump_cache(&e->a, t0);
+    e->ind_rip = (uint8_t)t0;
+    temp_release(e, t0);
+}
+
+/* The jump cache does not know the target: the run loop must. */
+static void emit_ind_miss(struct emit *e)
+{
+    as_patch(e->ind_miss, e->a.p);
+    host_field(e, true, 3, H_S0, CPU_OFF(jc_salt));
+    as_rrr(&e->a, OP_EOR, true, e->ind_rip, e->ind_rip, H_S0);
+    host_store(e, CPU_OFF(rip), e->ind_rip);
+    emit_thunk_call(e, e->be->next_rip, e->pc, 0);
+}
+
+/* The name need not be stored again, what it names must. */
+static void leave_here(struct emit *e, const struct leave *l)
+{
+    recipe_emit_leave(e, l, false);
+    if (l->name == e->fl_name)
+        return;
+    flags_mem_overwrite(e);
+    recipe_emit_leave(e, &(struct leave){ .name = l->name }, true);
+    e->fl_name = l->name;
+}
+
+void emit_exit(struct emit *e, const struct ir_ins *p)
+{
+    struct leave leave = { .n = 0 };
+    bool later = false;
+    if (e->seen && recipe_leave(e, e->seen_changed, &leave)) {
+        /* A branch forward is taken less often than not: leave its record out of line. */
+        later = p->op == IR_EXIT_IF && !(p->aux & EXIT_LOOP);
+        if (!later)
+            leave_here(e, &leave);
+    }
+    e->seen = false;
+    switch (p->op) {
+    case IR_EXIT:
+        if (p->aux & EXIT_LIVE)
+            flags_to_mem(e);
+        emit_jump(e, exit_new(e, p));
+        break;
+    case IR_EXIT_IF: {
+        if (p->aux & EXIT_LIVE)
+            flags_to_mem(e);
+        unsigned cc = cond_test(e, p->a);
+        struct host_exit *x = exit_new(e, p);
+        assert(e->nside < BACKEND_MAX_EXITS);
+        e->side[e->nside].jcc = as_bcc(&e->a, cc);
+        e->side[e->nside].exit = (unsigned)(x - e->out->exit);
+        e->side[e->nside].leave = leave;
+        e->side[e->nside].leave.name = later ? leave.name : 0;
+        e->side[e->nside++].save_flags = false;
+        break;
+    }
+    case IR_EXIT_IND:
+        emit_exit_ind(e, p);
+        break;
+    case IR_EXIT_SYS:
+        flags_to_mem(e);
+        emit_thunk_call(e, solo(e) ? e->be->next_rip : e->be->dispatch, e->pc, 0);
+        break;
+    case IR_RAISE:
+        flags_to_mem(e);
+        emit_arg_val(e, 0, &(struct val){ .loc = LOC_CONST, .imm = p->aux });
+        emit_arg_val(e, 1, &(struct val){ .loc = LOC_CONST, .imm = p->imm });
+        emit_thunk_call(e, e->be->raise, e->pc, 0);
+        break;
+    default:
+        assert(!"exit without code");
+    }
+}
+
+void emit_side_exits(struct emit *e)
+{
+    if (e->ind_miss)
+        emit_ind_miss(e);
+    for (unsigned k = 0; k < e->nside; k++) {
+        as_patch(e->side[k].jcc, e->a.p);
+        if (e->side[k].leave.name)
+            recipe_emit_leave(e, &e->side[k].leave, true);
+        emit_jump(e, &e->out->exit[e->side[k].exit]);
+    }
+    for (unsigned k = 0; k < e->nstub; k++)
+        emit_stub(e, &e->out->exit[e->stub[k].exit], e->stub[k].from, e->be->link);
+}

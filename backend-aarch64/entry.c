@@ -1,0 +1,294 @@
+/*
+ * entry.c - between C and translated code: the thunks, the way in and the way out.
+ *
+ * A thunk is called with its arguments in c->arg[]; it stores homes and temporaries
+ * to struct cpu (so that C sees the guest's registers), keeps NZCV, x15 and the vector
+ * temporaries on the stack, calls C, and loads everything again.  If C returns nonzero,
+ * execution leaves: 1 is a guest fault (WHY_FAULT), 2 asks to redo the instruction
+ * alone (WHY_SLOW).  c->link_ra then is the return address, by which the run loop
+ * finds the block and the guest instruction.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "backend-aarch64/emit.h"
+#include "backend-common/slow.h"
+#include "base/log.h"
+#include "translator/backend_hooks.h"
+#include "translator/interp.h"
+
+const bool backend_exists = true;
+
+bool backend_disassembler(csh *cs)
+{
+    return cs_open(CS_ARCH_ARM64, CS_MODE_LITTLE_ENDIAN, cs) == CS_ERR_OK;
+}
+
+bool backend_views_agree(uint8_t *rw, intptr_t rx_off)
+{
+    uint64_t got = 0;
+    for (unsigned k = 1; k <= 2; k++) {         /* a function that returns k */
+        struct as a = { .p = rw };
+        as_mov_i(&a, 0, k);
+        as_ret(&a);
+        __builtin___clear_cache((char *)rw + rx_off, (char *)a.p + rx_off);
+        got = ((uint64_t (*)(void))(uintptr_t)(rw + rx_off))();
+    }
+    return got == 2;
+}
+
+/* The guest's floating point is computed by C and never waits in host registers. */
+void backend_fp_sync(struct cpu *c)
+{
+}
+
+void backend_fp_changed(struct cpu *c)
+{
+}
+
+/* ---- thunk generation ---- */
+
+/* [cpu + off], any field. */
+static void field(struct as *a, bool load, unsigned log, unsigned reg, uint32_t off)
+{
+    as_ldst(a, load ? OP_LDR : OP_STR, log, reg, H_CPU, off);
+}
+
+static void homes(struct as *a, bool load)
+{
+    as_add_i(a, true, H_S0, H_CPU, CPU_OFF(r), H_S1);
+    for (unsigned g = 0; g < 16; g += 2)
+        as_pair(a, load ? OP_LDP : OP_STP, home_host(g), home_host(g + 1), H_S0, 8 * (int32_t)g);
+    as_add_i(a, true, H_S0, H_CPU, CPU_OFF(x), H_S1);
+    for (unsigned n = 0; n < 16; n += 2)
+        as_vpair(a, !load, vhome_host(n), vhome_host(n + 1), H_S0, 16 * (int32_t)n);
+}
+
+static void temps(struct as *a, bool load)
+{
+    as_add_i(a, true, H_S0, H_CPU, CPU_OFF(temp), H_S1);
+    for (unsigned t = 0; t < T_COUNT; t += 2)
+        as_pair(a, load ? OP_LDP : OP_STP, T_FIRST + t, T_FIRST + t + 1, H_S0, 8 * (int32_t)t);
+}
+
+static void call_c(struct as *a, const void *fn)
+{
+    as_mov(a, true, 0, H_CPU);
+    as_mov_i(a, H_S0, (uint64_t)(uintptr_t)fn);
+    as_call(a, H_S0);
+}
+
+/* The common tail: w0 = why, guest state stored; back to C. */
+static uint8_t *gen_leave(struct as *a)
+{
+    uint8_t *p = a->p;
+    field(a, true, 3, H_S0, CPU_OFF(host_sp));
+    as_rri(a, OPI_ADD, true, H_SP, H_S0, 0);
+    for (unsigned r = 19; r < 29; r += 2)
+        as_pair(a, OP_LDP, r, r + 1, H_SP, 8 * (int32_t)(r - 19) + 16);
+    as_pair(a, OP_LDP_POST, 29, H_LR, H_SP, 96);
+    as_ret(a);
+    return p;
+}
+
+/* The frame: x29 and x30 at the bottom, x19 to x28 above. */
+static uint8_t *gen_enter(struct as *a)
+{
+    uint8_t *p = a->p;
+    as_pair(a, OP_STP_PRE, 29, H_LR, H_SP, -96);
+    for (unsigned r = 19; r < 29; r += 2)
+        as_pair(a, OP_STP, r, r + 1, H_SP, 8 * (int32_t)(r - 19) + 16);
+    as_mov(a, true, H_CPU, 0);
+    as_mov(a, true, H_S2, 1);
+    as_rri(a, OPI_ADD, true, H_S0, H_SP, 0);
+    field(a, false, 3, H_S0, CPU_OFF(host_sp));
+    homes(a, true);
+    as_jump(a, H_S2);
+    return p;
+}
+
+/* Leave for the run loop with a fixed reason. */
+static uint8_t *gen_out(struct as *a, enum exec_why why, uint8_t *leave)
+{
+    uint8_t *p = a->p;
+    field(a, false, 3, H_LR, CPU_OFF(link_ra));
+    homes(a, false);
+    as_mov_i(a, 0, why);
+    as_b_to(a, leave);
+    return p;
+}
+
+/*
+ * The guard of a link across pages failed, and the exit has had its share of links
+ * made anew: on through the jump cache, whose tags know the address space.  Only
+ * what that does not know goes to the run loop.
+ */
+static uint8_t *gen_hop(struct as *a, bool code64, uint8_t *link)
+{
+    uint8_t *p = a->p;
+    as_w(a, 0xb9800000u | H_LR << 5 | 0);       /* ldrsw x0, [x30]: the target's page offset */
+    field(a, true, 3, 1, CPU_OFF(pc_page));
+    as_rrr(a, OP_ADD, code64, 0, 0, 1);
+    as_patch(emit_jump_cache(a, 0), a->p);
+    as_b_to(a, link);
+    return p;
+}
+
+enum ret { RET_VOID, RET_VALUE, RET_STATUS };
+
+#define FRAME 160               /* x30, x15, NZCV; v0 to v7 */
+
+static void keep(struct as *a)
+{
+    as_pair(a, OP_STP_PRE, H_LR, H_PF, H_SP, -FRAME);
+    as_mrs_nzcv(a, H_S0);
+    as_ldst(a, OP_STR, 3, H_S0, H_SP, 16);
+    for (unsigned v = 0; v < VT_COUNT; v += 2)
+        as_vpair(a, true, VT_FIRST + v, VT_FIRST + v + 1, H_SP, 32 + 16 * (int32_t)v);
+    temps(a, false);
+    homes(a, false);
+    field(a, false, 3, H_LR, CPU_OFF(link_ra));
+}
+
+static void restore(struct as *a)
+{
+    homes(a, true);
+    temps(a, true);
+    for (unsigned v = 0; v < VT_COUNT; v += 2)
+        as_vpair(a, false, VT_FIRST + v, VT_FIRST + v + 1, H_SP, 32 + 16 * (int32_t)v);
+    as_ldst(a, OP_LDR, 3, H_S0, H_SP, 16);
+    as_msr_nzcv(a, H_S0);
+    as_pair(a, OP_LDP_POST, H_LR, H_PF, H_SP, FRAME);
+}
+
+/* A thunk around C function fn(cpu, arg[0..nargs-1]). flags: it reads or writes c->flags. */
+static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret ret, bool flags, uint8_t *leave)
+{
+    uint8_t *p = a->p, *image, *out = NULL;
+    keep(a);
+    if (flags) {                                /* C sees only flag bits */
+        field(a, true, 3, 1, CPU_OFF(flags));
+        as_rrr(a, OP_SUBS, true, H_ZR, 1, H_ZR);
+        image = as_bcc(a, A_PL);
+        call_c(a, exec_resolve_flags);
+        field(a, true, 3, 1, CPU_OFF(flags));
+        as_patch(image, a->p);
+        as_mov_i(a, 2, FL_ARITH);
+        as_rrr(a, OP_AND, true, 1, 1, 2);
+        field(a, false, 3, 1, CPU_OFF(flags));
+    }
+    for (unsigned n = 0; n < nargs; n++)
+        field(a, true, 3, 1 + n, CPU_OFF(arg) + 8 * n);
+    call_c(a, fn);
+    if (ret == RET_STATUS) {                    /* of a bool, only the low byte is defined */
+        as_ubfx(a, false, 0, 0, 0, 8);
+        out = as_cbnz(a, false, 0);
+    } else if (ret == RET_VALUE) {
+        field(a, false, 3, 0, CPU_OFF(hret));
+    }
+    restore(a);
+    as_ret(a);
+    if (out) {                                  /* 1 -> WHY_FAULT, 2 -> WHY_SLOW */
+        as_patch(out, a->p);
+        as_rri(a, OPI_ADD, false, 0, 0, WHY_FAULT - 1);
+        as_b_to(a, leave);
+    }
+    return p;
+}
+
+/*
+ * Go on at c->rip, whatever the mode is now, without leaving for the run loop if
+ * the next block is known (exec_dispatch).
+ */
+static uint8_t *gen_dispatch(struct as *a, const void *(*next)(struct cpu *), enum exec_why otherwise,
+                             uint8_t *leave)
+{
+    uint8_t *p = a->p, *out;
+    field(a, false, 3, H_LR, CPU_OFF(link_ra));
+    temps(a, false);
+    homes(a, false);
+    call_c(a, (const void *)(uintptr_t)next);
+    out = as_cbz(a, true, 0);
+    as_mov(a, true, H_S2, 0);
+    homes(a, true);
+    as_jump(a, H_S2);
+    as_patch(out, a->p);
+    as_mov_i(a, 0, otherwise);
+    as_b_to(a, leave);
+    return p;
+}
+
+_Static_assert(WHY_SLOW == WHY_FAULT + 1, "thunks turn status 1 and 2 into these");
+
+struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
+{
+    struct backend *be = calloc(1, sizeof *be);
+    struct as as = { .p = rw }, *a = &as;
+    uint8_t *leave;
+    if (!be)
+        die(EXIT_CODE_HOST, "out of memory");
+    be->rw = rw;
+    be->rx_off = rx_off;
+    leave = gen_leave(a);
+    be->enter = gen_enter(a);
+    be->link = gen_out(a, WHY_LINK, leave);
+    be->hop[0] = gen_hop(a, false, be->link);
+    be->hop[1] = gen_hop(a, true, be->link);
+    be->next = gen_out(a, WHY_EXIT, leave);
+    be->next_rip = gen_out(a, WHY_NEXT, leave);
+    be->attn = gen_out(a, WHY_ATTN, leave);
+    be->dispatch = gen_dispatch(a, exec_dispatch, WHY_NEXT, leave);
+    be->redo = gen_dispatch(a, exec_redo, WHY_UNSHARED, leave);
+    be->slow_ld = gen_call(a, slow_load, 2, RET_STATUS, false, leave);
+    be->slow_st = gen_call(a, slow_store, 3, RET_STATUS, false, leave);
+    be->slow_ldv = gen_call(a, slow_loadv, 2, RET_STATUS, false, leave);
+    be->slow_stv = gen_call(a, slow_storev, 2, RET_STATUS, false, leave);
+    be->slow_probe = gen_call(a, slow_probe, 2, RET_VOID, false, leave);
+    be->slow_seg = gen_call(a, slow_segchk, 2, RET_STATUS, false, leave);
+    be->raise = gen_call(a, slow_raise, 2, RET_STATUS, true, leave);
+    be->divs = gen_call(a, slow_divs, 4, RET_STATUS, false, leave);
+    be->amo = gen_call(a, slow_amo, 4, RET_STATUS, false, leave);
+    be->op = gen_call(a, slow_op, 1, RET_VOID, false, leave);
+    be->flags = gen_call(a, slow_flags, 2, RET_VALUE, false, leave);
+    be->crc32 = gen_call(a, slow_crc32, 3, RET_VALUE, false, leave);
+    for (unsigned h = 1; h < HELP_COUNT; h++) {
+        const struct helper_info *i = &helper_info[h];
+        enum ret r = i->status ? RET_STATUS : i->sig[0] == 'q' ? RET_VALUE : RET_VOID;
+        be->help[h] = gen_call(a, (const void *)(uintptr_t)i->fn, i->nargs, r,
+                               ((i->reads | i->writes) & HS_FLAGS) != 0, leave);
+    }
+    assert(a->p <= rw + BACKEND_THUNK_BYTES);
+    __builtin___clear_cache((char *)rw + rx_off, (char *)a->p + rx_off);
+    return be;
+}
+
+void backend_free(struct backend *be)
+{
+    free(be->em);
+    free(be);
+}
+
+enum exec_why backend_enter(struct backend *be, struct cpu *c, const void *rx)
+{
+    typedef enum exec_why (*enter_fn)(struct cpu *, const void *);
+    return ((enter_fn)(uintptr_t)(be->enter + be->rx_off))(c, rx);
+}
+
+static uint64_t cpu_bytes(uint64_t after)
+{
+    return (uint64_t)JC_OFF + after;
+}
+
+struct cpu *backend_cpu_alloc(uint64_t after)
+{
+    void *p = mmap(NULL, cpu_bytes(after), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        die(EXIT_CODE_HOST, "cannot allocate %llu KiB for a CPU", (unsigned long long)(cpu_bytes(after) >> 10));
+    return p;
+}
+
+void backend_cpu_free(struct cpu *c, uint64_t after)
+{
+    munmap(c, cpu_bytes(after));
+}
