@@ -27,12 +27,7 @@ static void flush(struct backend *be, const uint8_t *rw, size_t size)
     __builtin___clear_cache(rx, rx + size);
 }
 
-/* Operations on vectors and the x87 are done by C, in the same way on every host. */
-void emit_vec(struct emit *e, const struct ir_ins *p)
-{
-    emit_fallback(e, p);
-}
-
+/* Operations of the x87 are done by C, in the same way on every host. */
 void emit_x87(struct emit *e, const struct ir_ins *p)
 {
     emit_fallback(e, p);

@@ -99,6 +99,8 @@ void emit_fallback(struct emit *e, const struct ir_ins *p)
     for (unsigned n = 0; n < 3; n++)
         if (ops[n])
             emit_va(e, n, ops[n]);
+    if (ir_attrs[p->op] & IRA_K)                /* the x87's registers, MXCSR */
+        slots_overwrite(e);
     emit_op_call(e, p);
     if (p->type == TY_V128) {
         d = vdef_reg(e, e->i, &home);

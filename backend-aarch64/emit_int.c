@@ -487,12 +487,22 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
     enum ir_type t = (enum ir_type)p->type;
     const struct ir_ins *f = flags_wanted(e, e->i);
     unsigned home, d, x, bits = type_bits(t);
-    if (p->op == IR_POPCNT) {
-        emit_fallback(e, p);
-        return;
-    }
     if (f)
         flags_by_c_before(e, f);
+    if (p->op == IR_POPCNT) {                   /* the host counts bits in vector registers */
+        unsigned v = vtemp_get(e);
+        use_extended(e, p->a, false, H_S0);
+        as_w(&e->a, 0x9e670000u | H_S0 << 5 | v);       /* fmov d, x */
+        as_w(&e->a, 0x0e205800u | v << 5 | v);          /* cnt 8b */
+        as_w(&e->a, 0x0e31b800u | v << 5 | v);          /* addv b, 8b */
+        d = def_reg(e, e->i, &home);
+        as_w(&e->a, 0x1e260000u | v << 5 | d);          /* fmov w, s */
+        vtemp_release(e, v);
+        def_done(e, e->i, d, home, true);
+        if (f)
+            flags_by_c(e, f);
+        return;
+    }
     d = def_reg(e, e->i, &home);
     x = operand(e, p->a, H_S0);
     if (t < TY_I32 && p->op == IR_CTZ) {        /* a one behind the value */
