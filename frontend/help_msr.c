@@ -282,6 +282,8 @@ bool help_wrmsr(struct cpu *c, uint64_t n64, uint64_t v)
         bad = true;
         break;
     case MSR_IGNORE:
+        if (v != m->value)
+            log_msg(LOG_UNIMP, "WRMSR %x (%s) = %llx: has no effect", n, m->name, (unsigned long long)v);
         break;
     case MSR_FN:
         bad = msr_write(c, n, v);

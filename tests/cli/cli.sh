@@ -50,6 +50,7 @@ guest exit b021e6f4f4                           # mov al,21h; out 0f4h,al; hlt
 guest exit2 66ba0105b003eef4                    # mov dx,501h; mov al,3; out dx,al; hlt
 guest exit3 a12000e0feb005e6f4                  # mov eax,[0fee00020h]; mov al,5; out 0f4h,al
 guest triple 0f011d28001000cc000000000000       # lidt of a zero limit; int3
+guest btf b9d9010000b80200000031d20f30b005e6f4f4 # mov ecx,1d9h; mov eax,2; xor edx,edx; wrmsr; mov al,5; out 0f4h,al
 guest halt fbf4ebfd                             # sti; hlt; jmp
 guest loop ebfe                                 # jmp .
 guest reset b0fee664f4                          # mov al,0feh; out 64h,al; hlt
@@ -140,6 +141,7 @@ expect_jit 67 '' -accel jit,hot=0 -kernel "$work/exit" -device isa-debug-exit
 expect 67 'no display' -display gtk -kernel "$work/exit" -device isa-debug-exit
 expect 10 'ouble fault\|riple fault' -no-reboot -kernel "$work/triple"
 expect 0 '' -no-reboot -kernel "$work/reset"
+expect 11 'unimp: WRMSR 1d9 (DEBUGCTL) = 2: has no effect' -d unimp -kernel "$work/btf" -device isa-debug-exit
 expect 11 '^dev:isa-debug-exit: out8 00f4 <- 05' -d dev:isa-debug-exit -kernel "$work/exit3" -device isa-debug-exit
 expect 11 '^dev:lapic: read32 fee00020 -> 00000000  lapic' -d dev:lapic -kernel "$work/exit3" -device isa-debug-exit
 expect 11 '^dev:lapic:' -d dev -kernel "$work/exit3" -device isa-debug-exit
