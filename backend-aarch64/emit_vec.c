@@ -366,7 +366,8 @@ void emit_vec(struct emit *e, const struct ir_ins *p)
         }
         break;
     default:
-        break;
+        if (emit_fp_scalar(e, p))
+            return;
     }
     emit_fallback(e, p);
 }

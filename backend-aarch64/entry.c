@@ -38,13 +38,30 @@ bool backend_views_agree(uint8_t *rw, intptr_t rx_off)
     return got == 2;
 }
 
-/* The guest's floating point is computed by C and never waits in host registers. */
+/* ---- floating-point hooks: only the sticky flag "inexact" waits in the host, see emit_fp.c ---- */
+
+#define FPSR_IXC 0x10u          /* cumulative inexact */
+#define MXCSR_PE 0x20u
+#define FPSR_RD 0xd53b4420u     /* mrs, msr */
+#define FPSR_WR 0xd51b4420u
+
+static void fpsr_clear(void)
+{
+    __asm__ volatile("msr fpsr, %0" : : "r"((uint64_t)0));
+}
+
 void backend_fp_sync(struct cpu *c)
 {
+    uint64_t v;
+    __asm__ volatile("mrs %0, fpsr" : "=r"(v));
+    if (v & FPSR_IXC)
+        c->mxcsr |= MXCSR_PE;
+    fpsr_clear();
 }
 
 void backend_fp_changed(struct cpu *c)
 {
+    fpsr_clear();               /* C's own flags are not the guest's */
 }
 
 /* ---- thunk generation ---- */
@@ -83,6 +100,11 @@ static void call_c(struct as *a, const void *fn)
 static uint8_t *gen_leave(struct as *a)
 {
     uint8_t *p = a->p;
+    as_w(a, FPSR_RD | H_S0);
+    as_ubfx(a, false, H_S0, H_S0, 4, 1);        /* IXC */
+    field(a, true, 2, H_S1, CPU_OFF(mxcsr));
+    as_rrs(a, OP_ORR, false, H_S1, H_S1, H_S0, SH_LSL, 5);
+    field(a, false, 2, H_S1, CPU_OFF(mxcsr));
     field(a, true, 3, H_S0, CPU_OFF(host_sp));
     as_rri(a, OPI_ADD, true, H_SP, H_S0, 0);
     for (unsigned r = 19; r < 29; r += 2)
@@ -103,6 +125,7 @@ static uint8_t *gen_enter(struct as *a)
     as_mov(a, true, H_S2, 1);
     as_rri(a, OPI_ADD, true, H_S0, H_SP, 0);
     field(a, false, 3, H_S0, CPU_OFF(host_sp));
+    as_w(a, FPSR_WR | H_ZR);
     homes(a, true);
     as_jump(a, H_S2);
     return p;
