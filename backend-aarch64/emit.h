@@ -137,7 +137,7 @@ void flags_by_c(struct emit *e, const struct ir_ins *f);
 void host_prepare(struct emit *e);              /* fills h.full */
 
 /* --- emit_fp.c --- */
-bool emit_fp_scalar(struct emit *e, const struct ir_ins *p);    /* false: there is no rule for it */
+bool emit_fp(struct emit *e, const struct ir_ins *p);    /* false: there is no rule for it */
 
 /* --- emit_flow.c --- */
 uint8_t *emit_jump_cache(struct as *a, unsigned t0);

@@ -1,6 +1,6 @@
 /*
- * emit_fp.c - SSE arithmetic, comparisons and conversions of one lane by the host's
- * floating point, where that is exact: operands and result normal, rounding to nearest.
+ * emit_fp.c - SSE arithmetic, and comparisons and conversions of one lane, by the host's
+ * floating point where that is exact: operands and result normal, rounding to nearest.
  *
  * Then x86 and AArch64 compute the same bits, and the only flag there can be is
  * inexact: it waits in FPSR.IXC until C looks (backend_fp_sync).  Everything else -
@@ -159,10 +159,81 @@ static void emit_arithmetic(struct emit *e, const struct ir_ins *p, bool dbl)
     vdef_done(e, e->i, d, home);
 }
 
-bool emit_fp_scalar(struct emit *e, const struct ir_ins *p)
+/* Vector register r = v in every lane. */
+static void everywhere(struct emit *e, bool dbl, unsigned r, uint64_t v)
+{
+    as_mov_i(&e->a, H_S0, v);
+    as_w(&e->a, (dbl ? 0x4e080c00u : 0x4e040c00u) | H_S0 << 5 | r);     /* dup */
+}
+
+/* t's lanes: all ones where v's are normal. low: the smallest normal number, span: how many bit patterns are. */
+static void normal_lanes(struct emit *e, bool dbl, unsigned t, unsigned v, unsigned low, unsigned span)
+{
+    uint32_t size = (uint32_t)dbl << 22;
+    as_w(&e->a, 0x4ea0f800u | size | v << 5 | t);                       /* fabs t, v */
+    as_w(&e->a, 0x6ea08400u | size | low << 16 | t << 5 | t);           /* sub t, t, low */
+    as_w(&e->a, 0x6ea03400u | size | t << 16 | span << 5 | t);          /* cmhi t, span, t */
+}
+
+/* Branch unless t is all ones. */
+static uint8_t *unless_all(struct emit *e, unsigned t)
+{
+    as_w(&e->a, 0x4e083c00u | t << 5 | H_S0);                           /* umov s0, t.d[0] */
+    as_w(&e->a, 0x4e183c00u | t << 5 | H_S1);
+    as_rrr(&e->a, OP_AND, true, H_S0, H_S0, H_S1);
+    as_rri(&e->a, OPI_ADDS, true, H_ZR, H_S0, 1);
+    return as_bcc(&e->a, A_NE);
+}
+
+/* All lanes at once: fast where every one of operands and result is normal. */
+static void emit_packed(struct emit *e, const struct ir_ins *p, bool dbl)
+{
+    static const uint32_t code[] = { [IR_VFADD - IR_VFADD] = 0x4e20d400, [IR_VFSUB - IR_VFADD] = 0x4ea0d400,
+                                     [IR_VFMUL - IR_VFADD] = 0x6e20dc00, [IR_VFDIV - IR_VFADD] = 0x6e20fc00 };
+    unsigned home, d, ta, tb, a = vuse_reg(e, p->a, &ta), b = vuse_reg(e, p->b, &tb);
+    unsigned t = vtemp_get(e), u = vtemp_get(e), low = vtemp_get(e), span = vtemp_get(e);
+    uint8_t *slow[3], *done;
+    slow[0] = other_rounding(e);
+    everywhere(e, dbl, low, dbl ? 0x0010000000000000 : 0x00800000);
+    everywhere(e, dbl, span, dbl ? 0x7fe0000000000000 : 0x7f000000);
+    normal_lanes(e, dbl, t, a, low, span);
+    normal_lanes(e, dbl, u, b, low, span);
+    as_w(&e->a, 0x4e201c00u | u << 16 | t << 5 | t);                    /* and */
+    slow[1] = unless_all(e, t);
+    as_w(&e->a, code[p->op - IR_VFADD] | (uint32_t)dbl << 22 | b << 16 | a << 5 | t);
+    normal_lanes(e, dbl, u, t, low, span);
+    slow[2] = unless_all(e, u);
+    done = as_b(&e->a);
+    for (unsigned k = 0; k < 3; k++)
+        as_patch(slow[k], e->a.p);
+    emit_va(e, 0, p->a);
+    emit_va(e, 1, p->b);
+    emit_op_call(e, p);
+    host_vload(e, t, CPU_OFF(va), true);
+    as_patch(done, e->a.p);
+    vtemp_release(e, u);
+    vtemp_release(e, low);
+    vtemp_release(e, span);
+    d = vdef_reg(e, e->i, &home);
+    as_vmov(&e->a, d, t);
+    vtemp_release(e, t);
+    vtemp_release(e, ta);
+    vtemp_release(e, tb);
+    vdef_done(e, e->i, d, home);
+}
+
+bool emit_fp(struct emit *e, const struct ir_ins *p)
 {
     unsigned vl = p->aux & VL_MASK;
-    bool dbl = vl == VL_S64;
+    bool dbl = vl == VL_S64 || vl == VL_F64;
+    if (vl == VL_F32 || vl == VL_F64) {
+        if (p->op < IR_VFADD || p->op > IR_VFDIV)
+            return false;
+        flags_clobber(e);
+        slots_overwrite(e);
+        emit_packed(e, p, dbl);
+        return true;
+    }
     if (vl != VL_S32 && vl != VL_S64)
         return false;
     switch (p->op) {

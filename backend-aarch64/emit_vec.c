@@ -366,7 +366,7 @@ void emit_vec(struct emit *e, const struct ir_ins *p)
         }
         break;
     default:
-        if (emit_fp_scalar(e, p))
+        if (emit_fp(e, p))
             return;
     }
     emit_fallback(e, p);

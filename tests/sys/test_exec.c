@@ -362,7 +362,7 @@ static const uint32_t modes[] = { 0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x9fc0, 0x1fc0
 _Static_assert(NFP == sizeof(narrow) / sizeof(narrow[0]), "the same kinds of numbers");
 
 /*
- * Scalar SSE arithmetic against vec.c: normal numbers and all that is not, in each rounding mode, with and
+ * SSE arithmetic, scalar and packed, against vec.c: normal numbers and all that is not, in each rounding mode, with and
  * without FTZ and DAZ, the sticky flags included.
  */
 START_TEST(test_fp)
@@ -374,15 +374,17 @@ START_TEST(test_fp)
     struct cpu *c = e->c;
 
     c->cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
-    for (unsigned k = 0; k < 8; k++) {                  /* addss xmm2, xmm1 and so on; hlt */
-        const uint8_t code[] = { k & 1 ? 0xf2 : 0xf3, 0x0f, ops[k / 2].code, 0xd1, 0xf4 };
+    for (unsigned k = 0; k < 16; k++) {                 /* addss xmm2, xmm1 and so on; hlt */
+        static const uint8_t prefix[] = { 0xf3, 0xf2, 0x3e, 0x66 };     /* 3e: means nothing here */
+        const uint8_t code[] = { prefix[(k & 1) | k >> 3 << 1], 0x0f, ops[k / 2 & 3].code, 0xd1, 0xf4 };
 
         memcpy(e->ram + CODE + 16 * k, code, sizeof(code));
     }
     for (unsigned m = 0; m < NMODES; m++)
-        for (unsigned t = 0; t < 8 * n * n; t++) {
-            unsigned k = t & 7, x = t / 8 % n, y = t / 8 / n;
-            const struct ir_ins op = { .op = ops[k / 2].op, .type = TY_V128, .aux = k & 1 ? VL_S64 : VL_S32 };
+        for (unsigned t = 0; t < 16 * n * n; t++) {
+            unsigned k = t & 15, x = t / 16 % n, y = t / 16 / n;
+            const struct ir_ins op = { .op = ops[k / 2 & 3].op, .type = TY_V128,
+                                       .aux = k & 8 ? (k & 1 ? VL_F64 : VL_F32) : k & 1 ? VL_S64 : VL_S32 };
             union vreg a = { .q = { 0x1111111122222222, 0x3333333344444444 } }, b = a, want;
             struct fp_env fp = { modes[m] };
 
