@@ -20,7 +20,8 @@ quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 68
     installer-i386-jit amd64-early amd64-interp"
 all="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
-    686-interp installer-amd64-owninterp installer-i386-owninterp amd64-check"
+    686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
+    amd64-check"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
