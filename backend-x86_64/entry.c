@@ -76,6 +76,13 @@ static void temps_store(struct as *a, int32_t shift)
         as_store64(a, hm_at(H_RSP, (int32_t)(CPU_OFF(temp) + 8 * k) + shift), T_FIRST + k);
 }
 
+/* No vector register survives C calls; a slow path's caller may still need its temporaries. */
+static void vtemps_move(struct as *a, bool load, int32_t shift)
+{
+    for (unsigned k = 0; k < VT_COUNT; k++)
+        as_rm(a, load ? 0x0f28 : 0x0f29, false, VT_FIRST + k, hm_at(H_RSP, (int32_t)(CPU_OFF(vtemp) + 16 * k) + shift));
+}
+
 static void homes_load(struct as *a, int32_t shift, bool all)
 {
     for (unsigned k = 0; k < sizeof pinned; k++)
@@ -170,6 +177,7 @@ static uint8_t *gen_call_into(struct as *a, const void *fn, unsigned nargs, enum
     static const uint8_t reg[] = { H_RSI, H_RDX, H_RCX, H_R8 };
     uint8_t *p = begin(a);
     homes_store(a, 8, true);
+    vtemps_move(a, false, 8);
     as_load64(a, H_RAX, hm_at(H_RSP, 0));
     as_store64(a, hm_at(H_RSP, (int32_t)CPU_OFF(link_ra) + 8), H_RAX);
     if (flags) {                                /* C sees only flag bits */
@@ -210,6 +218,7 @@ static uint8_t *gen_call_into(struct as *a, const void *fn, unsigned nargs, enum
         as_rm(a, 0x0fae, false, 2, hm_at(H_RSP, (int32_t)CPU_OFF(host_mxcsr) + 8));
     }
     homes_load(a, 8, writes_gpr);
+    vtemps_move(a, true, 8);
     if (into != NOREG)
         as_load64(a, into, hm_at(H_RSP, (int32_t)CPU_OFF(hret) + 8));
     as_b(a, 0xc3);

@@ -269,6 +269,7 @@ struct cpu {
     uint64_t temp[8];           /* backend: its temporary registers, when a fault leaves translated code */
     uint64_t keep[8];           /* parts of flags recipes that outlive a block (translator/recipe.h) */
     union vreg vspill[24];
+    union vreg vtemp[3];        /* backend: its temporary vector registers, while a thunk calls C */
     uint64_t link_ra;           /* backend: host address that left translated code */
     uint64_t host_sp;           /* backend: the host stack while translated code runs */
     uint32_t mode;              /* M_*, kept by cpu_update_mode() */

@@ -186,6 +186,52 @@ START_TEST(test_device_code)
 }
 END_TEST
 
+/* C functions may use every vector register that the calling convention lets them. */
+static uint64_t wild_read(void *dev, uint64_t off, unsigned size)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("pcmpeqd %%xmm13, %%xmm13; pcmpeqd %%xmm14, %%xmm14; pcmpeqd %%xmm15, %%xmm15"
+                     : : : "xmm13", "xmm14", "xmm15");
+#elif defined(__aarch64__)
+    __asm__ volatile("movi v0.16b, 255; movi v1.16b, 255; movi v2.16b, 255; movi v3.16b, 255; movi v7.16b, 255"
+                     : : : "v0", "v1", "v2", "v3", "v7");
+#endif
+    return 0x55;
+}
+
+/* A vector that is read from memory, kept over an access that C does, then used. */
+START_TEST(test_vector_kept)
+{
+    static const struct io_ops ops = { wild_read, code_write, 1, 0 };
+    static const uint8_t code[] = {
+        0xf3, 0x44, 0x0f, 0x6f, 0x2f,           /* movdqu xmm13, [rdi] */
+        0xf3, 0x44, 0x0f, 0x6f, 0x77, 0x10,     /* movdqu xmm14, [rdi+16] */
+        0x8a, 0x06,                             /* mov al, [rsi]: a device */
+        0x66, 0x41, 0x0f, 0xfc, 0xc5,           /* paddb xmm0, xmm13 */
+        0x66, 0x41, 0x0f, 0xfc, 0xc6,           /* paddb xmm0, xmm14 */
+        0xf4,
+    };
+    struct sys_env *e = start(hots[_i]);
+    struct cpu *c = e->c;
+
+    c->cr4 |= CR4_OSFXSR;
+    phys_map_io(e->m.phys, 2 * S_RAM, PAGE_SIZE, &ops, NULL, "wild");
+    memcpy(e->ram + CODE, code, sizeof(code));
+    for (unsigned k = 0; k < 5; k++) {
+        for (unsigned n = 0; n < 32; n++)
+            sys_poke(e, 0xa0000 + n, 1, n);
+        c->r[R_SI] = 2 * S_RAM;
+        c->r[R_DI] = 0xa0000;
+        c->x[0].q[0] = c->x[0].q[1] = 0;
+        run(e, 0);
+        ck_assert_uint_eq(c->r[R_AX] & 0xff, 0x55);
+        for (unsigned n = 0; n < 16; n++)
+            ck_assert_uint_eq(c->x[0].b[n], 2 * n + 16);
+    }
+    end(e);
+}
+END_TEST
+
 /* The A20 gate moves between accesses that could share a probe: the one behind OUT must look again. */
 static void a20_write(void *phys, uint64_t off, uint64_t val, unsigned size)
 {
@@ -491,6 +537,7 @@ int main(void)
     tcase_add_test(tc, test_hot);
     tcase_add_loop_test(tc, test_by_value, 0, NHOTS);
     tcase_add_loop_test(tc, test_conditions, 0, NHOTS);
+    tcase_add_loop_test(tc, test_vector_kept, 0, NHOTS);
     tcase_add_loop_test(tc, test_fp, 0, NHOTS);
     tcase_add_loop_test(tc, test_fp_convert, 0, NHOTS);
     tcase_add_loop_test(tc, test_sti_shadow, 0, NHOTS);
