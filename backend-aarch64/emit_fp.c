@@ -35,8 +35,8 @@ static uint8_t *other_rounding(struct emit *e)
     return as_cbnz(&e->a, false, H_S0);
 }
 
-/* The operation by C, where the branches in `slow` go; its result (64 bits) in general register d. */
-static void by_c(struct emit *e, const struct ir_ins *p, uint8_t *const *slow, unsigned n, unsigned d)
+/* Where the branches in `slow` go: the operation by C.  Returns the branch around it, to be patched behind it. */
+static uint8_t *slow_begin(struct emit *e, const struct ir_ins *p, uint8_t *const *slow, unsigned n)
 {
     uint8_t *done = as_b(&e->a);
     for (unsigned k = 0; k < n; k++)
@@ -46,7 +46,22 @@ static void by_c(struct emit *e, const struct ir_ins *p, uint8_t *const *slow, u
     if (p->b)
         emit_va(e, 1, p->b);
     emit_op_call(e, p);
+    return done;
+}
+
+/* Its result (64 bits) in general register d. */
+static void by_c(struct emit *e, const struct ir_ins *p, uint8_t *const *slow, unsigned n, unsigned d)
+{
+    uint8_t *done = slow_begin(e, p, slow, n);
     host_field(e, true, 3, d, CPU_OFF(va));
+    as_patch(done, e->a.p);
+}
+
+/* Its result in vector register d. */
+static void vector_by_c(struct emit *e, const struct ir_ins *p, uint8_t *const *slow, unsigned n, unsigned d)
+{
+    uint8_t *done = slow_begin(e, p, slow, n);
+    host_vload(e, d, CPU_OFF(va), true);
     as_patch(done, e->a.p);
 }
 
@@ -124,7 +139,7 @@ static void emit_arithmetic(struct emit *e, const struct ir_ins *p, bool dbl)
     static const uint32_t code[] = { [IR_VFADD - IR_VFADD] = 0x1e202800, [IR_VFSUB - IR_VFADD] = 0x1e203800,
                                      [IR_VFMUL - IR_VFADD] = 0x1e200800, [IR_VFDIV - IR_VFADD] = 0x1e201800 };
     unsigned home, d, t, a, b, ta, tb;
-    uint8_t *slow[3], *done;
+    uint8_t *slow[3];
     a = vuse_reg(e, p->a, &ta);
     b = vuse_reg(e, p->b, &tb);
     t = vtemp_get(e);
@@ -143,14 +158,7 @@ static void emit_arithmetic(struct emit *e, const struct ir_ins *p, bool dbl)
     as_w(&e->a, (dbl ? 0x9e660000u : 0x1e260000u) | t << 5 | H_S0);
     as_vmov(&e->a, t, a);
     as_w(&e->a, 0x4e001c00u | (dbl ? 8u : 4u) << 16 | H_S0 << 5 | t);   /* ins t[0], s0 */
-    done = as_b(&e->a);
-    for (unsigned k = 0; k < 3; k++)
-        as_patch(slow[k], e->a.p);
-    emit_va(e, 0, p->a);
-    emit_va(e, 1, p->b);
-    emit_op_call(e, p);
-    host_vload(e, t, CPU_OFF(va), true);
-    as_patch(done, e->a.p);
+    vector_by_c(e, p, slow, 3, t);
     d = vdef_reg(e, e->i, &home);
     as_vmov(&e->a, d, t);
     vtemp_release(e, t);
@@ -192,7 +200,7 @@ static void emit_packed(struct emit *e, const struct ir_ins *p, bool dbl)
                                      [IR_VFMUL - IR_VFADD] = 0x6e20dc00, [IR_VFDIV - IR_VFADD] = 0x6e20fc00 };
     unsigned home, d, ta, tb, a = vuse_reg(e, p->a, &ta), b = vuse_reg(e, p->b, &tb);
     unsigned t = vtemp_get(e), u = vtemp_get(e), low = vtemp_get(e), span = vtemp_get(e);
-    uint8_t *slow[3], *done;
+    uint8_t *slow[3];
     slow[0] = other_rounding(e);
     everywhere(e, dbl, low, dbl ? 0x0010000000000000 : 0x00800000);
     everywhere(e, dbl, span, dbl ? 0x7fe0000000000000 : 0x7f000000);
@@ -203,14 +211,7 @@ static void emit_packed(struct emit *e, const struct ir_ins *p, bool dbl)
     as_w(&e->a, code[p->op - IR_VFADD] | (uint32_t)dbl << 22 | b << 16 | a << 5 | t);
     normal_lanes(e, dbl, u, t, low, span);
     slow[2] = unless_all(e, u);
-    done = as_b(&e->a);
-    for (unsigned k = 0; k < 3; k++)
-        as_patch(slow[k], e->a.p);
-    emit_va(e, 0, p->a);
-    emit_va(e, 1, p->b);
-    emit_op_call(e, p);
-    host_vload(e, t, CPU_OFF(va), true);
-    as_patch(done, e->a.p);
+    vector_by_c(e, p, slow, 3, t);
     vtemp_release(e, u);
     vtemp_release(e, low);
     vtemp_release(e, span);

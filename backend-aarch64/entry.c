@@ -10,7 +10,6 @@
  */
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "backend-aarch64/emit.h"
 #include "backend-common/slow.h"
@@ -296,22 +295,4 @@ enum exec_why backend_enter(struct backend *be, struct cpu *c, const void *rx)
 {
     typedef enum exec_why (*enter_fn)(struct cpu *, const void *);
     return ((enter_fn)(uintptr_t)(be->enter + be->rx_off))(c, rx);
-}
-
-static uint64_t cpu_bytes(uint64_t after)
-{
-    return (uint64_t)JC_OFF + after;
-}
-
-struct cpu *backend_cpu_alloc(uint64_t after)
-{
-    void *p = mmap(NULL, cpu_bytes(after), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        die(EXIT_CODE_HOST, "cannot allocate %llu KiB for a CPU", (unsigned long long)(cpu_bytes(after) >> 10));
-    return p;
-}
-
-void backend_cpu_free(struct cpu *c, uint64_t after)
-{
-    munmap(c, cpu_bytes(after));
 }

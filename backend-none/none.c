@@ -2,13 +2,11 @@
  * none.c - backend.h on hosts without a code generator: everything is interpreted.
  *
  * exec_options.interp is always set here (main/options.c), so only what the
- * interpreter needs does something: memory for struct cpu.  The guest's floating
+ * interpreter needs does something (memory for struct cpu: cpu_mem.c).  The guest's floating
  * point is computed by vec_fp.c and x87_op.c and never waits in host registers.
  */
 #include <stdlib.h>
-#include <sys/mman.h>
 
-#include "base/log.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 
@@ -21,24 +19,6 @@ void backend_fp_sync(struct cpu *c)
 
 void backend_fp_changed(struct cpu *c)
 {
-}
-
-static uint64_t cpu_bytes(uint64_t after)
-{
-    return (uint64_t)JC_OFF + after;
-}
-
-struct cpu *backend_cpu_alloc(uint64_t after)
-{
-    void *p = mmap(NULL, cpu_bytes(after), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        die(EXIT_CODE_HOST, "cannot allocate %llu KiB for a CPU", (unsigned long long)(cpu_bytes(after) >> 10));
-    return p;
-}
-
-void backend_cpu_free(struct cpu *c, uint64_t after)
-{
-    munmap(c, cpu_bytes(after));
 }
 
 /* ---- what only code that was generated could lead to ---- */
