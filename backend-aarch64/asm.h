@@ -39,7 +39,7 @@ enum { OP_ADD = 0x0b000000, OP_ADDS = 0x2b000000, OP_SUB = 0x4b000000, OP_SUBS =
        OP_ORN = 0x2a200000,
        OP_LSLV = 0x1ac02000, OP_LSRV = 0x1ac02400, OP_ASRV = 0x1ac02800, OP_RORV = 0x1ac02c00,
        OP_UDIV = 0x1ac00800, OP_SDIV = 0x1ac00c00, OP_MUL = 0x1b007c00,
-       OP_UMULH = 0x9bc07c00, OP_SMULH = 0x9b407c00, OP_UMULL = 0x9ba07c00, OP_SMULL = 0x9b207c00 };
+       OP_UMULH = 0x9bc07c00, OP_SMULH = 0x9b407c00 };
 enum { SH_LSL, SH_LSR, SH_ASR, SH_ROR };
 
 static inline void as_rrr(struct as *a, uint32_t op, bool w, unsigned d, unsigned n, unsigned m)
