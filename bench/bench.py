@@ -22,6 +22,7 @@ be what it is natively. Exit status: 0 if all bars that were measured are met an
   bench.py -w boot,fresh            boot, memory, translation
   bench.py -a old=/tmp/latimer -e native,latimer,old -w quick
   bench.py -o r.json; bench.py --show r.json
+  bench.py --arm build/arm/latimer  builds for AArch64 hosts, Latimer's and Debian's QEMU's, both by qemu-aarch64
 """
 import argparse
 import json
@@ -61,6 +62,13 @@ FIGURES = (             # name, what it is, unit, at most (None: no bar)
     ("memory", "peak memory beyond the guest's touched RAM", "MiB", 80),
 )
 
+ARM_GROUPS = (          # set, what it is, at most so many times QEMU
+    ("int", "integer", 0.5),
+    ("sse", "double and SSE", 0.2),
+)
+ARM_BOOT = 0.7          # boot to shell, of QEMU's CPU time
+ARM_SCALE = 10          # kernels do a tenth of their work: an emulator below takes ten times as long
+
 FRESH = (               # name, workload, what is taken off, at most ns an instruction
     ("new code, arithmetic", "k_fresh_alu", "k_fresh_none", 250),
     ("new code, loads", "k_fresh_ld", "k_fresh_nold", 250),
@@ -71,10 +79,21 @@ FRESH_INSNS = 8 * 4096 * 17     # instructions in one: workloads.sh, kern_fresh.
 
 LINE = ["-m", "{mem}", "-nographic", "-no-reboot", "-kernel", "{kernel}", "-initrd", "{initrd}",
         "-append", "{append}"]
+QEMU_LINE = ["-accel", "tcg", "-cpu", "max"] + LINE
 EMULATORS = {
     "latimer": [os.environ.get("LATIMER", os.path.join(HERE, "..", "latimer"))] + LINE,
-    "qemu": ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"] + LINE,
+    "qemu": ["qemu-system-x86_64"] + QEMU_LINE,
 }
+ARM = "qemu-aarch64-static"             # runs the builds for AArch64
+
+
+def arm_emulators(latimer, guest_sh):
+    """Latimer's and Debian's QEMU's build for AArch64 hosts, with the libraries of the latter."""
+    tree = output_of("sh", guest_sh, "tree", "qemu-system-x86:arm64")
+    qemu = [ARM, "-L", tree, tree + "/usr/bin/qemu-system-x86_64"]
+    for data in ("seabios", "qemu"):
+        qemu += ["-L", tree + "/usr/share/" + data]
+    return {"latimer": [ARM, "-L", tree, latimer] + LINE, "qemu": qemu + QEMU_LINE}
 
 
 def cpu_seconds(pid):
@@ -158,7 +177,7 @@ class Start:
 
 def emulate(who, args, names, log):
     """Boot with these workloads; without any: the tiny guest."""
-    append = "console=ttyS0 quiet panic=-1"
+    append = "console=ttyS0 quiet panic=-1 scale=%d" % args.scale
     sub = {"mem": str(args.mem), "kernel": args.kernel,
            "initrd": os.path.join(args.guest, "bench.cpio" if names else "boot.cpio.gz"),
            "append": append + (" bench=" + ",".join(names) if names else "")}
@@ -241,7 +260,7 @@ def chosen(words):
 def run_all(args):
     boot, names = chosen(args.workloads)
     who = args.who
-    data = {"who": who, "names": names, "rounds": args.rounds, "mem": args.mem,
+    data = {"who": who, "names": names, "rounds": args.rounds, "mem": args.mem, "arm": bool(args.arm),
             "cpu": {w: {} for w in who}, "sum": {w: {} for w in who}, "problems": []}
     for figure in ("ready", "translation", "memory"):
         data[figure] = {w: [] for w in who}
@@ -338,9 +357,9 @@ def head(first, cells):
     print("|---|" + "---:|" * len(cells))
 
 
-def times_native(data, w, names):
-    """The geometric mean over names of w's CPU time / native's median, for each round; [] if any misses."""
-    base = {n: statistics.median(data["cpu"]["native"][n]) for n in names if data["cpu"]["native"].get(n)}
+def times(data, who, w, names):
+    """The geometric mean over names of w's CPU time / the median of `who`, for each round; [] if any misses."""
+    base = {n: statistics.median(data["cpu"][who][n]) for n in names if data["cpu"][who].get(n)}
     rounds = min((len(data["cpu"][w].get(n, [])) for n in names), default=0)
     if len(base) < len(names):
         return []
@@ -384,8 +403,19 @@ def show_bars(data, subject, title, rows):
 def show_groups(data, subject):
     table = sets()
     return show_bars(data, subject, "geometric mean, x native", [
-        (what, {w: times_native(data, w, table[name]) for w in data["who"] if w != "native"}, bar)
+        (what, {w: times(data, "native", w, table[name]) for w in data["who"] if w != "native"}, bar)
         for name, what, bar in GROUPS if set(table[name]) <= set(data["names"])])
+
+
+def show_arm(data, subject):
+    """What is wanted of a build for AArch64, beside QEMU's."""
+    table, rows = sets(), []
+    if data["ready"]["qemu"]:
+        base = statistics.median(data["ready"]["qemu"])
+        rows.append(("boot to shell", {w: [v / base for v in data["ready"][w]] for w in data["who"]}, ARM_BOOT))
+    rows += [(what, {w: times(data, "qemu", w, table[name]) for w in data["who"]}, bar)
+             for name, what, bar in ARM_GROUPS if set(table[name]) <= set(data["names"])]
+    return show_bars(data, subject, "x QEMU for AArch64", rows)
 
 
 def show_fresh(data, subject):
@@ -437,8 +467,11 @@ def show(data):
         show_rows(data, wrong)
         if "native" in data["who"]:
             ok &= show_groups(data, subject)
-    ok &= show_fresh(data, subject)
-    ok &= show_figures(data, subject)
+    if data.get("arm"):
+        ok &= show_arm(data, subject)
+    else:
+        ok &= show_fresh(data, subject)
+        ok &= show_figures(data, subject)
     for w, n in sorted(wrong):
         print("wrong result: %s in %s" % (n, w))
     for p in sorted(set(data["problems"])):
@@ -464,9 +497,13 @@ def main():
                     help="who runs (default: native,latimer, and qemu where it is installed)")
     ap.add_argument("-a", "--add", action="append", default=[], metavar="NAME=PROGRAM",
                     help="another Latimer to name in -e")
-    ap.add_argument("-w", "--workloads", default="all,fresh", metavar="LIST",
-                    help="workloads or sets: all, fresh, quick, boot, %s"
+    ap.add_argument("--arm", metavar="LATIMER",
+                    help="compare this build for AArch64 hosts with QEMU's (default then: -w boot,int,sse -s %d)"
+                    % ARM_SCALE)
+    ap.add_argument("-w", "--workloads", metavar="LIST",
+                    help="workloads or sets (default: all,fresh): all, fresh, quick, boot, sse, %s"
                     % ", ".join(g[0] for g in GROUPS[:-1]))
+    ap.add_argument("-s", "--scale", type=int, metavar="N", help="kernels do an Nth of their work")
     ap.add_argument("-n", "--rounds", type=int, default=3)
     ap.add_argument("-m", "--mem", type=int, default=1024, help="the guest's memory in MiB (default 1024)")
     ap.add_argument("-o", "--output", metavar="FILE", help="write what was measured as JSON, also as it goes")
@@ -476,12 +513,17 @@ def main():
     if args.show:
         with open(args.show) as f:
             sys.exit(0 if show(json.load(f)) else 1)
-    args.emulators = dict(EMULATORS)
+    guest_sh = os.path.join(HERE, "..", "tests", "boot", "guest.sh")
+    args.workloads = args.workloads or ("boot,int,sse" if args.arm else "all,fresh")
+    args.scale = args.scale or (ARM_SCALE if args.arm else 1)
+    args.emulators = arm_emulators(args.arm, guest_sh) if args.arm else dict(EMULATORS)
     for a in args.add:
         name, _, program = a.partition("=")
-        args.emulators[name] = [program] + LINE
-    have_qemu = shutil.which(EMULATORS["qemu"][0])
-    args.who = (args.who or "native,latimer" + (",qemu" if have_qemu else "")).split(",")
+        args.emulators[name] = [ARM] * bool(args.arm) + [program] + LINE
+    have_qemu = shutil.which(args.emulators["qemu"][0])
+    args.who = (args.who or ("latimer" if args.arm else "native,latimer") + (",qemu" if have_qemu else "")).split(",")
+    if "native" in args.who and args.scale != 1:
+        ap.error("native runs do all of the work: with -s, leave them out by -e")
     for w in args.who:
         if w != "native" and w not in args.emulators:
             ap.error("no emulator '%s': native, %s" % (w, ", ".join(args.emulators)))
@@ -489,13 +531,13 @@ def main():
         ap.error("give an emulator to compare with native")
     chosen(args.workloads)
     args.guest = output_of("sh", os.path.join(HERE, "guest", "build.sh"))
-    args.kernel = output_of("sh", os.path.join(HERE, "..", "tests", "boot", "guest.sh"), "kernel", "amd64")
+    args.kernel = output_of("sh", guest_sh, "kernel", "amd64")
     data = run_all(args)
     if args.output:
         save(data, args.output)
     ok = show(data)
     if not have_qemu:
-        print("qemu-system-x86_64 is not installed: nothing to compare with")
+        print("%s is not installed: nothing to compare with" % args.emulators["qemu"][0])
     sys.exit(0 if ok else 1)
 
 

@@ -7,6 +7,7 @@
 #   guest.sh initrd NAME    the installer's own initial ramdisk (installer-*)
 #   guest.sh busybox NAME   prints the path of the busybox program for that kernel
 #   guest.sh unpack DIR PACKAGE:ARCH...   unpacks packages into DIR
+#   guest.sh tree PACKAGE:ARCH   prints a folder with the package and all it depends on, unpacked
 #   guest.sh initramfs NAME prints the path of the busybox initramfs for that kernel; BOOT_INIT: another /init
 #
 # Packages are fetched by apt with a private state directory: the host's sources and keys, for both
@@ -15,6 +16,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/latimer
 apt=$cache/apt
+native=amd64 foreign=i386       # what apt is asked for
 
 fail() { echo "guest.sh: $*" >&2; exit 1; }
 
@@ -22,8 +24,8 @@ apt_opts() {
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
     [ -e "$apt/status" ] || : >"$apt/status"
     set -- "$@" -qq -o Dir::State="$apt" -o Dir::State::lists="$apt/lists" -o Dir::State::status="$apt/status" \
-        -o Dir::Cache="$apt/cache" -o APT::Architecture=amd64 -o APT::Architectures::=amd64 \
-        -o APT::Architectures::=i386 -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none \
+        -o Dir::Cache="$apt/cache" -o APT::Architecture=$native -o APT::Architectures::=$native \
+        -o APT::Architectures::=$foreign -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none \
         -o Acquire::Retries=3
     "$@"
 }
@@ -53,6 +55,21 @@ fetch() {
 real_kernel() {
     have_lists || update
     apt_opts apt-cache depends "$1" | sed -n 's/^ *Depends: \(linux-image-[^: ]*\).*/\1/p' | head -n 1
+}
+
+# Everything a package of another architecture needs, which may not be installed beside the host's own. The
+# resolver is asked as on a machine of that architecture where nothing is installed.
+make_tree() {
+    dir=$cache/tree-${1%:*}-${1#*:}
+    [ ! -e "$dir" ] || return 0
+    apt=$cache/apt-${1#*:} native=${1#*:} foreign=${1#*:}
+    update
+    apt_opts apt-get -y --download-only --no-install-recommends install "${1%:*}" >&2 ||
+        fail "cannot fetch ${1%:*} and what it needs for ${1#*:}"
+    mkdir -p "$dir.new"
+    for deb in "$apt"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$dir.new"; done
+    rm -rf "$apt"
+    mv "$dir.new" "$dir"
 }
 
 arch_of() {
@@ -138,6 +155,7 @@ unpack)
     shift 2
     for package in "$@"; do fetch "$package" "$dir"; done
     ;;
+tree) mkdir -p "$cache"; make_tree "$2"; echo "$dir" ;;
 initramfs) mkdir -p "$cache"; make_initramfs "$2" ;;
-*) fail "usage: guest.sh kernel|vmlinux|initrd|busybox|initramfs NAME | unpack DIR PACKAGE:ARCH..." ;;
+*) fail "usage: guest.sh kernel|vmlinux|initrd|busybox|initramfs NAME | unpack DIR PACKAGE:ARCH... | tree PACKAGE:ARCH" ;;
 esac
