@@ -89,6 +89,12 @@ static inline void as_bfi(struct as *a, bool w, unsigned d, unsigned n, unsigned
     unsigned bits = w ? 64 : 32;
     as_bfm(a, OP_BFM, w, d, n, (bits - lsb) & (bits - 1), len - 1);
 }
+/* The low len bits of n, from bit lsb on, between zeros. */
+static inline void as_ubfiz(struct as *a, bool w, unsigned d, unsigned n, unsigned lsb, unsigned len)
+{
+    unsigned bits = w ? 64 : 32;
+    as_bfm(a, OP_UBFM, w, d, n, (bits - lsb) & (bits - 1), len - 1);
+}
 static inline void as_lsl(struct as *a, bool w, unsigned d, unsigned n, unsigned by)
 {
     unsigned bits = w ? 64 : 32;
@@ -279,6 +285,13 @@ static inline void as_vldst_r(struct as *a, bool store, unsigned log, unsigned t
     uint32_t op = log == 4 ? (store ? 0x3ca06800u : 0x3ce06800u) : (store ? 0x3c206800u : 0x3c606800u) | log << 30;
     as_w(a, op | m << 16 | n << 5 | t);
 }
+/* [n + off], 9 bits, signed */
+static inline void as_vldst_u(struct as *a, bool store, unsigned log, unsigned t, unsigned n, int32_t off)
+{
+    uint32_t op = log == 4 ? (store ? 0x3c800000u : 0x3cc00000u) : (store ? 0x3c000000u : 0x3c400000u) | log << 30;
+    assert(off >= -256 && off < 256);
+    as_w(a, op | ((uint32_t)off & 0x1ff) << 12 | n << 5 | t);
+}
 static inline void as_vpair(struct as *a, bool store, unsigned t, unsigned u, unsigned n, int32_t off)
 {
     assert(!(off & 15) && off >= -1024 && off < 1024);
@@ -311,6 +324,11 @@ static inline uint8_t *as_cbnz(struct as *a, bool w, unsigned t)
 {
     return as_br(a, 0x35000000u | SF(w) | t);
 }
+/* Test bit n and branch: 32 KiB. */
+static inline uint8_t *as_tbz(struct as *a, unsigned t, unsigned n)
+{
+    return as_br(a, 0x36000000u | (n >> 5) << 31 | (n & 31) << 19 | t);
+}
 /* Let the branch at `at` go to `to`. */
 static inline void as_patch(uint8_t *at, const uint8_t *to)
 {
@@ -320,6 +338,9 @@ static inline void as_patch(uint8_t *at, const uint8_t *to)
     if ((x & 0x7c000000u) == 0x14000000u) {     /* B, BL: 26 bits */
         assert(d >= -(1 << 25) && d < 1 << 25);
         x = (x & 0xfc000000u) | ((uint32_t)d & 0x3ffffffu);
+    } else if ((x & 0x7e000000u) == 0x36000000u) {      /* TBZ, TBNZ: 14 bits */
+        assert(d >= -(1 << 13) && d < 1 << 13);
+        x = (x & ~(0x3fffu << 5)) | ((uint32_t)d & 0x3fffu) << 5;
     } else {                                    /* B.cond, CBZ, CBNZ: 19 bits */
         assert(d >= -(1 << 18) && d < 1 << 18);
         x = (x & ~(0x7ffffu << 5)) | ((uint32_t)d & 0x7ffffu) << 5;

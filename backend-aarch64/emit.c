@@ -6,6 +6,9 @@
  *      ... operations ...
  *      slow paths, side exits, stubs
  *
+ * Links forward in the page skip the first two: no cycle of links is without one that goes back or across
+ * pages, so a request waits for one pass through a page at most.  Behind helpers and STI none is skipped.
+ *
  * All of it lies together: conditional branches reach 1 MiB, and the cold area is
  * farther away.
  */
@@ -40,6 +43,7 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
     uint8_t *attn;
     as_ldst(&e->a, OP_LDR, 2, H_S0, H_CPU, CPU_OFF(attn));
     attn = as_cbnz(&e->a, false, H_S0);
+    assert(e->a.p - rw == ENTRY_BYTES);
     emit_ops(e);
     emit_cold(e, e->a.p);
     as_patch(attn, e->a.p);
@@ -55,7 +59,7 @@ void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uin
 void backend_link(struct backend *be, uint8_t *rw, const struct host_exit *e, const uint8_t *target, uint32_t from,
                   uint32_t to)
 {
-    as_patch(rw + e->jump, target);
+    as_patch(rw + e->jump, target + (e->aux & EXIT_SKIP ? ENTRY_BYTES : 0));
     flush(be, rw + e->jump, 4);
     if (e->aux & EXIT_CROSS) {
         as_set_imm32(rw + e->key_to, to);

@@ -26,6 +26,7 @@
 #define VT_FIRST 0
 #define VT_COUNT 8
 #define HOST_NARROW_IN_PLACE 0
+#define HOST_FLAGS_WAIT 1
 
 #define H_CPU 28
 #define H_S0 16                 /* scratch */
@@ -64,9 +65,12 @@ struct backend {
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs, *amo;
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *flags;             /* cc_of_op */
+    uint8_t *resolve;           /* exec_resolve_flags */
     uint8_t *crc32;
     uint8_t *help[HELP_COUNT];
     struct emit *em;            /* reused for every block */
+    struct host_count *count;   /* NULL: nothing is counted */
+    size_t ncount;
 };
 
 #include "backend-common/values.h"
@@ -89,11 +93,21 @@ struct slow {
     int32_t pc;
 };
 
+/* A way through the block that is being counted: bytes from the entry to where it leaves the straight way. */
+struct way {
+    uint32_t bytes, guest;
+    uint8_t *from;              /* its last part */
+    struct host_count *count;   /* NULL: it is not counted */
+};
+
 struct host_emit {
     bool inv;                   /* of e->ef: C is the opposite of CF */
     bool logic;                 /* CF and OF are 0 */
     bool pf, af;                /* H_PF, H_AF are valid */
+    bool attn;                  /* attn may have been set since the entry: by a helper, or by STI */
     bool full[IR_MAX];          /* somebody reads all of this flags value's image */
+    uint32_t uncounted;         /* bytes on the straight way that are counting or data */
+    struct way side[BACKEND_MAX_EXITS];
 };
 
 #include "backend-common/core.h"
@@ -110,6 +124,9 @@ static inline bool host_image_lacks(const struct emit *e, ir_ref f)
 {
     return !e->h.full[f];
 }
+
+#define ENTRY_BYTES 8           /* of a block: the test of attn */
+#define EXIT_SKIP 0x0080u       /* host_exit.aux: its link skips the entry of its target */
 
 /* --- home.c --- */
 void host_field(struct emit *e, bool load, unsigned log, unsigned reg, uint32_t off);   /* a field of struct cpu */
@@ -135,6 +152,14 @@ void flags_are(struct emit *e, const struct ir_ins *f, bool inv, bool logic, uns
 void flags_by_c_before(struct emit *e, const struct ir_ins *f);
 void flags_by_c(struct emit *e, const struct ir_ins *f);
 void host_prepare(struct emit *e);              /* fills h.full */
+void host_flags_resolve(struct emit *e);        /* core.h */
+
+/* --- count.c --- */
+struct way count_way(const struct emit *e);             /* up to here */
+void count_begin(struct emit *e, struct way *w);        /* destroys s0 and s1 */
+/* Behind the exit.  skips: the entry of what follows, which is counted with that, is skipped. */
+void count_end(struct emit *e, const struct way *w, bool skips);
+void count_free(struct backend *be);
 
 /* --- emit_fp.c --- */
 bool emit_fp(struct emit *e, const struct ir_ins *p);    /* false: there is no rule for it */

@@ -44,10 +44,10 @@ void host_prepare(struct emit *e)
         case IR_RCL: case IR_RCR:
             full[flags_resolve(e, p->c)] = true;
             break;
-        case IR_GETF: case IR_CC: case IR_ADC: case IR_SBB:
+        case IR_GETF: case IR_CC: case IR_ADC: case IR_SBB: case IR_SEEN:
             break;
-        case IR_EXIT: case IR_EXIT_IF:
-            if (p->aux & EXIT_LIVE)
+        case IR_EXIT: case IR_EXIT_IF: case IR_EXIT_IND:
+            if ((p->op == IR_EXIT_IND || (p->aux & EXIT_LIVE)) && !recipe_exit(p))
                 full[cur] = true;
             break;
         case IR_CALL:
@@ -80,7 +80,7 @@ void flags_are(struct emit *e, const struct ir_ins *f, bool inv, bool logic, uns
     e->h.inv = inv;
     e->h.logic = logic;
     e->h.pf = (need & FLX_P) || e->h.af;
-    if (e->h.pf)
+    if (e->h.pf && r != H_PF)
         as_mov(&e->a, false, H_PF, r);
     flags_set(e, e->i);
 }
@@ -115,6 +115,15 @@ void host_flags_store(struct emit *e, uint32_t off)
         as_bfi(a, false, H_S1, H_S2, 4, 1);
     }
     host_field(e, false, 3, H_S1, off);
+}
+
+void host_flags_resolve(struct emit *e)
+{
+    uint8_t *image;
+    host_field(e, true, 3, H_S0, CPU_OFF(flags));
+    image = as_tbz(&e->a, H_S0, 63);
+    emit_thunk_call(e, e->be->resolve, e->pc, 0);
+    as_patch(image, e->a.p);
 }
 
 void flags_carry(struct emit *e, ir_ref f, bool inv)

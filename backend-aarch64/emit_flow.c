@@ -64,6 +64,7 @@ void emit_call(struct emit *e, const struct ir_ins *p)
         vhomes_overwrite_all(e);
     if (h->writes & (HS_SYS | HS_X87))
         slots_overwrite(e);
+    e->h.attn = true;
     emit_thunk_call(e, e->be->help[p->aux], e->pc, h->status ? recipe_here(e) : 0);
     if (h->writes & HS_FLAGS)
         flags_written(e);
@@ -82,6 +83,7 @@ void emit_op_call(struct emit *e, const struct ir_ins *p)
     over = as_b(&e->a);
     memcpy(e->a.p, p, sizeof *p);
     e->a.p += sizeof *p;
+    e->h.uncounted += (uint32_t)sizeof *p;
     as_patch(over, e->a.p);
     host_store(e, CPU_OFF(arg[0]), H_S0);
     emit_thunk_call(e, e->be->op, e->pc, 0);
@@ -121,7 +123,9 @@ static struct host_exit *exit_new(struct emit *e, const struct ir_ins *p)
 {
     assert(e->out->nexits < BACKEND_MAX_EXITS);
     struct host_exit *x = &e->out->exit[e->out->nexits++];
-    *x = (struct host_exit){ .pc = (int32_t)p->imm, .aux = p->aux };
+    *x = (struct host_exit){ .pc = (int32_t)p->imm, .aux = p->aux & (uint16_t)~EXIT_SKIP };
+    if (!e->h.attn && !(p->aux & (EXIT_LOOP | EXIT_CROSS | EXIT_EVENT)))
+        x->aux |= EXIT_SKIP;
     return x;
 }
 
@@ -211,34 +215,49 @@ static void emit_jump(struct emit *e, struct host_exit *x)
     stub_later(e, x, j);
 }
 
+uint32_t backend_jc_hash(uint64_t rip)
+{
+    return (uint32_t)(rip ^ rip >> JC_BITS) & (JC_SIZE - 1);
+}
+
 /*
- * To the RIP in t0, through the jump cache (jc_hash); what is returned is the branch
- * for a miss, where t0 is the tag.
+ * To the RIP in t0, through the jump cache; what is returned is the branch for a miss, where t0 is
+ * the tag.  v0 is free here.
+ *
+ *      eor   s0, t0, t0, lsr #JC_BITS
+ *      ubfiz s0, s0, #JC_SHIFT, #JC_BITS       the entry's offset
+ *      add   s0, cpu, s0
+ *      ldr   s1, [salt]
+ *      eor   t0, t0, s1                        the tag
+ *      ldr   s1, [entry.tag]
+ *      sub   s1, s1, t0
+ *      cbnz  s1, miss
+ *      ldr   q0, [entry.page]                  page and key,
+ *      str   q0, [pc_page]                     as they lie in struct cpu
+ *      ldr   s1, [entry.host]
+ *      br    s1
  */
 uint8_t *emit_jump_cache(struct as *a, unsigned t0)
 {
     uint8_t *miss;
-    as_mov_imm32(a, H_S0, JC_MUL);
-    as_rrr(a, OP_MUL, false, H_S0, H_S0, t0);
-    as_lsr(a, false, H_S0, H_S0, 32 - JC_BITS);
-    as_rrs(a, OP_ADD, true, H_S0, H_CPU, H_S0, SH_LSL, JC_SHIFT);
+    as_rrs(a, OP_EOR, true, H_S0, t0, t0, SH_LSR, JC_BITS);
+    as_ubfiz(a, true, H_S0, H_S0, JC_SHIFT, JC_BITS);
+    as_rrr(a, OP_ADD, true, H_S0, H_CPU, H_S0);
     as_ldst(a, OP_LDR, 3, H_S1, H_CPU, CPU_OFF(jc_salt));
     as_rrr(a, OP_EOR, true, t0, t0, H_S1);
     as_ldst(a, OP_LDR, 3, H_S1, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, tag));
     as_rrr(a, OP_SUB, true, H_S1, H_S1, t0);
     miss = as_cbnz(a, true, H_S1);
-    as_ldst(a, OP_LDR, 3, H_S1, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, page));
-    as_ldst(a, OP_STR, 3, H_S1, H_CPU, CPU_OFF(pc_page));
-    as_ldst(a, OP_LDR, 3, H_S1, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, key));
-    as_ldst(a, OP_STR, 3, H_S1, H_CPU, CPU_OFF(pagekey));
+    as_vldst(a, false, 4, VT_FIRST, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, page));
+    as_vldst(a, true, 4, VT_FIRST, H_CPU, CPU_OFF(pc_page));
     as_ldst(a, OP_LDR, 3, H_S1, H_S0, JC_OFF + (uint32_t)offsetof(struct jc_entry, host));
     as_jump(a, H_S1);
     return miss;
 }
+_Static_assert(CPU_OFF(pc_page) % 16 == 0 && CPU_OFF(pagekey) == CPU_OFF(pc_page) + 8, "moved at once");
 
 static void emit_exit_ind(struct emit *e, const struct ir_ins *p)
 {
-    flags_to_mem(e);
     /* nothing is needed after this: a target already in a temporary may be used up there */
     unsigned t0 = e->val[p->a].loc == LOC_TEMP ? temp_take(e, e->val[p->a].reg) : use_copy(e, p->a);
     if (!e->b->flat || solo(e)) {
@@ -273,42 +292,70 @@ static void leave_here(struct emit *e, const struct leave *l)
     e->fl_name = l->name;
 }
 
-void emit_exit(struct emit *e, const struct ir_ins *p)
+#define ALL_GPRS 0xffffu
+
+/* What the exit leaves instead of flags that only faults behind it show; *l: what is left to be stored out of line. */
+static void exit_leave(struct emit *e, const struct ir_ins *p, bool waits, struct leave *l)
 {
-    struct leave leave = { .n = 0 };
-    bool later = false;
-    if (e->seen && recipe_leave(e, e->seen_changed, &leave)) {
-        /* A branch forward is taken less often than not: leave its record out of line. */
-        later = p->op == IR_EXIT_IF && !(p->aux & EXIT_LOOP);
-        if (!later)
+    struct leave leave;
+    *l = (struct leave){ .n = 0 };
+    if ((e->seen || waits) && recipe_leave(e, waits ? ALL_GPRS : e->seen_changed, &leave)) {
+        /* A branch forward is taken less often than not. */
+        if (p->op == IR_EXIT_IF && !(p->aux & EXIT_LOOP))
+            *l = leave;
+        else
             leave_here(e, &leave);
     }
     e->seen = false;
+}
+
+static void emit_exit_if(struct emit *e, const struct ir_ins *p, bool waits)
+{
+    unsigned k = e->nside++, cc;
+    assert(k < BACKEND_MAX_EXITS);
+    if ((p->aux & EXIT_LIVE) && !waits)
+        flags_to_mem(e);
+    cc = cond_test(e, p->a);            /* it may move parts of recipes, and save flags; what follows leaves NZCV alone */
+    exit_leave(e, p, waits, &e->side[k].leave);
+    e->side[k].exit = (unsigned)(exit_new(e, p) - e->out->exit);
+    e->side[k].save_flags = false;
+    e->side[k].jcc = as_bcc(&e->a, cc);
+    e->h.side[k] = count_way(e);
+}
+
+void emit_exit(struct emit *e, const struct ir_ins *p)
+{
+    bool waits = recipe_exit(p);
+    struct host_exit *x;
+    struct leave none;
+    struct way way;
+    if (p->op == IR_EXIT_IF) {
+        emit_exit_if(e, p, waits);
+        return;
+    }
+    exit_leave(e, p, waits, &none);
     switch (p->op) {
     case IR_EXIT:
-        if (p->aux & EXIT_LIVE)
+        if ((p->aux & EXIT_LIVE) && !waits)
             flags_to_mem(e);
-        emit_jump(e, exit_new(e, p));
+        way = count_way(e);
+        count_begin(e, &way);
+        x = exit_new(e, p);
+        emit_jump(e, x);
+        count_end(e, &way, x->aux & EXIT_SKIP);
         break;
-    case IR_EXIT_IF: {
-        if (p->aux & EXIT_LIVE)
-            flags_to_mem(e);
-        unsigned cc = cond_test(e, p->a);
-        struct host_exit *x = exit_new(e, p);
-        assert(e->nside < BACKEND_MAX_EXITS);
-        e->side[e->nside].jcc = as_bcc(&e->a, cc);
-        e->side[e->nside].exit = (unsigned)(x - e->out->exit);
-        e->side[e->nside].leave = leave;
-        e->side[e->nside].leave.name = later ? leave.name : 0;
-        e->side[e->nside++].save_flags = false;
-        break;
-    }
     case IR_EXIT_IND:
+        way = count_way(e);
+        count_begin(e, &way);
         emit_exit_ind(e, p);
+        count_end(e, &way, false);
         break;
     case IR_EXIT_SYS:
         flags_to_mem(e);
+        way = count_way(e);
+        count_begin(e, &way);
         emit_thunk_call(e, solo(e) ? e->be->next_rip : e->be->dispatch, e->pc, 0);
+        count_end(e, &way, false);
         break;
     case IR_RAISE:
         flags_to_mem(e);
@@ -327,9 +374,11 @@ void emit_side_exits(struct emit *e)
         emit_ind_miss(e);
     for (unsigned k = 0; k < e->nside; k++) {
         as_patch(e->side[k].jcc, e->a.p);
+        count_begin(e, &e->h.side[k]);
         if (e->side[k].leave.name)
             recipe_emit_leave(e, &e->side[k].leave, true);
         emit_jump(e, &e->out->exit[e->side[k].exit]);
+        count_end(e, &e->h.side[k], e->out->exit[e->side[k].exit].aux & EXIT_SKIP);
     }
     for (unsigned k = 0; k < e->nstub; k++)
         emit_stub(e, &e->out->exit[e->stub[k].exit], e->stub[k].from, e->be->link);

@@ -411,7 +411,7 @@ static void emit_extend(struct emit *e, const struct ir_ins *p)
 
 static void emit_select(struct emit *e, const struct ir_ins *p)
 {
-    unsigned d, s, cc, tb;
+    unsigned d, x, y, cc, home;
     for (unsigned k = 0; k < 2; k++) {
         ir_ref r = k ? p->c : p->b;
         if (e->val[r].loc == LOC_CC) {
@@ -422,11 +422,11 @@ static void emit_select(struct emit *e, const struct ir_ins *p)
         }
     }
     cc = cond_test(e, p->a);                    /* nothing below touches NZCV */
-    d = use_copy(e, p->c);
-    s = use_reg(e, p->b, &tb);
-    as_csel(&e->a, p->type == TY_I64, d, s, d, cc);
-    temp_release(e, tb);
-    def_done(e, e->i, d, 0xff, p->type == TY_I32);
+    d = def_reg(e, e->i, &home);
+    x = operand(e, p->b, H_S0);
+    y = operand(e, p->c, H_S1);
+    as_csel(&e->a, p->type == TY_I64, d, x, y, cc);
+    def_done(e, e->i, d, home, p->type == TY_I32);
 }
 
 /* EQ, LTU, LTS */

@@ -198,47 +198,70 @@ static void emit_probe(struct emit *e, const struct ir_ins *p)
     s->dst = (uint8_t)t0;
     emit_probe_at(e, s, addr, span, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
     s->back = e->a.p;
+    as_rrr(&e->a, OP_ADD, true, t0, addr, t0);
     temp_release(e, t1);
     temp_release(e, tb);
     def_done(e, e->i, t0, 0xff, true);
 }
 
-/* A probed access, at delta + base + disp. */
+/* [h + off] as the instruction of this size takes it. */
+static void probed_access(struct emit *e, bool store, bool vec, unsigned log, unsigned r, unsigned h, uint32_t off)
+{
+    struct as *a = &e->a;
+    uint32_t op = store ? OP_STR : OP_LDR;
+    bool scaled = !(off & ((1u << log) - 1)) && off >> log < 0x1000;
+    if (!scaled && off >= 256) {
+        as_add_i(a, true, H_S0, h, off, H_S0);
+        h = H_S0;
+        off = 0;
+    }
+    if (vec && scaled)
+        as_vldst(a, store, log, r, h, off);
+    else if (vec)
+        as_vldst_u(a, store, log, r, h, (int32_t)off);
+    else if (scaled)
+        as_ldst(a, op, log, r, h, off);
+    else
+        as_ldst_u(a, op, log, r, h, (int32_t)off);
+}
+
+/* An access the PROBE p->a was for: its value here is the host address of the first byte probed. */
 static void emit_probed(struct emit *e, const struct ir_ins *p)
 {
+    const struct ir_ins *probe = &e->b->ins[p->a];
     enum ir_type t = (enum ir_type)p->type;
-    unsigned td, tb, home, d, tv, addr = address(e, p->b, p->imm, &tb);
-    unsigned delta = use_reg(e, p->a, &td);
-    if (td == NOREG && e->val[p->a].loc == LOC_TEMP && !e->temp_busy[delta - T_FIRST]) {
-        td = delta;
-        e->temp_busy[td - T_FIRST] = true;
+    uint32_t off = (uint32_t)(p->imm - PROBE_DISP(probe->imm));
+    unsigned th, home, d, tv, h = use_reg(e, p->a, &th);
+    assert(p->b == probe->a && off < PROBE_SPAN(probe->imm));
+    if (th == NOREG && e->val[p->a].loc == LOC_TEMP && !e->temp_busy[h - T_FIRST]) {
+        th = h;
+        e->temp_busy[th - T_FIRST] = true;
     }
     switch (p->op) {
     case IR_LOAD:
         d = def_reg(e, e->i, &home);
-        as_ldst_r(&e->a, OP_LDR, log_of(t), d, addr, delta);
+        probed_access(e, false, false, log_of(t), d, h, off);
         def_done(e, e->i, d, home, t != TY_I64);
         break;
     case IR_STORE:
         d = stored(e, p->c, &tv);
-        as_ldst_r(&e->a, OP_STR, log_of(t), d, addr, delta);
+        probed_access(e, true, false, log_of(t), d, h, off);
         temp_release(e, tv);
         break;
     case IR_LOADV:
         d = vdef_reg(e, e->i, &home);
-        as_vldst_r(&e->a, false, vlog(p->aux & MEM_SIZE), d, addr, delta);
+        probed_access(e, false, true, vlog(p->aux & MEM_SIZE), d, h, off);
         vdef_done(e, e->i, d, home);
         break;
     case IR_STOREV:
         d = vuse_reg(e, p->c, &tv);
-        as_vldst_r(&e->a, true, vlog(p->aux & MEM_SIZE), d, addr, delta);
+        probed_access(e, true, true, vlog(p->aux & MEM_SIZE), d, h, off);
         vtemp_release(e, tv);
         break;
     default:
         assert(!"memory operation without code");
     }
-    temp_release(e, td);
-    temp_release(e, tb);
+    temp_release(e, th);
 }
 
 static void emit_segchk(struct emit *e, const struct ir_ins *p)

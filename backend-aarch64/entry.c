@@ -18,6 +18,7 @@
 #include "translator/interp.h"
 
 const bool backend_exists = true;
+const bool backend_flags_wait = HOST_FLAGS_WAIT;
 
 bool backend_disassembler(csh *cs)
 {
@@ -273,6 +274,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->amo = gen_call(a, slow_amo, 4, RET_STATUS, false, leave);
     be->op = gen_call(a, slow_op, 1, RET_VOID, false, leave);
     be->flags = gen_call(a, slow_flags, 2, RET_VALUE, false, leave);
+    be->resolve = gen_call(a, exec_resolve_flags, 0, RET_VOID, false, leave);
     be->crc32 = gen_call(a, slow_crc32, 3, RET_VALUE, false, leave);
     for (unsigned h = 1; h < HELP_COUNT; h++) {
         const struct helper_info *i = &helper_info[h];
@@ -287,6 +289,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 
 void backend_free(struct backend *be)
 {
+    count_free(be);
     free(be->em);
     free(be);
 }

@@ -25,6 +25,8 @@ bool imm_fits(bool arith, bool w, uint64_t v)
 void host_begin(struct emit *e, bool copied)
 {
     e->h.pf = e->h.af = false;
+    e->h.attn = false;
+    e->h.uncounted = 0;
 }
 
 void host_field(struct emit *e, bool load, unsigned log, unsigned reg, uint32_t off)
@@ -41,6 +43,11 @@ void host_field(struct emit *e, bool load, unsigned log, unsigned reg, uint32_t 
 void host_store(struct emit *e, uint32_t off, unsigned reg)
 {
     host_field(e, false, 3, reg, off);
+}
+
+void host_store_pair(struct emit *e, uint32_t off, unsigned r, unsigned s)
+{
+    as_pair(&e->a, OP_STP, r, s, H_CPU, (int32_t)off);
 }
 
 void host_store_imm(struct emit *e, uint32_t off, int32_t v)
@@ -149,6 +156,7 @@ void alloc_put(struct emit *e, const struct ir_ins *p)
     e->stale_reg = NOREG;
     if (!slot_is_gpr(p->imm, &g)) {
         alloc_slot_overwrite(e, p->imm, t);
+        e->h.attn |= p->imm < (int64_t)(CPU_OFF(attn) + sizeof(((struct cpu *)0)->attn));
         if (v->loc == LOC_CONST && !((uint64_t)v->imm & type_mask(t))) {
             host_field(e, false, log_of(t), H_ZR, (uint32_t)p->imm);
             return;

@@ -47,6 +47,7 @@ struct emit {
     uint16_t fl_old[IR_MAX];    /* if it can wait: the value it keeps flags of */
     bool fl_wait[IR_MAX];       /* it can wait */
     bool fl_part[IR_MAX];       /* an image of it lacks the kept flags: only faults need them */
+    bool fl_entry;              /* c->flags, if it holds the entry's flags, is known to be no recipe's name */
     uint32_t fl_name;           /* c->flags holds this recipe's name; 0: none that is known */
     struct wait wait[8];
     unsigned nwait;
@@ -61,6 +62,7 @@ struct emit {
     unsigned nstub;
     uint8_t *ind_miss;          /* the indirect exit's jump for a miss of the jump cache, NULL: none */
     uint8_t ind_rip;            /* register that then holds the target, xor the salt */
+    uint32_t insns;             /* guest instructions begun */
     bool x87_in;                /* the guest's x87 state is known to be in the host's registers */
 };
 
@@ -178,6 +180,8 @@ bool recipe_in_temp(const struct emit *e, unsigned t);
 void recipe_temp_spilled(struct emit *e, unsigned t, unsigned s);
 /* The recipe for a fault of the current instruction. */
 uint32_t recipe_here(struct emit *e);
+/* Is this an exit that leaves a recipe instead of live flags? */
+bool recipe_exit(const struct ir_ins *p);
 /* At an exit behind which the flags are seen: what to leave; false: nothing. changed: guest registers. */
 bool recipe_leave(struct emit *e, unsigned changed, struct leave *l);
 void recipe_emit_leave(struct emit *e, const struct leave *l, bool name);
@@ -188,6 +192,7 @@ void recipe_emit_leave(struct emit *e, const struct leave *l, bool name);
  */
 void host_load(struct emit *e, ir_ref r, unsigned reg);         /* a value, wherever it is, into a register */
 void host_store(struct emit *e, uint32_t off, unsigned reg);    /* 64 bits */
+void host_store_pair(struct emit *e, uint32_t off, unsigned r, unsigned s);     /* twice 64 bits */
 void host_store_imm(struct emit *e, uint32_t off, int32_t v);   /* 64 bits, sign-extended */
 void host_copy(struct emit *e, uint32_t to, uint32_t from);     /* 64 bits; uses no temporary */
 void host_flags_store(struct emit *e, uint32_t off);            /* the image of flags value e->ef */
@@ -197,7 +202,8 @@ void host_vstore(struct emit *e, uint32_t off, unsigned s, bool aligned);
 void host_begin(struct emit *e, bool copied);                   /* e->h, for a new block */
 /* Also for the backend: home_pinned, home_host (a pinned home's register), vhome_pinned, vhome_host, host_copied (the
  * code is for a stencil) and host_pin (it cannot be one), T_FIRST, T_COUNT, VT_FIRST, VT_COUNT, HOST_NARROW_IN_PLACE (an
- * operation on 8 or 16 bits leaves the rest of its register), struct as, struct slow, struct host_emit; host_image_lacks (a
+ * operation on 8 or 16 bits leaves the rest of its register), HOST_FLAGS_WAIT (backend_flags_wait) and, for it,
+ * host_flags_resolve (c->flags, which may be a recipe's name, becomes an image), struct as, struct slow, struct host_emit; host_image_lacks (a
  * flags value's image lacks flags that only a fault shows) and host_prepare (of flags, before a block). */
 void alloc_put(struct emit *e, const struct ir_ins *p);         /* PUT */
 void emit_flags_op(struct emit *e, const struct ir_ins *p);     /* FLAGS FMERGE FBITS CC GETF PUTF HOSTF */

@@ -92,6 +92,7 @@ struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *r
     e->nslow = e->nside = e->nstub = 0;
     e->ind_miss = NULL;
     e->x87_in = b->uses_x87;
+    e->insns = 0;
     e->i = 0;
     out->nexits = out->nfaults = 0;
     alloc_prepare(e);
@@ -108,6 +109,7 @@ void emit_ops(struct emit *e)
             continue;
         if (p->op == IR_MARK) {
             e->pc = (int32_t)p->imm;
+            e->insns++;
             continue;
         }
         alloc_begin(e, i);

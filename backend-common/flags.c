@@ -29,6 +29,7 @@ void flags_prepare(struct emit *e)
     e->flmem = 0;
     e->nfl_spilled = 0;
     e->fl_name = 0;
+    e->fl_entry = !HOST_FLAGS_WAIT;
     e->nwait = 0;
     e->seen = false;
     e->flv[0].loc = LOC_FLMEM;
@@ -49,6 +50,15 @@ const struct ir_ins *flags_wanted(struct emit *e, unsigned op)
 bool flags_only(struct emit *e, unsigned op)
 {
     return e->use[op].flags && e->use[op].uses == 1;
+}
+
+/* Value f is about to be read from c->flags, where an exit that led here may have left a recipe's name. */
+static void entry_image(struct emit *e, ir_ref f)
+{
+    if (f || e->fl_entry || e->flv[0].loc != LOC_FLMEM)
+        return;
+    host_flags_resolve(e);
+    e->fl_entry = true;
 }
 
 static uint32_t fl_slot(struct emit *e, ir_ref f)
@@ -86,6 +96,8 @@ static void flmem_evict(struct emit *e, ir_ref except)
     ir_ref m = e->flmem;
     if (m == except || e->flv[m].loc != LOC_FLMEM)
         return;
+    if (e->use[m].flast > e->i)
+        entry_image(e, m);
     e->flv[m].loc = LOC_NONE;
     if (e->use[m].flast <= e->i)
         return;
@@ -97,6 +109,8 @@ void flags_mem_overwrite(struct emit *e)
     ir_ref m = e->flmem;
     if (e->flv[m].loc != LOC_FLMEM)
         return;
+    if (e->use[m].flast >= e->i)
+        entry_image(e, m);
     e->flv[m].loc = LOC_NONE;
     if (e->use[m].flast >= e->i)                /* perhaps by the current instruction's condition */
         host_copy(e, flags_spill(e, m), CPU_OFF(flags));
@@ -143,6 +157,7 @@ uint32_t flags_force(struct emit *e, ir_ref f)
     if (e->ef && e->ef == f)
         save(e);
     assert(e->flv[f].loc != LOC_NONE);
+    entry_image(e, f);
     return fl_slot(e, f);
 }
 

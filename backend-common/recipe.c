@@ -16,6 +16,9 @@
  * Which values can wait so is decided beforehand (can_wait): not those that keep
  * flags of the block's entry, or of something else than a single operation.  They
  * are needed as strongly as if they were read.
+ *
+ * Where the host has it so (HOST_FLAGS_WAIT), exits at which flags are only live because
+ * nobody knows what follows leave a recipe as well, and all registers count as changed.
  */
 #include "config.h"
 
@@ -96,7 +99,7 @@ static void need_kept(struct emit *e, ir_ref f, unsigned i)
 
 /*
  * Flags value f may be shown by a fault of instruction i or, if that is a SEEN, behind
- * the exit after it.  put: the entry's flags (0) may have left c->flags.
+ * the exit after it, or by whatever follows if it is an exit.  put: the entry's flags (0) may have left c->flags.
  */
 static void shown(struct emit *e, ir_ref f, unsigned i, bool put)
 {
@@ -108,6 +111,12 @@ static void shown(struct emit *e, ir_ref f, unsigned i, bool put)
             e->fl_seen[f] = (uint16_t)seen;
 }
 
+bool recipe_exit(const struct ir_ins *p)
+{
+    return HOST_FLAGS_WAIT && (p->op == IR_EXIT_IND || ((p->op == IR_EXIT || p->op == IR_EXIT_IF) &&
+                                                       (p->aux & EXIT_LIVE) && !(p->aux & EXIT_READ)));
+}
+
 void recipe_prepare(struct emit *e)
 {
     const struct ir_block *b = e->b;
@@ -117,9 +126,9 @@ void recipe_prepare(struct emit *e)
     e->fl_wait[0] = e->fl_part[0] = false;
     for (unsigned i = 1; i < b->n; i++) {
         const struct ir_ins *p = &b->ins[i];
-        if (!(ir_attrs[p->op] & (IRA_F | IRA_X)))
+        if (!(ir_attrs[p->op] & (IRA_F | IRA_X | IRA_E)))
             continue;
-        if (p->op == IR_SEEN || ir_may_fault(p))
+        if (p->op == IR_SEEN || ir_may_fault(p) || recipe_exit(p))
             shown(e, cur, i, put);
         e->fl_seen[i] = e->fl_old[i] = 0;
         e->fl_wait[i] = e->fl_part[i] = false;
@@ -197,6 +206,14 @@ static void part_store(struct emit *e, const struct part *p, uint32_t to)
         assert(p->loc == LOC_SPILL);
         host_copy(e, to, CPU_OFF(spill) + 8u * p->reg);
     }
+}
+
+/* The host register the part is in, or NOREG. */
+static unsigned part_reg(const struct part *p)
+{
+    if (p->loc == LOC_TEMP)
+        return p->reg;
+    return (p->loc == LOC_HOME || p->loc == LOC_HIGH) && home_pinned(p->reg) ? home_host(p->reg) : NOREG;
 }
 
 /* Part k is where its value is now, if that is a place that can be followed. */
@@ -473,8 +490,13 @@ bool recipe_leave(struct emit *e, unsigned changed, struct leave *l)
 
 void recipe_emit_leave(struct emit *e, const struct leave *l, bool name)
 {
-    for (unsigned k = 0; k < l->n; k++)
-        part_store(e, &l->store[k], CPU_OFF(keep) + 8 * k);
+    for (unsigned k = 0; k < l->n; k++) {
+        unsigned r = part_reg(&l->store[k]), s = k + 1 < l->n ? part_reg(&l->store[k + 1]) : NOREG;
+        if (r == NOREG || s == NOREG)
+            part_store(e, &l->store[k], CPU_OFF(keep) + 8 * k);
+        else
+            host_store_pair(e, CPU_OFF(keep) + 8 * k++, r, s);
+    }
     if (name)
         host_store_imm(e, CPU_OFF(flags), RECIPE_NAME(l->name));
 }

@@ -11,6 +11,7 @@
 #include "translator/backend_hooks.h"
 
 const bool backend_exists = false;
+const bool backend_flags_wait = false;
 const unsigned backend_dead_ra = 0;
 
 void backend_fp_sync(struct cpu *c)
@@ -39,6 +40,11 @@ bool backend_disassembler(csh *cs)
 }
 
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
+{
+    no_code();
+}
+
+uint32_t backend_jc_hash(uint64_t rip)
 {
     no_code();
 }

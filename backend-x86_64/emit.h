@@ -21,6 +21,7 @@
 #define VT_FIRST 13
 #define VT_COUNT 3
 #define HOST_NARROW_IN_PLACE 1
+#define HOST_FLAGS_WAIT 0
 
 /* --- homes --- */
 static inline bool home_pinned(unsigned g)
@@ -112,6 +113,9 @@ static inline bool host_image_lacks(const struct emit *e, ir_ref f)
     return false;
 }
 static inline void host_prepare(struct emit *e)
+{
+}
+static inline void host_flags_resolve(struct emit *e)
 {
 }
 /* The hole to be added to imm. Only stencils have them: elsewhere any number is one. */

@@ -224,10 +224,17 @@ static void emit_jump(struct emit *e, struct host_exit *x)
     stub_later(e, x, j);
 }
 
+/* 2^32 over the golden ratio: three instructions for an entry's offset in bytes. */
+#define JC_MUL 0x9e3779b1u
+uint32_t backend_jc_hash(uint64_t rip)
+{
+    return (uint32_t)rip * JC_MUL >> (32 - JC_BITS);
+}
+
 /*
  * To the RIP in t0, through the jump cache:
  *
- *      imul t1, t0, JC_MUL         offset of the entry (jc_hash)
+ *      imul t1, t0, JC_MUL         offset of the entry (backend_jc_hash)
  *      shr  t1, 32 - JC_BITS - JC_SHIFT
  *      and  t1, -(1 << JC_SHIFT)
  *      xor  t0, [salt]             the tag

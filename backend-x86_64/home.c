@@ -21,6 +21,12 @@ void host_store(struct emit *e, uint32_t off, unsigned reg)
     as_store64(&e->a, hm_cpu(off), reg);
 }
 
+void host_store_pair(struct emit *e, uint32_t off, unsigned r, unsigned s)
+{
+    host_store(e, off, r);
+    host_store(e, off + 8, s);
+}
+
 void host_begin(struct emit *e, bool copied)
 {
     e->a.notes = copied ? &e->h.notes : NULL;

@@ -32,6 +32,7 @@ static const struct { const char *name; uint64_t bits; const char *what; } items
     { "guest", LOG_GUEST, "what the guest does wrong" },
     { "unimp", LOG_UNIMP, "what the guest uses that is not there" },
     { "stats", LOG_STATS, "what the engine did and what translation cost, at the end" },
+    { "count", LOG_COUNT, "guest and host instructions executed in translated code, and where most were, at the end" },
 #define DEV(id, name, what) { "dev:" name, LOG_DEV_OF(LOG_DEV_##id), what },
 #include "base/devices.def"
 #undef DEV

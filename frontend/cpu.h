@@ -263,11 +263,11 @@ struct cpu {
     uint64_t r[16];             /* general registers */
     uint64_t jc_salt;           /* exec.c: salt of jump-cache tags for this mode and space */
     uint64_t hret;              /* value returned by a helper whose return value is a status */
+    uint64_t keep[8];           /* parts of flags recipes that outlive a block (translator/recipe.h) */
     union vreg hv;              /* backend: vector value of a slow path */
     union vreg va[4];           /* backend: result and operands of an operation done in C */
     uint64_t spill[64];         /* backend: temporaries that found no register */
     uint64_t temp[8];           /* backend: its temporary registers, when a fault leaves translated code */
-    uint64_t keep[8];           /* parts of flags recipes that outlive a block (translator/recipe.h) */
     union vreg vspill[24];
     union vreg vtemp[3];        /* backend: its temporary vector registers, while a thunk calls C */
     uint64_t link_ra;           /* backend: host address that left translated code */

@@ -53,7 +53,8 @@ static inline int64_t lift_pc(const struct lift *l, uint32_t pc)
 
 /* What becomes of the flags at pc, by looking at the code there (lift_live.c). */
 struct lift_live {
-    unsigned live;              /* FLX_* read before they are overwritten */
+    unsigned live;              /* FLX_* read before they are overwritten, for all that is known */
+    unsigned read;              /* of these, those that a condition or the like was found to read on some way */
     unsigned seen;              /* FLX_* only seen by faults before they are overwritten */
     uint16_t changed;           /* with `seen`: general registers that change until then */
 };

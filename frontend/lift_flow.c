@@ -82,7 +82,7 @@ static unsigned exit_aux(struct lift *l, int64_t pc, unsigned extra)
 
         if (f.seen)
             ir_emit(l->b, IR_SEEN, TY_NONE, f.seen, 0, 0, 0, f.changed);
-        aux |= f.live;
+        aux |= f.live | (f.read ? EXIT_READ : 0);
     }
     if (pc <= lift_pc(l, l->st->insn_pc))
         aux |= EXIT_LOOP;

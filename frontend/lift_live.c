@@ -62,6 +62,8 @@ static void look(struct lift *l, struct look *k, int64_t pc, unsigned open, uint
         insn_flags(&i, &reads, &writes);
         insn_effect(&i, &fx);
         k->out.live |= flx_from_fl(reads) & open;
+        if (reads != FL_ARITH)                  /* all: who goes on from there may read them, mostly does not */
+            k->out.read |= flx_from_fl(reads) & open;
         open &= ~flx_from_fl(reads);
         /* Where CS has a limit, any instruction may lie behind it. */
         if (fx.faults || !l->flat_cs) {

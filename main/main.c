@@ -109,6 +109,8 @@ static void report_stats(struct cpu *c)
     log_msg(LOG_STATS, "CPU %u: translation took %.0f ns of CPU time an instruction, about %.0f ms in all: %.0f "
             "by stencils, else %.0f to decode and lift, %.0f in passes, %.0f to emit", c->index, all,
             all * (double)t->insns / 1e6, exec_stage_ns(t, STAGE_COPY), lift, opt, emit);
+    if (log_on(LOG_COUNT))
+        exec_report_count(c);
     log_msg(LOG_STATS, "CPU %u: %llu lookups, %llu links, %llu run alone, %llu blocks invalidated, %llu regions "
             "of code memory reused", c->index, LL(t->lookups), LL(t->links), LL(t->slow), LL(t->invalidated),
             LL(t->flushes));

@@ -56,6 +56,12 @@ bool backend_views_agree(uint8_t *rw, intptr_t rx_off);
 /* A disassembler of this host's code; false: there is none. */
 bool backend_disassembler(csh *cs);
 
+/*
+ * Flags that are live at an exit, but for all that is known only because nobody looked far enough, need not be
+ * computed: the exit may leave a recipe's name in c->flags, and code at whose entry flags are read resolves it.
+ */
+extern const bool backend_flags_wait;
+
 struct backend;         /* the host's private data: thunks, features */
 
 /* Largest host code one IR block can need, for the hot and the cold part each. */
@@ -64,6 +70,20 @@ uint32_t backend_bound(const struct ir_block *b);
 #define BACKEND_THUNK_BYTES (512u << 10)
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off);
 void backend_free(struct backend *);
+
+/*
+ * What is executed, counted (-d count).  Every way through a block, from its entry to an exit, has a counter;
+ * what lies out of line (slow paths, thunks) and C are not in `host`, nor is the counting.
+ */
+struct host_count {
+    uint64_t n;                 /* how often it was taken */
+    const uint8_t *block;       /* first byte of the block's code, in the executable view */
+    uint32_t host, guest;       /* instructions */
+};
+extern const bool backend_counts;               /* false: nothing of this may be asked for */
+/* Count in all blocks made from now on. */
+void backend_count(struct backend *);
+const struct host_count *backend_counted(const struct backend *, size_t *n);
 /*
  * Translate. What is executed on the straight way goes to `rw`, what is not (slow
  * paths, stubs) to `cold`, so that it does not dilute the host's instruction
@@ -132,10 +152,8 @@ struct cpu *backend_cpu_alloc(uint64_t after);
 void backend_cpu_free(struct cpu *c, uint64_t after);
 
 /*
- * The jump cache for indirect exits lies directly behind struct cpu.  An entry's
- * place is computed so that host code has its offset in bytes after three
- * instructions: the top bits of the low half of the RIP times JC_MUL (2^32 over
- * the golden ratio), shifted to the right and cut to a multiple of the size.
+ * The jump cache for indirect exits lies directly behind struct cpu.  Which entry a RIP
+ * has is the backend's choice, so that host code finds it in three instructions.
  * (The salt stays out of it: else each new identity of a space would spread its
  * targets over new places and drive out what others use.)
  */
@@ -147,12 +165,8 @@ struct jc_entry {
 #define JC_BITS 14
 #define JC_SIZE (1u << JC_BITS)
 #define JC_SHIFT 5              /* log2 of an entry's size */
-#define JC_MUL 0x9e3779b1u
 _Static_assert(sizeof(struct jc_entry) == 1u << JC_SHIFT, "offsets are computed by shifting");
-static inline uint32_t jc_hash(uint64_t rip)
-{
-    return (uint32_t)rip * JC_MUL >> (32 - JC_BITS);
-}
+uint32_t backend_jc_hash(uint64_t rip);          /* below JC_SIZE */
 static inline struct jc_entry *jc_table(struct cpu *c)
 {
     return (struct jc_entry *)((char *)c + ((sizeof(struct cpu) + 63) & ~(size_t)63));

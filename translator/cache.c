@@ -77,6 +77,8 @@ void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
         k->recipes = k->be_out.recipes = recipe_table_new();
         map_code(k);
         k->be = backend_new(k->rw, k->rx_off);
+        if (log_on(LOG_COUNT) && backend_counts)
+            backend_count(k->be);
         first = BACKEND_THUNK_BYTES;
     }
     uint64_t each = (size - first) / CACHE_REGIONS & ~(uint64_t)4095;

@@ -25,12 +25,12 @@
 
 static struct jc_entry *jc_at(struct cpu *c)
 {
-    return &jc_table(c)[jc_hash(c->rip)];
+    return &jc_table(c)[backend_jc_hash(c->rip)];
 }
 
 static struct jc_entry *redo_at(struct cpu *c)
 {
-    return &c->exec->redo[jc_hash(c->rip) & (REDO - 1)];
+    return &c->exec->redo[backend_jc_hash(c->rip) & (REDO - 1)];
 }
 
 /* The host code to go on with at c->rip if the entry is for it, else NULL. */

@@ -85,6 +85,8 @@ double exec_stage_ns(const struct exec_stats *, enum exec_stage);
 /* The same of all stages and instructions together. */
 double exec_translation_ns(const struct exec_stats *);
 const struct exec_stats *exec_stats(struct cpu *c);
+/* What was counted (-d count), to the log. */
+void exec_report_count(struct cpu *c);
 /* For crash reports: is this host address in code translated for c, and for which guest RIP? */
 bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip);
 /* If so: print the guest code and the host code around it. */

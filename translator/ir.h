@@ -79,6 +79,7 @@ enum { AMO_ADD, AMO_AND, AMO_OR, AMO_XOR, AMO_XCHG };
 
 /* aux of EXIT/EXIT_IF: low byte = FLX_* flags live at the target */
 #define EXIT_LIVE   0x003fu     /* FLX_* bits: O S Z A P C as 5..0 */
+#define EXIT_READ   0x0040u     /* the target reads some of them for certain; else they are live for all that is known */
 #define EXIT_CROSS  0x0100u     /* target in another page, or block crosses pages: guarded link */
 #define EXIT_LOOP   0x0200u     /* backward */
 #define EXIT_EVENT  0x0400u     /* do not chain: the run loop must look (after STI's shadow etc.) */

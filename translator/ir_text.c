@@ -58,7 +58,7 @@ static const struct name mem_bits[] = {
     { "idx2", 2u << MEM_IDX_SHIFT }, { "ss", MEM_SS }, { "locked", MEM_LOCKED }, { NULL, 0 }
 };
 static const struct name exit_bits[] = {
-    { "O", 32 }, { "S", 16 }, { "Z", 8 }, { "A", 4 }, { "P", 2 }, { "C", 1 }, { "cross", EXIT_CROSS },
+    { "O", 32 }, { "S", 16 }, { "Z", 8 }, { "A", 4 }, { "P", 2 }, { "C", 1 }, { "read", EXIT_READ }, { "cross", EXIT_CROSS },
     { "loop", EXIT_LOOP }, { "event", EXIT_EVENT }, { "call", EXIT_CALL }, { "ret", EXIT_RET }, { NULL, 0 }
 };
 static const struct name putf_bits[] = { { "weak", PUTF_WEAK }, { NULL, 0 } };

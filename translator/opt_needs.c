@@ -22,6 +22,7 @@
  */
 #include <string.h>
 
+#include "translator/backend.h"
 #include "translator/opt.h"
 
 struct needs {
@@ -97,13 +98,25 @@ static void call(struct needs *s, unsigned i, const struct helper_info *h)
         s->weak = FLX_ALL;
 }
 
+/* Flags that are live at exit i: they are needed strongly where the target reads them, or the host wants it so. */
+static void leave(struct needs *s, unsigned i, unsigned live, bool read)
+{
+    if (read || !backend_flags_wait)
+        slot_add(s, i, live);
+    else
+        s->weak |= (uint8_t)live;
+}
+
 /* What instruction i, which stays, means for flags; false: it need not stay. */
 static bool flags_step(struct needs *s, unsigned i, struct ir_ins *n)
 {
     struct ir_use *u = &s->use[i];
     switch (n->op) {
     case IR_EXIT: case IR_EXIT_IF:
-        slot_add(s, i, n->aux & EXIT_LIVE);
+        leave(s, i, n->aux & EXIT_LIVE, n->aux & EXIT_READ);
+        break;
+    case IR_EXIT_IND:
+        leave(s, i, FLX_ALL, false);
         break;
     case IR_SEEN:
         s->weak |= (uint8_t)n->aux;

@@ -4,7 +4,7 @@
  * A complete LD or ST looks its page up in the TLB each time.  Accesses whose
  * addresses differ by constants mostly lie in one page: the first of them gets a
  * PROBE for the whole range in front, which yields delta (host - linear), and all
- * of them become bare LOADs and STOREs of address + delta.  If the range is not
+ * of them become bare LOADs and STOREs of the PROBE's address + delta + a constant.  If the range is not
  * one plain page - it crosses, is absent, is a device - the PROBE leaves with the
  * state of its guest instruction's start, and the run loop goes on in the variant
  * of the code that shares nothing (M_NOSHARE).  So the PROBE itself never faults,
@@ -70,15 +70,16 @@ static unsigned access_size(const struct ir_ins *n)
     return n->op == IR_LDV || n->op == IR_STV ? n->aux & MEM_SIZE : type_bytes((enum ir_type)n->type);
 }
 
-/* LD a, imm -> LOAD delta, a, imm; ST a, v -> STORE delta, a, v. */
-static void to_bare(struct ir_ins *n, ir_ref delta)
+/* LD a, imm -> LOAD delta, base, off; ST a, v -> STORE delta, base, v. */
+static void to_bare(struct ir_ins *n, ir_ref delta, ir_ref base, int64_t off)
 {
     static const uint8_t bare[] = { [IR_LD - IR_LD] = IR_LOAD, [IR_ST - IR_LD] = IR_STORE,
                                     [IR_LDV - IR_LD] = IR_LOADV, [IR_STV - IR_LD] = IR_STOREV };
     n->op = bare[n->op - IR_LD];
     n->c = n->b;
-    n->b = n->a;
+    n->b = base;
     n->a = delta;
+    n->imm = off;
 }
 
 /* Can the access n, at address s, join g?  Then it does. */
@@ -99,7 +100,7 @@ static bool join(struct ir_block *b, struct opt_group *g, const struct opt_addr 
         *p = (struct ir_ins) { .op = IR_PROBE, .type = TY_I64, .a = b->ins[g->first].a,
                                .aux = (uint16_t)(g->idx | (g->write ? MEM_WRITE : 0)) };
         int64_t at = b->ins[g->first].imm;
-        to_bare(&b->ins[g->first], g->hole);
+        to_bare(&b->ins[g->first], g->hole, p->a, at);
         g->base.off -= (uint64_t)at;      /* from now on relative to the PROBE's operand */
         lo += at;
         hi += at;
@@ -107,7 +108,7 @@ static bool join(struct ir_block *b, struct opt_group *g, const struct opt_addr 
     g->lo = (int32_t)lo;
     g->hi = (int32_t)hi;
     p->imm = PROBE_IMM(g->lo, g->hi - g->lo);
-    to_bare(n, g->hole);
+    to_bare(n, g->hole, p->a, (int64_t)(s->off - g->base.off));
     return true;
 }
 

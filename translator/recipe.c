@@ -156,7 +156,7 @@ static uint32_t cook(const struct recipe_table *t, const struct cpu *c, uint32_t
 
 static uint32_t flags_of(const struct recipe_table *t, const struct cpu *c, uint64_t v)
 {
-    uint32_t n = (uint32_t)v & 0x7fffffff;
+    uint32_t n = (uint32_t)~v;
     if ((int64_t)v >= 0)
         return (uint32_t)v & FL_ARITH;
     return n > 0 && n < t->n ? cook(t, c, n) : 0;

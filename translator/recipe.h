@@ -36,7 +36,7 @@ struct recipe {
 };
 
 /* The value that, as an immediate operand, stores recipe n's name in c->flags. */
-#define RECIPE_NAME(n) ((int32_t)((n) | 0x80000000u))
+#define RECIPE_NAME(n) ((int32_t)~(n))
 
 struct recipe_table;
 
