@@ -51,7 +51,7 @@ struct backend {
     intptr_t rx_off;
     uint8_t *enter;             /* entered from C: (cpu, rx) */
     uint8_t *hop[2];            /* guard failed: on through the jump cache; [1] in 64-bit code */
-    uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *hot, *x87_load;
+    uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *hot, *crc32, *x87_load;
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *help[HELP_COUNT];
@@ -65,6 +65,7 @@ struct backend {
     uint8_t *stack_st[2][MMU_IDX_COUNT][4][T_COUNT];
     uint8_t *amo;
     bool bmi2, lzcnt, popcnt;
+    uint32_t sse;               /* the bits of CPUID 1 ECX for what is newer than SSE2 */
     uint16_t vec_first[256];    /* emit_vec.c: first rule of an operation, plus 1 */
     struct emit *em;            /* reused for every block */
     struct copy *copy;          /* stencil.c: the block being put together */

@@ -3,6 +3,7 @@
  * their homes becomes one host instruction, its EFLAGS the guest's flags.
  */
 #include <assert.h>
+#include <cpuid.h>
 
 #include "backend-x86_64/emit.h"
 
@@ -588,22 +589,54 @@ static void emit_bit(struct emit *e, const struct ir_ins *p)
         def_done(e, e->i, v, 0xff, true);
 }
 
-/* CTZ, CLZ (width for 0), POPCNT: the host's TZCNT, LZCNT, POPCNT. */
+/* POPCNT by C, for processors of before 2008. */
+static void count_by_c(struct emit *e, const struct ir_ins *p, const struct ir_ins *f)
+{
+    emit_fallback(e, p);
+    if (f) {                                    /* ZF if there was no bit, the others clear */
+        unsigned tmp, x = use_reg(e, e->i, &tmp), z = temp_get(e);
+        as_lea(&e->a, true, z, hm_at(x, -1));
+        as_shift_ri(&e->a, 5, true, z, 63);
+        as_shift_ri(&e->a, 4, true, z, 6);
+        as_store64(&e->a, hm_cpu(flags_spill(e, e->use[e->i].flags)), z);
+        temp_release(e, z);
+        temp_release(e, tmp);
+    }
+}
+
+/* CTZ, CLZ by BSF, BSR: they find the bit's number, and nothing in 0. */
+static void scan(struct emit *e, const struct ir_ins *p, unsigned x, unsigned d)
+{
+    enum ir_type t = (enum ir_type)p->type;
+    unsigned bits = type_bits(t), none = temp_get(e);
+    alu_rr(e, t, p->op == IR_CTZ ? 0x0fbc : 0x0fbd, d, x);
+    as_mov_ri(&e->a, none, p->op == IR_CTZ ? bits : 2 * bits - 1);
+    as_rr(&e->a, 0x0f40 | CC_Z, false, d, none);
+    if (p->op == IR_CLZ)
+        as_alu_ri(&e->a, 6, false, d, (int32_t)bits - 1);
+    temp_release(e, none);
+}
+
+/* CTZ, CLZ (width for 0), POPCNT: the host's TZCNT, LZCNT, POPCNT if it has them. */
 static void emit_count(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
     const struct ir_ins *f = flags_wanted(e, e->i);
     uint32_t op = p->op == IR_CTZ ? 0x0fbc : p->op == IR_CLZ ? 0x0fbd : 0x0fb8;
     bool host = p->op == IR_POPCNT ? e->be->popcnt : p->op == IR_CLZ ? e->be->lzcnt : e->be->bmi2;
-    if (!host || t == TY_I8) {
-        emit_fallback(e, p);
+    if (t == TY_I8 || (!host && p->op == IR_POPCNT)) {
+        count_by_c(e, p, f);
         return;
     }
     flags_clobber(e);
     unsigned ta, x = use_reg(e, p->a, &ta), d = temp_get(e);
-    if (t == TY_I16)
-        as_b(&e->a, 0x66);
-    as_rr(&e->a, OPF3(op), t == TY_I64, d, x);
+    if (host) {
+        if (t == TY_I16)
+            as_b(&e->a, 0x66);
+        as_rr(&e->a, OPF3(op), t == TY_I64, d, x);
+    } else {
+        scan(e, p, x, d);
+    }
     if (f && f->aux == FK_BSCAN)
         alu_rr(e, t, 0x85, x, x);               /* ZF: source was 0 */
     if (f)
@@ -615,6 +648,18 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
 static void emit_crc32(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type s = (enum ir_type)e->b->ins[p->b].type;
+    if (!(e->be->sse & bit_SSE4_2)) {
+        emit_arg(e, 0, p->a);
+        emit_arg(e, 1, p->b);
+        host_store_imm(e, CPU_OFF(arg[2]), (int32_t)type_bytes(s));
+        flags_clobber(e);
+        vtemps_spill(e);
+        emit_thunk_call(e, e->be->crc32, e->pc, 0);
+        unsigned r = temp_get(e);
+        as_load64(&e->a, r, hm_cpu(CPU_OFF(hret)));
+        def_done(e, e->i, r, 0xff, true);
+        return;
+    }
     unsigned tb, y = use_reg(e, p->b, &tb), d = use_copy(e, p->a);
     if (s == TY_I16)
         as_b(&e->a, 0x66);

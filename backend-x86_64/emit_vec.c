@@ -1,8 +1,9 @@
 /*
  * emit_vec.c - vector operations, driven by vec.def: a row says which one host
  * instruction does an operation and where its operands go.  Pairs (operation,
- * aux) without a row are done by interp_op().
+ * aux) without a row, and those this processor is too old for, are done by interp_op().
  */
+#include <cpuid.h>
 
 #include "backend-x86_64/emit.h"
 
@@ -14,11 +15,20 @@ struct rule {
     uint8_t op, shape;
     uint32_t code;              /* as as_op() takes it */
     uint8_t ext, mem;
+    uint32_t need;              /* bit of CPUID 1 ECX, 0: every x86-64 processor has it */
 };
+
+/* Which extension an opcode came with (Intel SDM volume 2, the CPUID column): maps 2 and 3 began with SSSE3. */
+#define NEED(map, opcode)                                                                           \
+    ((map) == 1 ? ((opcode) == 0x7c || (opcode) == 0x7d || (opcode) == 0xd0 ? bit_SSE3 : 0) :       \
+     (map) == 2 ? ((opcode) < 0x10 || ((opcode) >= 0x1c && (opcode) < 0x20) ? bit_SSSE3 :           \
+                   (opcode) == 0x37 ? bit_SSE4_2 : bit_SSE4_1) :                                    \
+     (opcode) == 0x0f ? bit_SSSE3 : bit_SSE4_1)
 
 static const struct rule rules[] = {
 #define V(op_, aux_, pfx, map, opcode, shape_, ext_, mem_)                                          \
     { .op = IR_##op_, .aux = (aux_), .shape = SH_##shape_, .ext = (ext_), .mem = (mem_),            \
+      .need = NEED(map, opcode),                                                                    \
       .code = (uint32_t)(pfx) << 24 | ((map) == 1 ? 0x0f00u : (map) == 2 ? 0x0f3800u : 0x0f3a00u) | \
               (opcode) },
 #include "backend-x86_64/vec.def"
@@ -40,7 +50,7 @@ static const struct rule *rule_of(const struct emit *e, const struct ir_ins *p)
         return NULL;
     for (k--; k < NRULES && rules[k].op == p->op; k++)
         if (rules[k].aux == p->aux)
-            return &rules[k];
+            return rules[k].need & ~e->be->sse ? NULL : &rules[k];
     return NULL;
 }
 

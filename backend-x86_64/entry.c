@@ -465,6 +465,8 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->dispatch = gen_dispatch(a, exec_dispatch, WHY_NEXT, leave);
     be->redo = gen_dispatch(a, exec_redo, WHY_UNSHARED, leave);
     be->slow_ld = gen_call(a, (void *)slow_load, 2, RET_STATUS, false, false, false, leave);
+        be->sse = cx;
+    }
     be->slow_st = gen_call(a, (void *)slow_store, 3, RET_STATUS, false, false, false, leave);
     be->slow_ldv = gen_call(a, (void *)slow_loadv, 2, RET_STATUS, false, false, false, leave);
     be->slow_stv = gen_call(a, (void *)slow_storev, 2, RET_STATUS, false, false, false, leave);
@@ -493,6 +495,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 void backend_free(struct backend *be)
 {
     free(be->em);
+    be->crc32 = gen_call(a, (void *)slow_crc32, 3, RET_VALUE, false, false, false, leave);
     stencil_copy_free(be);
     free(be);
 }

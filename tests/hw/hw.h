@@ -42,7 +42,8 @@ struct hw_state {
 
 enum hw_engine { HW_INTERP, HW_JIT,
                  HW_COPY,       /* stencils, where there are some for the instruction, else as HW_JIT */
-                 HW_BOTH };     /* the two in turn */
+                 HW_BOTH,       /* the two in turn */
+                 HW_OLD };      /* as HW_JIT on a processor that has nothing newer than SSE2 */
 
 /* native.c */
 void hw_native_init(void);

@@ -1,7 +1,7 @@
 /*
  * hwtest.c - the driver of the hardware differential test (see hw.h).
  *
- *   hwtest [--engine interp|jit|copy|both] [--count N] [--seed S] [--row NAME] [--no-opt] [--dump]
+ *   hwtest [--engine interp|jit|copy|both|old] [--count N] [--seed S] [--row NAME] [--no-opt] [--dump]
  *          [--verbose]
  *
  * --row takes a row's id, a mnemonic, or a family: int, x87, mmx, sse.
@@ -134,7 +134,7 @@ struct options {
 };
 
 static const char *const engines[] = { [HW_INTERP] = "interp", [HW_JIT] = "jit", [HW_COPY] = "copy",
-                                       [HW_BOTH] = "both" };
+                                       [HW_BOTH] = "both", [HW_OLD] = "old" };
 
 static bool engine_of(const char *name, enum hw_engine *e)
 {
@@ -221,22 +221,24 @@ int main(int argc, char **argv)
     csh cs;
 
     if (!parse(&o, argc, argv)) {
-        fprintf(stderr, "usage: hwtest [--engine interp|jit|copy|both] [--count N] [--seed S] [--row ID] "
+        fprintf(stderr, "usage: hwtest [--engine interp|jit|copy|both|old] [--count N] [--seed S] [--row ID] "
                 "[--no-opt] [--dump] [--verbose]\n");
         return 2;
     }
-    if (!o.one) {               /* the interpreter in a process of its own, then host code in this one */
+    /* The interpreter and code for an old processor in processes of their own, then host code in this one. */
+    for (unsigned k = 0; !o.one && k < 2; k++) {
         int status = 0;
         pid_t child = fork();
 
         if (!child) {
-            o.engine = HW_INTERP;
-        } else {
-            o.engine = HW_BOTH;
-            if (child < 0 || waitpid(child, &status, 0) < 0 || status)
-                return 1;
+            o.engine = k ? HW_OLD : HW_INTERP;
+            o.one = true;
+        } else if (child < 0 || waitpid(child, &status, 0) < 0 || status) {
+            return 1;
         }
     }
+    if (!o.one)
+        o.engine = HW_BOTH;
     decode_init();
     nrows = choose(&o, rows);
     if (!nrows) {
