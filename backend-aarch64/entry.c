@@ -10,6 +10,7 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 
 #include "backend-aarch64/emit.h"
 #include "backend-common/slow.h"
@@ -25,7 +26,15 @@ bool backend_disassembler(csh *cs)
     return cs_open(CS_ARCH_ARM64, CS_MODE_LITTLE_ENDIAN, cs) == CS_ERR_OK;
 }
 
-bool backend_views_agree(uint8_t *rw, intptr_t rx_off)
+const unsigned backend_max_mib = 128;   /* B, BL */
+
+const char *backend_missing(void)
+{
+    unsigned long have = getauxval(AT_HWCAP);
+    return !(have & HWCAP_FP) ? "floating point" : !(have & HWCAP_ASIMD) ? "Advanced SIMD (NEON)" : NULL;
+}
+
+bool backend_code_runs(uint8_t *rw, intptr_t rx_off)
 {
     uint64_t got = 0;
     for (unsigned k = 1; k <= 2; k++) {         /* a function that returns k */

@@ -13,6 +13,7 @@
 const bool backend_exists = false;
 const bool backend_flags_wait = false;
 const unsigned backend_dead_ra = 0;
+const unsigned backend_max_mib = 2047;
 
 void backend_fp_sync(struct cpu *c)
 {
@@ -29,7 +30,12 @@ static void __attribute__((noreturn)) no_code(void)
     abort();
 }
 
-bool backend_views_agree(uint8_t *rw, intptr_t rx_off)
+const char *backend_missing(void)
+{
+    no_code();
+}
+
+bool backend_code_runs(uint8_t *rw, intptr_t rx_off)
 {
     no_code();
 }

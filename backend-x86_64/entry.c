@@ -25,9 +25,24 @@ const bool backend_exists = true;
 const bool backend_flags_wait = HOST_FLAGS_WAIT;
 const unsigned backend_dead_ra = 5;     /* backend_kill() writes one CALL */
 
-bool backend_views_agree(uint8_t *rw, intptr_t rx_off)
+const unsigned backend_max_mib = 2047;  /* rel32 */
+
+/* What every x86-64 processor has will do (SSE2, FXSAVE); backend_new() and emit_vec.c ask for what is newer. */
+const char *backend_missing(void)
 {
-    return true;                /* this processor's caches are coherent whatever the addresses */
+    return NULL;
+}
+
+bool backend_code_runs(uint8_t *rw, intptr_t rx_off)
+{
+    unsigned got = 0;
+    for (unsigned k = 1; k <= 2; k++) {         /* a function that returns k */
+        struct as a = { .p = rw };
+        as_mov_ri(&a, H_RAX, k);
+        as_b(&a, 0xc3);
+        got = ((unsigned (*)(void))(uintptr_t)(rw + rx_off))();
+    }
+    return got == 2;
 }
 
 bool backend_disassembler(csh *cs)
@@ -448,8 +463,10 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->rx_off = rx_off;
     if (__get_cpuid_count(7, 0, &ax, &bx, &cx, &dx))
         be->bmi2 = (bx >> 8 & 1) && (bx >> 3 & 1);
-    if (__get_cpuid(1, &ax, &bx, &cx, &dx))
+    if (__get_cpuid(1, &ax, &bx, &cx, &dx)) {
         be->popcnt = cx >> 23 & 1;
+        be->sse = cx;
+    }
     if (__get_cpuid(0x80000001, &ax, &bx, &cx, &dx))
         be->lzcnt = cx >> 5 & 1;
     vec_rules_init(be);
@@ -465,8 +482,6 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->dispatch = gen_dispatch(a, exec_dispatch, WHY_NEXT, leave);
     be->redo = gen_dispatch(a, exec_redo, WHY_UNSHARED, leave);
     be->slow_ld = gen_call(a, (void *)slow_load, 2, RET_STATUS, false, false, false, leave);
-        be->sse = cx;
-    }
     be->slow_st = gen_call(a, (void *)slow_store, 3, RET_STATUS, false, false, false, leave);
     be->slow_ldv = gen_call(a, (void *)slow_loadv, 2, RET_STATUS, false, false, false, leave);
     be->slow_stv = gen_call(a, (void *)slow_storev, 2, RET_STATUS, false, false, false, leave);
@@ -480,6 +495,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
     be->divs = gen_call(a, (void *)slow_divs, 4, RET_STATUS, false, false, false, leave);
     be->amo = gen_call(a, (void *)slow_amo, 4, RET_STATUS, false, false, false, leave);
     be->op = gen_call(a, (void *)slow_op, 1, RET_VOID, false, false, true, leave);
+    be->crc32 = gen_call(a, (void *)slow_crc32, 3, RET_VALUE, false, false, false, leave);
     be->x87_load = gen_call(a, (void *)x87_load, 0, RET_VOID, false, false, false, leave);
     for (unsigned h = 1; h < HELP_COUNT; h++) {
         const struct helper_info *i = &helper_info[h];
@@ -495,7 +511,6 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 void backend_free(struct backend *be)
 {
     free(be->em);
-    be->crc32 = gen_call(a, (void *)slow_crc32, 3, RET_VALUE, false, false, false, leave);
     stencil_copy_free(be);
     free(be);
 }

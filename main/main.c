@@ -114,6 +114,8 @@ static void report_stats(struct cpu *c)
     log_msg(LOG_STATS, "CPU %u: %llu lookups, %llu links, %llu run alone, %llu blocks invalidated, %llu regions "
             "of code memory reused", c->index, LL(t->lookups), LL(t->links), LL(t->slow), LL(t->invalidated),
             LL(t->flushes));
+    if (t->code_mem)
+        log_msg(LOG_STATS, "CPU %u: code memory: %s", c->index, t->code_mem);
 #undef LL
 }
 

@@ -231,6 +231,11 @@ static void opt_accel(struct options *o, const char *opt, const char *val)
         } else if (it.val && strcmp(it.key, "tb-size") == 0) {
             if (!number(it.val, &n) || n < 8 || n > 2047)
                 die(EXIT_CODE_USAGE, "%s: tb-size=%s: use a number of MiB from 8 to 2047", opt, it.val);
+            if (n > backend_max_mib) {
+                note("translated code cannot be spread over more than %u MiB on this kind of host: using that for "
+                     "tb-size=%s", backend_max_mib, it.val);
+                n = backend_max_mib;
+            }
             o->cache_size = n * MIB;
         } else if (it.val && strcmp(it.key, "hot") == 0) {
             if (!number(it.val, &n) || n > 1000000000)

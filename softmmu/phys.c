@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/shm.h"
 #include "frontend/cpu.h"
 
 enum priority { PRIO_RAM, PRIO_ROM, PRIO_IO };
@@ -415,17 +416,18 @@ void phys_io_write(struct phys *p, uint64_t pa, uint64_t val, unsigned size)
 
 void *phys_ram_alloc(struct phys *p, uint64_t len)
 {
-    int fd = memfd_create("guest-ram", MFD_CLOEXEC);
+    uint64_t host_page = (uint64_t)sysconf(_SC_PAGESIZE);
+    int fd;
     void *m;
 
-    len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+    len = (len + host_page - 1) & ~(host_page - 1);     /* 4, 16 or 64 KiB: a multiple of the guest's */
     assert(p->nram < sizeof(p->ram) / sizeof(p->ram[0]));
-    if (fd < 0)
-        die(EXIT_CODE_HOST, "cannot create guest memory (memfd_create: %s)", strerror(errno));
-    if (ftruncate(fd, (off_t)len) < 0)
+    fd = shm_memfd("guest-ram", len);
+    if (fd < 0 && (errno == EFBIG || errno == EINVAL))
         die(EXIT_CODE_HOST, "cannot size guest memory to %" PRIu64 " MiB (%s); try a smaller -m", len >> 20,
             strerror(errno));
-    m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    /* Where there are no memfds it has no name to be shared by, and nothing needs one yet. */
+    m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
     if (m == MAP_FAILED)
         die(EXIT_CODE_HOST, "cannot map %" PRIu64 " MiB of guest memory (%s); try a smaller -m", len >> 20,
             strerror(errno));

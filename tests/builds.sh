@@ -4,7 +4,7 @@
 #   checked      the IR is verified after lifting and after the walk back: unit tests, and a boot to a shell
 #   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, and 20 seconds of the fuzzer
 #   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests, command line
-#   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, a boot to a shell; needs what `bootstrap arm-test` installs
+#   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, pages of 16 and 64 KiB, a boot to a shell; needs what `bootstrap arm-test` installs
 #
 # usage: builds.sh SOURCE [BUILD...]      SOURCE: an unpacked distribution; builds are made beside it and kept
 set -eu
@@ -53,7 +53,21 @@ arm() {
     printf '#!/bin/sh\nexec qemu-aarch64-static %s "$@"\n' "$PWD/latimer" >run-latimer
     chmod +x run-latimer
     $MAKE -s -j"$jobs" check EMULATOR=qemu-aarch64-static RUN_LATIMER="$PWD/run-latimer"
+    other_pages
     $MAKE -s check-boot CASES=amd64-jit RUN_LATIMER="$PWD/run-latimer"
+}
+
+# Hosts with pages of 16 and 64 KiB: the emulator says it is one, the preloaded library refuses what such a one does
+# (tests/cli/host_shim.c); tests/cli/host.sh has latimer itself.
+other_pages() {
+    loads=$(aarch64-linux-gnu-readelf -lW latimer | awk '$1 == "LOAD" && $NF != "0x10000"')
+    [ -z "$loads" ] || { echo "builds.sh: a host with pages of 64 KiB cannot load this: $loads"; return 1; }
+    for page in 16384 65536; do
+        for t in tests/mmu/test_mmu tests/mmu/test_phys tests/sys/test_exec; do
+            echo "builds.sh: $t with pages of $page bytes"
+            qemu-aarch64-static -p $page -E HOST_PAGE=$page -E LD_PRELOAD="$PWD/tests/cli/host_shim.so" $t
+        done
+    done
 }
 
 [ $# -gt 0 ] || set -- checked sanitizers interp

@@ -48,11 +48,15 @@ extern const bool backend_exists;
 
 /* backend_kill() of a block lets whoever enters it leave with this offset from its first byte as return address. */
 extern const unsigned backend_dead_ra;
+/* What this host lacks that every block needs, for people; NULL: nothing.  All else it lacks is done without. */
+const char *backend_missing(void);
+/* Code memory may be no larger than this: as far as direct branches reach. */
+extern const unsigned backend_max_mib;
 /*
- * Does what is written through one of two views of code memory take effect when it is executed through the other?
- * (Some emulators of a host only notice stores to the address that is executed.)  Writes to rw.
+ * Does code that is written to rw run at rw + rx_off, and what it is overwritten with, too?  (Some emulators of a
+ * host only notice stores to the address that is executed.)
  */
-bool backend_views_agree(uint8_t *rw, intptr_t rx_off);
+bool backend_code_runs(uint8_t *rw, intptr_t rx_off);
 /* A disassembler of this host's code; false: there is none. */
 bool backend_disassembler(csh *cs);
 

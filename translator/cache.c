@@ -1,19 +1,10 @@
 /*
  * cache.c - code memory and the tables of blocks (cache.h).
- *
- * Code memory is one memfd mapped twice: a writable and an executable view, so
- * that no page is ever both at one address.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE            /* memfd_create */
-#endif
 #include "translator/cache.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "translator/stencil.h"
@@ -40,43 +31,21 @@ static struct block **page_list(struct cache *k, uint64_t page)
     return &k->pages[((page >> PAGE_BITS) * 0x9e3779b97f4a7c15u) >> (64 - PAGE_HASH_BITS)];
 }
 
-static void map_code(struct cache *k)
-{
-    int fd = memfd_create("latimer-code", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, (off_t)k->size))
-        die(EXIT_CODE_HOST, "cannot get %llu MiB of code memory: %s", (unsigned long long)(k->size >> 20),
-            strerror(errno));
-    k->rw = mmap(NULL, k->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    uint8_t *rx = mmap(NULL, k->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    if (k->rw == MAP_FAILED || rx == MAP_FAILED)
-        die(EXIT_CODE_HOST, "cannot map executable memory: %s; the host forbids it (SELinux, hardened "
-            "kernel?); -accel interp works without", strerror(errno));
-    close(fd);
-    k->rx_off = rx - k->rw;
-    if (backend_views_agree(k->rw, k->rx_off))
-        return;
-    /* One view for both, then. */
-    munmap(rx, k->size);
-    munmap(k->rw, k->size);
-    k->rw = mmap(NULL, k->size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (k->rw == MAP_FAILED)
-        die(EXIT_CODE_HOST, "cannot map memory that is writable and executable, which this host needs: %s; -accel interp "
-            "works without", strerror(errno));
-    k->rx_off = 0;
-}
-
 void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
 {
     k->phys = phys;
     k->interp = interp;
-    k->size = size;
     k->hash = must(calloc((size_t)1 << HASH_BITS, sizeof *k->hash));
     k->pages = must(calloc((size_t)1 << PAGE_HASH_BITS, sizeof *k->pages));
     uint64_t first = 0;
     if (!interp) {
         k->recipes = k->be_out.recipes = recipe_table_new();
-        map_code(k);
-        k->be = backend_new(k->rw, k->rx_off);
+        const char *missing = backend_missing();
+        if (missing)
+            die(EXIT_CODE_HOST, "translated code needs %s, which this host's processor lacks: use -accel interp, which "
+                "is slow", missing);
+        code_mem_map(&k->mem, size);
+        k->be = backend_new(k->mem.rw, k->mem.rx_off);
         if (log_on(LOG_COUNT) && backend_counts)
             backend_count(k->be);
         first = BACKEND_THUNK_BYTES;
@@ -84,7 +53,7 @@ void cache_init(struct cache *k, struct phys *phys, uint64_t size, bool interp)
     uint64_t each = (size - first) / CACHE_REGIONS & ~(uint64_t)4095;
     for (unsigned i = 0; i < CACHE_REGIONS; i++) {
         struct region *r = &k->region[i];
-        r->start = r->next = k->rw + first + i * each;
+        r->start = r->next = k->mem.rw + first + i * each;
         r->mid = r->cold_next = r->start + (each / 2 & ~(uint64_t)4095);
         r->end = r->start + each;
         if (!interp)
@@ -141,9 +110,7 @@ void cache_free(struct cache *k)
         return;
     backend_free(k->be);
     recipe_table_free(k->recipes);
-    if (k->rx_off)
-        munmap(k->rw + k->rx_off, k->size);
-    munmap(k->rw, k->size);
+    code_mem_unmap(&k->mem);
 }
 
 struct block *cache_find(struct cache *k, uint64_t pa, uint32_t mode, uint32_t eip)
@@ -159,7 +126,7 @@ struct block *cache_find(struct cache *k, uint64_t pa, uint32_t mode, uint32_t e
 /* The block whose code contains p, or ends there: a return address may be the first byte behind. */
 struct block *cache_by_host(struct cache *k, const void *rx)
 {
-    uint8_t *p = (uint8_t *)(uintptr_t)rx - k->rx_off;
+    uint8_t *p = (uint8_t *)(uintptr_t)rx - k->mem.rx_off;
     for (unsigned i = 0; i < CACHE_REGIONS; i++) {
         struct region *r = &k->region[i];
         if (p <= r->start || p > r->end || !r->n)

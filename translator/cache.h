@@ -12,6 +12,7 @@
 #define TRANSLATOR_CACHE_H
 
 #include "translator/backend.h"
+#include "translator/code_mem.h"
 
 #define CACHE_REGIONS 8
 #define CACHE_STEP 1024         /* bytes of code memory between entries of region.at */
@@ -66,9 +67,7 @@ struct region {
 };
 
 struct cache {
-    uint8_t *rw;
-    intptr_t rx_off;
-    uint64_t size;
+    struct code_mem mem;
     struct backend *be;
     struct recipe_table *recipes;       /* what blocks name; blocks are thrown away before they are */
     struct host_block be_out;   /* filled by backend_emit() for each block */
@@ -100,7 +99,7 @@ void cache_kill(struct cache *, struct block *);
 void cache_flush(struct cache *);
 static inline const void *block_rx(const struct cache *k, const struct block *b)
 {
-    return b->rw + k->rx_off;
+    return b->rw + k->mem.rx_off;
 }
 
 #endif

@@ -76,7 +76,7 @@ static struct host_fault fault_at(const struct block *b, uint32_t off)
 static const uint8_t *part_of(const struct cache *k, const struct block *b, const uint8_t *host,
                               uint32_t *size)
 {
-    bool cold = b->cold && host >= b->cold + k->rx_off && host < b->cold + k->rx_off + b->cold_size;
+    bool cold = b->cold && host >= b->cold + k->mem.rx_off && host < b->cold + k->mem.rx_off + b->cold_size;
     *size = cold ? b->cold_size : b->size;
     return cold ? b->cold : b->rw;
 }
@@ -107,7 +107,7 @@ void exec_show_host(struct cpu *c, const void *host, FILE *f)
     check_guest_code(f, c->m->phys, b->mode, b->flat ? c->pc_page | b->start : c->seg[SEG_CS].base + b->start,
                      b->range, b->nrange);
     fprintf(f, "host code:\n");
-    check_disassemble(f, p, size, (uint64_t)(uintptr_t)(p + k->rx_off), CHECK_HOST, (uint64_t)(uintptr_t)host);
+    check_disassemble(f, p, size, (uint64_t)(uintptr_t)(p + k->mem.rx_off), CHECK_HOST, (uint64_t)(uintptr_t)host);
 }
 
 /* Translated code left at c->link_ra: make c->rip and c->flags exact (but for flags the code at c->rip

@@ -78,7 +78,8 @@ struct exec_stats { uint64_t blocks, insns, host_bytes, invalidated, flushes, lo
                     forms, stencils,      /* forms of instructions met, stencils made */
                     checked, /* blocks compared in lock-step */
                     timed_copied, timed_insns, /* a sample: instructions copied, translated */
-                    stage_ns[STAGE_COUNT]; /* CPU time for these */ };
+                    stage_ns[STAGE_COUNT]; /* CPU time for these */
+                    const char *code_mem; /* how code memory is mapped, NULL: there is none */ };
 /* CPU time in ns for each guest instruction that was copied (STAGE_COPY) or translated (the others); 0 if
  * nothing was measured. */
 double exec_stage_ns(const struct exec_stats *, enum exec_stage);

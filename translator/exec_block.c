@@ -159,6 +159,7 @@ const struct exec_stats *exec_stats(struct cpu *c)
     e->stats.host_bytes = e->cache.code_bytes;
     e->stats.invalidated = e->cache.invalidated;
     e->stats.flushes = e->cache.flushes;
+    e->stats.code_mem = e->o.interp ? NULL : e->cache.mem.how;
     if (e->stencils)
         stencils_count(e->stencils, &e->stats.forms, &e->stats.stencils);
     e->stats.checked = e->check ? check_count(e->check) : 0;

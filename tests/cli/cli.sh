@@ -1,51 +1,8 @@
 #!/bin/sh
 # cli.sh - bad input and exit codes: each case runs latimer and looks at its exit code and messages.
 set -u
-latimer=${LATIMER:-./latimer}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0 n=0
+. "${srcdir:-.}/tests/cli/lib.sh"
 
-# expect CODE TEXT ARGS...: exit code, and a line of output that matches the basic regular expression
-expect() {
-    want=$1 text=$2 code=0
-    shift 2
-    n=$((n + 1))
-    timeout -s KILL 60 "$latimer" "$@" </dev/null >"$work/out" 2>&1 || code=$?
-    if [ "$code" = "$want" ] && { [ -z "$text" ] || grep -aq -e "$text" "$work/out"; }; then
-        return
-    fi
-    failed=$((failed + 1))
-    echo "FAIL: latimer $*: exit code $code, wanted $want and '$text'; output:"
-    head -n 20 "$work/out" | sed 's/^/    /'
-}
-
-# Has this Latimer a code generator?
-jit=true
-! "$latimer" -accel help 2>&1 | grep -q 'no jit' || jit=false
-
-# expect_jit: the same where there is a code generator; else it is missed
-expect_jit() {
-    if $jit; then
-        expect "$@"
-    else
-        shift 2
-        expect 2 'without a code generator' "$@"
-    fi
-}
-
-# holds WHAT COMMAND: the shell command succeeds
-holds() {
-    n=$((n + 1))
-    eval "$2" || { failed=$((failed + 1)); echo "FAIL: $1"; }
-}
-
-# guest NAME HEX: a multiboot image whose code (from 100020h on) is HEX
-guest() {
-    perl -e 'my ($out, $hex) = @ARGV; open(my $f, ">:raw", $out) or die; my $end = 0x100020 + length($hex) / 2;
-        print $f pack("V8", 0x1badb002, 0x10000, -(0x1badb002 + 0x10000) & 0xffffffff, 0x100000, 0x100000,
-                      $end, $end, 0x100020), pack("H*", $hex)' "$work/$1" "$2"
-}
 guest exit b021e6f4f4                           # mov al,21h; out 0f4h,al; hlt
 guest exit2 66ba0105b003eef4                    # mov dx,501h; mov al,3; out dx,al; hlt
 guest exit3 a12000e0feb005e6f4                  # mov eax,[0fee00020h]; mov al,5; out 0f4h,al
@@ -170,7 +127,7 @@ signal() {              # CODE SIGNAL...
 signal 143 TERM TERM
 
 # ---- a crash of Latimer itself ----
-if $jit && [ "$(uname -m)" = x86_64 ] && ! grep -aq __asan_init "$latimer"; then
+if $jit && [ "$(uname -m)" = x86_64 ] && ! $sanitized; then
     perl "${srcdir:-.}/tests/cli/crash.pl" "$latimer" "$work/loop" >"$work/out" 2>&1
     code=$?
     holds "exit code 139 after a crash (it is $code)" '[ $code = 139 ]'
@@ -180,5 +137,4 @@ if $jit && [ "$(uname -m)" = x86_64 ] && ! grep -aq __asan_init "$latimer"; then
     done
 fi
 
-echo "cli.sh: $n cases, $failed failed"
-[ $failed = 0 ]
+finish

@@ -1,0 +1,120 @@
+/*
+ * host_shim.c - another kind of host, for a program that is run with this library preloaded.
+ *
+ *   HOST_PAGE=BYTES    the host's pages: what is not aligned to them is refused, what is mapped begins and ends on
+ *                      them, and protections reach to their ends
+ *   HOST_NOEXEC=1      memory that is mapped executable is not, without an error
+ *   HOST_HWCAP=BITS    what getauxval(AT_HWCAP) says
+ *
+ * Only calls of the program itself are seen; the C library's own go to the host as it is.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static unsigned long setting(const char *name, unsigned long otherwise)
+{
+    const char *s = getenv(name);
+    return s ? strtoul(s, NULL, 0) : otherwise;
+}
+
+static unsigned long page_size(void)
+{
+    static unsigned long page;
+    if (!page)
+        page = setting("HOST_PAGE", 4096);
+    return page;
+}
+
+static int unaligned(const void *p)
+{
+    if (!((uintptr_t)p & (page_size() - 1)))
+        return 0;
+    errno = EINVAL;
+    return 1;
+}
+
+static size_t whole(size_t len)
+{
+    return (len + page_size() - 1) & ~(page_size() - 1);
+}
+
+void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
+{
+    const size_t page = page_size();
+    uint8_t *p, *to;
+    if (unaligned((void *)(uintptr_t)off) || ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && unaligned(at)))
+        return MAP_FAILED;
+    if (setting("HOST_NOEXEC", 0))
+        prot &= ~PROT_EXEC;
+    if (at)
+        return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, off);
+    p = (uint8_t *)syscall(SYS_mmap, NULL, whole(len) + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                           -1, 0l);
+    if (p == MAP_FAILED)
+        return p;
+    to = (uint8_t *)(((uintptr_t)p + page - 1) & ~(uintptr_t)(page - 1));
+    if (to > p)
+        syscall(SYS_munmap, p, to - p);
+    if (p + page > to)
+        syscall(SYS_munmap, to + whole(len), p + page - to);
+    p = (uint8_t *)syscall(SYS_mmap, to, whole(len), prot, flags | MAP_FIXED, fd, off);
+    if (p == MAP_FAILED)
+        syscall(SYS_munmap, to, whole(len));
+    return p;
+}
+
+int munmap(void *p, size_t len)
+{
+    return unaligned(p) ? -1 : (int)syscall(SYS_munmap, p, whole(len));
+}
+
+int mprotect(void *p, size_t len, int prot)
+{
+    return unaligned(p) ? -1 : (int)syscall(SYS_mprotect, p, whole(len), prot);
+}
+
+int madvise(void *p, size_t len, int advice)
+{
+    return unaligned(p) ? -1 : (int)syscall(SYS_madvise, p, len, advice);
+}
+
+int mincore(void *p, size_t len, unsigned char *vec)
+{
+    if (unaligned(p))
+        return -1;
+    for (size_t at = 0; at < len; at += page_size()) {
+        unsigned char one[65536 / 4096] = { 0 };
+        size_t n = len - at < page_size() ? len - at : page_size();
+        if (syscall(SYS_mincore, (char *)p + at, n, one) < 0)
+            return -1;
+        *vec = 0;
+        for (unsigned k = 0; k < sizeof one; k++)
+            *vec |= one[k];
+        vec++;
+    }
+    return 0;
+}
+
+long sysconf(int name)
+{
+    long (*next)(int) = (long (*)(int))dlsym(RTLD_NEXT, "sysconf");
+    return name == _SC_PAGESIZE ? (long)page_size() : next(name);
+}
+
+int getpagesize(void)
+{
+    return (int)page_size();
+}
+
+unsigned long getauxval(unsigned long type)
+{
+    unsigned long (*next)(unsigned long) = (unsigned long (*)(unsigned long))dlsym(RTLD_NEXT, "getauxval");
+    return type == AT_PAGESZ ? page_size() : type == AT_HWCAP ? setting("HOST_HWCAP", next(type)) : next(type);
+}
