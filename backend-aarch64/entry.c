@@ -253,6 +253,11 @@ static uint8_t *gen_dispatch(struct as *a, const void *(*next)(struct cpu *), en
 
 _Static_assert(WHY_SLOW == WHY_FAULT + 1, "thunks turn status 1 and 2 into these");
 
+const void *backend_thunk_caller(const struct cpu *c)
+{
+    return (const void *)(uintptr_t)c->link_ra;
+}
+
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 {
     struct backend *be = calloc(1, sizeof *be);

@@ -94,7 +94,7 @@ struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *r
     e->x87_in = b->uses_x87;
     e->insns = 0;
     e->i = 0;
-    out->nexits = out->nfaults = 0;
+    out->nexits = out->nfaults = out->nmarks = 0;
     alloc_prepare(e);
     flags_prepare(e);
     return e;
@@ -110,6 +110,7 @@ void emit_ops(struct emit *e)
         if (p->op == IR_MARK) {
             e->pc = (int32_t)p->imm;
             e->insns++;
+            host_mark(e->out, e->a.p - e->start, (int64_t)e->pc - (int32_t)b->start);
             continue;
         }
         alloc_begin(e, i);
@@ -135,6 +136,8 @@ void emit_ops(struct emit *e)
 
 void emit_cold(struct emit *e, uint8_t *cold)
 {
+    if (cold == e->a.p)
+        host_mark(e->out, cold - e->start, MARK_BEHIND);
     e->a.p = cold;
     emit_slow_paths(e);
     emit_side_exits(e);

@@ -45,6 +45,11 @@ bool backend_disassembler(csh *cs)
     return false;
 }
 
+const void *backend_thunk_caller(const struct cpu *c)
+{
+    no_code();
+}
+
 struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
 {
     no_code();

@@ -521,6 +521,12 @@ enum exec_why backend_enter(struct backend *be, struct cpu *c, const void *rx)
     return ((enter_fn)(uintptr_t)(be->enter + be->rx_off))(c, rx);
 }
 
+/* The call pushed it: translated code has rsp at struct cpu. */
+const void *backend_thunk_caller(const struct cpu *c)
+{
+    return ((const void *const *)(const void *)c)[-1];
+}
+
 static uint64_t cpu_bytes(uint64_t after)
 {
     return ((uint64_t)JC_OFF + after + 4095) & ~(uint64_t)4095;

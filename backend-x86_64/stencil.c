@@ -61,6 +61,7 @@ struct copy {
     uint8_t begin[24];          /* what every block begins with: 8-byte words of code ... */
     unsigned attn, hot, heat;   /* ... and where its fields are */
     uint8_t *start, *cold_start;
+    int32_t pc;                 /* where it begins */
     uint8_t *hot_p, *cold;      /* where the next stencil goes */
     struct host_block *out;
     unsigned ncold;             /* faults of the cold part: they go behind those of the hot one */
@@ -206,7 +207,8 @@ void backend_copy_begin(struct backend *be, uint8_t *rw, uint8_t *cold, int32_t 
     k->start = rw;
     k->cold_start = cold;
     k->out = out;
-    out->nexits = out->nfaults = 0;
+    out->nexits = out->nfaults = out->nmarks = 0;
+    k->pc = pc;
     memcpy(rw, k->begin, sizeof k->begin);
     add32(rw + k->heat, (int32_t)(4 * heat));
     for (unsigned i = 0; i < 2; i++, cold += 5) {
@@ -237,6 +239,7 @@ void backend_copy(struct backend *be, const struct host_stencil *s, const struct
 #define AT(place) (off[PART(place)] + ((place) & 0x7fffu))
     const uint8_t *p = (const uint8_t *)(s + 1);
     int32_t pc[EXITS_MAX];
+    host_mark(out, off[0], (int64_t)site->pc - k->pc);
     copy_code(part[0], p, s->size);
     p += words(s->size);
     copy_code(part[1], p, s->cold_size);

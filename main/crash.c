@@ -2,13 +2,14 @@
  * crash.c - a last report when Latimer itself crashes (signal-safety(7), sigaltstack(2)).
  *
  * A handler gets no argument of ours, so which vCPU the thread runs is thread-local.  What the report
- * reads may be damaged: a second fault in here ends the process at once (SA_RESETHAND).
+ * reads may be damaged: a second fault in here ends the part that is being printed (SA_NODEFER).
  */
 #ifndef _GNU_SOURCE             /* REG_RIP */
 #define _GNU_SOURCE
 #endif
 #include "main/crash.h"
 
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,34 +45,96 @@ static uintptr_t host_pc(const ucontext_t *u)
 #endif
 }
 
+static uintptr_t link_register(const ucontext_t *u)
+{
+#if defined(__aarch64__)
+    return (uintptr_t)u->uc_mcontext.regs[30];
+#else
+    return 0;
+#endif
+}
+
 static void say(const char *text)
 {
     if (write(STDERR_FILENO, text, strlen(text)) < 0)
         return;                 /* nowhere left to say it */
 }
 
+/* ---- parts of the report; where one crashes, the next is tried ---- */
+
+static _Thread_local sigjmp_buf next_part;
+static _Thread_local volatile sig_atomic_t in_part;     /* 0: none; then a crash in the report ends it */
+
+static void try_part(const char *title, void (*part)(struct cpu *, const struct exec_place *, FILE *),
+                     const struct exec_place *p)
+{
+    say(title);
+    in_part = 1;
+    if (!sigsetjmp(next_part, 1))
+        part(vcpu, p, stderr);
+    else
+        say("latimer: (this could not be read)\n");
+    in_part = 0;
+}
+
+static void find_place(struct exec_place *p, const void *host, const void *lr)
+{
+    in_part = 1;
+    if (!sigsetjmp(next_part, 1))
+        exec_place(vcpu, host, lr, p);
+    else
+        p->where = EXEC_ELSEWHERE;
+    in_part = 0;
+}
+
 static void crashed(int sig, siginfo_t *info, void *context)
 {
+    static const char *const where[] = { [EXEC_BLOCK] = "in translated code",
+                                         [EXEC_THUNK] = "in a thunk of translated code",
+                                         [EXEC_NO_BLOCK] = "in memory for translated code, but in no block" };
+    static _Thread_local volatile sig_atomic_t reporting;
     uintptr_t pc = host_pc(context);
-    uint64_t rip;
+    struct exec_place p = { .where = EXEC_ELSEWHERE };
     char text[256];
 
+    if (in_part)
+        siglongjmp(next_part, 1);
+    if (reporting)
+        _exit(128 + sig);
+    reporting = 1;
     term_restore();
     snprintf(text, sizeof(text), "\nlatimer: crashed: signal %d (%s), host pc %#llx, address %p\n", sig,
              sig == SIGSEGV ? "SIGSEGV" : sig == SIGBUS ? "SIGBUS" : sig == SIGILL ? "SIGILL" : "SIGFPE",
              (unsigned long long)pc, info->si_addr);
     say(text);
-    if (vcpu && exec_at_host(vcpu, (const void *)pc, &rip)) {
-        snprintf(text, sizeof(text), "latimer: in translated code: CPU %u, guest rip %#llx, mode %#x\n", vcpu->index,
-                 (unsigned long long)rip, (unsigned)vcpu->mode);
+    if (sig == SIGBUS)
+        say("latimer: if the host has no memory left for guest memory, this is how it says so\n");
+    if (vcpu)
+        find_place(&p, (const void *)pc, (const void *)link_register(context));
+    if (p.where != EXEC_ELSEWHERE) {
+        int n = snprintf(text, sizeof(text), "latimer: %s: CPU %u, ", where[p.where], vcpu->index);
+
+        if (p.block)
+            snprintf(text + n, sizeof(text) - (size_t)n, "guest rip %#llx, mode %#x\n", (unsigned long long)p.rip,
+                     (unsigned)vcpu->mode);
+        else
+            snprintf(text + n, sizeof(text) - (size_t)n, "guest rip unknown (last exact one %#llx)\n",
+                     (unsigned long long)vcpu->rip);
         say(text);
         say(request);
         /* Last, and only here: it allocates, and in translated code no lock of the C library's is held. */
-        exec_show_host(vcpu, (const void *)pc, stderr);
+        try_part("host code:\n", exec_show_host, &p);
+        if (p.block)
+            try_part("guest code:\n", exec_show_guest, &p);
         _exit(128 + sig);
     } else if (vcpu) {
-        snprintf(text, sizeof(text), "latimer: in Latimer's own code, working for CPU %u (last exact guest rip %#llx)\n",
-                 vcpu->index, (unsigned long long)vcpu->rip);
+        int n = snprintf(text, sizeof(text), "latimer: in Latimer's own code, working for CPU %u (last exact guest rip %#llx",
+                         vcpu->index, (unsigned long long)vcpu->rip);
+
+        if (p.block)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "; translated code called or left last at %#llx",
+                          (unsigned long long)p.rip);
+        snprintf(text + n, sizeof(text) - (size_t)n, ")\n");
         say(text);
     }
     say(request);
@@ -91,7 +154,7 @@ void crash_thread(struct cpu *c)
 void crash_init(void)
 {
     static const int sigs[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
-    struct sigaction sa = { .sa_sigaction = crashed, .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND) };
+    struct sigaction sa = { .sa_sigaction = crashed, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 
     sigemptyset(&sa.sa_mask);
     for (unsigned i = 0; i < sizeof(sigs) / sizeof(sigs[0]) && !SANITIZED; i++)

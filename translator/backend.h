@@ -34,11 +34,23 @@ struct host_fault {
     uint32_t recipe;
 };
 
+/*
+ * Where the code of each guest instruction begins, for crash reports: small, because there is one for each.  What
+ * does not fit has none.
+ */
+#define BACKEND_MAX_MARKS 256
+#define MARK_BEHIND INT16_MIN   /* as pc: what follows is out of line */
+struct host_mark {
+    uint16_t off;               /* from the block's first host byte */
+    int16_t pc;                 /* from the block's first guest byte */
+};
+
 struct host_block {
     struct recipe_table *recipes;       /* where backend_emit() enters those it needs */
     uint32_t size;              /* of the hot part */
     uint32_t cold_size;
-    uint16_t nexits, nfaults;
+    uint16_t nexits, nfaults, nmarks;
+    struct host_mark mark[BACKEND_MAX_MARKS];           /* sorted by off */
     struct host_exit exit[BACKEND_MAX_EXITS];
     struct host_fault fault[BACKEND_MAX_FAULTS];        /* sorted by ra */
 };
@@ -65,6 +77,14 @@ bool backend_disassembler(csh *cs);
  * computed: the exit may leave a recipe's name in c->flags, and code at whose entry flags are read resolves it.
  */
 extern const bool backend_flags_wait;
+/* For crash reports: where in a block the thunk that runs will return to. */
+const void *backend_thunk_caller(const struct cpu *c);
+
+static inline void host_mark(struct host_block *out, int64_t off, int64_t pc)
+{
+    if (off <= UINT16_MAX && pc >= INT16_MIN && pc <= INT16_MAX && out->nmarks < BACKEND_MAX_MARKS)
+        out->mark[out->nmarks++] = (struct host_mark){ (uint16_t)off, (int16_t)pc };
+}
 
 struct backend;         /* the host's private data: thunks, features */
 

@@ -321,6 +321,9 @@ static void take_code(struct cache *k, struct region *r, struct block *b)
         b->link[i] = (struct link){ .x = out->exit[i], .from = b };
     b->fault = region_alloc(r, out->nfaults * sizeof *out->fault);
     memcpy(b->fault, out->fault, out->nfaults * sizeof *out->fault);
+    b->nmarks = out->nmarks;
+    b->mark = region_alloc(r, out->nmarks * sizeof *out->mark);
+    memcpy(b->mark, out->mark, out->nmarks * sizeof *out->mark);
     region_note(r, r->n, b->rw, b->rw + ((b->size + 15) & ~15u));
     region_note(r, r->n, b->cold, b->cold + b->cold_size);
 }

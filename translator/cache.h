@@ -36,7 +36,7 @@ struct block {
     uint32_t shadow;            /* as in the IR block */
     struct block *hash_next;
     bool dead, crosses, flat, once, copied;     /* all that a search looks at is in one cache line of the host */
-    uint16_t insns, nlinks, nfaults, nrange;
+    uint16_t insns, nlinks, nfaults, nrange, nmarks;
     struct block *page_next[2]; /* lists of the (at most two) physical pages it was made from */
     uint64_t page[2];           /* page addresses; page[1] == ~0: entered in one list only */
     uint64_t page2;             /* crosses: physical address of the second page */
@@ -45,6 +45,7 @@ struct block {
     struct ir_range *range;     /* nrange of them */
     struct link *link;
     struct host_fault *fault;
+    struct host_mark *mark;
     struct link *in;            /* exits linked to this block */
     struct ir_block *ir;        /* interpreter and lock-step only */
     uint8_t twice;              /* lock-step: may it be run twice? 0: not looked at (check.c) */

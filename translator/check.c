@@ -97,35 +97,66 @@ static void state_restore(struct cpu *c, const struct cpu *s, size_t size)
 #define AROUND_BEFORE 80        /* bytes of code shown around a pc */
 #define AROUND_AFTER 32
 
-void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc)
+static bool open_disassembler(csh *cs, unsigned bits)
+{
+    if (bits == CHECK_HOST ? !backend_disassembler(cs) :
+        cs_open(CS_ARCH_X86, bits == 64 ? CS_MODE_64 : bits == 32 ? CS_MODE_32 : CS_MODE_16, cs) != CS_ERR_OK)
+        return false;
+    cs_option(*cs, CS_OPT_SKIPDATA, CS_OPT_ON);         /* there may be data between (emit_fallback) */
+    return true;
+}
+
+/* One by one: a list of all may need a hundred times the memory of the code. */
+void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc, bool around)
 {
     csh cs;
-    cs_insn *in;
-    if (bits == CHECK_HOST ? !backend_disassembler(&cs) :
-        cs_open(CS_ARCH_X86, bits == 64 ? CS_MODE_64 : bits == 32 ? CS_MODE_32 : CS_MODE_16, &cs) != CS_ERR_OK)
+    if (!open_disassembler(&cs, bits))
         return;
-    size_t k = cs_disasm(cs, p, n, at, 0, &in);
-    for (size_t i = 0; i < k; i++)
-        if (!pc || (in[i].address + AROUND_BEFORE >= pc && in[i].address < pc + AROUND_AFTER))
-            fprintf(f, "%s %10llx  %s %s\n", pc && in[i].address == pc ? "=>" : " ",
-                    (unsigned long long)in[i].address, in[i].mnemonic, in[i].op_str);
-    if (k)
-        cs_free(in, k);
+    cs_insn *in = cs_malloc(cs);
+    while (in && n) {
+        /* Behind data it may be out of step: pc is where an instruction begins. */
+        size_t left = pc > at && pc < at + n ? (size_t)(pc - at) : n, rest = n - left;
+        while (left && cs_disasm_iter(cs, &p, &left, &at, in))
+            if (!around || (in->address + AROUND_BEFORE >= pc && in->address < pc + AROUND_AFTER))
+                fprintf(f, "%s %10llx  %s %s\n", pc && in->address == pc ? "=>" : " ",
+                        (unsigned long long)in->address, in->mnemonic, in->op_str);
+        p += left;
+        at += left;
+        n = rest;
+    }
+    if (in)
+        cs_free(in, 1);
     cs_close(&cs);
 }
 
+bool check_jumps(const uint8_t *p, size_t n)
+{
+    csh cs;
+    uint64_t at = 0;
+    bool found = false;
+    if (!open_disassembler(&cs, CHECK_HOST))
+        return false;
+    cs_insn *in = cs_malloc(cs);
+    while (in && !found && n && cs_disasm_iter(cs, &p, &n, &at, in))
+        found = !strcmp(in->mnemonic, "jmp") || !strcmp(in->mnemonic, "b");
+    if (in)
+        cs_free(in, 1);
+    cs_close(&cs);
+    return found;
+}
+
 void check_guest_code(FILE *f, struct phys *phys, uint32_t mode, uint64_t lin, const struct ir_range *r,
-                      unsigned n)
+                      unsigned n, uint64_t pc)
 {
     unsigned bits = (mode & M_CODE) == M_CODE64 ? 64 : (mode & M_CODE) == M_CODE32 ? 32 : 16;
-    uint8_t code[256];
+    uint8_t code[1024];
     for (unsigned i = 0; i < n; i++) {
         unsigned len = r[i].len < sizeof code ? r[i].len : sizeof code;
         uint64_t page = lin & PAGE_MASK;
         if ((r[i].pa ^ r[0].pa) & PAGE_MASK)
             page += PAGE_SIZE;
         phys_read(phys, r[i].pa, code, len);
-        check_disassemble(f, code, len, page | (r[i].pa & ~PAGE_MASK), bits, 0);
+        check_disassemble(f, code, len, page | (r[i].pa & ~PAGE_MASK), bits, pc, false);
     }
 }
 
@@ -151,11 +182,11 @@ static void report(struct check *k, struct cpu *c, struct cache *cache, struct b
                     (unsigned long long)k->interp.x[i].q[0], (unsigned long long)c->x[i].q[1],
                     (unsigned long long)c->x[i].q[0]);
     fprintf(f, "guest code:\n");
-    check_guest_code(f, cache->phys, ir->mode, ir->lin, ir->range, ir->nrange);
+    check_guest_code(f, cache->phys, ir->mode, ir->lin, ir->range, ir->nrange, 0);
     fprintf(f, "IR:\n");
     ir_print(f, ir);
     fprintf(f, "host code:\n");
-    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)block_rx(cache, b), CHECK_HOST, 0);
+    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)block_rx(cache, b), CHECK_HOST, 0, false);
     exit(EXIT_CODE_CHECK);
 }
 

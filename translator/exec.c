@@ -49,8 +49,7 @@ static void jc_clear(void *arg)
     memset(jc_table(c), 0xff, JC_SIZE * sizeof(struct jc_entry));
     memset(c->exec->redo, 0xff, sizeof c->exec->redo);
 }
-/* The guest RIP of page offset or EIP `pc` of a block that runs now. */
-static uint64_t rip_of(const struct cpu *c, const struct block *b, int64_t pc)
+uint64_t exec_rip_of(const struct cpu *c, const struct block *b, int64_t pc)
 {
     if (!b->flat)
         return (uint32_t)pc;
@@ -58,8 +57,7 @@ static uint64_t rip_of(const struct cpu *c, const struct block *b, int64_t pc)
     return (b->mode & M_CODE) == M_CODE64 ? r : (uint32_t)r;
 }
 
-/* The fault point host offset `off` of b belongs to. */
-static struct host_fault fault_at(const struct block *b, uint32_t off)
+struct host_fault exec_fault_at(const struct block *b, uint32_t off)
 {
     unsigned lo = 0, hi = b->nfaults;
     while (hi - lo > 1) {
@@ -72,44 +70,6 @@ static struct host_fault fault_at(const struct block *b, uint32_t off)
     return b->nfaults ? b->fault[lo] : (struct host_fault){ .pc = (int32_t)b->start };
 }
 
-/* The part of b's code that holds `host`: the straight way or the cold rest. */
-static const uint8_t *part_of(const struct cache *k, const struct block *b, const uint8_t *host,
-                              uint32_t *size)
-{
-    bool cold = b->cold && host >= b->cold + k->mem.rx_off && host < b->cold + k->mem.rx_off + b->cold_size;
-    *size = cold ? b->cold_size : b->size;
-    return cold ? b->cold : b->rw;
-}
-
-/* The block of the instruction at `host`: cache_by_host() is asked for return addresses, which lie behind. */
-static struct block *block_of_insn(struct cpu *c, const void *host)
-{
-    return cache_by_host(&c->exec->cache, (const uint8_t *)host + 1);
-}
-
-bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip)
-{
-    struct block *b = c->exec ? block_of_insn(c, host) : NULL;
-    if (b) {
-        const uint8_t *start = block_rx(&c->exec->cache, b);
-        *rip = rip_of(c, b, fault_at(b, (uint32_t)((const uint8_t *)host - start)).pc);
-    }
-    return b;
-}
-
-void exec_show_host(struct cpu *c, const void *host, FILE *f)
-{
-    struct cache *k = &c->exec->cache;
-    struct block *b = block_of_insn(c, host);
-    uint32_t size;
-    const uint8_t *p = part_of(k, b, host, &size);
-    fprintf(f, "guest code:\n");
-    check_guest_code(f, c->m->phys, b->mode, b->flat ? c->pc_page | b->start : c->seg[SEG_CS].base + b->start,
-                     b->range, b->nrange);
-    fprintf(f, "host code:\n");
-    check_disassemble(f, p, size, (uint64_t)(uintptr_t)(p + k->mem.rx_off), CHECK_HOST, (uint64_t)(uintptr_t)host);
-}
-
 /* Translated code left at c->link_ra: make c->rip and c->flags exact (but for flags the code at c->rip
  * overwrites unseen); *l: the direct exit it left by, if it was one. */
 static struct block *left_from(struct cpu *c, struct link **l)
@@ -117,21 +77,21 @@ static struct block *left_from(struct cpu *c, struct link **l)
     struct exec *e = c->exec;
     struct block *b = cache_by_host(&e->cache, (const void *)(uintptr_t)c->link_ra);
     uint32_t off = (uint32_t)((const uint8_t *)(uintptr_t)c->link_ra - (const uint8_t *)block_rx(&e->cache, b));
-    struct host_fault f = fault_at(b, off);
+    struct host_fault f = exec_fault_at(b, off);
     *l = NULL;
     recipe_resolve(e->cache.recipes, c, f.ra == off ? f.recipe : 0);
     if (b->dead && off == backend_dead_ra) {
-        c->rip = rip_of(c, b, b->start);
+        c->rip = exec_rip_of(c, b, b->start);
         jc_at(c)->tag = redo_at(c)->tag = ~(uint64_t)0;         /* one may be how we got there */
         return b;
     }
     for (unsigned i = 0; i < b->nlinks; i++)
         if (b->link[i].x.stub_ra == off) {
             *l = &b->link[i];
-            c->rip = rip_of(c, b, b->link[i].x.pc);
+            c->rip = exec_rip_of(c, b, b->link[i].x.pc);
             return b;
         }
-    c->rip = rip_of(c, b, f.pc);
+    c->rip = exec_rip_of(c, b, f.pc);
     return b;
 }
 
@@ -223,7 +183,7 @@ void exec_left(struct cpu *c, enum exec_why why)
  */
 static bool in_shadow(struct cpu *c, const struct block *b)
 {
-    if (b->shadow == NO_SHADOW || rip_of(c, b, b->flat ? (int32_t)b->shadow : (int64_t)b->shadow) != c->rip)
+    if (b->shadow == NO_SHADOW || exec_rip_of(c, b, b->flat ? (int32_t)b->shadow : (int64_t)b->shadow) != c->rip)
         return false;
     c->inhibit = INHIBIT_STI;
     return true;

@@ -88,10 +88,22 @@ double exec_translation_ns(const struct exec_stats *);
 const struct exec_stats *exec_stats(struct cpu *c);
 /* What was counted (-d count), to the log. */
 void exec_report_count(struct cpu *c);
-/* For crash reports: is this host address in code translated for c, and for which guest RIP? */
-bool exec_at_host(struct cpu *c, const void *host, uint64_t *rip);
-/* If so: print the guest code and the host code around it. */
-void exec_show_host(struct cpu *c, const void *host, FILE *f);
+/* For crash reports: what a host address is to translated code. */
+enum exec_where { EXEC_ELSEWHERE, EXEC_BLOCK, EXEC_THUNK,
+                  EXEC_NO_BLOCK };      /* code memory, but not in use (any more) */
+struct exec_place {
+    enum exec_where where;
+    const void *host;
+    struct block *block;        /* EXEC_BLOCK: it is in; EXEC_THUNK: who called; EXEC_ELSEWHERE: who called C last, or
+                                 * left; NULL: unknown */
+    uint64_t rip, lin;          /* of the guest instruction, if there is a block */
+};
+/* lr: the link register, where the host has one, else NULL. */
+void exec_place(struct cpu *c, const void *host, const void *lr, struct exec_place *);
+/* Print host code around it; for all but EXEC_ELSEWHERE. */
+void exec_show_host(struct cpu *c, const struct exec_place *, FILE *f);
+/* Print the guest code of the block. */
+void exec_show_guest(struct cpu *c, const struct exec_place *, FILE *f);
 
 /* --- interrupts and faults, implemented by the frontend (help_int*.c) --- */
 /* Deliver c->fault (with c->rip at the faulting instruction, or behind it for traps and soft

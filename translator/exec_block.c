@@ -30,7 +30,7 @@ static void log_block(struct cpu *c, const struct ir_block *b)
         fprintf(log_file(), "block %llx mode %x: %u instructions\n", (unsigned long long)exec_lin_of(c),
                 b->mode, b->insns);
     if (log_on(LOG_IN))
-        check_guest_code(log_file(), c->m->phys, b->mode, b->lin, b->range, b->nrange);
+        check_guest_code(log_file(), c->m->phys, b->mode, b->lin, b->range, b->nrange, 0);
     if (log_on(LOG_IR))
         ir_print(log_file(), b);
 }
@@ -106,7 +106,7 @@ static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint6
     if (timed)
         *(b->copied ? &e->stats.timed_copied : &e->stats.timed_insns) += b->insns;
     if (dump && log_on(LOG_OUT) && !e->o.interp)
-        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), CHECK_HOST, 0);
+        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), CHECK_HOST, 0, false);
     return b;
 }
 

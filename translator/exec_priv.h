@@ -58,6 +58,12 @@ uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global);
 /* Bring what depends on mappings and mode up to date before looking anything up. */
 void exec_refresh(struct cpu *c);
 
+/* --- exec.c --- */
+/* The guest RIP of page offset or EIP `pc` of a block that runs now. */
+uint64_t exec_rip_of(const struct cpu *c, const struct block *b, int64_t pc);
+/* The fault point host offset `off` of b belongs to. */
+struct host_fault exec_fault_at(const struct block *b, uint32_t off);
+
 /* --- exec_block.c --- */
 uint64_t exec_lin_of(const struct cpu *c);      /* linear address of c->rip */
 /* The block at c->rip, made if need be; NULL: the fetch faulted, c->fault is set. Also its page, and whether

@@ -9,7 +9,6 @@ guest exit3 a12000e0feb005e6f4                  # mov eax,[0fee00020h]; mov al,5
 guest triple 0f011d28001000cc000000000000       # lidt of a zero limit; int3
 guest btf b9d9010000b80200000031d20f30b005e6f4f4 # mov ecx,1d9h; mov eax,2; xor edx,edx; wrmsr; mov al,5; out 0f4h,al
 guest halt fbf4ebfd                             # sti; hlt; jmp
-guest loop ebfe                                 # jmp .
 guest reset b0fee664f4                          # mov al,0feh; out 64h,al; hlt
 echo "this is text, and not a kernel at all; it is only here to be refused" >"$work/text"
 : >"$work/empty"
@@ -125,16 +124,5 @@ signal() {              # CODE SIGNAL...
     [ "$code" = "$want" ] || { failed=$((failed + 1)); echo "FAIL: signals $*: exit code $code, wanted $want"; }
 }
 signal 143 TERM TERM
-
-# ---- a crash of Latimer itself ----
-if $jit && [ "$(uname -m)" = x86_64 ] && ! $sanitized; then
-    perl "${srcdir:-.}/tests/cli/crash.pl" "$latimer" "$work/loop" >"$work/out" 2>&1
-    code=$?
-    holds "exit code 139 after a crash (it is $code)" '[ $code = 139 ]'
-    for text in 'crashed: signal 11 (SIGSEGV), host pc 0x' 'in translated code: CPU 0, guest rip 0x100020' \
-        'please report' '^guest code:' '100020  jmp 0x100020' '^host code:' '^=> '; do
-        holds "a crash report with '$text': $(cat "$work/out")" 'grep -q -e "$text" "$work/out"'
-    done
-fi
 
 finish

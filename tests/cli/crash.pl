@@ -1,21 +1,26 @@
 #!/usr/bin/perl
 # crash.pl - what Latimer says when its translated code crashes.
 #
-# usage: crash.pl LATIMER KERNEL      KERNEL: a guest that runs in a loop for ever
+# usage: crash.pl HOW LATIMER ARG...       ARG...: for a guest that runs in a loop for ever
 #
-# A crash is made by a SIGSEGV that is sent to the vCPU's thread while that runs: the thread that has used
-# CPU time.  Prints Latimer's report, ends with its exit code.
+# HOW: SEGV, BUS, ILL: that signal is sent to the vCPU's thread, the one that has used CPU time.
+#      truncate: the host takes away guest memory from 4 MiB on, as one without memory would: a SIGBUS
+#      truncate-all: all of it
+# Prints Latimer's report, ends with its exit code.
 use strict;
 use warnings;
 use POSIX ':sys_wait_h';
 
-use constant { SYS_TGKILL => 234, SIGSEGV => 11, TICKS => 20 };     # Linux on x86-64
+use constant TICKS => 20;
+my %tgkill = (x86_64 => 234, aarch64 => 131);   # Linux
+my %number = (ILL => 4, BUS => 7, SEGV => 11);
 
-my ($latimer, $kernel) = @ARGV;
+my ($how, $latimer, @arg) = @ARGV;
+my $tgkill = $tgkill{(POSIX::uname())[4]} or die "crash.pl: tgkill() has an unknown number here\n";
 my $pid = fork // die "crash.pl: fork: $!\n";
 if (!$pid) {
     open(STDIN, '<', '/dev/null');
-    exec($latimer, '-serial', 'none', '-kernel', $kernel) or die "crash.pl: $latimer: $!\n";
+    exec($latimer, '-serial', 'none', @arg) or die "crash.pl: $latimer: $!\n";
 }
 
 sub ticks {     # CPU time of a thread
@@ -31,9 +36,16 @@ while (!$victim) {
     ($victim) = grep { ticks($_) >= TICKS } grep { !m{/$pid$} } glob "/proc/$pid/task/*";
     select(undef, undef, undef, 0.02);
 }
-if ($victim) {
+if (my ($all) = $how =~ /^truncate(-all)?$/ ? $1 // '' : ()) {
+    my ($ram) = grep { (readlink($_) // '') =~ /guest-ram/ } glob "/proc/$pid/fd/*";
+    my $f;
+    if (!$ram || !open($f, '+<', $ram) || !truncate($f, $all ? 0 : 4 << 20)) {
+        kill('KILL', $pid);
+        die "crash.pl: cannot truncate guest memory: $!\n";
+    }
+} else {
     my ($tid) = $victim =~ m{(\d+)$};
-    syscall(SYS_TGKILL, $pid, $tid + 0, SIGSEGV);
+    syscall($tgkill, $pid, $tid + 0, $number{$how} // die "crash.pl: unknown $how\n");
 }
 waitpid($pid, 0);
 exit($? & 127 ? 255 : $? >> 8);

@@ -194,7 +194,7 @@ static void print_code(const struct fuzz *z, const uint8_t *image)
         for (unsigned i = 0; i < u->len; i++)
             fprintf(stderr, " %02x", p[i]);
         fprintf(stderr, "\n");
-        check_disassemble(stderr, p, u->len, u->off, bits, 0);
+        check_disassemble(stderr, p, u->len, u->off, bits, 0, false);
     }
 }
 

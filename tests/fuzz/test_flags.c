@@ -281,7 +281,7 @@ static bool round_of(struct env *e, bool interrupt)
         if (host.r[k] != c->r[k])
             fprintf(stderr, "r%u: %llx %llx\n", k, (unsigned long long)host.r[k], (unsigned long long)c->r[k]);
     for (unsigned k = 0, at = 0; k < p->n; at = p->insn[k++].end)
-        check_disassemble(stderr, p->code + at, p->insn[k].end - at, at, 64, 0);
+        check_disassemble(stderr, p->code + at, p->insn[k].end - at, at, 64, 0, false);
     return false;
 }
 
