@@ -44,7 +44,7 @@ int shm_file(const char *folder, uint64_t size)
 {
     char path[4096];
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {   /* the file system has none; an older kernel */
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {   /* not by this file system or kernel */
         if (snprintf(path, sizeof path, "%s/latimer-XXXXXX", folder) >= (int)sizeof path) {
             errno = ENAMETOOLONG;
             return -1;

@@ -8,7 +8,7 @@
 
 /* A memfd of this size; -1: errno says why not. */
 int shm_memfd(const char *name, uint64_t size);
-/* A file of this size that no folder lists; it goes when it is closed and unmapped.  -1: errno says why not. */
+/* A file of this size that no folder lists; it ends when it is closed and unmapped.  -1: as above. */
 int shm_file(const char *folder, uint64_t size);
 
 #endif

@@ -115,8 +115,8 @@ static void crashed(int sig, siginfo_t *info, void *context)
         int n = snprintf(text, sizeof(text), "latimer: %s: CPU %u, ", where[p.where], vcpu->index);
 
         if (p.block)
-            snprintf(text + n, sizeof(text) - (size_t)n, "guest rip %#llx, mode %#x\n", (unsigned long long)p.rip,
-                     (unsigned)vcpu->mode);
+            snprintf(text + n, sizeof(text) - (size_t)n, "guest rip %#llx, mode %#x\n",
+                     (unsigned long long)p.rip, (unsigned)vcpu->mode);
         else
             snprintf(text + n, sizeof(text) - (size_t)n, "guest rip unknown (last exact one %#llx)\n",
                      (unsigned long long)vcpu->rip);
@@ -128,12 +128,13 @@ static void crashed(int sig, siginfo_t *info, void *context)
             try_part("guest code:\n", exec_show_guest, &p);
         _exit(128 + sig);
     } else if (vcpu) {
-        int n = snprintf(text, sizeof(text), "latimer: in Latimer's own code, working for CPU %u (last exact guest rip %#llx",
+        int n = snprintf(text, sizeof(text),
+                         "latimer: in Latimer's own code, working for CPU %u (last exact guest rip %#llx",
                          vcpu->index, (unsigned long long)vcpu->rip);
 
         if (p.block)
-            n += snprintf(text + n, sizeof(text) - (size_t)n, "; translated code called or left last at %#llx",
-                          (unsigned long long)p.rip);
+            n += snprintf(text + n, sizeof(text) - (size_t)n,
+                          "; translated code called or left last at %#llx", (unsigned long long)p.rip);
         snprintf(text + n, sizeof(text) - (size_t)n, ")\n");
         say(text);
     }

@@ -60,7 +60,7 @@ extern const bool backend_exists;
 
 /* backend_kill() of a block lets whoever enters it leave with this offset from its first byte as return address. */
 extern const unsigned backend_dead_ra;
-/* What this host lacks that every block needs, for people; NULL: nothing.  All else it lacks is done without. */
+/* What this host lacks that every block needs, for people; NULL: nothing.  It does without all else. */
 const char *backend_missing(void);
 /* Code memory may be no larger than this: as far as direct branches reach. */
 extern const unsigned backend_max_mib;

@@ -107,7 +107,8 @@ static bool open_disassembler(csh *cs, unsigned bits)
 }
 
 /* One by one: a list of all may need a hundred times the memory of the code. */
-void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc, bool around)
+void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc,
+                       bool around)
 {
     csh cs;
     if (!open_disassembler(&cs, bits))

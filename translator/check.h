@@ -20,10 +20,11 @@ void check_free(struct check *);
  */
 void check_block(struct check *k, struct cpu *c, struct cache *cache, struct block *b, const struct ir_block *ir,
                  enum exec_why *why, bool *interp);
-/* Print n bytes of x86 code at address `at`, one instruction a line, an arrow at the one at pc (0: none); around: only
- * those around it. */
+/* Print n bytes of x86 code at address `at`, one instruction a line, an arrow at the one at pc (0: none);
+ * around: only those around it. */
 #define CHECK_HOST 0u           /* as `bits`: it is host code */
-void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc, bool around);
+void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc,
+                       bool around);
 /* Is there a jump, without condition, in these n bytes of host code? */
 bool check_jumps(const uint8_t *p, size_t n);
 /* The guest code of a block's ranges (what was looked at behind its exits, too); lin: the first byte's; pc: for the

@@ -34,7 +34,8 @@ struct tried {
     bool disagree;              /* two views do not do, whatever they are of */
 };
 
-static bool __attribute__((format(printf, 4, 5))) failed(struct tried *t, const char *way, int error, const char *fmt, ...)
+static bool __attribute__((format(printf, 4, 5)))
+failed(struct tried *t, const char *way, int error, const char *fmt, ...)
 {
     char what[128];
     va_list ap;
@@ -43,9 +44,10 @@ static bool __attribute__((format(printf, 4, 5))) failed(struct tried *t, const 
     va_end(ap);
     t->denied |= error == EACCES || error == EPERM;
     t->no_memory |= error == ENOMEM || error == EAGAIN || error == ENOSPC;
-    int n = snprintf(t->text + t->len, sizeof t->text - t->len, "\n  %s: %s%s%s", way, what, error ? ": " : "",
+    size_t room = sizeof t->text - t->len;
+    int n = snprintf(t->text + t->len, room, "\n  %s: %s%s%s", way, what, error ? ": " : "",
                      error ? strerror(error) : "");
-    t->len += n < (int)(sizeof t->text - t->len) ? (size_t)n : sizeof t->text - t->len - 1;
+    t->len += n < (int)room ? (size_t)n : room - 1;
     return false;
 }
 
@@ -125,6 +127,12 @@ static bool one_view(struct code_mem *m, const char *way, struct tried *t)
 void code_mem_map(struct code_mem *m, uint64_t size)
 {
     static const char one[] = "one view, writable and executable", two[] = "two views of a memfd";
+    static const char policy[] =
+        "\n  What is not permitted is forbidden by a policy: SELinux (execmem, or execute for such a file),\n"
+        "  a file system mounted noexec, PR_SET_MDWE (systemd: MemoryDenyWriteExecute=), a seccomp filter,\n"
+        "  a hardened kernel.";
+    static const char limit[] = "\n  Where memory or room is lacking (ulimit -v, a container's limit), ask for "
+        "less: -accel jit,tb-size=MIB.";
     const char *tmp = getenv("TMPDIR");
     const char *folder[] = { "/dev/shm", tmp && *tmp ? tmp : "/tmp" };
     struct tried t = { .len = 0 };
@@ -144,10 +152,7 @@ void code_mem_map(struct code_mem *m, uint64_t size)
         return;
     die(EXIT_CODE_HOST, "cannot get %llu MiB of memory to execute translated code in:%s%s%s\n"
         "  %s -accel interp, which needs no such memory and is slow.",
-        (unsigned long long)(size >> 20), t.text,
-        t.denied ? "\n  What is not permitted is forbidden by a policy: SELinux (execmem, or execute for such a file), a file\n"
-        "  system mounted noexec, PR_SET_MDWE (systemd: MemoryDenyWriteExecute=), a seccomp filter, a hardened kernel." : "",
-        t.no_memory ? "\n  Where memory or room is lacking (ulimit -v, a container's limit), ask for less: -accel jit,tb-size=MIB." : "",
+        (unsigned long long)(size >> 20), t.text, t.denied ? policy : "", t.no_memory ? limit : "",
         t.denied ? "Allow one of these ways, or use" : "Or use");
 }
 

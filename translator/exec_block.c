@@ -106,7 +106,8 @@ static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint6
     if (timed)
         *(b->copied ? &e->stats.timed_copied : &e->stats.timed_insns) += b->insns;
     if (dump && log_on(LOG_OUT) && !e->o.interp)
-        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), CHECK_HOST, 0, false);
+        check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), CHECK_HOST, 0,
+                          false);
     return b;
 }
 

@@ -18,7 +18,7 @@ static const uint8_t *part_of(const struct cache *k, const struct block *b, cons
     return cold ? b->cold : b->rw;
 }
 
-/* The page offset or EIP of the instruction whose code is at offset off (of an instruction, no return address). */
+/* The page offset or EIP of the instruction whose code is at offset off (which is no return address). */
 static int64_t pc_at(const struct block *b, uint32_t off)
 {
     const struct host_mark *m = NULL;
@@ -33,7 +33,8 @@ static int64_t pc_at(const struct block *b, uint32_t off)
     uint32_t from = off < b->size ? m->off : (uint32_t)(b->cold - b->rw);
     while (next < end && next->ra <= off)
         next++;
-    bool behind = next > b->fault && next[-1].ra > from && !check_jumps(b->rw + next[-1].ra, off - next[-1].ra);
+    bool behind = next > b->fault && next[-1].ra > from &&
+                  !check_jumps(b->rw + next[-1].ra, off - next[-1].ra);
     if (behind || (next == end && next > b->fault))
         next--;
     return next < end ? next->pc : (int64_t)b->start;

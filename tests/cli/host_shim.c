@@ -1,8 +1,8 @@
 /*
  * host_shim.c - another kind of host, for a program that is run with this library preloaded.
  *
- *   HOST_PAGE=BYTES    the host's pages: what is not aligned to them is refused, what is mapped begins and ends on
- *                      them, and protections reach to their ends
+ *   HOST_PAGE=BYTES    the host's pages: what is not aligned to them is refused, what is mapped begins and
+ *                      ends on them, and protections reach to their ends
  *   HOST_NOEXEC=1      memory that is mapped executable is not, without an error
  *   HOST_HWCAP=BITS    what getauxval(AT_HWCAP) says
  *
@@ -55,8 +55,8 @@ void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
         prot &= ~PROT_EXEC;
     if (at)
         return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, off);
-    p = (uint8_t *)syscall(SYS_mmap, NULL, whole(len) + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                           -1, 0l);
+    p = (uint8_t *)syscall(SYS_mmap, NULL, whole(len) + page, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0l);
     if (p == MAP_FAILED)
         return p;
     to = (uint8_t *)(((uintptr_t)p + page - 1) & ~(uintptr_t)(page - 1));
@@ -116,5 +116,7 @@ int getpagesize(void)
 unsigned long getauxval(unsigned long type)
 {
     unsigned long (*next)(unsigned long) = (unsigned long (*)(unsigned long))dlsym(RTLD_NEXT, "getauxval");
-    return type == AT_PAGESZ ? page_size() : type == AT_HWCAP ? setting("HOST_HWCAP", next(type)) : next(type);
+    if (type == AT_PAGESZ)
+        return page_size();
+    return type == AT_HWCAP ? setting("HOST_HWCAP", next(type)) : next(type);
 }

@@ -42,7 +42,8 @@
 #define ARCH 0                  /* the filter then lets everything pass */
 #endif
 #define SKIP 77
-#define ARG(n) ((uint32_t)offsetof(struct seccomp_data, args[n]))       /* its low half: hosts are little-endian */
+/* Its low half: hosts are little-endian. */
+#define ARG(n) ((uint32_t)offsetof(struct seccomp_data, args[n]))
 
 static struct sock_filter code[64];
 static unsigned short n;

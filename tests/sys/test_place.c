@@ -1,6 +1,6 @@
 /*
- * test_place.c - which guest instruction a host address belongs to (translator/exec_place.c): every address of a
- * block, its straight way and what lies out of line, thunks, and what is neither.
+ * test_place.c - which guest instruction a host address belongs to (translator/exec_place.c): every address
+ * of a block, its straight way and what lies out of line, thunks, and what is neither.
  */
 #include <check.h>
 #include <string.h>
@@ -17,7 +17,8 @@ static const uint8_t code[] = { 0x8b, 0x03, 0x8b, 0x4e, 0x04, 0x01, 0xc8, 0x89, 
 static const uint8_t begins[] = { 0, 2, 5, 7, 9 };
 #define LOADS_AND_STORE(at) ((at) == 0 || (at) == 2 || (at) == 7)
 
-static const unsigned hots[] = { 0, 1u << 30 };         /* translated as a whole; from stencils, where there are some */
+/* Translated as a whole; from stencils, where there are some. */
+static const unsigned hots[] = { 0, 1u << 30 };
 
 static struct sys_env *e;
 static const struct block *b;
@@ -96,8 +97,8 @@ START_TEST(test_straight)
 }
 END_TEST
 
-/* Out of line each sequence calls a thunk: the call and what leads to it are of the same instruction, and so is what
- * follows (where something does: a jump back). */
+/* Out of line each sequence calls a thunk: the call and what leads to it are of the same instruction, and so
+ * is what follows (where something does: a jump back). */
 START_TEST(test_cold)
 {
     unsigned n = 0, jump = backend_dead_ra;     /* bytes of a call, which are those of a jump */

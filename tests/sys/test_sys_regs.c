@@ -311,6 +311,7 @@ int main(void)
     SRunner *r;
     int failed;
 
+    tcase_set_timeout(t, 60);   /* an emulated host may be slow */
     tcase_add_test(t, test_cr);
     tcase_add_test(t, test_debug);
     tcase_add_test(t, test_io);
