@@ -11,7 +11,7 @@ use strict;
 use warnings;
 use POSIX ':sys_wait_h';
 
-use constant TICKS => 20;
+use constant TICKS => 40;       # hundredths of a second, on most hosts: started and well in its loop
 my %tgkill = (x86_64 => 234, aarch64 => 131);   # Linux
 my %number = (ILL => 4, BUS => 7, SEGV => 11);
 
