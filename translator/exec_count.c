@@ -38,8 +38,8 @@ static void show(struct cpu *c, const struct total *t, const struct total *all)
         fprintf(f, "(its code memory was used again)\n");
         return;
     }
-    check_guest_code(f, c->m->phys, b->mode, b->start, b->range, b->nrange);
-    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)t->block, CHECK_HOST, 0);
+    check_guest_code(f, c->m->phys, b->mode, b->start, b->range, b->nrange, 0);
+    check_disassemble(f, b->rw, b->size, (uint64_t)(uintptr_t)t->block, CHECK_HOST, 0, false);
 }
 
 void exec_report_count(struct cpu *c)
