@@ -100,14 +100,37 @@ struct way {
     struct host_count *count;   /* NULL: it is not counted */
 };
 
+/* Floating point whose operands or result need another look, out of line (emit_fp.c). */
+#define FP_PATHS 160
+#define FP_CHECKS 3
+struct fp_check {
+    uint8_t *from, *back;
+    uint8_t v[2];               /* what was looked at; NOREG: nothing passes */
+    bool result;
+};
+struct fp_path {
+    const struct ir_ins *p;
+    int32_t pc;
+    bool dbl, packed;
+    uint8_t a, b;               /* operands, NOREG: none */
+    uint8_t d, g;               /* where the result goes: vector or general register */
+    uint8_t t, x, y;            /* free vector registers */
+    unsigned n;
+    struct fp_check check[FP_CHECKS];
+    uint8_t *done;
+};
+
 struct host_emit {
     bool inv;                   /* of e->ef: C is the opposite of CF */
     bool logic;                 /* CF and OF are 0 */
+    bool fcmp;                  /* they are FCMP's: CF is N != V, PF is V, ZF is Z or V, all others 0 */
     bool pf, af;                /* H_PF, H_AF are valid */
     bool attn;                  /* attn may have been set since the entry: by a helper, or by STI */
     bool full[IR_MAX];          /* somebody reads all of this flags value's image */
     uint32_t uncounted;         /* bytes on the straight way that are counting or data */
     struct way side[BACKEND_MAX_EXITS];
+    struct fp_path fp[FP_PATHS];
+    unsigned nfp;
 };
 
 #include "backend-common/core.h"
@@ -136,6 +159,8 @@ bool imm_fits(bool arith, bool w, uint64_t v);
 void use_extended(struct emit *e, ir_ref r, bool sign, unsigned d);
 
 /* --- emit_flags.c --- */
+/* d = the image of FCMP's flags in NZCV; t: scratch. */
+void flags_fcmp_image(struct emit *e, unsigned d, unsigned t);
 /* Make C the carry of flags value f; inv: its opposite.  Destroys the other flags. */
 void flags_carry(struct emit *e, ir_ref f, bool inv);
 /* Emit a test of condition cc on flags value f: returns the host condition to use. */
@@ -163,6 +188,7 @@ void count_free(struct backend *be);
 
 /* --- emit_fp.c --- */
 bool emit_fp(struct emit *e, const struct ir_ins *p);    /* false: there is no rule for it */
+void fp_slow_paths(struct emit *e);
 
 /* --- emit_flow.c --- */
 uint8_t *emit_jump_cache(struct as *a, unsigned t0);

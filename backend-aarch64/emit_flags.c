@@ -79,6 +79,7 @@ void flags_are(struct emit *e, const struct ir_ins *f, bool inv, bool logic, uns
     unsigned need = flags_needed(e, f);
     e->h.inv = inv;
     e->h.logic = logic;
+    e->h.fcmp = false;
     e->h.pf = (need & FLX_P) || e->h.af;
     if (e->h.pf && r != H_PF)
         as_mov(&e->a, false, H_PF, r);
@@ -94,9 +95,23 @@ static void parity(struct emit *e)
     as_logic_i(&e->a, OPI_EOR, false, H_S2, H_S2, 1);
 }
 
+void flags_fcmp_image(struct emit *e, unsigned d, unsigned t)
+{
+    as_cset(&e->a, d, A_LT);                    /* less or unordered: CF */
+    as_cset(&e->a, t, A_VS);
+    as_bfi(&e->a, false, d, t, 2, 1);           /* PF */
+    as_csinc(&e->a, false, t, t, H_ZR, A_NE);
+    as_bfi(&e->a, false, d, t, 6, 1);           /* equal or unordered: ZF */
+}
+
 void host_flags_store(struct emit *e, uint32_t off)
 {
     struct as *a = &e->a;
+    if (e->h.fcmp) {
+        flags_fcmp_image(e, H_S1, H_S0);
+        host_field(e, false, 3, H_S1, off);
+        return;
+    }
     as_mrs_nzcv(a, H_S0);
     as_ubfx(a, false, H_S1, H_S0, 29, 1);       /* C: CF, bit 0 */
     if (e->h.inv)
@@ -129,11 +144,11 @@ void host_flags_resolve(struct emit *e)
 void flags_carry(struct emit *e, ir_ref f, bool inv)
 {
     f = flags_resolve(e, f);
-    if (e->ef && e->ef == f && e->h.inv == inv)
+    if (e->ef && e->ef == f && e->h.inv == inv && !e->h.fcmp)
         return;
     if (e->ef && e->ef == f) {
         flags_clobber(e);                       /* NZCV stay what they are */
-        as_cset(&e->a, H_S0, e->h.inv ? A_CC : A_CS);
+        as_cset(&e->a, H_S0, e->h.fcmp ? A_LT : e->h.inv ? A_CC : A_CS);
     } else {
         flags_clobber(e);
         host_field(e, true, 2, H_S0, flags_force(e, f));
@@ -150,7 +165,19 @@ static unsigned native_test(struct emit *e, unsigned cc)
 {
     static const uint8_t same[16] = { [CC_O] = A_VS, [CC_Z] = A_EQ, [CC_S] = A_MI, [CC_L] = A_LT, [CC_LE] = A_LE };
     unsigned neg = cc & 1;
-    switch (cc & 14) {
+    if (e->h.fcmp && (cc & 14) == CC_B)
+        return A_LT ^ neg;
+    if (e->h.fcmp && (cc & 14) == CC_BE)
+        return A_LE ^ neg;
+    if (e->h.fcmp && (cc & 14) == CC_P)
+        return A_VS ^ neg;
+    switch (e->h.fcmp ? 16u : cc & 14) {
+    case 16:                                    /* ZF; or never: SF, OF and SF != OF */
+        as_cset(&e->a, H_S0, A_VS);
+        as_csinc(&e->a, false, H_S0, H_S0, H_ZR, A_NE);
+        if ((cc & 14) != CC_Z && (cc & 14) != CC_LE)
+            as_mov(&e->a, false, H_S0, H_ZR);
+        break;
     case CC_B:
         return (e->h.inv ? A_CC : A_CS) ^ neg;
     case CC_BE:
@@ -286,12 +313,12 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
     case IR_PUTF: {
         ir_ref f = flags_resolve(e, p->a);
         e->arch = f;
-        if (e->use[f].flast > e->i && e->ef != f)
+        if (e->use[f].flast > e->i && (e->ef != f || e->fl_mem[f]))
             flags_to_mem(e);
         break;
     }
     case IR_FMERGE:
-        if (e->use[e->i].flast)
+        if (e->use[e->i].flast && e->ef != e->i)        /* emit_fp.c may have left them in NZCV */
             emit_fmerge(e, p);
         break;
     case IR_FBITS: {

@@ -434,4 +434,5 @@ void emit_slow_paths(struct emit *e)
         }
         as_b_to(&e->a, s->back);
     }
+    fp_slow_paths(e);
 }

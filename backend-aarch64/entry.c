@@ -19,6 +19,7 @@
 #include "translator/interp.h"
 
 const bool backend_exists = true;
+const bool backend_sse_plain = true;
 const bool backend_flags_wait = HOST_FLAGS_WAIT;
 
 bool backend_disassembler(csh *cs)
@@ -47,10 +48,11 @@ bool backend_code_runs(uint8_t *rw, intptr_t rx_off)
     return got == 2;
 }
 
-/* ---- floating-point hooks: only the sticky flag "inexact" waits in the host, see emit_fp.c ---- */
+/* ---- floating-point hooks: sticky flags wait in the host, see emit_fp.c ---- */
 
-#define FPSR_IXC 0x10u          /* cumulative inexact */
-#define MXCSR_PE 0x20u
+/* Cumulative flags: invalid is MXCSR's IE, division by zero, overflow, underflow and inexact are one bit below. */
+#define FPSR_IOC 0x01u
+#define FPSR_HIGHER 0x16u       /* without underflow */
 #define FPSR_RD 0xd53b4420u     /* mrs, msr */
 #define FPSR_WR 0xd51b4420u
 
@@ -63,8 +65,7 @@ void backend_fp_sync(struct cpu *c)
 {
     uint64_t v;
     __asm__ volatile("mrs %0, fpsr" : "=r"(v));
-    if (v & FPSR_IXC)
-        c->mxcsr |= MXCSR_PE;
+    c->mxcsr |= (uint32_t)((v & FPSR_IOC) | (v & FPSR_HIGHER) << 1);
     fpsr_clear();
 }
 
@@ -110,8 +111,12 @@ static uint8_t *gen_leave(struct as *a)
 {
     uint8_t *p = a->p;
     as_w(a, FPSR_RD | H_S0);
-    as_ubfx(a, false, H_S0, H_S0, 4, 1);        /* IXC */
     field(a, true, 2, H_S1, CPU_OFF(mxcsr));
+    as_logic_i(a, OPI_AND, false, H_S2, H_S0, FPSR_IOC);
+    as_rrr(a, OP_ORR, false, H_S1, H_S1, H_S2);
+    as_ubfx(a, false, H_S2, H_S0, 1, 2);        /* DZC, OFC */
+    as_rrs(a, OP_ORR, false, H_S1, H_S1, H_S2, SH_LSL, 2);
+    as_ubfx(a, false, H_S0, H_S0, 4, 1);        /* IXC */
     as_rrs(a, OP_ORR, false, H_S1, H_S1, H_S0, SH_LSL, 5);
     field(a, false, 2, H_S1, CPU_OFF(mxcsr));
     field(a, true, 3, H_S0, CPU_OFF(host_sp));

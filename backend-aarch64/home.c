@@ -27,6 +27,7 @@ void host_begin(struct emit *e, bool copied)
     e->h.pf = e->h.af = false;
     e->h.attn = false;
     e->h.uncounted = 0;
+    e->h.nfp = 0;
 }
 
 void host_field(struct emit *e, bool load, unsigned log, unsigned reg, uint32_t off)

@@ -46,6 +46,7 @@ struct emit {
     uint16_t fl_seen[IR_MAX];   /* last index where a fault may show a flags value that can wait for that */
     uint16_t fl_old[IR_MAX];    /* if it can wait: the value it keeps flags of */
     bool fl_wait[IR_MAX];       /* it can wait */
+    bool fl_mem[IR_MAX];        /* it cannot, and a fault may show it: it has to be in c->flags */
     bool fl_part[IR_MAX];       /* an image of it lacks the kept flags: only faults need them */
     bool fl_entry;              /* c->flags, if it holds the entry's flags, is known to be no recipe's name */
     uint32_t fl_name;           /* c->flags holds this recipe's name; 0: none that is known */

@@ -104,8 +104,10 @@ static void need_kept(struct emit *e, ir_ref f, unsigned i)
 static void shown(struct emit *e, ir_ref f, unsigned i, bool put)
 {
     unsigned seen = i + (e->b->ins[i].op == IR_SEEN);
-    if (!e->fl_wait[f] && (f || put))
+    if (!e->fl_wait[f] && (f || put)) {
         need(e, f, i + 1);
+        e->fl_mem[f] |= ir_may_fault(&e->b->ins[i]);
+    }
     for (; f && e->fl_wait[f]; f = e->fl_old[f])
         if (e->fl_seen[f] < seen)
             e->fl_seen[f] = (uint16_t)seen;
@@ -123,7 +125,7 @@ void recipe_prepare(struct emit *e)
     ir_ref cur = 0;
     bool put = false;
     e->fl_seen[0] = e->fl_old[0] = 0;
-    e->fl_wait[0] = e->fl_part[0] = false;
+    e->fl_wait[0] = e->fl_part[0] = e->fl_mem[0] = false;
     for (unsigned i = 1; i < b->n; i++) {
         const struct ir_ins *p = &b->ins[i];
         if (!(ir_attrs[p->op] & (IRA_F | IRA_X | IRA_E)))
@@ -131,7 +133,7 @@ void recipe_prepare(struct emit *e)
         if (p->op == IR_SEEN || ir_may_fault(p) || recipe_exit(p))
             shown(e, cur, i, put);
         e->fl_seen[i] = e->fl_old[i] = 0;
-        e->fl_wait[i] = e->fl_part[i] = false;
+        e->fl_wait[i] = e->fl_part[i] = e->fl_mem[i] = false;
         e->flv[i].loc = LOC_NONE;
         switch (p->op) {
         case IR_GETF:

@@ -11,6 +11,7 @@
 #include "translator/backend_hooks.h"
 
 const bool backend_exists = false;
+const bool backend_sse_plain = false;
 const bool backend_flags_wait = false;
 const unsigned backend_dead_ra = 0;
 const unsigned backend_max_mib = 2047;

@@ -22,6 +22,7 @@
 #define JIT_STACK (1u << 20)
 
 const bool backend_exists = true;
+const bool backend_sse_plain = false;
 const bool backend_flags_wait = HOST_FLAGS_WAIT;
 const unsigned backend_dead_ra = 5;     /* backend_kill() writes one CALL */
 

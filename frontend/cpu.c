@@ -10,6 +10,7 @@
 #include "frontend/help.h"
 #include "frontend/cpu_model.h"
 #include "softmmu/softmmu.h"
+#include "translator/backend_hooks.h"
 
 /* The hot block: one-byte displacements reach it (offsets up to 127). */
 static_assert(offsetof(struct cpu, attn) == 0, "attn is tested at every block's entry");
@@ -78,6 +79,8 @@ void cpu_update_mode(struct cpu *c)
         m |= M_MP_WAIT;
     if ((c->mxcsr & 0x1f80) != 0x1f80)
         m |= M_UNM_SSE;
+    if (backend_sse_plain && (c->mxcsr & 0xe040))
+        m |= M_ODD_SSE;
     if ((c->fpu.cw & 0x3f) != 0x3f)
         m |= M_UNM_X87;
     for (unsigned i = 0; i < 4; i++) {

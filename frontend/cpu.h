@@ -148,6 +148,7 @@ struct seg {
 #define M_UNM_SSE  0x00020000u  /* some SSE exception is unmasked: checked forms */
 #define M_UNM_X87  0x00040000u  /* some x87 exception is unmasked: checked forms */
 #define M_BRK      0x00080000u  /* an instruction breakpoint is armed: check each */
+#define M_ODD_SSE  0x00200000u  /* MXCSR rounds not to nearest, or has FTZ or DAZ; only where backend_sse_plain */
 #define M_MP_WAIT  0x00100000u  /* WAIT raises #NM (CR0.MP and TS) */
 /* Chosen by the run loop, never by cpu_update_mode(): */
 #define M_NOSHARE  0x40000000u  /* no shared probes: each access handles everything */

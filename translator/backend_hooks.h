@@ -9,7 +9,12 @@
 #ifndef TRANSLATOR_BACKEND_HOOKS_H
 #define TRANSLATOR_BACKEND_HOOKS_H
 
+#include <stdbool.h>
+
 struct cpu;
+
+/* Host code follows MXCSR's rounding control, FTZ and DAZ only in a mode of its own (M_ODD_SSE). */
+extern const bool backend_sse_plain;
 
 /* c->mxcsr and c->fpu become exact and authoritative; the host's FP environment becomes C's. */
 void backend_fp_sync(struct cpu *c);
