@@ -5,6 +5,10 @@
  * it is the row that was meant; registers are chosen afterwards so that every
  * memory reference falls into the data area (usually).  Operand values are
  * biased to the boundaries where semantics bend.
+ *
+ * Invariant: an instance depends on its seed alone, not on the host or compiler,
+ * because results are recorded (record.c).  So no expression draws two random
+ * numbers unless C says which comes first.
  */
 #include <string.h>
 
@@ -22,6 +26,18 @@ uint64_t hw_rand(struct hw_rng *r)
     return z ^ z >> 31;
 }
 
+void hw_seed(struct hw_rng *r, uint64_t seed, const char *what, uint64_t n)
+{
+    uint64_t h = 0xcbf29ce484222325u;           /* FNV-1a of the name */
+
+    for (; *what; what++)
+        h = (h ^ (uint8_t)*what) * 0x100000001b3u;
+    r->s = seed;
+    r->s = hw_rand(r) ^ h;
+    r->s = hw_rand(r) + n;
+    r->s = hw_rand(r);
+}
+
 static bool one_in(struct hw_rng *r, unsigned n)
 {
     return hw_below(r, n) == 0;
@@ -36,11 +52,14 @@ uint64_t hw_value(struct hw_rng *r)
         0xaaaaaaaaaaaaaaaa, 0x0f, 0x10, 0x1f, 0x20, 0x3f, 0x40, 0x99, 0x0123456789abcdef,
     };
 
+    uint64_t v;
+
     switch (hw_below(r, 4)) {
     case 0:
         return hw_rand(r);
     case 1:
-        return hw_rand(r) >> hw_below(r, 64);
+        v = hw_rand(r);
+        return v >> hw_below(r, 64);
     default:
         return edge[hw_below(r, sizeof(edge) / sizeof(edge[0]))];
     }
@@ -59,8 +78,11 @@ static uint64_t value_f64(struct hw_rng *r)
 
     if (one_in(r, 3))
         return hw_rand(r);
-    if (one_in(r, 3))           /* moderate exponents, so that sums and products are ordinary */
-        return (hw_rand(r) & 0x800fffffffffffff) | (uint64_t)(1023 - 30 + hw_below(r, 60)) << 52;
+    if (one_in(r, 3)) {         /* moderate exponents, so that sums and products are ordinary */
+        uint64_t v = hw_rand(r) & 0x800fffffffffffff;
+
+        return v | (uint64_t)(1023 - 30 + hw_below(r, 60)) << 52;
+    }
     return edge[hw_below(r, sizeof(edge) / sizeof(edge[0]))];
 }
 
@@ -75,8 +97,11 @@ static uint32_t value_f32(struct hw_rng *r)
 
     if (one_in(r, 3))
         return (uint32_t)hw_rand(r);
-    if (one_in(r, 3))
-        return ((uint32_t)hw_rand(r) & 0x807fffff) | (uint32_t)(127 - 20 + hw_below(r, 40)) << 23;
+    if (one_in(r, 3)) {
+        uint32_t v = (uint32_t)hw_rand(r) & 0x807fffff;
+
+        return v | (uint32_t)(127 - 20 + hw_below(r, 40)) << 23;
+    }
     return edge[hw_below(r, sizeof(edge) / sizeof(edge[0]))];
 }
 
@@ -121,11 +146,13 @@ static void value_f80(struct hw_rng *r, uint64_t *sig, uint16_t *se)
         *sig = edge[k].sig;
         *se = edge[k].se;
     } else if (one_in(r, 4)) {
-        *sig = hw_rand(r) | (one_in(r, 8) ? 0 : (uint64_t)1 << 63);
+        *sig = hw_rand(r);
+        *sig |= one_in(r, 8) ? 0 : (uint64_t)1 << 63;
         *se = (uint16_t)hw_rand(r);
     } else {
         *sig = hw_rand(r) | (uint64_t)1 << 63;
-        *se = (uint16_t)((hw_rand(r) & 0x8000) | (0x3fff - 40 + hw_below(r, 110)));
+        *se = (uint16_t)(hw_rand(r) & 0x8000);
+        *se |= (uint16_t)(0x3fff - 40 + hw_below(r, 110));
     }
 }
 
@@ -319,7 +346,7 @@ static bool starts(const struct x86_row *row, const char *s)
 }
 
 /* Registers an instruction uses without naming them, or only some values of which make sense. */
-static bool implicit_registers(struct hw_rng *r, struct hw_case *c, uint64_t at)
+static bool implicit_registers(struct hw_rng *r, struct hw_case *c, const uint8_t *data, uint64_t at)
 {
     const struct x86_row *row = c->row;
     struct insn *i = &c->insn;
@@ -355,9 +382,9 @@ static bool implicit_registers(struct hw_rng *r, struct hw_case *c, uint64_t at)
     }
     if (starts(row, "cmpxchg") && !uses_reg(i, R_AX) && one_in(r, 2)) {
         if (mem) {
-            memcpy(&R[R_AX], (const void *)(uintptr_t)at, 8);
+            memcpy(&R[R_AX], data + (at - HW_DATA), 8);
             if (i->op[0].size >= 8 && row->name[7] && !uses_reg(i, R_DX)) {
-                memcpy(&R[R_DX], (const void *)(uintptr_t)(at + i->op[0].size / 2), 8);
+                memcpy(&R[R_DX], data + (at - HW_DATA) + i->op[0].size / 2, 8);
             }
         } else {
             R[R_AX] = R[i->op[0].reg];
@@ -414,10 +441,13 @@ void hw_fp_state(struct hw_rng *r, struct hw_fx *f)
     memset(f, 0, sizeof(*f));
     f->fcw = (uint16_t)(0x37f & ~0xf00) | (uint16_t)(hw_below(r, 4) << 10);
     f->fcw |= one_in(r, 4) ? (one_in(r, 2) ? 0x200 : 0) : 0x300;
-    f->fsw = (uint16_t)(hw_below(r, 8) << 11 | (hw_rand(r) & 0x4700));
+    f->fsw = (uint16_t)(hw_below(r, 8) << 11);
+    f->fsw |= (uint16_t)(hw_rand(r) & 0x4700);
     f->mxcsr = 0x1f80 | (uint32_t)hw_below(r, 4) << 13;
-    if (one_in(r, 4))
-        f->mxcsr |= (one_in(r, 2) ? 0x8000u : 0) | (one_in(r, 2) ? 0x40u : 0);
+    if (one_in(r, 4)) {
+        f->mxcsr |= one_in(r, 2) ? 0x8000u : 0;
+        f->mxcsr |= one_in(r, 2) ? 0x40u : 0;
+    }
     if (masked) {
         f->fsw |= (uint16_t)(one_in(r, 2) ? 0 : hw_rand(r) & 0x3f);
         f->mxcsr |= one_in(r, 2) ? 0 : (uint32_t)hw_rand(r) & 0x3f;
@@ -435,7 +465,7 @@ void hw_fp_state(struct hw_rng *r, struct hw_fx *f)
         hw_vector(r, &f->x[k]);
 }
 
-bool hw_generate(struct hw_rng *r, const struct x86_row *row, struct hw_case *c)
+bool hw_generate(struct hw_rng *r, const struct x86_row *row, const uint8_t *data, struct hw_case *c)
 {
     for (unsigned tries = 0; tries < 200; tries++) {
         struct build b;
@@ -458,11 +488,13 @@ bool hw_generate(struct hw_rng *r, const struct x86_row *row, struct hw_case *c)
             mem |= c->insn.op[k].kind == OPND_MEM && !c->insn.op[k].reg;
         if (mem && !aim(r, c, &b, at))
             continue;
-        if (!implicit_registers(r, c, at) || !undefined_flags(c))
+        if (!implicit_registers(r, c, data, at) || !undefined_flags(c))
             continue;
         c->len = c->insn.len;
         memcpy(c->code, b.b, c->len);
-        c->in.flags = 0x202 | (hw_rand(r) & FL_ARITH) | (one_in(r, 4) ? FL_DF : 0);
+        c->in.flags = 0x202 | (hw_rand(r) & FL_ARITH);
+        c->in.flags |= one_in(r, 4) ? FL_DF : 0;
+        c->in.vector = -1;
         hw_fp_state(r, &c->in.fx);
         return true;
     }

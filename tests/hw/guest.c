@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "backend-x86_64/emit.h"
 #include "frontend/cpu_model.h"
 #include "frontend/help_sys.h"
 #include "frontend/lift.h"
@@ -40,7 +39,6 @@ static struct {
     struct host_block hb;
     struct stencils *stencils;
     unsigned long copied, turn;
-    csh cs;
 } g;
 
 static void pte(uint64_t table, unsigned index, uint64_t to)
@@ -115,13 +113,8 @@ void hw_guest_init(enum hw_engine e, bool optimize)
             exit(4);
         }
         g.be = backend_new(g.code, 0);
-        if (e == HW_OLD) {
-            g.be->bmi2 = g.be->lzcnt = g.be->popcnt = false;
-            g.be->sse = 0;
-            if (!backend_disassembler(&g.cs))
-                exit(4);
-            cs_option(g.cs, CS_OPT_DETAIL, CS_OPT_ON);
-        }
+        if (e == HW_OLD)
+            hw_old_init(g.be);
         if (e == HW_COPY || e == HW_BOTH)
             g.stencils = stencils_new(g.be);
     }
@@ -204,44 +197,6 @@ unsigned long hw_guest_copied(void)
     return g.copied;
 }
 
-static bool is_new(const cs_insn *i)
-{
-    static const uint8_t groups[] = { X86_GRP_SSE3, X86_GRP_SSSE3, X86_GRP_SSE41, X86_GRP_SSE42, X86_GRP_AVX,
-                                      X86_GRP_BMI, X86_GRP_BMI2 };
-
-    for (unsigned k = 0; k < sizeof(groups); k++)
-        if (cs_insn_group(g.cs, i, groups[k]))
-            return true;
-    return i->id == X86_INS_POPCNT || i->id == X86_INS_LZCNT || i->id == X86_INS_TZCNT ||
-           i->id == X86_INS_CRC32 || i->id == X86_INS_MOVBE;
-}
-
-/* Code for an old processor must not contain what it does not know.  Short jumps are over data (emit_fallback). */
-static void check_old(const uint8_t *p, size_t n)
-{
-    cs_insn *i = cs_malloc(g.cs);
-    uint64_t at = (uint64_t)(uintptr_t)p, end = at + n;
-
-    while (at < end && cs_disasm_iter(g.cs, &p, &n, &at, i)) {
-        if (is_new(i)) {
-            printf("hwtest: code for an old processor has %s %s\n", i->mnemonic, i->op_str);
-            hw_guest_dump();
-            exit(1);
-        }
-        if (i->bytes[0] == 0xeb && i->bytes[1] < n) {
-            p += i->bytes[1];
-            n -= i->bytes[1];
-            at += i->bytes[1];
-        }
-    }
-    cs_free(i, 1);
-    if (at < end) {
-        printf("hwtest: %zu bytes of code that the disassembler does not know\n", n);
-        hw_guest_dump();
-        exit(1);
-    }
-}
-
 static enum exec_why run(struct cpu *c)
 {
     const uint8_t *rx;
@@ -254,9 +209,10 @@ static enum exec_why run(struct cpu *c)
     if (!copy_code(c))
         backend_emit(g.be, &g.b, g.code + BACKEND_THUNK_BYTES,
                      g.code + BACKEND_THUNK_BYTES + backend_bound(&g.b), &g.hb);
-    if (g.engine == HW_OLD) {
-        check_old(rx, g.hb.size);
-        check_old(rx + backend_bound(&g.b), g.hb.cold_size);
+    if (g.engine == HW_OLD &&
+        !(hw_old_check(rx, g.hb.size) && hw_old_check(rx + backend_bound(&g.b), g.hb.cold_size))) {
+        hw_guest_dump();
+        exit(1);
     }
     why = backend_enter(g.be, c, rx);
     if (why == WHY_EXIT || why == WHY_LINK) {
@@ -324,7 +280,7 @@ void hw_guest_dump(void)
     cs_insn *i;
 
     ir_print(stdout, &g.b);
-    if (g.engine != HW_JIT || cs_open(CS_ARCH_X86, CS_MODE_64, &cs) != CS_ERR_OK)
+    if (g.engine == HW_INTERP || !backend_disassembler(&cs))
         return;
     i = cs_malloc(cs);
     while (cs_disasm_iter(cs, &p, &left, &at, i))

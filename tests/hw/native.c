@@ -100,7 +100,7 @@ static void map(uint64_t at, uint64_t len, int prot)
     }
 }
 
-void hw_native_init(void)
+bool hw_native_init(void)
 {
     static const int sigs[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGTRAP };
     static uint8_t stack[65536];
@@ -112,6 +112,20 @@ void hw_native_init(void)
     sigaltstack(&ss, NULL);
     for (unsigned k = 0; k < sizeof(sigs) / sizeof(sigs[0]); k++)
         sigaction(sigs[k], &sa, NULL);
+    return true;
+}
+
+bool hw_native_has(enum x86_feat f)
+{
+    static const struct { uint32_t leaf, sub; char reg; uint8_t bit; } where[FEAT_COUNT] = {
+#define FEATURE(id, names, leaf, sub, reg, bit, attrs) [FEAT_##id] = { leaf, sub, reg, bit },
+#include "frontend/cpuid.def"
+#undef FEATURE
+    };
+    unsigned r[4];
+
+    return f == FEAT_NONE || (__get_cpuid_count(where[f].leaf, where[f].sub, &r[0], &r[1], &r[2], &r[3]) &&
+                              (r[where[f].reg - 'a'] >> where[f].bit & 1));
 }
 
 /* Intel's with FDP_EXCPTN_ONLY and without FCS and FDS; AMD's save them only while an exception is pending. */
@@ -121,6 +135,18 @@ bool hw_native_pointers(void)
 
     return __get_cpuid(0, &a, &b, &c, &d) && c == signature_INTEL_ecx && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
            (b >> 6 & 1) && (b >> 13 & 1);
+}
+
+void hw_native_cpu(char *name, size_t size)
+{
+    unsigned a = 0, b, c, d, fam, brand[13] = { 0 };
+
+    for (unsigned k = 0; k < 3; k++)
+        __get_cpuid(0x80000002 + k, &brand[4 * k], &brand[4 * k + 1], &brand[4 * k + 2], &brand[4 * k + 3]);
+    __get_cpuid(1, &a, &b, &c, &d);
+    fam = (a >> 8 & 15) + ((a >> 8 & 15) == 15 ? a >> 20 & 0xff : 0);
+    snprintf(name, size, "%s, family %u model %u stepping %u", (const char *)brand, fam,
+             (a >> 4 & 15) | (a >> 12 & 0xf0), a & 15);
 }
 
 void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
