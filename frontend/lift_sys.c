@@ -131,10 +131,12 @@ bool lift_mov_to_seg(struct lift *l, const struct insn *i)
 bool lift_push_seg(struct lift *l, const struct insn *i)
 {
     ir_ref v = slot_get(l, TY_I16, CPU_OFF(seg[0].sel) + (unsigned)i->row->arg * sizeof(struct seg));
+    ir_ref sp, a = lift_push_addr(l, i->opsize, &sp);
 
-    if (i->opsize > 2)
-        v = ir_un(l->b, IR_ZEXT, lift_type(i->opsize), v);
-    lift_push(l, i->opsize, v);
+    if (i->opsize == 8)                 /* of 32 bits the upper half stays, as on all recent processors */
+        v = zext64(l, v);
+    lift_store(l, a, 0, SEG_SS, v);
+    lift_set_sp(l, sp);
     return true;
 }
 

@@ -182,6 +182,11 @@ static bool in_list(const char *name, const char *const *list)
     return false;
 }
 
+bool hw_row_code32(const struct x86_row *row)
+{
+    return !(row->modes & MODE_64);
+}
+
 bool hw_row_usable(const struct x86_row *row)
 {
     /* Control flow, system state that differs between host kernel and our flat guest, images with
@@ -196,8 +201,10 @@ bool hw_row_usable(const struct x86_row *row)
         "fldenv", "fnstenv", "frstor", "fnsave", "monitor", "mwait", "swapgs", "wait", "clflush", NULL
     };
 
-    if (row->skip || !(row->modes & MODE_64) || (row->attrs & (AT_CPL0 | AT_RANDOM)))
+    if (row->skip || (row->attrs & (AT_CPL0 | AT_RANDOM)))
         return false;
+    if (hw_row_code32(row) && !strcmp(row->name, "push"))
+        return true;            /* CS, SS, DS, ES: host and guest have the same */
     if (strchr(row->operands, 'S') && (strstr(row->operands, "Sw") || strstr(row->operands, "SS")))
         return false;
     if (strstr(row->operands, "FS") || strstr(row->operands, "GS") || strstr(row->operands, "DS") ||
@@ -259,9 +266,10 @@ static void make_bytes(struct hw_rng *r, struct build *b, const struct x86_row *
     static const uint8_t segs[4] = { 0x26, 0x2e, 0x36, 0x3e };
     bool modrm = decode_tables.row[row - x86_rows].modrm, imm = strpbrk(row->operands, "IO");
     unsigned rex = one_in(r, 4) ? 0 : 0x40 | ((unsigned)hw_rand(r) & 15), op = row->opcode;
+    bool code32 = hw_row_code32(row);
 
     b->n = b->disp = 0;
-    if (one_in(r, 16))
+    if (one_in(r, 16) && !code32)               /* 16-bit addresses do not reach the data */
         put(b, 0x67, 1);
     if (one_in(r, 16))
         put(b, segs[hw_below(r, 4)], 1);
@@ -278,7 +286,7 @@ static void make_bytes(struct hw_rng *r, struct build *b, const struct x86_row *
         rex |= 0x48;
     if (row->ext & EXT_W0)
         rex &= ~8u;
-    if (rex)
+    if (rex && !code32)
         put(b, rex, 1);
     if (row->map != MAP_1)
         put(b, 0x0f, 1);
@@ -312,7 +320,7 @@ static bool aim(struct hw_rng *r, struct hw_case *c, struct build *b, uint64_t a
 
     if (i->base == i->index && i->base != BASE_NONE)
         return false;
-    if (i->addrsize == 4 && one_in(r, 2))
+    if (i->addrsize == 4 && one_in(r, 2) && !hw_row_code32(c->row))
         high = hw_rand(r) << 32;
     if (i->index != BASE_NONE) {
         index = (uint64_t)((int64_t)hw_below(r, 256) - 128);
@@ -409,12 +417,19 @@ static bool undefined_flags(struct hw_case *c)
 #include "translator/flags.def"
 #undef F
     };
+    static const struct { char name[5]; uint32_t undef; } other[] = {
+        { "div", FL_ARITH }, { "idiv", FL_ARITH }, { "daa", FL_OF }, { "das", FL_OF },
+        { "aaa", FL_OF | FL_SF | FL_ZF | FL_PF }, { "aas", FL_OF | FL_SF | FL_ZF | FL_PF },
+        { "aam", FL_OF | FL_AF | FL_CF }, { "aad", FL_OF | FL_AF | FL_CF },
+    };
     const struct x86_row *row = c->row;
     unsigned kind = row->flags ? row->flags - 1u : FK_COUNT, width = 8u * c->insn.op[0].size, n;
 
     c->undef_flags = kind < FK_COUNT ? undef[kind] : 0;
-    if (!strcmp(row->name, "div") || !strcmp(row->name, "idiv"))
-        c->undef_flags = FL_ARITH;
+    for (unsigned k = 0; k < sizeof(other) / sizeof(other[0]); k++) {
+        if (!strcmp(row->name, other[k].name))
+            c->undef_flags = other[k].undef;
+    }
     switch (kind) {
     case FK_BSCAN:
         c->undef_flags = FL_ARITH & ~FL_ZF;
@@ -470,13 +485,16 @@ bool hw_generate(struct hw_rng *r, const struct x86_row *row, const uint8_t *dat
     for (unsigned tries = 0; tries < 200; tries++) {
         struct build b;
         uint64_t at = HW_DATA + 0x2000 + hw_below(r, 0x4000);
-        bool mem = false;
+        bool mem = false, code32 = hw_row_code32(row);
 
         memset(c, 0, sizeof(*c));
         c->row = row;
         make_bytes(r, &b, row);
-        if (decode(&c->insn, b.b, b.n < 15 ? b.n : 15, M_CODE64 | M_PE | M_LMA, NULL) != DECODE_OK ||
-            c->insn.row != row)
+        if (decode(&c->insn, b.b, b.n < 15 ? b.n : 15, (code32 ? M_CODE32 : M_CODE64) | M_PE | M_LMA, NULL) !=
+            DECODE_OK || c->insn.row != row)
+            continue;
+        /* A CPU asks for a writable segment only if ARPL writes; Latimer, as the manual, always. */
+        if (code32 && c->insn.seg == SEG_CS && !strcmp(row->name, "arpl"))
             continue;
         c->off = (unsigned)hw_below(r, 64) * 32;
         for (unsigned k = 0; k < 16; k++)
@@ -495,6 +513,8 @@ bool hw_generate(struct hw_rng *r, const struct x86_row *row, const uint8_t *dat
         c->in.flags = 0x202 | (hw_rand(r) & FL_ARITH);
         c->in.flags |= one_in(r, 4) ? FL_DF : 0;
         c->in.vector = -1;
+        for (unsigned k = 0; k < 8 && code32; k++)
+            c->in.r[k] = (uint32_t)c->in.r[k];
         hw_fp_state(r, &c->in.fx);
         return true;
     }

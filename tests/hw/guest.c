@@ -1,5 +1,5 @@
 /*
- * guest.c - the same instruction in Latimer: 64-bit user mode, flat, on page
+ * guest.c - the same instruction in Latimer: user mode, 64-bit or compatibility mode, flat, on page
  * tables that map HW_CODE and HW_DATA into a little guest RAM.
  *
  * Drives the translator directly, a block of one instruction, so that nothing
@@ -61,6 +61,12 @@ static void set_seg(struct cpu *c, unsigned n, uint16_t sel, uint16_t attr)
     seg_update(c, n);
 }
 
+static void set_code(struct cpu *c, bool code32)
+{
+    set_seg(c, SEG_CS, code32 ? HW_CS32 : HW_CS64,
+            (code32 ? SEG_DB : SEG_L) | SEG_G | SEG_P | SEG_DPL | SEG_S | 0xb);
+}
+
 void hw_guest_init(enum hw_engine e, bool optimize)
 {
     static struct cpu_model all = { .name = "all" };
@@ -98,9 +104,9 @@ void hw_guest_init(enum hw_engine e, bool optimize)
     c->cpl = 3;
     for (unsigned n = SEG_ES; n <= SEG_GS; n++) {
         if (n == SEG_CS)
-            set_seg(c, n, 0x33, SEG_L | SEG_G | SEG_P | SEG_DPL | SEG_S | 0xb);
+            set_code(c, false);
         else
-            set_seg(c, n, 0x2b, SEG_DB | SEG_G | SEG_P | SEG_DPL | SEG_S | 0x3);
+            set_seg(c, n, HW_DS, SEG_DB | SEG_G | SEG_P | SEG_DPL | SEG_S | 0x3);
     }
     mmu_set_cr3(c, 0x1000, false);
     mmu_flush_all(c);
@@ -225,7 +231,7 @@ static enum exec_why run(struct cpu *c)
     return why;
 }
 
-void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
+void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off, bool code32)
 {
     const struct lift_options lo = { .max_insns = 1, .max_branches = 1, .raw = !g.optimize };
     static const struct opt_options oo = { .verify = true };
@@ -235,6 +241,7 @@ void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned of
 
     memcpy(g.ram + PA_CODE + off, code, len);
     memset(g.ram + PA_CODE + off + len, 0x90, 14);
+    set_code(c, code32);
     load(c, s);
     s->vector = -1;
     for (;;) {

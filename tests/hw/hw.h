@@ -58,12 +58,18 @@ bool hw_native_has(enum x86_feat f);
 void hw_native_cpu(char *name, size_t size);
 /* Runs code[0..len) at HW_CODE + off, on the memory at HW_DATA; *s is in and out. */
 void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off);
+/* The same in compatibility mode: 32-bit code, and of the first eight registers the low halves. */
+void hw_native32(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off);
+/* Selectors of user mode, Linux's, in the guest as well: what is pushed must agree. */
+#define HW_CS32 0x23
+#define HW_DS   0x2b
+#define HW_CS64 0x33
 
 /* guest.c */
 void hw_guest_init(enum hw_engine e, bool optimize);
 unsigned long hw_guest_copied(void);    /* instances run by a stencil so far */
 uint8_t *hw_guest_data(void);           /* the guest's HW_DATA */
-void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off);
+void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off, bool code32);
 void hw_guest_dump(void);               /* IR and host code of the last instruction, to stdout */
 
 /* old.c; where the backend is not x86-64's old_none.c */
@@ -88,6 +94,8 @@ struct hw_case {
     struct hw_state in;
     uint32_t undef_flags;       /* arithmetic flags not to compare */
 };
+/* Does the row exist only outside 64-bit mode, so that it is run in compatibility mode? */
+bool hw_row_code32(const struct x86_row *row);
 /* May this row be run here at all? */
 bool hw_row_usable(const struct x86_row *row);
 /* A random instance of the row, with HW_DATA like data; false if none came out after some tries. */

@@ -12,8 +12,8 @@
  *     --no-opt --dump --verbose no optimisation; IR and host code of each difference; each instance
  *
  * Prints the first differences (row, bytes, disassembly, what differs), and the
- * rows that failed.  Rows that exist only outside 64-bit mode cannot be run in
- * this process and are not covered.  Exit status 0: no difference; 1: some; 2: usage, or
+ * rows that failed.  Rows that exist only outside 64-bit mode are run in
+ * compatibility mode.  Exit status 0: no difference; 1: some; 2: usage, or
  * a recording that is missing, damaged, or of other instances; 4: the host failed.
  */
 #include <capstone/capstone.h>
@@ -50,7 +50,7 @@ static const char *const engines[] = { [HW_INTERP] = "interp", [HW_JIT] = "jit",
                                        [HW_BOTH] = "both", [HW_OLD] = "old" };
 
 static struct {
-    csh cs;
+    csh cs[2];                  /* of 64-bit and 32-bit code */
     uint8_t *image[IMAGES];
     uint32_t image_crc[IMAGES];
     uint8_t *guest, *native;    /* HW_DATA of both */
@@ -183,7 +183,7 @@ static const uint8_t *make(const struct x86_row *row, uint64_t seed, uint64_t n,
 static void print_case(const struct hw_case *c)
 {
     cs_insn *i;
-    size_t n = cs_disasm(t.cs, c->code, c->len, HW_CODE + c->off, 1, &i);
+    size_t n = cs_disasm(t.cs[hw_row_code32(c->row)], c->code, c->len, HW_CODE + c->off, 1, &i);
 
     printf("%s:", id_of(c->row));
     for (unsigned k = 0; k < c->len; k++)
@@ -197,7 +197,7 @@ static void on_chip(const struct hw_case *c, const uint8_t *image, struct hw_sta
 {
     memcpy(t.native, image, HW_DATA_SIZE);
     *s = c->in;
-    hw_native(s, c->code, c->len, c->off);
+    (hw_row_code32(c->row) ? hw_native32 : hw_native)(s, c->code, c->len, c->off);
     t.faults += s->vector >= 0;
 }
 
@@ -210,7 +210,7 @@ static void in_latimer(const struct options *o, const struct hw_case *c, const u
     }
     memcpy(t.guest, image, HW_DATA_SIZE);
     *s = c->in;
-    hw_guest(s, c->code, c->len, c->off);
+    hw_guest(s, c->code, c->len, c->off, hw_row_code32(c->row));
     t.ran++;
 }
 
@@ -458,8 +458,9 @@ int main(int argc, char **argv)
     int status = 0;
 
     if (!parse(&o, argc, argv)) {
-        fprintf(stderr, "usage: hwtest [--engine interp|jit|copy|both|old] [--row NAME] "
-                "[--instance N] [--no-opt] [--dump] [--verbose]\n              [--seed S] [--count N] | --recorded [FILE...]\n"
+        fprintf(stderr, "usage: hwtest [--engine interp|jit|copy|both|old] [--row NAME] [--instance N] "
+                "[--no-opt] [--dump] [--verbose]\n"
+                "              [--seed S] [--count N] | --recorded [FILE...]\n"
                 "       hwtest --record DIR [--seed S] [--count N]\n");
         return 2;
     }
@@ -494,7 +495,8 @@ int main(int argc, char **argv)
     }
     hw_guest_init(o.engine, !o.no_opt);
     t.guest = hw_guest_data();
-    cs_open(CS_ARCH_X86, CS_MODE_64, &t.cs);
+    cs_open(CS_ARCH_X86, CS_MODE_64, &t.cs[0]);
+    cs_open(CS_ARCH_X86, CS_MODE_32, &t.cs[1]);
     if (o.recorded) {
         status = replay_all(&o);
     } else {
@@ -507,7 +509,8 @@ int main(int argc, char **argv)
     }
     printf("hwtest: %lu instances run, %lu of them by stencils, %lu faulted, %lu differences\n",
            (unsigned long)t.ran, hw_guest_copied(), (unsigned long)t.faults, (unsigned long)t.differences);
-    cs_close(&t.cs);
+    cs_close(&t.cs[0]);
+    cs_close(&t.cs[1]);
     if (!o.row && !o.alone && (o.engine == HW_COPY || o.engine == HW_BOTH) &&
         hw_guest_copied() < t.ran / 10) {
         printf("hwtest: stencils are hardly used\n");

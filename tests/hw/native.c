@@ -21,9 +21,11 @@
 
 /* Used by the assembly below. */
 extern struct hw_state hw_out;
-extern uint64_t hw_host_sp, hw_target;
+extern uint64_t hw_host_sp;
+extern struct hw_far { uint32_t offset; uint16_t sel; } hw_target;
 struct hw_state hw_out;
-uint64_t hw_host_sp, hw_target;
+uint64_t hw_host_sp;
+struct hw_far hw_target;
 void hw_enter(const struct hw_state *s);
 void hw_leave(void);
 void hw_abort(void);
@@ -43,7 +45,7 @@ __asm__(
     "    mov 64(%rdi), %r8; mov 72(%rdi), %r9; mov 80(%rdi), %r10; mov 88(%rdi), %r11\n"
     "    mov 96(%rdi), %r12; mov 104(%rdi), %r13; mov 112(%rdi), %r14; mov 120(%rdi), %r15\n"
     "    mov 56(%rdi), %rdi\n"
-    "    jmp *hw_target(%rip)\n"
+    "    ljmp *hw_target(%rip)\n"
     "hw_leave:\n"
     "    mov %rax, hw_out+0(%rip); mov %rcx, hw_out+8(%rip); mov %rdx, hw_out+16(%rip)\n"
     "    mov %rbx, hw_out+24(%rip); mov %rsp, hw_out+32(%rip); mov %rbp, hw_out+40(%rip)\n"
@@ -59,6 +61,9 @@ __asm__(
     "    movl $0x1f80, -4(%rsp); ldmxcsr -4(%rsp)\n"
     "    popfq; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
     "    ret\n");
+
+/* Jumps to hw_leave from where 32-bit code can jump to. */
+#define TRAMPOLINE (HW_CODE + HW_CODE_SIZE - 16)
 
 /* gregs[] order of the kernel to encoding order. */
 static const int greg[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -85,6 +90,7 @@ static void caught(int sig, siginfo_t *info, void *ctx)
     g[REG_RIP] = (greg_t)(uintptr_t)hw_abort;
     g[REG_RSP] = (greg_t)hw_host_sp;
     g[REG_EFL] = 0x202;
+    g[REG_CSGSFS] = (g[REG_CSGSFS] & ~(greg_t)0xffff) | HW_CS64;
     u->uc_mcontext.fpregs->swd = 0;
     u->uc_mcontext.fpregs->mxcsr = 0x1f80;
 }
@@ -100,6 +106,16 @@ static void map(uint64_t at, uint64_t len, int prot)
     }
 }
 
+/* jmp *0(%rip) to hw_leave */
+static void put_jump(uint8_t *p)
+{
+    static const uint8_t jmp[6] = { 0xff, 0x25 };
+    uint64_t back = (uint64_t)(uintptr_t)hw_leave;
+
+    memcpy(p, jmp, 6);
+    memcpy(p + 6, &back, 8);
+}
+
 bool hw_native_init(void)
 {
     static const int sigs[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGTRAP };
@@ -109,6 +125,9 @@ bool hw_native_init(void)
 
     map(HW_CODE, HW_CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
     map(HW_DATA, HW_DATA_SIZE, PROT_READ | PROT_WRITE);
+    put_jump((uint8_t *)(uintptr_t)TRAMPOLINE);
+    /* Compatibility mode needs data segments, but of a 64-bit program's Linux sets only SS. */
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(HW_DS));
     sigaltstack(&ss, NULL);
     for (unsigned k = 0; k < sizeof(sigs) / sizeof(sigs[0]); k++)
         sigaction(sigs[k], &sa, NULL);
@@ -149,19 +168,35 @@ void hw_native_cpu(char *name, size_t size)
              (a >> 4 & 15) | (a >> 12 & 0xf0), a & 15);
 }
 
-void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
+static void enter(struct hw_state *s, unsigned len, unsigned off, uint16_t cs)
 {
-    uint8_t *p = (uint8_t *)(uintptr_t)(HW_CODE + off);
-    uint64_t back = (uint64_t)(uintptr_t)hw_leave;
-
-    memcpy(p, code, len);
-    p[len] = 0xff;              /* jmp *0(%rip) */
-    p[len + 1] = 0x25;
-    memset(p + len + 2, 0, 4);
-    memcpy(p + len + 6, &back, 8);
-    hw_target = HW_CODE + off;
+    hw_target = (struct hw_far){ HW_CODE + off, cs };
     hw_out.vector = -1;
     hw_out.rip = HW_CODE + off + len;
     hw_enter(s);
     *s = hw_out;
+}
+
+void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
+{
+    uint8_t *p = (uint8_t *)(uintptr_t)(HW_CODE + off);
+
+    memcpy(p, code, len);
+    put_jump(p + len);
+    enter(s, len, off, HW_CS64);
+}
+
+void hw_native32(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
+{
+    uint8_t *p = (uint8_t *)(uintptr_t)(HW_CODE + off);
+    const uint32_t to = TRAMPOLINE;
+    const uint16_t cs = HW_CS64;
+
+    memcpy(p, code, len);
+    p[len] = 0xea;              /* ljmp */
+    memcpy(p + len + 1, &to, 4);
+    memcpy(p + len + 5, &cs, 2);
+    enter(s, len, off, HW_CS32);
+    for (unsigned k = 0; k < 8; k++)
+        s->r[k] = (uint32_t)s->r[k];
 }

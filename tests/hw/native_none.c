@@ -26,6 +26,11 @@ void hw_native_cpu(char *name, size_t size)
     abort();
 }
 
+void hw_native32(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
+{
+    abort();
+}
+
 void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
 {
     abort();

@@ -323,8 +323,8 @@ bool hw_recording_read(struct hw_recording *r, const char *path)
         fprintf(stderr, "hwtest: %s is a recording of format %u, this program reads %u; " AGAIN "\n", path,
                 version, VERSION);
     else if (!at || !rows(r, p + at, p + size))
-        fprintf(stderr, "hwtest: %s is no recording, or a damaged one; take it from the source again, or " AGAIN
-                "\n", path);
+        fprintf(stderr, "hwtest: %s is no recording, or a damaged one; take it from the source again, or "
+                AGAIN "\n", path);
     else
         return true;
     hw_recording_free(r);
