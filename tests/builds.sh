@@ -5,6 +5,8 @@
 #   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, and 20 seconds of the fuzzer
 #   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests, command line
 #   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, pages of 16 and 64 KiB, a boot to a shell; needs what `bootstrap arm-test` installs
+#   deb          Debian packages for this machine and, on x86-64, for AArch64: lintian, and the command line with
+#                the program as packaged (there, by qemu-aarch64); one that cannot be made here is skipped, with why
 #
 # usage: builds.sh SOURCE [BUILD...]      SOURCE: an unpacked distribution; builds are made beside it and kept
 set -eu
@@ -68,6 +70,55 @@ other_pages() {
             qemu-aarch64-static -p $page -E HOST_PAGE=$page -E LD_PRELOAD="$PWD/tests/cli/host_shim.so" $t
         done
     done
+}
+
+# package ARCH [EMULATOR]: makes and looks at one package
+package() {
+    sh "$src/debian/build.sh" "$src" "$here/deb" "$1" >"$here/deb-$1.log" 2>&1 || {
+        tail -n 40 "$here/deb-$1.log"
+        echo "builds.sh: deb: no package for $1; all of the output is in $here/deb-$1.log"
+        exit 1
+    }
+    cd "$here/deb"
+    version=$(dpkg-parsechangelog -l "$src/debian/changelog" -S Version)
+    # Newer releases of Debian have newer standards.
+    lintian --allow-root -I --pedantic --fail-on error,warning,info --suppress-tags out-of-date-standards-version \
+        "latimer_${version}_$1.changes"
+    rm -rf "$1"
+    dpkg-deb -x "latimer_${version}_$1.deb" "$1"
+    program=$PWD/$1/usr/bin/latimer
+    if [ $# = 2 ]; then
+        printf '#!/bin/sh\nexec %s %s "$@"\n' "$2" "$program" >"run-$1"
+        chmod +x "run-$1"
+        program=$PWD/run-$1
+    fi
+    "$program" --version | grep -qx "Latimer version $version" ||
+        { echo "configure.ac and debian/changelog (version $version) disagree: $("$program" --version)"; exit 1; }
+    (cd "$src" && export LATIMER="$program" && sh tests/cli/cli.sh && sh tests/cli/crash.sh)
+    echo "builds.sh: deb: $PWD/latimer_${version}_$1.deb"
+    echo "# PASS: 1"
+}
+
+# can_package ARCH OPTIONS TOOL...: OPTIONS are dpkg-checkbuilddeps's
+can_package() {
+    arch=$1 options=$2 lacking=
+    shift 2
+    for tool in dpkg-buildpackage dh lintian "$@"; do
+        command -v "$tool" >/dev/null || lacking="$lacking $tool"
+    done
+    [ -n "$lacking" ] || lacking=$(dpkg-checkbuilddeps $options "$src/debian/control" 2>&1)
+    [ -n "$lacking" ] || return 0
+    echo "builds.sh: skipping the package for $arch, for want of: ${lacking# }"
+    echo "# SKIP: 1"
+    return 1
+}
+
+deb() {
+    arch=$(dpkg --print-architecture 2>/dev/null || uname -m)
+    ! can_package "$arch" '' || (package "$arch")
+    [ "$arch" = amd64 ] || return 0
+    ! can_package arm64 '-a arm64 -P cross,nocheck' aarch64-linux-gnu-gcc qemu-aarch64-static ||
+        (package arm64 qemu-aarch64-static)
 }
 
 [ $# -gt 0 ] || set -- checked sanitizers interp
