@@ -20,6 +20,7 @@
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 #include "translator/interp.h"
+#include "translator/recipe.h"
 #include "translator/stencil.h"
 
 #define RAM_SIZE 0x400000u
@@ -119,6 +120,7 @@ void hw_guest_init(enum hw_engine e, bool optimize)
             exit(4);
         }
         g.be = backend_new(g.code, 0);
+        g.hb.recipes = recipe_table_new();
         if (e == HW_OLD)
             hw_old_init(g.be);
         if (e == HW_COPY || e == HW_BOTH)
@@ -203,6 +205,15 @@ unsigned long hw_guest_copied(void)
     return g.copied;
 }
 
+/* Flags that are live at an exit are read behind it. */
+static void exits_read(struct ir_block *b)
+{
+    for (unsigned i = 1; i < b->n; i++) {
+        if (b->ins[i].op == IR_EXIT || b->ins[i].op == IR_EXIT_IF)
+            b->ins[i].aux |= EXIT_READ;
+    }
+}
+
 static enum exec_why run(struct cpu *c)
 {
     const uint8_t *rx;
@@ -212,6 +223,8 @@ static enum exec_why run(struct cpu *c)
     if (g.engine == HW_INTERP)
         return interp_run(c, &g.b, &at);
     rx = g.code + BACKEND_THUNK_BYTES;
+    if (recipe_table_full(g.hb.recipes))
+        recipe_table_clear(g.hb.recipes);
     if (!copy_code(c))
         backend_emit(g.be, &g.b, g.code + BACKEND_THUNK_BYTES,
                      g.code + BACKEND_THUNK_BYTES + backend_bound(&g.b), &g.hb);
@@ -221,6 +234,7 @@ static enum exec_why run(struct cpu *c)
         exit(1);
     }
     why = backend_enter(g.be, c, rx);
+    recipe_resolve(g.hb.recipes, c, 0);
     if (why == WHY_EXIT || why == WHY_LINK) {
         /* which exit was it? (exec.c does the same) */
         for (unsigned k = 0; k < g.hb.nexits; k++) {
@@ -253,6 +267,9 @@ void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned of
             s->vector = c->fault.vector;
             break;
         }
+        /* Where the host has it so, flags wait at exits (backend_flags_wait): not for half the instances. */
+        if (off & 32)
+            exits_read(&g.b);
         if (g.optimize)
             ir_optimize(&g.b, &oo);
         else if (g.engine != HW_INTERP)
