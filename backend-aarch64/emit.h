@@ -100,6 +100,12 @@ struct way {
     struct host_count *count;   /* NULL: it is not counted */
 };
 
+/* An image that is being made (emit_image.c): temporaries with operands and the flags before, or NOREG. */
+struct image {
+    bool on;
+    unsigned x, y, old;
+};
+
 /* Floating point whose operands or result need another look, out of line (emit_fp.c). */
 #define FP_PATHS 160
 #define FP_CHECKS 3
@@ -129,6 +135,7 @@ struct host_emit {
     bool full[IR_MAX];          /* somebody reads all of this flags value's image */
     uint32_t uncounted;         /* bytes on the straight way that are counting or data */
     struct way side[BACKEND_MAX_EXITS];
+    struct image image;
     struct fp_path fp[FP_PATHS];
     unsigned nfp;
 };
@@ -173,11 +180,19 @@ unsigned flags_needed(struct emit *e, const struct ir_ins *f);
  * The result may be in the register of an operand: call flags_keep_af() before. */
 void flags_keep_af(struct emit *e, const struct ir_ins *f, unsigned x, unsigned y);
 void flags_are(struct emit *e, const struct ir_ins *f, bool inv, bool logic, unsigned r);
-/* Flags of the current operation computed by C: before its result overwrites anything, and behind it. */
-void flags_by_c_before(struct emit *e, const struct ir_ins *f);
-void flags_by_c(struct emit *e, const struct ir_ins *f);
+/* The carry of flags value f, 0 or 1, in a temporary, to be released. */
+unsigned flags_carry_number(struct emit *e, ir_ref f);
+/* Bit 0 of s2 = PF of r; the other bits are rubbish. */
+void flags_parity(struct emit *e, unsigned r);
+/* Flags of the current operation made apart from it: before its result overwrites anything, and behind it. */
+void flags_apart_before(struct emit *e, const struct ir_ins *f);
+void flags_apart(struct emit *e, const struct ir_ins *f);
 void host_prepare(struct emit *e);              /* fills h.full */
 void host_flags_resolve(struct emit *e);        /* core.h */
+
+/* --- emit_image.c --- */
+bool image_begin(struct emit *e, const struct ir_ins *f);       /* false: there is no rule for it */
+void image_end(struct emit *e, const struct ir_ins *f);
 
 /* --- count.c --- */
 struct way count_way(const struct emit *e);             /* up to here */

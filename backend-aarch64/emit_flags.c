@@ -86,10 +86,9 @@ void flags_are(struct emit *e, const struct ir_ins *f, bool inv, bool logic, uns
     flags_set(e, e->i);
 }
 
-/* s2 = PF of the result in H_PF, in bit 0; the other bits are rubbish. */
-static void parity(struct emit *e)
+void flags_parity(struct emit *e, unsigned r)
 {
-    as_rrs(&e->a, OP_EOR, false, H_S2, H_PF, H_PF, SH_LSR, 4);
+    as_rrs(&e->a, OP_EOR, false, H_S2, r, r, SH_LSR, 4);
     as_rrs(&e->a, OP_EOR, false, H_S2, H_S2, H_S2, SH_LSR, 2);
     as_rrs(&e->a, OP_EOR, false, H_S2, H_S2, H_S2, SH_LSR, 1);
     as_logic_i(&e->a, OPI_EOR, false, H_S2, H_S2, 1);
@@ -121,7 +120,7 @@ void host_flags_store(struct emit *e, uint32_t off)
     as_lsr(a, false, H_S2, H_S0, 28);           /* V: OF, bit 11 */
     as_bfi(a, false, H_S1, H_S2, 11, 1);
     if (e->h.pf) {
-        parity(e);
+        flags_parity(e, H_PF);
         as_bfi(a, false, H_S1, H_S2, 2, 1);
     }
     if (e->h.af) {
@@ -139,6 +138,19 @@ void host_flags_resolve(struct emit *e)
     image = as_tbz(&e->a, H_S0, 63);
     emit_thunk_call(e, e->be->resolve, e->pc, 0);
     as_patch(image, e->a.p);
+}
+
+unsigned flags_carry_number(struct emit *e, ir_ref f)
+{
+    unsigned t = temp_get(e);
+    f = flags_resolve(e, f);
+    if (e->ef && e->ef == f) {
+        as_cset(&e->a, t, e->h.fcmp ? A_LT : e->h.inv ? A_CC : A_CS);
+    } else {
+        host_field(e, true, 2, t, flags_force(e, f));
+        as_logic_i(&e->a, OPI_AND, false, t, t, 1);
+    }
+    return t;
 }
 
 void flags_carry(struct emit *e, ir_ref f, bool inv)
@@ -190,7 +202,7 @@ static unsigned native_test(struct emit *e, unsigned cc)
         break;
     case CC_P:
         assert(e->h.pf);
-        parity(e);
+        flags_parity(e, H_PF);
         as_logic_i(&e->a, OPI_AND, false, H_S0, H_S2, 1);
         break;
     default:
@@ -257,13 +269,15 @@ unsigned cond_test(struct emit *e, ir_ref r)
     return A_NE;
 }
 
-/* ---- by C ---- */
+/* ---- apart from the operation: as an image, or by C ---- */
 
-void flags_by_c_before(struct emit *e, const struct ir_ins *f)
+void flags_apart_before(struct emit *e, const struct ir_ins *f)
 {
     const struct ir_ins *p = &e->b->ins[e->i];
     const ir_ref ops[3] = { p->a, p->b, p->c };
     ir_ref old = flags_kept(e, f);
+    if (image_begin(e, f))
+        return;
     for (unsigned k = 0; k < 3; k++)
         if (ops[k])
             emit_va(e, k, ops[k]);
@@ -276,9 +290,13 @@ void flags_by_c_before(struct emit *e, const struct ir_ins *f)
     flags_clobber(e);
 }
 
-void flags_by_c(struct emit *e, const struct ir_ins *f)
+void flags_apart(struct emit *e, const struct ir_ins *f)
 {
     const struct ir_ins *p = &e->b->ins[e->i];
+    if (e->h.image.on) {
+        image_end(e, f);
+        return;
+    }
     emit_va(e, ~0u, e->i);
     host_store_imm(e, CPU_OFF(arg[0]), f->aux | p->op << 8 | p->type << 16);
     emit_thunk_call(e, e->be->flags, e->pc, 0);

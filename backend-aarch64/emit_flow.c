@@ -97,7 +97,7 @@ void emit_fallback(struct emit *e, const struct ir_ins *p)
     const struct ir_ins *f = flags_wanted(e, e->i);
     unsigned home, d;
     if (f)
-        flags_by_c_before(e, f);
+        flags_apart_before(e, f);
     for (unsigned n = 0; n < 3; n++)
         if (ops[n])
             emit_va(e, n, ops[n]);
@@ -114,7 +114,7 @@ void emit_fallback(struct emit *e, const struct ir_ins *p)
         def_done(e, e->i, d, 0xff, false);
     }
     if (f)
-        flags_by_c(e, f);
+        flags_apart(e, f);
 }
 
 /* ---- direct exits ---- */

@@ -120,11 +120,11 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
         return;
     }
     if (is_incdec(f) && flags_kept(e, f)) {     /* the carry stays: by C */
-        flags_by_c_before(e, f);
+        flags_apart_before(e, f);
         d = def_reg(e, e->i, &home);
         alu_value(e, p, d);
         def_done(e, e->i, d, home, t == TY_I32);
-        flags_by_c(e, f);
+        flags_apart(e, f);
         return;
     }
     flags_clobber(e);
@@ -173,7 +173,7 @@ static void emit_carry(struct emit *e, const struct ir_ins *p)
     bool sub = p->op == IR_SBB;
     unsigned home, d, x, y;
     if (f && t < TY_I32)
-        flags_by_c_before(e, f);
+        flags_apart_before(e, f);
     flags_carry(e, p->c, sub);
     flags_clobber(e);
     x = operand(e, p->a, H_S0);
@@ -188,7 +188,7 @@ static void emit_carry(struct emit *e, const struct ir_ins *p)
         flags_are(e, f, sub, false, d);
     def_done(e, e->i, d, home, t == TY_I32);
     if (f && t < TY_I32)
-        flags_by_c(e, f);
+        flags_apart(e, f);
 }
 
 static void emit_unary(struct emit *e, const struct ir_ins *p)
@@ -290,7 +290,7 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
     n = (unsigned)c & (t == TY_I64 ? 63 : 31);
     c_flags = f && (!imm || !n || flags_kept(e, f) || !by_result(e, f) || p->op >= IR_ROL);
     if (c_flags)
-        flags_by_c_before(e, f);
+        flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
     if (imm && (t >= TY_I32 || (p->op != IR_ROL && p->op != IR_ROR))) {
         shift_imm(e, p, d, operand(e, p->a, H_S0), n);
@@ -309,24 +309,51 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
     }
     def_done(e, e->i, d, home, t == TY_I32);
     if (c_flags)
-        flags_by_c(e, f);
+        flags_apart(e, f);
 }
 
-/* SHLD, SHRD by a constant; all else, and RCL and RCR, by C. */
+/* RCL, RCR by n, not 0, of 32 and 64 bits: the parts of x and between them the carry. */
+static void rotate_carry(struct emit *e, const struct ir_ins *p, unsigned n)
+{
+    const struct ir_ins *f = flags_wanted(e, e->i);
+    unsigned home, d, x, bits = type_bits((enum ir_type)p->type), c = flags_carry_number(e, p->c);
+    bool w = bits == 64, left = p->op == IR_RCL;
+    if (f)
+        flags_apart_before(e, f);
+    d = def_reg(e, e->i, &home);
+    x = operand(e, p->a, H_S0);
+    if (left)
+        as_lsl(&e->a, w, H_S1, x, n);
+    else
+        as_ubfx(&e->a, w, H_S1, x, n, bits - n);
+    as_rrs(&e->a, OP_ORR, w, n > 1 ? H_S1 : d, H_S1, c, SH_LSL, left ? n - 1 : bits - n);
+    if (n > 1)
+        as_rrs(&e->a, OP_ORR, w, d, H_S1, x, left ? SH_LSR : SH_LSL, bits + 1 - n);
+    temp_release(e, c);
+    def_done(e, e->i, d, home, !w);
+    if (f)
+        flags_apart(e, f);
+}
+
+/* SHLD, SHRD, RCL, RCR by a constant, of 32 and 64 bits; all else by C. */
 static void emit_double(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
-    const struct ir_ins *f = flags_wanted(e, e->i);
     uint64_t c = 0;
     unsigned home, d, bits = type_bits(t), n, x, y;
-    bool imm = p->op >= IR_SHLD && constant(e, p->c, &c);
+    bool carry = p->op == IR_RCL || p->op == IR_RCR, imm = constant(e, carry ? p->b : p->c, &c);
     n = (unsigned)c & (t == TY_I64 ? 63 : 31);
     if (!imm || t < TY_I32 || !n) {
         emit_fallback(e, p);
         return;
     }
+    if (carry) {
+        rotate_carry(e, p, n);
+        return;
+    }
+    const struct ir_ins *f = flags_wanted(e, e->i);
     if (f)
-        flags_by_c_before(e, f);
+        flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
     x = operand(e, p->a, H_S0);
     y = operand(e, p->b, H_S1);
@@ -336,7 +363,7 @@ static void emit_double(struct emit *e, const struct ir_ins *p)
         as_extr(&e->a, t == TY_I64, d, y, x, n);
     def_done(e, e->i, d, home, t == TY_I32);
     if (f)
-        flags_by_c(e, f);
+        flags_apart(e, f);
 }
 
 static void emit_ea(struct emit *e, const struct ir_ins *p)
@@ -456,7 +483,7 @@ static void emit_bit(struct emit *e, const struct ir_ins *p)
     unsigned home, d, x;
     uint64_t c;
     if (c_flags)
-        flags_by_c_before(e, f);
+        flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
     x = operand(e, p->a, H_S0);
     if (constant(e, p->b, &c)) {
@@ -478,7 +505,7 @@ static void emit_bit(struct emit *e, const struct ir_ins *p)
     }
     def_done(e, e->i, d, home, true);
     if (c_flags)
-        flags_by_c(e, f);
+        flags_apart(e, f);
 }
 
 /* CTZ, CLZ: the width for 0. */
@@ -488,7 +515,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
     const struct ir_ins *f = flags_wanted(e, e->i);
     unsigned home, d, x, bits = type_bits(t);
     if (f)
-        flags_by_c_before(e, f);
+        flags_apart_before(e, f);
     if (p->op == IR_POPCNT) {                   /* the host counts bits in vector registers */
         unsigned v = vtemp_get(e);
         use_extended(e, p->a, false, H_S0);
@@ -500,7 +527,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
         vtemp_release(e, v);
         def_done(e, e->i, d, home, true);
         if (f)
-            flags_by_c(e, f);
+            flags_apart(e, f);
         return;
     }
     d = def_reg(e, e->i, &home);
@@ -520,7 +547,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
     as_rr(&e->a, OP_CLZ, t == TY_I64, d, x);
     def_done(e, e->i, d, home, t >= TY_I32);
     if (f)
-        flags_by_c(e, f);
+        flags_apart(e, f);
 }
 
 void emit_int(struct emit *e, const struct ir_ins *p)

@@ -91,7 +91,7 @@ void emit_muldiv(struct emit *e, const struct ir_ins *p)
         return;
     }
     if (f)
-        flags_by_c_before(e, f);
+        flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
     if (p->op == IR_MUL) {
         x = use_where(e, p->a);
@@ -106,7 +106,7 @@ void emit_muldiv(struct emit *e, const struct ir_ins *p)
     }
     def_done(e, e->i, d, home, p->type == TY_I32);
     if (f)
-        flags_by_c(e, f);
+        flags_apart(e, f);
 }
 
 /* #DE checks.  What they do not let pass at once is decided by C. */

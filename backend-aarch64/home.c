@@ -28,6 +28,7 @@ void host_begin(struct emit *e, bool copied)
     e->h.attn = false;
     e->h.uncounted = 0;
     e->h.nfp = 0;
+    e->h.image.on = false;
 }
 
 void host_field(struct emit *e, bool load, unsigned log, unsigned reg, uint32_t off)

@@ -105,7 +105,7 @@ static void shown(struct emit *e, ir_ref f, unsigned i, bool put)
 {
     unsigned seen = i + (e->b->ins[i].op == IR_SEEN);
     if (!e->fl_wait[f] && (f || put)) {
-        need(e, f, i + 1);
+        need(e, f, seen + 1);
         e->fl_mem[f] |= ir_may_fault(&e->b->ins[i]);
     }
     for (; f && e->fl_wait[f]; f = e->fl_old[f])
