@@ -71,7 +71,8 @@ int slow_amo(struct cpu *c, uint64_t lin, uint64_t desc, uint64_t v, uint64_t nv
         return 2;
     struct ir_ins i = { .op = desc >> 31 & 1 ? IR_CAS : IR_AMO, .aux = (uint16_t)desc,
                         .type = size == 1 ? TY_I8 : size == 2 ? TY_I16 : size == 4 ? TY_I32 : TY_I64 };
-    return interp_atomic(c, &i, lin, v, nv, &c->hret);
+    uint64_t m = type_mask(i.type);             /* of a register, the rest of it came along */
+    return interp_atomic(c, &i, lin, v & m, nv & m, &c->hret);
 }
 
 int slow_segchk(struct cpu *c, uint64_t off, uint64_t desc)
