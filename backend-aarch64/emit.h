@@ -54,6 +54,12 @@ static inline unsigned vhome_host(unsigned n)
     return V_HOME + n;
 }
 
+enum host_feature {
+#define F(id, ...) HF_##id,
+#include "backend-aarch64/features.def"
+#undef F
+};
+
 struct emit;
 
 struct backend {
@@ -68,10 +74,17 @@ struct backend {
     uint8_t *resolve;           /* exec_resolve_flags */
     uint8_t *crc32;
     uint8_t *help[HELP_COUNT];
+    uint64_t features;          /* of backend_features[] */
+    bool ordered;               /* guest accesses keep x86's order (emit_atomic.c) */
     struct emit *em;            /* reused for every block */
     struct host_count *count;   /* NULL: nothing is counted */
     size_t ncount;
 };
+
+static inline bool host_has(const struct backend *be, enum host_feature f)
+{
+    return be->features >> f & 1;
+}
 
 #include "backend-common/values.h"
 

@@ -263,7 +263,7 @@ const void *backend_thunk_caller(const struct cpu *c)
     return (const void *)(uintptr_t)c->link_ra;
 }
 
-struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
+struct backend *backend_new(uint8_t *rw, intptr_t rx_off, const struct backend_config *config)
 {
     struct backend *be = calloc(1, sizeof *be);
     struct as as = { .p = rw }, *a = &as;
@@ -272,6 +272,8 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
         die(EXIT_CODE_HOST, "out of memory");
     be->rw = rw;
     be->rx_off = rx_off;
+    be->features = config->features;
+    be->ordered = config->ordered;
     leave = gen_leave(a);
     be->enter = gen_enter(a);
     be->link = gen_out(a, WHY_LINK, leave);

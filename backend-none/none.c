@@ -15,6 +15,18 @@ const bool backend_sse_plain = false;
 const bool backend_flags_wait = false;
 const unsigned backend_dead_ra = 0;
 const unsigned backend_max_mib = 2047;
+const struct backend_feature backend_features[1];
+const unsigned backend_nfeatures = 0;
+
+uint64_t backend_host_features(void)
+{
+    return 0;
+}
+
+bool backend_tso(void)
+{
+    return false;
+}
 
 void backend_fp_sync(struct cpu *c)
 {
@@ -51,7 +63,7 @@ const void *backend_thunk_caller(const struct cpu *c)
     no_code();
 }
 
-struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
+struct backend *backend_new(uint8_t *rw, intptr_t rx_off, const struct backend_config *config)
 {
     no_code();
 }

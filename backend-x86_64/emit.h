@@ -44,6 +44,12 @@ static inline unsigned vhome_host(unsigned n)
 /* Numbers of holes that hold an exit's PC, and its page; plus twice the number of the exit. */
 enum { EXIT_HOLE_PC = HOLE_COUNT, EXIT_HOLE_PAGE };
 
+enum host_feature {
+#define F(id, ...) HF_##id,
+#include "backend-x86_64/features.def"
+#undef F
+};
+
 struct emit;
 
 struct backend {
@@ -64,12 +70,16 @@ struct backend {
     uint8_t *stack_ld[2][2][MMU_IDX_COUNT][4][T_COUNT];
     uint8_t *stack_st[2][MMU_IDX_COUNT][4][T_COUNT];
     uint8_t *amo;
-    bool bmi2, lzcnt, popcnt;
-    uint32_t sse;               /* the bits of CPUID 1 ECX for what is newer than SSE2 */
+    uint64_t features;          /* of backend_features[] */
     uint16_t vec_first[256];    /* emit_vec.c: first rule of an operation, plus 1 */
     struct emit *em;            /* reused for every block */
     struct copy *copy;          /* stencil.c: the block being put together */
 };
+
+static inline bool host_has(const struct backend *be, enum host_feature f)
+{
+    return be->features >> f & 1;
+}
 _Static_assert(IR_OP_COUNT <= 256, "operations are bytes");
 
 #include "backend-common/values.h"

@@ -3,7 +3,6 @@
  * their homes becomes one host instruction, its EFLAGS the guest's flags.
  */
 #include <assert.h>
-#include <cpuid.h>
 
 #include "backend-x86_64/emit.h"
 
@@ -308,7 +307,7 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
         flags_clobber(e);
     e->ef = 0;
 
-    if (!imm && !f && e->be->bmi2 && (t == TY_I64 || t == TY_I32) &&
+    if (!imm && !f && host_has(e->be, HF_BMI2) && (t == TY_I64 || t == TY_I32) &&
         (p->op == IR_SHL || p->op == IR_SHR || p->op == IR_SAR)) {
         unsigned ta, tc, x = use_reg(e, p->a, &ta), y = use_reg(e, cnt, &tc);
         d = def_reg(e, e->i, &home);
@@ -605,16 +604,22 @@ static void count_by_c(struct emit *e, const struct ir_ins *p, const struct ir_i
 }
 
 /* CTZ, CLZ by BSF, BSR: they find the bit's number, and nothing in 0. */
-static void scan(struct emit *e, const struct ir_ins *p, unsigned x, unsigned d)
+static void scan(struct emit *e, const struct ir_ins *p, const struct ir_ins *f, unsigned x, unsigned d)
 {
     enum ir_type t = (enum ir_type)p->type;
-    unsigned bits = type_bits(t), none = temp_get(e);
+    unsigned bits = type_bits(t), none = temp_get(e), log = bits == 64 ? 6 : bits == 32 ? 5 : 4;
     alu_rr(e, t, p->op == IR_CTZ ? 0x0fbc : 0x0fbd, d, x);
     as_mov_ri(&e->a, none, p->op == IR_CTZ ? bits : 2 * bits - 1);
     as_rr(&e->a, 0x0f40 | CC_Z, false, d, none);
     if (p->op == IR_CLZ)
         as_alu_ri(&e->a, 6, false, d, (int32_t)bits - 1);
     temp_release(e, none);
+    if (f && f->aux == FK_ZCNT) {               /* ZF: the result is 0; CF, by its highest bit: the source was */
+        alu_rr(e, t, 0x85, d, d);
+        as_op(&e->a, 0x0fba, false, 4, NOREG, d, false);
+        as_b(&e->a, 0xc0 | 4 << 3 | (d & 7));
+        as_b(&e->a, log);
+    }
 }
 
 /* CTZ, CLZ (width for 0), POPCNT: the host's TZCNT, LZCNT, POPCNT if it has them. */
@@ -623,7 +628,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
     enum ir_type t = (enum ir_type)p->type;
     const struct ir_ins *f = flags_wanted(e, e->i);
     uint32_t op = p->op == IR_CTZ ? 0x0fbc : p->op == IR_CLZ ? 0x0fbd : 0x0fb8;
-    bool host = p->op == IR_POPCNT ? e->be->popcnt : p->op == IR_CLZ ? e->be->lzcnt : e->be->bmi2;
+    bool host = host_has(e->be, p->op == IR_POPCNT ? HF_POPCNT : p->op == IR_CLZ ? HF_LZCNT : HF_BMI1);
     if (t == TY_I8 || (!host && p->op == IR_POPCNT)) {
         count_by_c(e, p, f);
         return;
@@ -635,7 +640,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
             as_b(&e->a, 0x66);
         as_rr(&e->a, OPF3(op), t == TY_I64, d, x);
     } else {
-        scan(e, p, x, d);
+        scan(e, p, f, x, d);
     }
     if (f && f->aux == FK_BSCAN)
         alu_rr(e, t, 0x85, x, x);               /* ZF: source was 0 */
@@ -648,7 +653,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
 static void emit_crc32(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type s = (enum ir_type)e->b->ins[p->b].type;
-    if (!(e->be->sse & bit_SSE4_2)) {
+    if (!host_has(e->be, HF_SSE4_2)) {
         emit_arg(e, 0, p->a);
         emit_arg(e, 1, p->b);
         host_store_imm(e, CPU_OFF(arg[2]), (int32_t)type_bytes(s));

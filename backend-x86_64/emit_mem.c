@@ -135,7 +135,7 @@ static void emit_probe_at(struct emit *e, struct slow *s, ir_ref a, struct hm m,
         return;
     }
     l.disp = last;
-    if (m.disp == 0 && !m.hole && e->be->bmi2) {
+    if (m.disp == 0 && !m.hole && host_has(e->be, HF_BMI2)) {
         as_rorx(&e->a, true, t0, m.base, 8);
     } else {
         if (m.disp || m.hole)

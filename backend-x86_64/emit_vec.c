@@ -3,8 +3,6 @@
  * instruction does an operation and where its operands go.  Pairs (operation,
  * aux) without a row, and those this processor is too old for, are done by interp_op().
  */
-#include <cpuid.h>
-
 #include "backend-x86_64/emit.h"
 
 enum shape { SH_NONE, SH_RM, SH_RMI, SH_UN, SH_UNI, SH_UNB, SH_UNBI, SH_SHI, SH_BLENDV, SH_G2V, SH_V2G, SH_V2GR,
@@ -15,15 +13,16 @@ struct rule {
     uint8_t op, shape;
     uint32_t code;              /* as as_op() takes it */
     uint8_t ext, mem;
-    uint32_t need;              /* bit of CPUID 1 ECX, 0: every x86-64 processor has it */
+    uint64_t need;              /* of backend_features[] */
 };
 
 /* Which extension an opcode came with (Intel SDM volume 2, the CPUID column): maps 2 and 3 began with SSSE3. */
+#define BIT(f) ((uint64_t)1 << HF_##f)
 #define NEED(map, opcode)                                                                           \
-    ((map) == 1 ? ((opcode) == 0x7c || (opcode) == 0x7d || (opcode) == 0xd0 ? bit_SSE3 : 0) :       \
-     (map) == 2 ? ((opcode) < 0x10 || ((opcode) >= 0x1c && (opcode) < 0x20) ? bit_SSSE3 :           \
-                   (opcode) == 0x37 ? bit_SSE4_2 : bit_SSE4_1) :                                    \
-     (opcode) == 0x0f ? bit_SSSE3 : bit_SSE4_1)
+    ((map) == 1 ? ((opcode) == 0x7c || (opcode) == 0x7d || (opcode) == 0xd0 ? BIT(SSE3) : 0) :      \
+     (map) == 2 ? ((opcode) < 0x10 || ((opcode) >= 0x1c && (opcode) < 0x20) ? BIT(SSSE3) :          \
+                   (opcode) == 0x37 ? BIT(SSE4_2) : BIT(SSE4_1)) :                                  \
+     (opcode) == 0x0f ? BIT(SSSE3) : BIT(SSE4_1))
 
 static const struct rule rules[] = {
 #define V(op_, aux_, pfx, map, opcode, shape_, ext_, mem_)                                          \
@@ -50,7 +49,7 @@ static const struct rule *rule_of(const struct emit *e, const struct ir_ins *p)
         return NULL;
     for (k--; k < NRULES && rules[k].op == p->op; k++)
         if (rules[k].aux == p->aux)
-            return rules[k].need & ~e->be->sse ? NULL : &rules[k];
+            return rules[k].need & ~e->be->features ? NULL : &rules[k];
     return NULL;
 }
 

@@ -10,7 +10,6 @@
  * the run loop finds the block and the guest instruction.
  */
 #include <assert.h>
-#include <cpuid.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -28,7 +27,7 @@ const unsigned backend_dead_ra = 5;     /* backend_kill() writes one CALL */
 
 const unsigned backend_max_mib = 2047;  /* rel32 */
 
-/* What every x86-64 processor has will do (SSE2, FXSAVE); backend_new() and emit_vec.c ask for what is newer. */
+/* What every x86-64 processor has will do (SSE2, FXSAVE); what is newer stands in features.def. */
 const char *backend_missing(void)
 {
     return NULL;
@@ -453,23 +452,15 @@ static void gen_accesses(struct as *a, struct backend *be, uint8_t *leave)
 
 _Static_assert(WHY_SLOW == WHY_FAULT + 1, "thunks turn status 1 and 2 into these");
 
-struct backend *backend_new(uint8_t *rw, intptr_t rx_off)
+struct backend *backend_new(uint8_t *rw, intptr_t rx_off, const struct backend_config *config)
 {
     struct backend *be = calloc(1, sizeof *be);
     struct as as = { .p = rw, .notes = NULL }, *a = &as;
-    unsigned ax, bx, cx, dx;
     if (!be)
         die(EXIT_CODE_HOST, "out of memory");
     be->rw = rw;
     be->rx_off = rx_off;
-    if (__get_cpuid_count(7, 0, &ax, &bx, &cx, &dx))
-        be->bmi2 = (bx >> 8 & 1) && (bx >> 3 & 1);
-    if (__get_cpuid(1, &ax, &bx, &cx, &dx)) {
-        be->popcnt = cx >> 23 & 1;
-        be->sse = cx;
-    }
-    if (__get_cpuid(0x80000001, &ax, &bx, &cx, &dx))
-        be->lzcnt = cx >> 5 & 1;
+    be->features = config->features;
     vec_rules_init(be);
     uint8_t *leave = gen_leave(a);
     be->enter = gen_enter(a);

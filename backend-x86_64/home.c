@@ -123,7 +123,7 @@ void host_load(struct emit *e, ir_ref r, unsigned d)
         }
         break;
     case LOC_HIGH:
-        if (home_pinned(v->reg) && e->be->bmi2) {
+        if (home_pinned(v->reg) && host_has(e->be, HF_BMI2)) {
             as_rorx(&e->a, false, d, v->reg, 8);
             as_rr8(&e->a, 0x0fb6, d, d);
         } else if (home_pinned(v->reg)) {

@@ -25,6 +25,7 @@
 #include "main/options.h"
 #include "main/vcpu.h"
 #include "translator/exec.h"
+#include "translator/features.h"
 
 #ifdef LATIMER_CHECKED
 #define VERIFY true
@@ -102,6 +103,10 @@ static void report_stats(struct cpu *c)
     double lift = exec_stage_ns(t, STAGE_LIFT), opt = exec_stage_ns(t, STAGE_OPT);
     double emit = exec_stage_ns(t, STAGE_EMIT), all = exec_translation_ns(t);
 
+    char names[256];
+
+    features_names(exec_features(c), names, sizeof(names));
+    log_msg(LOG_STATS, "CPU %u: translated code uses of the host's features:%s", c->index, names);
 #define LL(x) (unsigned long long)(x)
     log_msg(LOG_STATS, "CPU %u: %llu blocks of %llu guest instructions translated to %llu host bytes; %llu blocks "
             "of %llu instructions of them by %llu stencils for %llu forms", c->index, LL(t->blocks), LL(t->insns),

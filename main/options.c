@@ -21,6 +21,7 @@
 #include "hw/board_micro.h"
 #include "translator/backend.h"
 #include "translator/exec.h"
+#include "translator/features.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define RAM_MIN (2 * MIB)
@@ -207,10 +208,30 @@ static void opt_m(struct options *o, const char *opt, const char *val)
     o->cfg.ram = n;
 }
 
+static void host_feature(struct options *o, const char *opt, const char *word)
+{
+    char why[400];
+    bool usage;
+
+    if (!features_word(word, &o->no_features, &usage, why, sizeof(why)))
+        die(usage ? EXIT_CODE_USAGE : EXIT_CODE_HOST, "%s: host-features: %s", opt, why);
+}
+
+static void set_tso(struct options *o, const char *opt, const char *val)
+{
+    if (strcmp(val, "off") && strcmp(val, "on") && strcmp(val, "host"))
+        die(EXIT_CODE_USAGE, "%s: tso=%s: use on, off or host", opt, val);
+    o->tso = strcmp(val, "off") != 0;
+    o->host_tso = strcmp(val, "host") == 0;
+    if (o->host_tso && !backend_tso())
+        die(EXIT_CODE_HOST, "%s: tso=host: this host's kernel or processor has no mode with x86's memory order: use "
+            "tso=on", opt);
+}
+
 static void opt_accel(struct options *o, const char *opt, const char *val)
 {
     struct item it;
-    bool first = true;
+    bool first = true, listing = false;
 
     if (is_help(val)) {
         if (backend_exists)
@@ -221,6 +242,10 @@ static void opt_accel(struct options *o, const char *opt, const char *val)
             printf("Engines:\n  interp       guest code is interpreted; slow (default)\n"
                    "  kvm          accepted with a note, the same as interp\n"
                    "There is no jit: this Latimer was built without a code generator.\n");
+        if (backend_exists) {
+            printf("Features of the host that translated code uses (host-features=), and whether this one has them:\n");
+            features_print(stdout);
+        }
         exit(0);
     }
     for (; next_item(&val, &it); first = false) {
@@ -241,9 +266,20 @@ static void opt_accel(struct options *o, const char *opt, const char *val)
             if (!number(it.val, &n) || n > 1000000000)
                 die(EXIT_CODE_USAGE, "%s: hot=%s: use a number of executions from 0 to 1000000000", opt, it.val);
             o->hot = (unsigned)n;
+        } else if (it.val && strcmp(it.key, "tso") == 0) {
+            set_tso(o, opt, it.val);
+        } else if (it.val && strcmp(it.key, "host-features") == 0) {
+            host_feature(o, opt, it.val);
+            listing = true;
+            continue;
+        } else if (listing && !it.val) {
+            host_feature(o, opt, it.key);               /* the list goes on */
+            continue;
         } else if (!it.val || strcmp(it.key, "thread") != 0) {          /* one processor: nothing to choose */
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only tb-size= and hot= are understood", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only tb-size=, hot=, tso= and host-features= are understood",
+                opt, it.key);
         }
+        listing = false;
     }
 }
 

@@ -20,6 +20,8 @@ struct options {
     bool verify;                /* the IR, after lifting and after the walk back */
     bool nodefaults;
     unsigned hot;               /* executions after which a block is translated as a whole, exec.h */
+    uint64_t no_features;       /* of the host, exec.h */
+    bool tso, host_tso;         /* x86's memory order also with one processor; by a mode of the host */
     uint64_t cache_size;        /* bytes of translated code, 0: the default */
 };
 

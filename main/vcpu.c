@@ -328,6 +328,7 @@ static void *thread(void *arg)
 
     pthread_setspecific(s->self, v);
     crash_thread(v->c);
+    exec_thread(v->c);
     while (park(s))
         run(v);
     return NULL;

@@ -86,13 +86,31 @@ static inline void host_mark(struct host_block *out, int64_t off, int64_t pc)
         out->mark[out->nmarks++] = (struct host_mark){ (uint16_t)off, (int16_t)pc };
 }
 
+/*
+ * Features a processor of this kind may lack and generated code uses where it is told to (features.def in the
+ * backend's folder).  Bit n of a set stands for row n.
+ */
+struct backend_feature {
+    const char *name, *use;
+};
+extern const struct backend_feature backend_features[];
+extern const unsigned backend_nfeatures;
+uint64_t backend_host_features(void);           /* those this host has */
+/* What the code is to be like. */
+struct backend_config {
+    uint64_t features;          /* those it uses */
+    bool ordered;               /* other vCPUs look: guest accesses become visible in the order x86 has them in */
+};
+/* From now on the host keeps this thread's accesses in that order by itself; false: it cannot. */
+bool backend_tso(void);
+
 struct backend;         /* the host's private data: thunks, features */
 
 /* Largest host code one IR block can need, for the hot and the cold part each. */
 uint32_t backend_bound(const struct ir_block *b);
 /* Bytes of thunks placed at the start of code memory. */
 #define BACKEND_THUNK_BYTES (512u << 10)
-struct backend *backend_new(uint8_t *rw, intptr_t rx_off);
+struct backend *backend_new(uint8_t *rw, intptr_t rx_off, const struct backend_config *config);
 void backend_free(struct backend *);
 
 /*

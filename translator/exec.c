@@ -465,7 +465,9 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     e->stale = true;
     ir_init(&e->ir);
     interp_init();
-    cache_init(&e->cache, o->m->phys, o->cache_size ? o->cache_size : 64u << 20, o->interp);
+    c->exec = e;
+    struct backend_config config = { .features = exec_features(c), .ordered = o->smp && !o->host_tso };
+    cache_init(&e->cache, o->m->phys, o->cache_size ? o->cache_size : 64u << 20, o->interp ? NULL : &config);
     e->cache.keep_ir = o->interp || o->check;
     if (!o->interp && o->hot && backend_has_stencils)
         e->stencils = stencils_new(e->cache.be);
@@ -473,9 +475,20 @@ void exec_init(struct cpu *c, const struct exec_options *o)
         e->check = check_new();
     if (o->time)
         stopwatch_init(&e->watch);
-    c->exec = e;
     jc_clear(c);
     backend_fp_changed(c);
+}
+
+uint64_t exec_features(const struct cpu *c)
+{
+    const struct exec_options *o = &c->exec->o;
+    return o->interp ? 0 : backend_host_features() & ~o->no_features;
+}
+
+void exec_thread(struct cpu *c)
+{
+    if (c->exec->o.host_tso && !backend_tso())
+        die(EXIT_CODE_HOST, "-accel tso=host: this host cannot keep x86's memory order: use tso=on");
 }
 
 void exec_free(struct cpu *c)

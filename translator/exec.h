@@ -27,7 +27,9 @@ enum exec_why {
 struct exec_options {
     bool interp;                /* -accel interp */
     bool check;                 /* --check: lock-step */
-    bool smp;                   /* several vCPUs: real atomics */
+    bool smp;                   /* several vCPUs: LOCK operations are real atomics, accesses keep x86's order */
+    bool host_tso;              /* the host keeps that order by itself (backend_tso) */
+    uint64_t no_features;       /* features of the host that its code does without (features.h) */
     uint64_t cache_size;        /* bytes of code memory */
     unsigned max_insns;         /* superblock bound; 0: the default */
     uint64_t log_lo, log_hi;    /* -d in,ir,opt,out,exec only for code in [lo, hi); hi 0: all */
@@ -42,6 +44,8 @@ struct exec_options {
 /* Prepare c->exec.  Dies if code memory cannot be had. */
 void exec_init(struct cpu *c, const struct exec_options *o);
 void exec_free(struct cpu *c);
+/* First of all on the vCPU's own thread. */
+void exec_thread(struct cpu *c);
 /* After translated code came back with `why`: make c->rip exact. */
 void exec_left(struct cpu *c, enum exec_why why);
 /* Run until the machine asks this vCPU to leave (ATTN_EXIT). Called on the vCPU's own thread. */
@@ -86,6 +90,8 @@ double exec_stage_ns(const struct exec_stats *, enum exec_stage);
 /* The same of all stages and instructions together. */
 double exec_translation_ns(const struct exec_stats *);
 const struct exec_stats *exec_stats(struct cpu *c);
+/* The optional features of the host that code translated for c uses (features.h). */
+uint64_t exec_features(const struct cpu *c);
 /* What was counted (-d count), to the log. */
 void exec_report_count(struct cpu *c);
 /* For crash reports: what a host address is to translated code. */

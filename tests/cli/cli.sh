@@ -55,7 +55,26 @@ expect 2 'no machine' -M q35
 expect 2 'unknown engine' -accel warp
 expect_jit 2 'use a number of executions' -accel jit,hot=often
 expect_jit 2 'use a number of executions' -accel jit,hot=-1
-expect_jit 2 'only tb-size= and hot= are understood' -accel jit,cold=1
+expect_jit 2 'only tb-size=, hot=, tso= and host-features= are understood' -accel jit,cold=1
+expect_jit 2 'use +NAME or -NAME' -accel jit,host-features=warp
+expect_jit 2 "unknown host feature 'warp'" -accel jit,host-features=-warp
+expect_jit 2 'use on, off or host' -accel jit,tso=maybe
+# each feature there is: may be taken away, may be asked for only where it is; a typing mistake is noticed
+if $jit; then
+    "$latimer" -accel help | sed -n '/host-features/,$ s/^  \([^ ]*\) *\(yes\|no\) .*/\1 \2/p' >"$work/features"
+    holds "-accel help lists the host's features" '[ -s "$work/features" ]'
+    while read -r feature there; do
+        expect 67 '' -accel "jit,host-features=-$feature,hot=0" -kernel "$work/exit" -device isa-debug-exit
+        expect 2 "did you mean .*-$feature" -accel "jit,host-features=-x$feature"
+        case $there in
+        yes) expect 67 "uses.* $feature" -accel "jit,host-features=none,+$feature" -d stats -kernel "$work/exit" \
+                 -device isa-debug-exit ;;
+        no) expect 4 "lacks '$feature'" -accel "jit,host-features=all,+$feature" ;;
+        esac
+    done <"$work/features"
+    expect 67 'uses.*: none' -accel jit,host-features=none -d stats -kernel "$work/exit" -device isa-debug-exit
+    expect 67 '' -accel jit,tso=on -kernel "$work/exit" -device isa-debug-exit
+fi
 expect 2 'no device' -device floppy
 expect 2 'no property' -device isa-debug-exit,base=1
 expect 2 'use a number' -device isa-debug-exit,iobase=0x10000

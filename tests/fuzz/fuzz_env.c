@@ -19,6 +19,7 @@
 #include "hw/clock.h"
 #include "softmmu/phys.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/host_env.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 #include "translator/exec.h"
@@ -125,6 +126,7 @@ static void exec_on(struct fuzz_machine *f, bool check)
 {
     struct exec_options o = { .interp = f->interp, .check = check, .cache_size = CACHE_SIZE, .verify = true,
                               .m = &f->m, .halt = halt, .hot = f->interp ? 0 : fuzz_hot };
+    host_env(&o);
     exec_init(f->c, &o);
 }
 

@@ -17,6 +17,7 @@
 #include "frontend/lift.h"
 #include "hw/machine.h"
 #include "tests/hw/hw.h"
+#include "tests/host_env.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 #include "translator/interp.h"
@@ -119,10 +120,13 @@ void hw_guest_init(enum hw_engine e, bool optimize)
             perror("hwtest: mmap");
             exit(4);
         }
-        g.be = backend_new(g.code, 0);
+        if (e == HW_OLD) {
+            g.be = backend_new(g.code, 0, &(struct backend_config){ .features = 0 });
+            hw_old_init();
+        } else {
+            g.be = host_env_backend(g.code);
+        }
         g.hb.recipes = recipe_table_new();
-        if (e == HW_OLD)
-            hw_old_init(g.be);
         if (e == HW_COPY || e == HW_BOTH)
             g.stencils = stencils_new(g.be);
     }

@@ -76,7 +76,7 @@ void hw_guest_dump(void);               /* IR and host code of the last instruct
 struct backend;
 extern const bool hw_old_exists;        /* false: nothing below may be asked for */
 /* Make the backend one on a processor that has nothing newer than SSE2. */
-void hw_old_init(struct backend *be);
+void hw_old_init(void);
 /* Code must not contain what such a processor does not know; false: it does, a message has said what. */
 bool hw_old_check(const uint8_t *p, size_t n);
 

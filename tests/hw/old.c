@@ -13,10 +13,8 @@ static csh cs;
 
 const bool hw_old_exists = true;
 
-void hw_old_init(struct backend *be)
+void hw_old_init(void)
 {
-    be->bmi2 = be->lzcnt = be->popcnt = false;
-    be->sse = 0;
     if (!backend_disassembler(&cs))
         exit(4);
     cs_option(cs, CS_OPT_DETAIL, CS_OPT_ON);

@@ -8,7 +8,7 @@
 
 const bool hw_old_exists = false;
 
-void hw_old_init(struct backend *be)
+void hw_old_init(void)
 {
     abort();
 }

@@ -3,7 +3,8 @@
  *
  * Far more values live at once than the host has registers for, of all widths,
  * cut from each other and put to guest registers in between: this is about where
- * values are, not about what the operations mean (tests/hw asks the CPU that).
+ * values are, not about what the operations mean (tests/hw asks the CPU that), but
+ * for flags no guest instruction asks for.
  */
 #include <check.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tests/host_env.h"
+#include "translator/alu.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 #include "translator/interp.h"
@@ -41,7 +44,7 @@ static void setup(void)
 {
     code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert(code != MAP_FAILED);
-    be = backend_new(code, 0);
+    be = host_env_backend(code);
     cpu = backend_cpu_alloc(CPU_AFTER);
     cpu->mxcsr = 0x1f80;
     backend_fp_changed(cpu);
@@ -148,6 +151,37 @@ START_TEST(test_integer)
 }
 END_TEST
 
+/* Numbers of bits, 0 among the values, and the flags made of them. */
+START_TEST(test_count)
+{
+    static const struct { enum ir_op op; unsigned flags; } how[] = {
+        { IR_CTZ, FK_BSCAN }, { IR_CLZ, FK_BSCAN }, { IR_CTZ, FK_ZCNT }, { IR_CLZ, FK_ZCNT }, { IR_POPCNT, FK_POPCNT },
+    };
+    struct ir_block b;
+    setup();
+    ir_init(&b);
+    for (unsigned n = 0; n < 5000; n++) {
+        unsigned k = rnd(5);
+        enum ir_type t = (enum ir_type)(TY_I16 + rnd(3));
+        uint64_t bits = rnd(3) ? rnd64() >> rnd(64) << rnd(64) : 0;
+        begin(&b);
+        ir_ref x = ir_emit(&b, IR_AND, t, 0, get(&b, t), ir_emit(&b, IR_CONST, t, 0, 0, 0, 0,
+                                                                 (int64_t)(bits & type_mask(t))), 0, 0);
+        ir_ref r = ir_emit(&b, how[k].op, t, 0, x, 0, 0, 0);
+        ir_ref f = ir_emit(&b, IR_FLAGS, TY_FLAGS, how[k].flags, r, ir_emit(&b, IR_GETF, TY_FLAGS, 0, 0, 0, 0, 0), 0, 0);
+        ir_emit(&b, IR_PUTF, TY_NONE, 0, f, 0, 0, 0);
+        ir_ref z = ir_emit(&b, IR_CC, TY_I8, CC_Z, f, 0, 0, 0);
+        ir_ref c = how[k].flags == FK_BSCAN ? z : ir_emit(&b, IR_CC, TY_I8, CC_B, f, 0, 0, 0);
+        ir_emit(&b, IR_PUT, TY_I64, 0, as_type(&b, r, TY_I64), 0, 0, SLOT_R(R_AX));
+        ir_emit(&b, IR_PUT, TY_I64, 0, as_type(&b, z, TY_I64), 0, 0, SLOT_R(R_CX));
+        ir_emit(&b, IR_PUT, TY_I64, 0, as_type(&b, c, TY_I64), 0, 0, SLOT_R(R_DX));
+        ir_emit(&b, IR_EXIT, TY_NONE, 0, 0, 0, 0, 4);
+        compare(&b, n);
+    }
+    ir_free(&b);
+}
+END_TEST
+
 /* Bit-sliced ciphers: as many vectors live as the guest has registers, and a few more. */
 START_TEST(test_vector)
 {
@@ -186,6 +220,7 @@ int main(void)
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, test_integer);
     tcase_add_test(tc, test_vector);
+    tcase_add_test(tc, test_count);
     suite_add_tcase(s, tc);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -26,7 +26,7 @@ static void begin(void)
     if (!be) {
         code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         ck_assert(code != MAP_FAILED);
-        be = backend_new(code, 0);
+        be = backend_new(code, 0, &(struct backend_config){ backend_host_features(), false });
         ir_init(&b);
     }
     ir_reset(&b);

@@ -24,6 +24,7 @@
 #include "frontend/help.h"
 #include "hw/machine.h"
 #include "tests/sst/moo.h"
+#include "tests/host_env.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 
@@ -87,6 +88,7 @@ static void start(bool interp)
         abort();
     s.c->model = s.model;
     mmu_init(s.c);
+    host_env(&o);
     exec_init(s.c, &o);
 }
 

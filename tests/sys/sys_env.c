@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <signal.h>
 
+#include "tests/host_env.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 
@@ -205,6 +206,7 @@ void sys_exec(struct sys_env *e, bool interp)
     struct exec_options o = { .interp = interp, .cache_size = 4u << 20, .verify = true, .m = &e->m, .halt = halt };
     struct itimerval every = { { 0, 10000 }, { 0, 10000 } };
 
+    host_env(&o);
     exec_init(e->c, &o);
     signal(SIGALRM, tick);
     setitimer(ITIMER_REAL, &every, NULL);

@@ -7,6 +7,7 @@
 
 #include "frontend/decode.h"
 #include "tests/sys/sys_env.h"
+#include "tests/host_env.h"
 #include "translator/backend_hooks.h"
 #include "translator/vec.h"
 
@@ -31,6 +32,7 @@ static struct sys_env *start(unsigned hot)
     decode_init();
     e->m.cpu = &e->c;
     e->m.ncpu = 1;
+    host_env(&o);
     exec_init(e->c, &o);
     sys_poke(e, S_HANDLER + 16 * EXC_GP, 1, 0xf4);      /* #GP: HLT ends a run */
     return e;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "frontend/decode.h"
+#include "tests/host_env.h"
 #include "tests/sys/sys_env.h"
 #include "translator/exec_priv.h"
 
@@ -40,6 +41,7 @@ static void start(unsigned hot)
     decode_init();
     e->m.cpu = &e->c;
     e->m.ncpu = 1;
+    host_env(&o);
     exec_init(c, &o);
     sys_poke(e, S_HANDLER + 16 * EXC_GP, 1, 0xf4);
     memcpy(e->ram + CODE, code, sizeof(code));

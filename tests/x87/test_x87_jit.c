@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "frontend/help.h"
+#include "tests/host_env.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 
@@ -42,7 +43,7 @@ static void setup(void)
 {
     code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert(code != MAP_FAILED);
-    be = backend_new(code, 0);
+    be = host_env_backend(code);
     cpu = backend_cpu_alloc(CPU_AFTER);
     cpu->mxcsr = 0x1f80;
     backend_fp_changed(cpu);
