@@ -60,6 +60,12 @@ static inline void as_msub(struct as *a, bool w, unsigned d, unsigned n, unsigne
     as_w(a, 0x1b008000u | SF(w) | m << 16 | minuend << 10 | n << 5 | d);
 }
 
+/* CRC-32C of 1 << log bytes of m into n. */
+static inline void as_crc32c(struct as *a, unsigned log, unsigned d, unsigned n, unsigned m)
+{
+    as_w(a, 0x1ac05000u | SF(log == 3) | log << 10 | m << 16 | n << 5 | d);
+}
+
 /* --- one source register --- */
 enum { OP_RBIT = 0x5ac00000, OP_REV16 = 0x5ac00400, OP_REV32 = 0x5ac00800, OP_REV64 = 0xdac00c00, OP_CLZ = 0x5ac01000 };
 
@@ -246,6 +252,20 @@ static inline void as_msr_nzcv(struct as *a, unsigned s)
     as_w(a, 0xd51b4200u | s);
 }
 
+/* FLAGM: C inverted; flags of `mask` (N Z C V: 8 4 2 1) from s rotated right; N and Z of the lowest 8 or 16 bits. */
+static inline void as_cfinv(struct as *a)
+{
+    as_w(a, 0xd500401fu);
+}
+static inline void as_rmif(struct as *a, unsigned s, unsigned ror, unsigned mask)
+{
+    as_w(a, 0xba000400u | ror << 15 | s << 5 | mask);
+}
+static inline void as_setf(struct as *a, unsigned bits, unsigned s)
+{
+    as_w(a, (bits == 8 ? 0x3a00080du : 0x3a00480du) | s << 5);
+}
+
 /* --- memory: log2 of the size, general registers --- */
 enum { OP_STR = 0x39000000, OP_LDR = 0x39400000 };
 
@@ -271,6 +291,32 @@ static inline void as_pair(struct as *a, uint32_t op, unsigned t, unsigned u, un
 {
     assert(!(off & 7) && off >= -512 && off < 512);
     as_w(a, op | ((uint32_t)(off >> 3) & 0x7f) << 15 | u << 10 | n << 5 | t);
+}
+
+/* --- memory, in order: log2 of the size, the address in n --- */
+enum { OP_LDAR = 0x08dffc00, OP_STLR = 0x089ffc00, OP_LDAXR = 0x085ffc00, OP_LDAPR = 0x38bfc000 };
+static inline void as_order(struct as *a, uint32_t op, unsigned log, unsigned t, unsigned n)
+{
+    as_w(a, op | log << 30 | n << 5 | t);
+}
+/* [n + off], 9 bits, signed */
+enum { OP_LDAPUR = 0x19400000, OP_STLUR = 0x19000000 };
+static inline void as_order_u(struct as *a, uint32_t op, unsigned log, unsigned t, unsigned n, int32_t off)
+{
+    assert(off >= -256 && off < 256);
+    as_w(a, op | log << 30 | ((uint32_t)off & 0x1ff) << 12 | n << 5 | t);
+}
+/* status = 0: t was stored */
+static inline void as_stlxr(struct as *a, unsigned log, unsigned status, unsigned t, unsigned n)
+{
+    as_w(a, 0x0800fc00u | log << 30 | status << 16 | n << 5 | t);
+}
+/* s: the operand, t: what was there; of CASAL s is compared with and becomes what was there, t is stored. */
+enum { OP_LDADDAL = 0x38e00000, OP_LDCLRAL = 0x38e01000, OP_LDEORAL = 0x38e02000, OP_LDSETAL = 0x38e03000,
+       OP_SWPAL = 0x38e08000, OP_CASAL = 0x08e0fc00 };
+static inline void as_atomic(struct as *a, uint32_t op, unsigned log, unsigned s, unsigned t, unsigned n)
+{
+    as_w(a, op | log << 30 | s << 16 | n << 5 | t);
 }
 
 /* --- memory: vector registers, log2 of the size 2, 3 or 4 --- */
@@ -367,9 +413,17 @@ static inline void as_ret(struct as *a)
 {
     as_w(a, 0xd65f03c0u);
 }
-static inline void as_dmb(struct as *a)
+static inline void as_dmb(struct as *a)         /* everything before everything behind */
 {
     as_w(a, 0xd5033bbfu);
+}
+static inline void as_dmb_ld(struct as *a)      /* loads before everything behind */
+{
+    as_w(a, 0xd50339bfu);
+}
+static inline void as_dmb_st(struct as *a)      /* stores before stores behind */
+{
+    as_w(a, 0xd5033abfu);
 }
 
 #endif

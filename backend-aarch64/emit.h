@@ -88,7 +88,8 @@ static inline bool host_has(const struct backend *be, enum host_feature f)
 
 #include "backend-common/values.h"
 
-enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLOW_DE, SLOW_DIVS, SLOW_SEG };
+enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLOW_DE, SLOW_DIVS, SLOW_SEG,
+                 SLOW_PLAIN_LD, SLOW_PLAIN_ST };
 
 /* Out-of-line continuation of a fast path. */
 struct slow {
@@ -97,9 +98,13 @@ struct slow {
     uint8_t type;
     uint8_t dst;                /* host register that receives the result */
     uint8_t vdst;
-    uint8_t addr;               /* host register with the linear address */
+    uint8_t addr;               /* host register with the linear address; SLOW_PLAIN: the host's */
     uint8_t *from[2];           /* branches here */
     uint8_t *back;
+    bool near;                  /* a probe that wanted the operand aligned sends here also what only is not: emit_near() */
+    uint8_t delta, miss;        /* then: registers of the probe */
+    uint8_t *again;             /* SLOW_AMO: behind the probe */
+    int16_t disp;               /* SLOW_PLAIN: from there */
     uint32_t desc;
     struct val v;               /* value to store */
     struct val x, y;            /* further operands */
@@ -213,6 +218,43 @@ void count_begin(struct emit *e, struct way *w);        /* destroys s0 and s1 */
 /* Behind the exit.  skips: the entry of what follows, which is counted with that, is skipped. */
 void count_end(struct emit *e, const struct way *w, bool skips);
 void count_free(struct backend *be);
+
+/* --- emit_atomic.c --- */
+/* What a scalar access's probe is to look at: with order also alignment. */
+static inline unsigned access_aux(const struct emit *e, unsigned aux)
+{
+    return e->be->ordered ? aux | MEM_ALIGN : aux;
+}
+/*
+ * Register r and guest memory at address `addr`, delta from the probe whose slow path is s; miss: the probe's register that
+ * is 0 where it found the page, with the lowest bits of the address in it if these were not 0; NOREG: there was no probe.
+ */
+void emit_access(struct emit *e, struct slow *s, bool store, unsigned log, unsigned r, unsigned addr, unsigned delta,
+                 unsigned miss);
+/* Where order is kept, register r and guest memory at host address h + off of a shared probe. */
+void emit_access_probed(struct emit *e, bool store, unsigned log, unsigned r, unsigned h, uint32_t off);
+/* d = what the LOCK operation p (operands v, nv) finds, s: its slow path. */
+void emit_atomic(struct emit *e, const struct ir_ins *p, struct slow *s, unsigned d, unsigned delta, unsigned miss,
+                 unsigned v, unsigned nv);
+/* Out of line: first of all where s->near; and the whole of a SLOW_PLAIN. */
+void emit_near(struct emit *e, const struct slow *s);
+void emit_plain(struct emit *e, const struct slow *s);
+/* Around C that accesses guest memory, before and behind; and for vector accesses. */
+static inline void order_c(struct emit *e)
+{
+    if (e->be->ordered)
+        as_dmb(&e->a);
+}
+static inline void order_before_store(struct emit *e)
+{
+    if (e->be->ordered)
+        as_dmb_st(&e->a);
+}
+static inline void order_behind_load(struct emit *e)
+{
+    if (e->be->ordered)
+        as_dmb_ld(&e->a);
+}
 
 /* --- emit_fp.c --- */
 bool emit_fp(struct emit *e, const struct ir_ins *p);    /* false: there is no rule for it */

@@ -65,7 +65,9 @@ void emit_call(struct emit *e, const struct ir_ins *p)
     if (h->writes & (HS_SYS | HS_X87))
         slots_overwrite(e);
     e->h.attn = true;
+    order_c(e);
     emit_thunk_call(e, e->be->help[p->aux], e->pc, h->status ? recipe_here(e) : 0);
+    order_c(e);
     if (h->writes & HS_FLAGS)
         flags_written(e);
     if (p->type != TY_NONE && e->val[e->i].last > e->i) {

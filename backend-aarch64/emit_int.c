@@ -597,6 +597,13 @@ void emit_int(struct emit *e, const struct ir_ins *p)
         emit_count(e, p);
         break;
     case IR_CRC32:
+        if (host_has(e->be, HF_CRC32)) {
+            d = temp_get(e);
+            unsigned x = operand(e, p->a, H_S0), y = operand(e, p->b, H_S1);
+            as_crc32c(&e->a, type_at(e, p->b) - TY_I8, d, x, y);
+            def_done(e, e->i, d, 0xff, true);
+            break;
+        }
         emit_arg(e, 0, p->a);
         emit_arg(e, 1, p->b);
         host_store_imm(e, CPU_OFF(arg[2]), (int32_t)type_bytes(type_at(e, p->b)));

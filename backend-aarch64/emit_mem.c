@@ -104,8 +104,8 @@ static void emit_ld(struct emit *e, const struct ir_ins *p)
     if (p->aux & MEM_AC)
         s->from[0] = as_b(&e->a);
     else
-        emit_probe_at(e, s, addr, span, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
-    as_ldst_r(&e->a, OP_LDR, log_of(t), d, addr, t0);
+        emit_probe_at(e, s, addr, span, access_aux(e, p->aux), (p->aux & MEM_WRITE) != 0, t0, t1);
+    emit_access(e, s, false, log_of(t), d, addr, t0, p->aux & MEM_AC ? NOREG : t1);
     s->back = e->a.p;
     temp_release(e, t0);
     temp_release(e, t1);
@@ -135,8 +135,8 @@ static void emit_st(struct emit *e, const struct ir_ins *p)
     if (p->aux & MEM_AC)
         s->from[0] = as_b(&e->a);
     else
-        emit_probe_at(e, s, addr, span, p->aux, true, t0, t1);
-    as_ldst_r(&e->a, OP_STR, log_of(t), v, addr, t0);
+        emit_probe_at(e, s, addr, span, access_aux(e, p->aux), true, t0, t1);
+    emit_access(e, s, true, log_of(t), v, addr, t0, p->aux & MEM_AC ? NOREG : t1);
     s->back = e->a.p;
     temp_release(e, tv);
     temp_release(e, t0);
@@ -162,6 +162,7 @@ static void emit_ldv(struct emit *e, const struct ir_ins *p)
     } else {
         emit_probe_at(e, s, addr, size, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
         as_vldst_r(&e->a, false, vlog(size), d, addr, t0);
+        order_behind_load(e);
     }
     s->back = e->a.p;
     temp_release(e, t0);
@@ -180,6 +181,7 @@ static void emit_stv(struct emit *e, const struct ir_ins *p)
         s->from[0] = as_b(&e->a);
     } else {
         emit_probe_at(e, s, addr, size, p->aux, true, t0, t1);
+        order_before_store(e);
         as_vldst_r(&e->a, true, vlog(size), x, addr, t0);
     }
     s->back = e->a.p;
@@ -210,11 +212,17 @@ static void probed_access(struct emit *e, bool store, bool vec, unsigned log, un
     struct as *a = &e->a;
     uint32_t op = store ? OP_STR : OP_LDR;
     bool scaled = !(off & ((1u << log) - 1)) && off >> log < 0x1000;
+    if (e->be->ordered && !vec) {
+        emit_access_probed(e, store, log, r, h, off);
+        return;
+    }
     if (!scaled && off >= 256) {
         as_add_i(a, true, H_S0, h, off, H_S0);
         h = H_S0;
         off = 0;
     }
+    if (vec && store)
+        order_before_store(e);
     if (vec && scaled)
         as_vldst(a, store, log, r, h, off);
     else if (vec)
@@ -223,6 +231,8 @@ static void probed_access(struct emit *e, bool store, bool vec, unsigned log, un
         as_ldst(a, op, log, r, h, off);
     else
         as_ldst_u(a, op, log, r, h, (int32_t)off);
+    if (vec && !store)
+        order_behind_load(e);
 }
 
 /* An access the PROBE p->a was for: its value here is the host address of the first byte probed. */
@@ -281,20 +291,33 @@ static void emit_segchk(struct emit *e, const struct ir_ins *p)
     temp_release(e, ta);
 }
 
-/* Atomics are done by C on the host address. */
+/*
+ * LOCK operations, on aligned operands; all others by C, which holds the machine's lock meanwhile.  That keeps such
+ * operations apart from each other; what else accesses the same bytes must be stopped too when there is more than one vCPU.
+ */
 static void emit_amo(struct emit *e, const struct ir_ins *p)
 {
-    unsigned tb, d, addr = address(e, p->a, p->imm, &tb);
-    d = temp_get(e);
-    struct slow *s = slow_new(e, SLOW_AMO, addr, type_bytes((enum ir_type)p->type), p->aux);
+    unsigned tb, tv, tn = NOREG, nv = NOREG, addr = address(e, p->a, p->imm, &tb), d = temp_get(e);
+    unsigned t0 = temp_get(e), t1 = temp_get(e), v = stored(e, p->b, &tv), span = type_bytes((enum ir_type)p->type);
+    if (p->c)
+        nv = stored(e, p->c, &tn);
+    struct slow *s = slow_new(e, SLOW_AMO, addr, span, p->aux);
     s->desc |= p->op == IR_CAS ? 1u << 31 : 0;
     s->type = p->type;
     s->dst = (uint8_t)d;
     s->v = e->val[p->b];
     if (p->c)
         s->x = e->val[p->c];
-    s->from[0] = as_b(&e->a);
+    if (p->aux & MEM_AC)
+        s->from[0] = as_b(&e->a);
+    else
+        emit_probe_at(e, s, addr, span, p->aux | MEM_ALIGN, true, t0, t1);
+    emit_atomic(e, p, s, d, t0, p->aux & MEM_AC ? NOREG : t1, v, nv);
     s->back = e->a.p;
+    temp_release(e, t0);
+    temp_release(e, t1);
+    temp_release(e, tv);
+    temp_release(e, tn);
     temp_release(e, tb);
     def_done(e, e->i, d, 0xff, true);
 }
@@ -380,6 +403,12 @@ void emit_slow_paths(struct emit *e)
         for (unsigned j = 0; j < 2; j++)
             if (s->from[j])
                 as_patch(s->from[j], e->a.p);
+        if (s->kind == SLOW_PLAIN_LD || s->kind == SLOW_PLAIN_ST) {
+            emit_plain(e, s);
+            continue;
+        }
+        if (s->near)
+            emit_near(e, s);
         if (s->kind != SLOW_DE && s->kind != SLOW_DIVS) {
             host_store(e, CPU_OFF(arg[0]), s->addr);
             as_mov_i(&e->a, H_S0, s->desc);
@@ -388,18 +417,22 @@ void emit_slow_paths(struct emit *e)
         switch (s->kind) {
         case SLOW_LD:
             emit_thunk_call(e, be->slow_ld, s->pc, s->recipe);
+            order_c(e);
             host_field(e, true, 3, s->dst, CPU_OFF(hret));
             break;
         case SLOW_ST:
             host_store(e, CPU_OFF(arg[2]), s->dst);
+            order_c(e);
             emit_thunk_call(e, be->slow_st, s->pc, s->recipe);
             break;
         case SLOW_LDV:
             emit_thunk_call(e, be->slow_ldv, s->pc, s->recipe);
+            order_c(e);
             host_vload(e, s->vdst, CPU_OFF(hv), true);
             break;
         case SLOW_STV:
             host_vstore(e, CPU_OFF(hv), s->vdst, true);
+            order_c(e);
             emit_thunk_call(e, be->slow_stv, s->pc, s->recipe);
             break;
         case SLOW_PROBE:
@@ -413,11 +446,16 @@ void emit_slow_paths(struct emit *e)
             emit_arg_val(e, 2, &s->v);
             if (s->x.loc)
                 emit_arg_val(e, 3, &s->x);
+            order_c(e);
             emit_thunk_call(e, be->amo, s->pc, s->recipe);
+            order_c(e);
             host_field(e, true, 3, s->dst, CPU_OFF(hret));
             break;
         case SLOW_SEG:
             emit_thunk_call(e, be->slow_seg, s->pc, s->recipe);
+            break;
+        case SLOW_PLAIN_LD:
+        case SLOW_PLAIN_ST:
             break;
         case SLOW_DE:
             host_store_imm(e, CPU_OFF(arg[0]), EXC_DE);

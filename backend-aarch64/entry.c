@@ -107,9 +107,11 @@ static void call_c(struct as *a, const void *fn)
 }
 
 /* The common tail: w0 = why, guest state stored; back to C. */
-static uint8_t *gen_leave(struct as *a)
+static uint8_t *gen_leave(struct as *a, bool ordered)
 {
     uint8_t *p = a->p;
+    if (ordered)
+        as_dmb(a);
     as_w(a, FPSR_RD | H_S0);
     field(a, true, 2, H_S1, CPU_OFF(mxcsr));
     as_logic_i(a, OPI_AND, false, H_S2, H_S0, FPSR_IOC);
@@ -129,7 +131,7 @@ static uint8_t *gen_leave(struct as *a)
 }
 
 /* The frame: x29 and x30 at the bottom, x19 to x28 above. */
-static uint8_t *gen_enter(struct as *a)
+static uint8_t *gen_enter(struct as *a, bool ordered)
 {
     uint8_t *p = a->p;
     as_pair(a, OP_STP_PRE, 29, H_LR, H_SP, -96);
@@ -141,6 +143,8 @@ static uint8_t *gen_enter(struct as *a)
     field(a, false, 3, H_S0, CPU_OFF(host_sp));
     as_w(a, FPSR_WR | H_ZR);
     homes(a, true);
+    if (ordered)
+        as_dmb(a);
     as_jump(a, H_S2);
     return p;
 }
@@ -274,8 +278,8 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off, const struct backend_c
     be->rx_off = rx_off;
     be->features = config->features;
     be->ordered = config->ordered;
-    leave = gen_leave(a);
-    be->enter = gen_enter(a);
+    leave = gen_leave(a, be->ordered);
+    be->enter = gen_enter(a, be->ordered);
     be->link = gen_out(a, WHY_LINK, leave);
     be->hop[0] = gen_hop(a, false, be->link);
     be->hop[1] = gen_hop(a, true, be->link);

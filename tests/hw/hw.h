@@ -73,9 +73,8 @@ void hw_guest(struct hw_state *s, const uint8_t *code, unsigned len, unsigned of
 void hw_guest_dump(void);               /* IR and host code of the last instruction, to stdout */
 
 /* old.c; where the backend is not x86-64's old_none.c */
-struct backend;
 extern const bool hw_old_exists;        /* false: nothing below may be asked for */
-/* Make the backend one on a processor that has nothing newer than SSE2. */
+/* Before hw_old_check(). */
 void hw_old_init(void);
 /* Code must not contain what such a processor does not know; false: it does, a message has said what. */
 bool hw_old_check(const uint8_t *p, size_t n);

@@ -108,6 +108,15 @@ START_TEST(shapes)
     IS("blr x16", as_call(a, 16));
     IS("ret", as_ret(a));
     IS("dmb ish", as_dmb(a));
+    IS("dmb ishld", as_dmb_ld(a));
+    IS("dmb ishst", as_dmb_st(a));
+    IS("ldar x1, [x2]", as_order(a, OP_LDAR, 3, 1, 2));
+    IS("ldarb w1, [x2]", as_order(a, OP_LDAR, 0, 1, 2));
+    IS("stlrh w1, [x2]", as_order(a, OP_STLR, 1, 1, 2));
+    IS("ldaxr w1, [x30]", as_order(a, OP_LDAXR, 2, 1, 30));
+    IS("stlxr w16, x17, [x30]", as_stlxr(a, 3, 16, 17, 30));
+    IS("stlxrb w16, w17, [x30]", as_stlxr(a, 0, 16, 17, 30));
+    IS("crc32cx w1, w2, x3", as_crc32c(a, 3, 1, 2, 3));     /* what Capstone may not know: test_order.c */
 }
 END_TEST
 

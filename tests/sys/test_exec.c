@@ -3,6 +3,7 @@
  * blocks are linked, and what translated code remembers of the mapping.
  */
 #include <check.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "frontend/decode.h"
@@ -23,8 +24,8 @@ static void halt(struct cpu *c)
     __atomic_fetch_or(&c->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
 }
 
-/* hot: exec_options.hot. */
-static struct sys_env *start(unsigned hot)
+/* hot: exec_options.hot; smp: other vCPUs look, also if the environment does not say so. */
+static struct sys_env *start_as(unsigned hot, bool smp)
 {
     struct sys_env *e = sys_new(LONG);
     struct exec_options o = { .cache_size = 8u << 20, .verify = true, .m = &e->m, .halt = halt, .hot = hot };
@@ -33,9 +34,15 @@ static struct sys_env *start(unsigned hot)
     e->m.cpu = &e->c;
     e->m.ncpu = 1;
     host_env(&o);
+    o.smp = o.smp || smp;
     exec_init(e->c, &o);
     sys_poke(e, S_HANDLER + 16 * EXC_GP, 1, 0xf4);      /* #GP: HLT ends a run */
     return e;
+}
+
+static struct sys_env *start(unsigned hot)
+{
+    return start_as(hot, false);
 }
 
 static void end(struct sys_env *e)
@@ -523,6 +530,76 @@ START_TEST(test_fp_convert)
 }
 END_TEST
 
+/*
+ * LOCK operations while another thread changes the same bytes: none may get lost.  The guest adds one to the dword at
+ * rSI by INC, to the next by CMPXCHG, inverts bit 3 of the third, adds one to the byte behind by XADD, sets and clears
+ * a bit of the next; the thread does the like to other bits.
+ */
+#define SHARED 0x40000u
+
+struct other {
+    uint8_t *at;
+    volatile bool go, stop;
+    uint32_t rounds;
+};
+
+static void *other_thread(void *arg)
+{
+    struct other *o = arg;
+    uint32_t *d = (uint32_t *)(void *)o->at;
+
+    __atomic_store_n(&o->go, true, __ATOMIC_SEQ_CST);
+    for (; !__atomic_load_n(&o->stop, __ATOMIC_SEQ_CST); o->rounds++) {
+        __atomic_fetch_add(&d[0], 1, __ATOMIC_SEQ_CST);
+        __atomic_fetch_add(&d[1], 1, __ATOMIC_SEQ_CST);
+        __atomic_fetch_xor(&d[2], 1, __ATOMIC_SEQ_CST);
+        __atomic_fetch_add(&o->at[12], 1, __ATOMIC_SEQ_CST);
+        __atomic_fetch_add((uint16_t *)(void *)&o->at[14], 2, __ATOMIC_SEQ_CST);
+    }
+    return NULL;
+}
+
+START_TEST(test_locked)
+{
+    static const uint8_t code[] = {
+        0xf0, 0xff, 0x06,                       /* lock inc dword [rsi] */
+        0x8b, 0x46, 0x04,                       /* mov eax, [rsi + 4] */
+        0x8d, 0x50, 0x01,                       /* again: lea edx, [rax + 1] */
+        0xf0, 0x0f, 0xb1, 0x56, 0x04,           /* lock cmpxchg [rsi + 4], edx */
+        0x75, 0xf6,                             /* jnz again */
+        0xf0, 0x0f, 0xba, 0x7e, 0x08, 0x03,     /* lock btc dword [rsi + 8], 3 */
+        0xb3, 0x01,                             /* mov bl, 1 */
+        0xf0, 0x0f, 0xc0, 0x5e, 0x0c,           /* lock xadd [rsi + 12], bl */
+        0x66, 0xf0, 0x83, 0x4e, 0x0e, 0x01,     /* lock or word [rsi + 14], 1 */
+        0x66, 0xf0, 0x83, 0x66, 0x0e, 0xfe,     /* lock and word [rsi + 14], -2 */
+        0xff, 0xc9, 0x75, 0xd3,                 /* dec ecx; jnz */
+        0xf4,
+    };
+    const uint32_t n = 60001;
+    struct sys_env *e = start_as(hots[_i], true);
+    struct other o = { .at = e->ram + SHARED };
+    uint32_t *d = (uint32_t *)(void *)o.at;
+    pthread_t t;
+
+    memcpy(e->ram + CODE, code, sizeof(code));
+    memset(o.at, 0, 16);
+    e->c->r[R_SI] = SHARED;
+    ck_assert_int_eq(pthread_create(&t, NULL, other_thread, &o), 0);
+    while (!__atomic_load_n(&o.go, __ATOMIC_SEQ_CST))
+        continue;
+    run(e, n);
+    __atomic_store_n(&o.stop, true, __ATOMIC_SEQ_CST);
+    pthread_join(t, NULL);
+    ck_assert_uint_gt(o.rounds, 0);
+    ck_assert_uint_eq(d[0], n + o.rounds);
+    ck_assert_uint_eq(d[1], n + o.rounds);
+    ck_assert_uint_eq(d[2], (n & 1) << 3 | (o.rounds & 1));
+    ck_assert_uint_eq(o.at[12], (uint8_t)(n + o.rounds));
+    ck_assert_uint_eq(o.at[14] | o.at[15] << 8, (uint16_t)(2 * o.rounds));
+    end(e);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("exec");
@@ -536,6 +613,7 @@ int main(void)
     tcase_add_loop_test(tc, test_stack_remap, 0, NHOTS);
     tcase_add_loop_test(tc, test_device_code, 0, NHOTS);
     tcase_add_loop_test(tc, test_probe_a20, 0, NHOTS);
+    tcase_add_loop_test(tc, test_locked, 0, NHOTS);
     tcase_add_test(tc, test_hot);
     tcase_add_loop_test(tc, test_by_value, 0, NHOTS);
     tcase_add_loop_test(tc, test_conditions, 0, NHOTS);
