@@ -188,6 +188,9 @@ void use_extended(struct emit *e, ir_ref r, bool sign, unsigned d);
 void flags_fcmp_image(struct emit *e, unsigned d, unsigned t);
 /* Make C the carry of flags value f; inv: its opposite.  Destroys the other flags. */
 void flags_carry(struct emit *e, ir_ref f, bool inv);
+/* Register t = the carry of flags value f, as a number; and back into C, the other flags stay. */
+void flags_carry_get(struct emit *e, ir_ref f, unsigned t);
+void flags_carry_put(struct emit *e, unsigned t);
 /* Emit a test of condition cc on flags value f: returns the host condition to use. */
 unsigned flags_test(struct emit *e, ir_ref f, unsigned cc);
 /* Test value r (i8 condition) for nonzero: returns the host condition. */
@@ -198,8 +201,6 @@ unsigned flags_needed(struct emit *e, const struct ir_ins *f);
  * The result may be in the register of an operand: call flags_keep_af() before. */
 void flags_keep_af(struct emit *e, const struct ir_ins *f, unsigned x, unsigned y);
 void flags_are(struct emit *e, const struct ir_ins *f, bool inv, bool logic, unsigned r);
-/* The carry of flags value f, 0 or 1, in a temporary, to be released. */
-unsigned flags_carry_number(struct emit *e, ir_ref f);
 /* Bit 0 of s2 = PF of r; the other bits are rubbish. */
 void flags_parity(struct emit *e, unsigned r);
 /* Flags of the current operation made apart from it: before its result overwrites anything, and behind it. */

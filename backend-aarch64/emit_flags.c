@@ -140,24 +140,22 @@ void host_flags_resolve(struct emit *e)
     as_patch(image, e->a.p);
 }
 
-unsigned flags_carry_number(struct emit *e, ir_ref f)
-{
-    unsigned t = temp_get(e);
-    f = flags_resolve(e, f);
-    if (e->ef && e->ef == f) {
-        as_cset(&e->a, t, e->h.fcmp ? A_LT : e->h.inv ? A_CC : A_CS);
-    } else {
-        host_field(e, true, 2, t, flags_force(e, f));
-        as_logic_i(&e->a, OPI_AND, false, t, t, 1);
-    }
-    return t;
-}
-
 void flags_carry(struct emit *e, ir_ref f, bool inv)
 {
     f = flags_resolve(e, f);
     if (e->ef && e->ef == f && e->h.inv == inv && !e->h.fcmp)
         return;
+    if (host_has(e->be, HF_FLAGM) && !(e->ef && e->ef == f && e->h.fcmp)) {
+        bool here = e->ef && e->ef == f, other = here || inv;
+        flags_clobber(e);
+        if (!here) {
+            host_field(e, true, 2, H_S0, flags_force(e, f));
+            as_rmif(&e->a, H_S0, 63, 2);        /* bit 0 to C */
+        }
+        if (other)
+            as_cfinv(&e->a);
+        return;
+    }
     if (e->ef && e->ef == f) {
         flags_clobber(e);                       /* NZCV stay what they are */
         as_cset(&e->a, H_S0, e->h.fcmp ? A_LT : e->h.inv ? A_CC : A_CS);
@@ -170,6 +168,28 @@ void flags_carry(struct emit *e, ir_ref f, bool inv)
         as_rrr(&e->a, OP_SUBS, false, H_ZR, H_ZR, H_S0);        /* C = 0 >= CF */
     else
         as_rri(&e->a, OPI_SUBS, false, H_ZR, H_S0, 1);          /* C = CF >= 1 */
+}
+
+void flags_carry_get(struct emit *e, ir_ref f, unsigned t)
+{
+    f = flags_resolve(e, f);
+    if (e->ef && e->ef == f) {
+        as_cset(&e->a, t, e->h.fcmp ? A_LT : e->h.inv ? A_CC : A_CS);
+    } else {
+        host_field(e, true, 2, t, flags_force(e, f));
+        as_logic_i(&e->a, OPI_AND, false, t, t, 1);
+    }
+}
+
+void flags_carry_put(struct emit *e, unsigned t)
+{
+    if (host_has(e->be, HF_FLAGM)) {
+        as_rmif(&e->a, t, 63, 2);
+        return;
+    }
+    as_mrs_nzcv(&e->a, H_S0);
+    as_bfi(&e->a, false, H_S0, t, 29, 1);
+    as_msr_nzcv(&e->a, H_S0);
 }
 
 /* NZCV hold f: the host condition for cc, or one on a bit computed into a temporary. */
@@ -197,6 +217,11 @@ static unsigned native_test(struct emit *e, unsigned cc)
             return A_LS ^ neg;
         if (e->h.logic)
             return A_EQ ^ neg;
+        if (host_has(e->be, HF_FLAGM)) {
+            as_cfinv(&e->a);
+            e->h.inv = true;
+            return A_LS ^ neg;
+        }
         as_cset(&e->a, H_S0, A_CS);
         as_csinc(&e->a, false, H_S0, H_S0, H_ZR, A_NE);         /* Z: 1 */
         break;
@@ -331,6 +356,7 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
     case IR_PUTF: {
         ir_ref f = flags_resolve(e, p->a);
         e->arch = f;
+        /* One in NZCV can stay there until it is read, unless a fault could not tell it by a recipe. */
         if (e->use[f].flast > e->i && (e->ef != f || e->fl_mem[f]))
             flags_to_mem(e);
         break;

@@ -85,15 +85,37 @@ static bool is_incdec(const struct ir_ins *f)
     return f->aux == FK_INC || f->aux == FK_DEC;
 }
 
-/* Set N and Z (and C = V = 0) by value r of type t. */
-static void test_value(struct emit *e, enum ir_type t, unsigned r)
+/* Are these flags those of the result alone: SF, ZF, PF? */
+static bool by_result(struct emit *e, const struct ir_ins *f)
 {
-    if (t >= TY_I32) {
+    return !(flags_needed(e, f) & ~(flx_from_fl(FL_SF | FL_ZF | FL_PF)));
+}
+
+/* SETF8, SETF16: N and Z of a narrow result; C and V are not the guest's then. */
+static bool can_setf(struct emit *e, enum ir_type t, const struct ir_ins *f)
+{
+    return t < TY_I32 && host_has(e->be, HF_FLAGM) && by_result(e, f);
+}
+
+/* Set N and Z (and C = V = 0, unless only those are needed of f) by value r of type t. */
+static void test_value(struct emit *e, enum ir_type t, const struct ir_ins *f, unsigned r)
+{
+    if (can_setf(e, t, f)) {
+        as_setf(&e->a, type_bits(t), r);
+    } else if (t >= TY_I32) {
         as_rrr(&e->a, OP_ANDS, t == TY_I64, H_ZR, r, r);
     } else {
         as_lsl(&e->a, false, H_S0, r, 32 - type_bits(t));
         as_rrr(&e->a, OP_ANDS, false, H_ZR, H_S0, H_S0);
     }
+}
+
+/* C = the carry INC and DEC keep, if there is one. */
+static void put_carry(struct emit *e, unsigned carry)
+{
+    if (carry != NOREG)
+        flags_carry_put(e, carry);
+    temp_release(e, carry);
 }
 
 static void emit_alu(struct emit *e, const struct ir_ins *p)
@@ -102,7 +124,7 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
     const struct ir_ins *f = flags_wanted(e, e->i);
     const struct val *vx = &e->val[p->a];
     bool w = t == TY_I64, logic = p->op == IR_AND || p->op == IR_OR || p->op == IR_XOR;
-    unsigned home, d, x, y;
+    unsigned home, d, x, y, carry = NOREG;
     uint64_t c;
     if (!f && w && (p->op == IR_ADD || p->op == IR_SUB) && vx->loc == LOC_HOME && constant(e, p->b, &c)) {
         int64_t off = vx->imm + (p->op == IR_ADD ? (int64_t)c : -(int64_t)c);   /* home + constant: no code */
@@ -119,13 +141,9 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
         def_done(e, e->i, d, home, t == TY_I32);
         return;
     }
-    if (is_incdec(f) && flags_kept(e, f)) {     /* the carry stays: by C */
-        flags_apart_before(e, f);
-        d = def_reg(e, e->i, &home);
-        alu_value(e, p, d);
-        def_done(e, e->i, d, home, t == TY_I32);
-        flags_apart(e, f);
-        return;
+    if (is_incdec(f) && flags_kept(e, f)) {     /* the carry stays */
+        carry = temp_get(e);
+        flags_carry_get(e, f->b, carry);
     }
     flags_clobber(e);
     if (logic) {
@@ -135,6 +153,19 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
         y = flags_needed(e, f) & 4 ? operand(e, p->b, H_S1) : H_ZR;
         flags_keep_af(e, f, x, y);
     }
+    if (carry == NOREG && can_setf(e, t, f)) {
+        bool value = !flags_only(e, e->i);
+        d = value ? def_reg(e, e->i, &home) : H_S0;
+        if (!value && p->op == IR_AND && p->a == p->b)
+            d = operand(e, p->a, H_S0);
+        else
+            alu_value(e, p, d);
+        as_setf(&e->a, type_bits(t), d);
+        flags_are(e, f, false, logic, d);
+        if (value)
+            def_done(e, e->i, d, home, false);
+        return;
+    }
     if (t < TY_I32 && (p->op == IR_ADD || p->op == IR_SUB || p->op == IR_AND)) {
         bool value = !flags_only(e, e->i) || (flags_needed(e, f) & 6);
         d = NOREG;
@@ -143,7 +174,8 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
             alu_value(e, p, d);
         }
         narrow_flags(e, p);
-        flags_are(e, f, p->op == IR_SUB, logic, d == NOREG ? H_ZR : d);
+        put_carry(e, carry);
+        flags_are(e, f, p->op == IR_SUB && carry == NOREG, logic, d == NOREG ? H_ZR : d);
         if (value)
             def_done(e, e->i, d, home, false);
         return;
@@ -151,17 +183,19 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
     if (flags_only(e, e->i) && (p->op == IR_SUB || p->op == IR_AND || p->op == IR_ADD)) {
         unsigned r = flags_needed(e, f) & 6 ? H_PF : H_ZR;
         op_rr(e, p->op, true, w, r, operand(e, p->a, H_S0), p->b);
-        flags_are(e, f, p->op == IR_SUB, logic, r);
+        put_carry(e, carry);
+        flags_are(e, f, p->op == IR_SUB && carry == NOREG, logic, r);
         return;
     }
     d = def_reg(e, e->i, &home);
     if (p->op == IR_OR || p->op == IR_XOR) {
         alu_value(e, p, d);
-        test_value(e, t, d);
+        test_value(e, t, f, d);
     } else {
         op_rr(e, p->op, true, w, d, operand(e, p->a, H_S0), p->b);
     }
-    flags_are(e, f, p->op == IR_SUB, logic, d);
+    put_carry(e, carry);
+    flags_are(e, f, p->op == IR_SUB && carry == NOREG, logic, d);
     def_done(e, e->i, d, home, t == TY_I32);
 }
 
@@ -218,12 +252,6 @@ static void emit_unary(struct emit *e, const struct ir_ins *p)
         flags_are(e, f, true, false, d);
     }
     def_done(e, e->i, d, home, t == TY_I32);
-}
-
-/* Are these flags those of the result alone: SF, ZF, PF? */
-static bool by_result(struct emit *e, const struct ir_ins *f)
-{
-    return !(flags_needed(e, f) & ~(flx_from_fl(FL_SF | FL_ZF | FL_PF)));
 }
 
 static void shift_imm(struct emit *e, const struct ir_ins *p, unsigned d, unsigned x, unsigned n)
@@ -304,7 +332,7 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
     if (f && !c_flags) {
         flags_clobber(e);
         e->h.af = false;
-        test_value(e, t, d);
+        test_value(e, t, f, d);
         flags_are(e, f, false, true, d);
     }
     def_done(e, e->i, d, home, t == TY_I32);
@@ -316,8 +344,9 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
 static void rotate_carry(struct emit *e, const struct ir_ins *p, unsigned n)
 {
     const struct ir_ins *f = flags_wanted(e, e->i);
-    unsigned home, d, x, bits = type_bits((enum ir_type)p->type), c = flags_carry_number(e, p->c);
+    unsigned home, d, x, bits = type_bits((enum ir_type)p->type), c = temp_get(e);
     bool w = bits == 64, left = p->op == IR_RCL;
+    flags_carry_get(e, p->c, c);
     if (f)
         flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
@@ -508,13 +537,20 @@ static void emit_bit(struct emit *e, const struct ir_ins *p)
         flags_apart(e, f);
 }
 
+/* BSF and BSR of which nothing but ZF is needed: was the source 0? */
+static bool scan_zero(struct emit *e, const struct ir_ins *f)
+{
+    return f->aux == FK_BSCAN && !flags_kept(e, f) && !(flags_needed(e, f) & ~flx_from_fl(FL_ZF));
+}
+
 /* CTZ, CLZ: the width for 0. */
 static void emit_count(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
     const struct ir_ins *f = flags_wanted(e, e->i);
     unsigned home, d, x, bits = type_bits(t);
-    if (f)
+    bool zero = f && scan_zero(e, f), c_flags = f && !zero && f->aux != FK_POPCNT;
+    if (c_flags)
         flags_apart_before(e, f);
     if (p->op == IR_POPCNT) {                   /* the host counts bits in vector registers */
         unsigned v = vtemp_get(e);
@@ -525,13 +561,28 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
         d = def_reg(e, e->i, &home);
         as_w(&e->a, 0x1e260000u | v << 5 | d);          /* fmov w, s */
         vtemp_release(e, v);
+        if (f) {                                /* ZF; of SF and PF the result's are not the guest's */
+            flags_clobber(e);
+            e->h.af = false;
+            as_rrr(&e->a, OP_ANDS, false, H_ZR, d, d);
+            as_mov_i(&e->a, H_S0, 1);           /* odd: PF is 0 */
+            flags_are(e, f, false, true, H_S0);
+        }
         def_done(e, e->i, d, home, true);
-        if (f)
-            flags_apart(e, f);
         return;
     }
+    if (zero)
+        flags_clobber(e);
     d = def_reg(e, e->i, &home);
     x = operand(e, p->a, H_S0);
+    if (zero) {
+        e->h.af = false;
+        if (t < TY_I32)
+            as_logic_i(&e->a, OPI_ANDS, false, H_ZR, x, type_mask(t));
+        else
+            as_rrr(&e->a, OP_ANDS, t == TY_I64, H_ZR, x, x);
+        flags_are(e, f, false, true, H_ZR);
+    }
     if (t < TY_I32 && p->op == IR_CTZ) {        /* a one behind the value */
         as_logic_i(&e->a, OPI_ORR, false, H_S0, x, (uint64_t)1 << bits);
         x = H_S0;
@@ -546,7 +597,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
     }
     as_rr(&e->a, OP_CLZ, t == TY_I64, d, x);
     def_done(e, e->i, d, home, t >= TY_I32);
-    if (f)
+    if (c_flags)
         flags_apart(e, f);
 }
 
