@@ -407,10 +407,14 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
                 journal_note(c->journal, (void *)(uintptr_t)(A + B + (uint64_t)i->imm), i->aux & MEM_SIZE);
             memcpy((void *)(uintptr_t)(A + B + (uint64_t)i->imm), &v[i->c], i->aux & MEM_SIZE);
             break;
-        case IR_AMO: case IR_CAS:
-            if (interp_atomic(c, i, A + (uint64_t)i->imm, B, C, &d->q[0]))
+        case IR_AMO: case IR_CAS: {
+            uint64_t lin = A + (uint64_t)i->imm;
+            if (!tlb_hit(c, lin, type_bytes(t), i->aux, true) && hits_block(c, r->b, lin, type_bytes(t), i->aux))
+                goto alone;
+            if (interp_atomic(c, i, lin, B, C, &d->q[0]))
                 goto faulted;
             break;
+        }
 
         case IR_CALL: {
             const struct helper_info *h = &helper_info[i->aux];

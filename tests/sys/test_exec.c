@@ -24,11 +24,12 @@ static void halt(struct cpu *c)
     __atomic_fetch_or(&c->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
 }
 
-/* hot: exec_options.hot; smp: other vCPUs look, also if the environment does not say so. */
-static struct sys_env *start_as(unsigned hot, bool smp)
+/* hot, interp: of exec_options; smp: other vCPUs look, also if the environment does not say so. */
+static struct sys_env *start_as(unsigned hot, bool smp, bool interp)
 {
     struct sys_env *e = sys_new(LONG);
-    struct exec_options o = { .cache_size = 8u << 20, .verify = true, .m = &e->m, .halt = halt, .hot = hot };
+    struct exec_options o = { .cache_size = 8u << 20, .verify = true, .m = &e->m, .halt = halt, .hot = hot,
+                              .interp = interp };
 
     decode_init();
     e->m.cpu = &e->c;
@@ -42,7 +43,7 @@ static struct sys_env *start_as(unsigned hot, bool smp)
 
 static struct sys_env *start(unsigned hot)
 {
-    return start_as(hot, false);
+    return start_as(hot, false, false);
 }
 
 static void end(struct sys_env *e)
@@ -576,7 +577,7 @@ START_TEST(test_locked)
         0xf4,
     };
     const uint32_t n = 60001;
-    struct sys_env *e = start_as(hots[_i], true);
+    struct sys_env *e = start_as(hots[_i], true, false);
     struct other o = { .at = e->ram + SHARED };
     uint32_t *d = (uint32_t *)(void *)o.at;
     pthread_t t;
@@ -600,6 +601,27 @@ START_TEST(test_locked)
 }
 END_TEST
 
+/* A LOCK operation that changes the instruction behind it: the next one executed is the changed one. */
+START_TEST(test_locked_code)
+{
+    static const uint8_t code[] = {
+        0xf0, 0x80, 0x35, 0x01, 0, 0, 0, 0x04,  /* lock xor byte [rip + 1], 4 */
+        0xb0, 0x05,                             /* mov al, 5 */
+        0x00, 0xc3,                             /* add bl, al */
+        0xff, 0xc9, 0x75, 0xf0,                 /* dec ecx; jnz */
+        0xf4,
+    };
+    bool interp = _i == NHOTS;
+    struct sys_env *e = start_as(interp ? 0 : hots[_i], true, interp);
+
+    memcpy(e->ram + CODE, code, sizeof(code));
+    e->c->r[R_BX] = 0;
+    run(e, 3);
+    ck_assert_uint_eq(e->c->r[R_BX], 1 + 5 + 1);
+    end(e);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("exec");
@@ -614,6 +636,7 @@ int main(void)
     tcase_add_loop_test(tc, test_device_code, 0, NHOTS);
     tcase_add_loop_test(tc, test_probe_a20, 0, NHOTS);
     tcase_add_loop_test(tc, test_locked, 0, NHOTS);
+    tcase_add_loop_test(tc, test_locked_code, 0, NHOTS + 1);
     tcase_add_test(tc, test_hot);
     tcase_add_loop_test(tc, test_by_value, 0, NHOTS);
     tcase_add_loop_test(tc, test_conditions, 0, NHOTS);
