@@ -1,15 +1,16 @@
 /*
  * emit_atomic.c - LOCK operations, and guest accesses in x86's order (docs/aarch64.md, "Memory order").
  *
- * Where other vCPUs look (backend.ordered), loads acquire (LDAPR; LDAR without LRCPC) and stores release (STLR); both
- * want their operand aligned.  Where an access is not, and for vector registers, the order is made by barriers: a load is
- * followed by DMB ISHLD, so that nothing behind it comes before it; a store is preceded by DMB ISHST, which is enough
- * since all loads before it have such an order already.  C code is entered and left across a full barrier.
+ * Where other vCPUs look (backend.ordered), loads acquire (LDAPR; LDAR without LRCPC) and stores release
+ * (STLR); both want their operand aligned.  Where an access is not, and for vector registers, the order is
+ * made by barriers: a load is followed by DMB ISHLD, so that nothing behind it comes before it; a store is
+ * preceded by DMB ISHST, which is enough since all loads before it have such an order already.  C code is
+ * entered and left across a full barrier.
  *
- * LOCK operations are full barriers.  An instruction of LSE that acquires and releases is one (B2.3.3: "appears in program
- * order before" holds through it); an exclusive pair is not, so a DMB follows it.  A compare that fails stores back
- * what it read, as x86 does, and thereby releases; CASAL does not, so a failed one is done again behind a barrier: what
- * the second finds counts.
+ * LOCK operations are full barriers.  An instruction of LSE that acquires and releases is one (what precedes it
+ * is barrier-ordered before what follows); an exclusive pair is not, so a DMB follows it.  A compare that
+ * fails stores back what it read, as x86 does, and thereby releases; a failed CASAL need not, so it is done
+ * again behind a barrier: what the second finds counts.
  *
  * Source: DDI 0487, B2.3 (memory order), B2.9 (exclusive accesses), C6 (instructions).
  */
@@ -75,7 +76,8 @@ void emit_plain(struct emit *e, const struct slow *s)
     host_mark(e->out, e->a.p - e->start, MARK_BEHIND);
 }
 
-/* Branches taken unless `miss` says that the first byte's page was found, and the operand lies within 1 << log bytes. */
+/* Branches taken unless `miss` says that the first byte's page was found, and the operand lies within 1 <<
+ * log bytes. */
 static void unless_within(struct emit *e, const struct slow *s, unsigned span, unsigned log, uint8_t *out[2])
 {
     as_logic_i(&e->a, OPI_AND, true, H_S0, s->miss, ~(uint64_t)(span - 1));

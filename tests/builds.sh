@@ -4,7 +4,8 @@
 #   checked      the IR is verified after lifting and after the walk back: unit tests, and a boot to a shell
 #   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, and 20 seconds of the fuzzer
 #   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests, command line
-#   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, pages of 16 and 64 KiB, a boot to a shell; needs what `bootstrap arm-test` installs
+#   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, pages of 16 and 64 KiB, with and without
+#                the host's optional features, a boot to a shell; needs what `bootstrap arm-test` installs
 #   deb          Debian packages for this machine and, on x86-64, for AArch64: lintian, and the command line with
 #                the program as packaged (there, by qemu-aarch64); one that cannot be made here is skipped, with why
 #
@@ -56,6 +57,10 @@ arm() {
     chmod +x run-latimer
     $MAKE -s -j"$jobs" check EMULATOR=qemu-aarch64-static RUN_LATIMER="$PWD/run-latimer"
     other_pages
+    for cpu in max cortex-a57; do               # the second has ARMv8.0 and nothing more
+        echo "builds.sh: -cpu $cpu"
+        EMULATOR="qemu-aarch64-static -cpu $cpu" LATIMER="$PWD/run-latimer" sh "$src/tests/features.sh" short
+    done
     $MAKE -s check-boot CASES=amd64-jit RUN_LATIMER="$PWD/run-latimer"
 }
 

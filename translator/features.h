@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 /*
- * One word of a list: +NAME, -NAME, all (the host has) or none.  *without: the set of those not to be used.  False: it
- * cannot be done, `why` says why (usage: the word is no feature; else the host lacks it).
+ * One word of a list: +NAME, -NAME, all (the host has) or none.  *without: the set of those not to be used.
+ * False: it cannot be done, `why` says why (usage: the word is no feature; else the host lacks it).
  */
 bool features_word(const char *word, uint64_t *without, bool *usage, char *why, size_t size);
 /* A whole list, with commas. */

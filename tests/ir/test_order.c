@@ -1,9 +1,10 @@
 /*
- * test_order.c - the instructions of LOCK operations and of accesses in x86's order, for each set of host features.
+ * test_order.c - the instructions of LOCK operations, of accesses in x86's order, and of some flags, for sets
+ * of host features.
  *
- * A golden test: that these are the right ones is argued in docs/aarch64.md, that they compute the right values is seen by
- * the fuzzer (make check-features).  Here each size and operation is held to the sequence that was meant, also
- * where this machine could not run it.
+ * A golden test: that these are the right ones is argued in docs/aarch64.md, that they compute the right
+ * values is seen by the fuzzer (make check-features).  Here each size and operation is held to the sequence
+ * that was meant, also where this machine could not run it.
  */
 #include <capstone/capstone.h>
 #include <check.h>
@@ -58,7 +59,8 @@ static const struct { uint32_t mask, value; const char *name; } newer[] = {
     { 0x3fe00c00, 0x19000000, "stlur%" }, { 0x3fe0fc00, 0x38e00000, "ldaddal%" },
     { 0x3fe0fc00, 0x38e01000, "ldclral%" }, { 0x3fe0fc00, 0x38e02000, "ldeoral%" },
     { 0x3fe0fc00, 0x38e03000, "ldsetal%" }, { 0x3fe0fc00, 0x38e08000, "swpal%" },
-    { 0x3fe0fc00, 0x08e0fc00, "casal%" },
+    { 0x3fe0fc00, 0x08e0fc00, "casal%" }, { ~0u, 0xd500401f, "cfinv" }, { 0xffe07c10, 0xba000400, "rmif" },
+    { 0xfffffc1f, 0x3a00080d, "setf8" }, { 0xfffffc1f, 0x3a00480d, "setf16" },
 };
 
 /* Append an instruction's name; of a barrier also its kind. */
@@ -69,7 +71,8 @@ static void name(char *to, size_t size, uint32_t word, const cs_insn *in)
     for (unsigned k = 0; k < sizeof newer / sizeof newer[0]; k++)
         if ((word & newer[k].mask) == newer[k].value) {
             static const char *const suffix[] = { "b", "h", "", "" };
-            snprintf(text, sizeof text, "%.*s%s", (int)strlen(newer[k].name) - 1, newer[k].name, suffix[word >> 30]);
+            snprintf(text, sizeof text, "%.*s%s", (int)strcspn(newer[k].name, "%"), newer[k].name,
+                     strchr(newer[k].name, '%') ? suffix[word >> 30] : "");
             what = text;
         }
     snprintf(to + strlen(to), size - strlen(to), "%s%s", *to ? " " : "", what);
@@ -77,8 +80,9 @@ static void name(char *to, size_t size, uint32_t word, const cs_insn *in)
         snprintf(to + strlen(to), size - strlen(to), "-%s", in->op_str);
 }
 
-/* The block, ended here: its straight way behind the probe, and what is out of line. */
-static void sequences(const char *with, bool ordered, char *straight, char *cold, size_t size)
+/* The block, ended here: its straight way behind the entry's branch and its probe's, if it has one; what is
+ * out of line. */
+static void sequences(const char *with, bool ordered, bool probe, char *straight, char *cold, size_t size)
 {
     struct backend *be = backend_new(code, 0, &(struct backend_config){ features(with), ordered });
     uint8_t *at = code + BACKEND_THUNK_BYTES;
@@ -97,7 +101,7 @@ static void sequences(const char *with, bool ordered, char *straight, char *cold
     for (size_t k = 0; k < n; k++) {
         uint32_t word;
         memcpy(&word, at + 4 * k, 4);
-        if (branches < 2) {                     /* the entry's and the probe's */
+        if (branches < 1u + probe) {
             branches += !strcmp(in[k].mnemonic, "cbnz");
             continue;
         }
@@ -220,7 +224,7 @@ START_TEST(sequence)
             continue;
         begin();
         emit((enum what)r->what, (enum ir_type)(TY_I8 + log));
-        sequences(r->with, r->ordered, straight, cold, sizeof straight);
+        sequences(r->with, r->ordered, true, straight, cold, sizeof straight);
         expand(r->straight, log, want);
         ck_assert_msg(!strcmp(straight, want), "row %d, %u bytes, %s: %s, wanted %s", _i, 1u << log, r->with, straight,
                       want);
@@ -239,11 +243,11 @@ START_TEST(barriers)
     begin();
     ir_emit(&b, IR_LD, TY_I8, MMU_USER << MEM_IDX_SHIFT, get(TY_I64, R_BX), 0, 0, 0);
     ir_emit(&b, IR_FENCE, TY_NONE, 0, 0, 0, 0, 0);
-    sequences("", true, straight, cold, sizeof straight);
+    sequences("", true, true, straight, cold, sizeof straight);
     ck_assert_str_eq(straight, "add ldarb dmb-ish");
     begin();
     ir_emit(&b, IR_ST, TY_I8, MMU_USER << MEM_IDX_SHIFT, get(TY_I64, R_BX), get(TY_I8, R_CX), 0, 0);
-    sequences("", true, straight, cold, sizeof straight);
+    sequences("", true, true, straight, cold, sizeof straight);
     ck_assert_msg(strstr(cold, "str dmb-ish bl b") != NULL, "store by C: %s", cold);
 }
 END_TEST
@@ -256,7 +260,7 @@ START_TEST(marks)
     begin();
     ir_emit(&b, IR_MARK, TY_NONE, 3, 0, 0, 0, 2);
     emit(LOAD, TY_I64);
-    sequences("", true, straight, cold, sizeof straight);
+    sequences("", true, true, straight, cold, sizeof straight);
     ck_assert_uint_eq(out.nmarks, 5);
     ck_assert_int_eq(out.mark[1].pc, 2);
     ck_assert_int_eq(out.mark[2].pc, MARK_BEHIND);
@@ -265,6 +269,48 @@ START_TEST(marks)
     ck_assert_uint_eq(word >> 22, 0x3e1);       /* ldur */
     ck_assert_int_eq(out.mark[4].pc, MARK_BEHIND);
     ck_assert_uint_eq(out.mark[4].off, out.mark[3].off + 3 * 4u);
+}
+END_TEST
+
+/* FLAGM: what a branch reads of 8 and 16 bits, a carry from memory, the opposite of one, INC that keeps it. */
+START_TEST(flags)
+{
+    static const struct { const char *with, *compare[2], *test, *carry, *inc; } want[] = {
+        { "", { "lsl movz cmp b.eq", "lsl movz cmp b.eq" }, "lsl tst b.eq",
+          "ldr tbz bl ldr and cmp adc", "eor adds mov cset adds mrs bfi msr b.hs" },
+        { "flagm", { "sub setf8 b.eq", "sub setf16 b.eq" }, "setf8 b.eq", "ldr tbz bl ldr rmif adc",
+          "eor adds mov cset adds rmif b.hs" },
+    };
+    char straight[800], cold[800];
+    for (unsigned k = 0; k < 2; k++) {
+        for (unsigned n = 0; n < 3; n++) {      /* cmp al, 5; cmp ax, 5; test al, al; je */
+            enum ir_type t = n == 1 ? TY_I16 : TY_I8;
+            begin();
+            ir_ref x = get(t, R_AX), y = n < 2 ? ir_emit(&b, IR_CONST, t, 0, 0, 0, 0, 5) : x;
+            ir_ref v = ir_emit(&b, n < 2 ? IR_SUB : IR_AND, t, 0, x, y, 0, 0);
+            ir_ref f = ir_emit(&b, IR_FLAGS, TY_FLAGS, n < 2 ? FK_SUB : FK_LOGIC, v, 0, 0, 0);
+            ir_emit(&b, IR_PUTF, TY_NONE, 0, f, 0, 0, 0);
+            ir_emit(&b, IR_EXIT_IF, TY_NONE, 0, ir_emit(&b, IR_CC, TY_I8, CC_Z, f, 0, 0, 0), 0, 0, 8);
+            sequences(want[k].with, false, false, straight, cold, sizeof straight);
+            ck_assert_str_eq(straight, n < 2 ? want[k].compare[n] : want[k].test);
+        }
+        begin();                                /* adc rax, rcx, without flags */
+        ir_ref old = ir_emit(&b, IR_GETF, TY_FLAGS, 0, 0, 0, 0, 0);
+        ir_emit(&b, IR_PUT, TY_I64, 0, ir_emit(&b, IR_ADC, TY_I64, 0, get(TY_I64, R_AX), get(TY_I64, R_CX), old, 0), 0, 0,
+                SLOT_R(R_AX));
+        sequences(want[k].with, false, false, straight, cold, sizeof straight);
+        ck_assert_str_eq(straight, want[k].carry);
+        begin();                                /* add rax, rcx; inc rdx; jc */
+        ir_ref v = ir_emit(&b, IR_ADD, TY_I64, 0, get(TY_I64, R_AX), get(TY_I64, R_CX), 0, 0);
+        ir_emit(&b, IR_PUT, TY_I64, 0, v, 0, 0, SLOT_R(R_AX));
+        old = ir_emit(&b, IR_FLAGS, TY_FLAGS, FK_ADD, v, 0, 0, 0);
+        v = ir_emit(&b, IR_ADD, TY_I64, 0, get(TY_I64, R_DX), ir_emit(&b, IR_CONST, TY_I64, 0, 0, 0, 0, 1), 0, 0);
+        ir_emit(&b, IR_PUT, TY_I64, 0, v, 0, 0, SLOT_R(R_DX));
+        ir_ref f = ir_emit(&b, IR_FLAGS, TY_FLAGS, FK_INC, v, old, 0, 0);
+        ir_emit(&b, IR_EXIT_IF, TY_NONE, 0, ir_emit(&b, IR_CC, TY_I8, CC_B, f, 0, 0, 0), 0, 0, 8);
+        sequences(want[k].with, false, false, straight, cold, sizeof straight);
+        ck_assert_str_eq(straight, want[k].inc);
+    }
 }
 END_TEST
 
@@ -321,6 +367,7 @@ int main(void)
     tcase_add_loop_test(tc, sequence, 0, ROWS);
     tcase_add_test(tc, barriers);
     tcase_add_test(tc, marks);
+    tcase_add_test(tc, flags);
     tcase_add_test(tc, encodings);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
