@@ -71,6 +71,7 @@ struct backend {
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs, *amo;
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *flags;             /* cc_of_op */
+    uint8_t *stack[MMU_IDX_COUNT][2];   /* look the stack's page up: [1] for writing */
     uint8_t *resolve;           /* exec_resolve_flags */
     uint8_t *crc32;
     uint8_t *help[HELP_COUNT];
@@ -104,6 +105,8 @@ struct slow {
     bool near;                  /* a probe that wanted the operand aligned sends here also what only is not: emit_near() */
     uint8_t delta, miss;        /* then: registers of the probe */
     uint8_t *again;             /* SLOW_AMO: behind the probe */
+    uint8_t *hit;               /* off the stack: where to go on with delta in t0, else NULL */
+    uint8_t t0;
     int16_t disp;               /* SLOW_PLAIN: from there */
     uint32_t desc;
     struct val v;               /* value to store */

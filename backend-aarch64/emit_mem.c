@@ -13,6 +13,14 @@
  *      cbnz t1, slow
  *      ldr  D, [A, t0]
  *
+ * A single access off the stack pointer, of up to 8 bytes, is looked for in the page remembered for the stack first:
+ *
+ *      ldp  t1, t0, [page, delta]
+ *      and  s0, A, #~(4096 - size)         page, and what must be 0 for it to be aligned
+ *      eor  t1, t1, s0
+ *      cbnz t1, slow
+ *      ldr  D, [A, t0]
+ *
  * It leaves NZCV alone, as the thunks of the slow paths do.  Everything that takes a
  * register or may spill one happens before the jump to the slow path, so that both
  * ways meet with the same picture of the registers.
@@ -90,6 +98,25 @@ static void emit_probe_at(struct emit *e, struct slow *s, unsigned addr, unsigne
     s->from[0] = as_cbnz(a, true, t1);
 }
 
+/* The same for an access of `size` bytes at addr off the stack pointer: r + something. */
+static void emit_stack_probe(struct emit *e, struct slow *s, ir_ref r, unsigned addr, unsigned size, unsigned aux,
+                             bool write, unsigned t0, unsigned t1)
+{
+    unsigned idx = (aux & MEM_IDX) >> MEM_IDX_SHIFT;
+    if ((aux & MEM_ALIGN) || e->be->ordered || !mem_off_stack(e->b, r)) {
+        emit_probe_at(e, s, addr, size, aux, write, t0, t1);
+        return;
+    }
+    as_pair(&e->a, OP_LDP, t1, t0, H_CPU, (int32_t)(CPU_OFF(stack_page) + sizeof(struct tlb_page) * idx));
+    as_logic_i(&e->a, OPI_AND, true, H_S0, addr, ~(uint64_t)0xfff | (size - 1));
+    as_rrr(&e->a, OP_EOR, true, t1, t1, H_S0);
+    s->from[0] = as_cbnz(&e->a, true, t1);
+    s->hit = e->a.p;
+    s->t0 = (uint8_t)t0;
+    if (write)
+        s->desc |= MEM_WRITE;
+}
+
 static void emit_ld(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
@@ -104,7 +131,7 @@ static void emit_ld(struct emit *e, const struct ir_ins *p)
     if (p->aux & MEM_AC)
         s->from[0] = as_b(&e->a);
     else
-        emit_probe_at(e, s, addr, span, access_aux(e, p->aux), (p->aux & MEM_WRITE) != 0, t0, t1);
+        emit_stack_probe(e, s, p->a, addr, span, access_aux(e, p->aux), (p->aux & MEM_WRITE) != 0, t0, t1);
     emit_access(e, s, false, log_of(t), d, addr, t0, p->aux & MEM_AC ? NOREG : t1);
     s->back = e->a.p;
     temp_release(e, t0);
@@ -135,7 +162,7 @@ static void emit_st(struct emit *e, const struct ir_ins *p)
     if (p->aux & MEM_AC)
         s->from[0] = as_b(&e->a);
     else
-        emit_probe_at(e, s, addr, span, access_aux(e, p->aux), true, t0, t1);
+        emit_stack_probe(e, s, p->a, addr, span, access_aux(e, p->aux), true, t0, t1);
     emit_access(e, s, true, log_of(t), v, addr, t0, p->aux & MEM_AC ? NOREG : t1);
     s->back = e->a.p;
     temp_release(e, tv);
@@ -413,6 +440,11 @@ void emit_slow_paths(struct emit *e)
             host_store(e, CPU_OFF(arg[0]), s->addr);
             as_mov_i(&e->a, H_S0, s->desc);
             host_store(e, CPU_OFF(arg[1]), H_S0);
+        }
+        if (s->hit) {                           /* the stack moved to another page, or it is no aligned access */
+            emit_thunk_call(e, be->stack[(s->desc & MEM_IDX) >> MEM_IDX_SHIFT][s->desc & MEM_WRITE ? 1 : 0], s->pc, s->recipe);
+            host_field(e, true, 3, s->t0, CPU_OFF(hret));
+            as_patch(as_cbnz(&e->a, true, s->t0), s->hit);
         }
         switch (s->kind) {
         case SLOW_LD:

@@ -238,6 +238,51 @@ static uint8_t *gen_call(struct as *a, const void *fn, unsigned nargs, enum ret 
     return p;
 }
 
+/* x0 = delta, if table `tlb` (an offset in struct cpu) has the page of both x16 and x17; the branch if not. */
+static uint8_t *gen_lookup(struct as *a, uint32_t tlb)
+{
+    as_pair(a, OP_LDP, 0, 1, H_CPU, (int32_t)tlb);
+    as_rrs(a, OP_AND, true, 0, 0, H_S0, SH_LSR, 8);
+    as_rrr(a, OP_ADD, true, 0, 1, 0);
+    as_pair(a, OP_LDP, 1, 0, 0, 0);
+    as_logic_i(a, OPI_AND, true, H_S1, H_S1, ~(uint64_t)0xfff);
+    as_rrr(a, OP_EOR, true, 1, 1, H_S1);
+    return as_cbnz(a, true, 1);
+}
+
+/*
+ * An access off the stack pointer is not in the page remembered for it: c->hret = delta from the tables (a page
+ * that may be written is remembered), or whatever `probe` says.  No register but the scratch ones changes; c->arg[2]
+ * and [3] are not in use.
+ */
+static uint8_t *gen_stack(struct as *a, unsigned idx, bool write, uint8_t *probe)
+{
+    uint32_t page = CPU_OFF(stack_page) + (uint32_t)sizeof(struct tlb_page) * idx;
+    uint32_t tlb = CPU_OFF(tlb) + (uint32_t)sizeof(struct tlb_fast) * idx * 2;
+    uint8_t *p = a->p, *miss, *out;
+    as_pair(a, OP_STP, 0, 1, H_CPU, (int32_t)CPU_OFF(arg[2]));
+    field(a, true, 3, H_S0, CPU_OFF(arg[0]));
+    as_ldst(a, OP_LDR, 1, H_S1, H_CPU, CPU_OFF(arg[1]) + 2);            /* span */
+    as_rrr(a, OP_ADD, true, H_S1, H_S1, H_S0);
+    as_rri(a, OPI_SUB, true, H_S1, H_S1, 1);
+    miss = gen_lookup(a, tlb + (uint32_t)sizeof(struct tlb_fast));
+    as_pair(a, OP_STP, H_S1, 0, H_CPU, (int32_t)page);
+    out = a->p;
+    field(a, false, 3, 0, CPU_OFF(hret));
+    as_pair(a, OP_LDP, 0, 1, H_CPU, (int32_t)CPU_OFF(arg[2]));
+    as_ret(a);
+    as_patch(miss, a->p);
+    if (!write) {
+        miss = gen_lookup(a, tlb);
+        as_b_to(a, out);
+        as_patch(miss, a->p);
+    }
+    as_pair(a, OP_LDP, 0, 1, H_CPU, (int32_t)CPU_OFF(arg[2]));
+    as_b_to(a, probe);
+    return p;
+}
+_Static_assert(offsetof(struct tlb_page, delta) == offsetof(struct tlb_page, page) + 8, "stored at once");
+
 /*
  * Go on at c->rip, whatever the mode is now, without leaving for the run loop if
  * the next block is known (exec_dispatch).
@@ -293,6 +338,9 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off, const struct backend_c
     be->slow_ldv = gen_call(a, slow_loadv, 2, RET_STATUS, false, leave);
     be->slow_stv = gen_call(a, slow_storev, 2, RET_STATUS, false, leave);
     be->slow_probe = gen_call(a, slow_probe, 2, RET_VOID, false, leave);
+    for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
+        for (unsigned w = 0; w < 2; w++)
+            be->stack[i][w] = gen_stack(a, i, w, be->slow_probe);
     be->slow_seg = gen_call(a, slow_segchk, 2, RET_STATUS, false, leave);
     be->raise = gen_call(a, slow_raise, 2, RET_STATUS, true, leave);
     be->divs = gen_call(a, slow_divs, 4, RET_STATUS, false, leave);

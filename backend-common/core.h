@@ -144,6 +144,8 @@ bool in_home(struct emit *e, ir_ref r, unsigned g);
 /* The block's operations to rw, their slow paths to cold; copied: it is for a stencil, note what changes. */
 struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *rw, bool copied,
                         struct host_block *out);
+/* Is address r computed from the stack pointer?  Then it mostly lies in the page it lay in last. */
+bool mem_off_stack(const struct ir_block *b, ir_ref r);
 void emit_ops(struct emit *e);
 void emit_cold(struct emit *e, uint8_t *cold);
 

@@ -74,6 +74,22 @@ static void emit_op(struct emit *e, const struct ir_ins *p)
     }
 }
 
+bool mem_off_stack(const struct ir_block *b, ir_ref r)
+{
+    for (;;) {
+        const struct ir_ins *p = &b->ins[r];
+        switch (p->op) {
+        case IR_GET:
+            return p->imm == (int64_t)SLOT_R(R_SP);
+        case IR_ADD: case IR_SUB: case IR_AND: case IR_EA: case IR_ZEXT: case IR_TRUNC:
+            r = p->a;
+            break;
+        default:
+            return false;
+        }
+    }
+}
+
 struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *rw, bool copied,
                         struct host_block *out)
 {

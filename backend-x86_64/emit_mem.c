@@ -75,23 +75,6 @@ static struct slow *slow_new(struct emit *e, enum slow_kind k, struct hm m, unsi
     return s;
 }
 
-/* Is the address computed from the stack pointer?  Then it mostly lies in the page it lay in last. */
-static bool off_stack(const struct ir_block *b, ir_ref r)
-{
-    for (;;) {
-        const struct ir_ins *p = &b->ins[r];
-        switch (p->op) {
-        case IR_GET:
-            return p->imm == (int64_t)SLOT_R(R_SP);
-        case IR_ADD: case IR_SUB: case IR_AND: case IR_EA: case IR_ZEXT: case IR_TRUNC:
-            r = p->a;
-            break;
-        default:
-            return false;
-        }
-    }
-}
-
 /*
  * The same for addresses off the stack pointer, against the page last seen there:
  *
@@ -130,7 +113,7 @@ static void emit_probe_at(struct emit *e, struct slow *s, ir_ref a, struct hm m,
     bool align = (aux & MEM_ALIGN) && span > 1;
     int32_t last = m.disp + (align ? 0 : (int32_t)span - 1);
     struct hm l = m;
-    if (!align && span <= TLB_PAGE_SPAN1 && off_stack(e->b, a)) {
+    if (!align && span <= TLB_PAGE_SPAN1 && mem_off_stack(e->b, a)) {
         emit_stack_probe(e, s, m, span, aux, write, t0, t1);
         return;
     }
@@ -251,7 +234,7 @@ static void ld_by_thunk(struct emit *e, const struct ir_ins *p)
     t = address_in_temp(e, p);
     idx = (p->aux & MEM_IDX) >> MEM_IDX_SHIFT;
     free = others_free(e, p, t);
-    thunk = free && off_stack(e->b, p->a) ? e->be->stack_ld[ss][w][idx][log][t - T_FIRST] :
+    thunk = free && mem_off_stack(e->b, p->a) ? e->be->stack_ld[ss][w][idx][log][t - T_FIRST] :
             e->be->mem_ld[ss][w][idx][log][t - T_FIRST][free];
     emit_thunk_call(e, thunk, e->pc, recipe_here(e));
     def_done(e, e->i, t, 0xff, p->type != TY_I64);
@@ -267,7 +250,7 @@ static void st_by_thunk(struct emit *e, const struct ir_ins *p)
     t = address_in_temp(e, p);
     idx = (p->aux & MEM_IDX) >> MEM_IDX_SHIFT;
     free = others_free(e, p, t);
-    thunk = free && off_stack(e->b, p->a) ? e->be->stack_st[ss][idx][log][t - T_FIRST] :
+    thunk = free && mem_off_stack(e->b, p->a) ? e->be->stack_st[ss][idx][log][t - T_FIRST] :
             e->be->mem_st[ss][idx][log][t - T_FIRST][free];
     emit_thunk_call(e, thunk, e->pc, recipe_here(e));
     temp_release(e, t);

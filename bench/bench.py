@@ -67,7 +67,7 @@ ARM_GROUPS = (          # set, what it is, at most so many times QEMU
     ("sse", "double and SSE", 0.2),
 )
 ARM_BOOT = 0.7          # boot to shell, of QEMU's CPU time
-ARM_SCALE = 10          # kernels do a tenth of their work: an emulator below takes ten times as long
+ARM_SCALE = 4           # kernels do a quarter of their work: an emulator below takes ten times as long
 
 FRESH = (               # name, workload, what is taken off, at most ns an instruction
     ("new code, arithmetic", "k_fresh_alu", "k_fresh_none", 250),

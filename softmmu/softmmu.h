@@ -64,7 +64,8 @@ struct tlb_fast {
  * section 6).  For an access of at most 8 (64) bytes at lin, it does if
  *     lin - page < below[0] (below[1])
  * Only pages with a write entry are remembered, so reads may use them too.  Not
- * valid: `below` is 0.  Whatever drops an entry of a write table forgets them all.
+ * valid: `below` is 0, and `page` is TLB_INVALID, which no address is whose bits
+ * within the page are cleared.  Whatever drops an entry of a write table forgets them all.
  */
 struct tlb_page {
     uint64_t page, delta;

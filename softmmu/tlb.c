@@ -449,7 +449,7 @@ static void slow_flush(struct cpu *c)
     struct softmmu *m = c->mmu;
 
     for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
-        c->stack_page[i].below[0] = c->stack_page[i].below[1] = 0;
+        c->stack_page[i] = (struct tlb_page){ .page = TLB_INVALID };
     if (!m->slow_used)
         return;
     for (unsigned i = 0; i < SLOWS; i++)
@@ -468,7 +468,7 @@ void tlb_drop_page(struct cpu *c, uint64_t lin)
     bank_drop(c->mmu->cur, lin & PAGE_MASK, PAGE_SIZE);
     for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
         if (c->stack_page[i].page == (lin & PAGE_MASK))
-            c->stack_page[i].below[0] = c->stack_page[i].below[1] = 0;
+            c->stack_page[i] = (struct tlb_page){ .page = TLB_INVALID };
 }
 
 void tlb_drop_fast(struct cpu *c)
