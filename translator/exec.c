@@ -457,8 +457,8 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     if (!e)
         die(EXIT_CODE_HOST, "out of memory");
     e->o = *o;
-    e->lift = (struct lift_options){ .max_insns = o->max_insns ? o->max_insns : 48, .max_branches = 2,
-                                     .smp = o->smp };
+    e->lift = (struct lift_options){ .max_insns = o->max_insns ? o->max_insns : EXEC_INSNS,
+                                     .max_branches = EXEC_BRANCHES, .smp = o->smp };
     e->cache.forget = jc_clear;
     e->cache.arg = c;
     e->global_gen = e->local_gen = 1;

@@ -22,6 +22,9 @@ enum exec_why {
     WHY_COUNT
 };
 
+/* How far blocks go unless a superblock bound is given: guest instructions; branches gone on behind. */
+#define EXEC_INSNS 48
+#define EXEC_BRANCHES 2
 #define EXEC_HOT 64             /* a good number for exec_options.hot (docs/performance.md, "Translation") */
 
 struct exec_options {
