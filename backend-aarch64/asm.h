@@ -36,7 +36,7 @@ static inline void as_w(struct as *a, uint32_t v)
 enum { OP_ADD = 0x0b000000, OP_ADDS = 0x2b000000, OP_SUB = 0x4b000000, OP_SUBS = 0x6b000000,
        OP_ADC = 0x1a000000, OP_ADCS = 0x3a000000, OP_SBC = 0x5a000000, OP_SBCS = 0x7a000000,
        OP_AND = 0x0a000000, OP_ORR = 0x2a000000, OP_EOR = 0x4a000000, OP_ANDS = 0x6a000000,
-       OP_ORN = 0x2a200000,
+       OP_BIC = 0x0a200000, OP_ORN = 0x2a200000,
        OP_LSLV = 0x1ac02000, OP_LSRV = 0x1ac02400, OP_ASRV = 0x1ac02800, OP_RORV = 0x1ac02c00,
        OP_UDIV = 0x1ac00800, OP_SDIV = 0x1ac00c00, OP_MUL = 0x1b007c00,
        OP_UMULH = 0x9bc07c00, OP_SMULH = 0x9b407c00 };
@@ -239,6 +239,11 @@ static inline void as_csinc(struct as *a, bool w, unsigned d, unsigned n, unsign
 {
     as_w(a, 0x1a800400u | SF(w) | m << 16 | cc << 12 | n << 5 | d);
 }
+/* d = n or, if cc is false, -m */
+static inline void as_csneg(struct as *a, bool w, unsigned d, unsigned n, unsigned m, unsigned cc)
+{
+    as_w(a, 0x5a800400u | SF(w) | m << 16 | cc << 12 | n << 5 | d);
+}
 static inline void as_cset(struct as *a, unsigned d, unsigned cc)
 {
     as_csinc(a, false, d, H_ZR, H_ZR, cc ^ 1);
@@ -374,6 +379,10 @@ static inline uint8_t *as_cbnz(struct as *a, bool w, unsigned t)
 static inline uint8_t *as_tbz(struct as *a, unsigned t, unsigned n)
 {
     return as_br(a, 0x36000000u | (n >> 5) << 31 | (n & 31) << 19 | t);
+}
+static inline uint8_t *as_tbnz(struct as *a, unsigned t, unsigned n)
+{
+    return as_br(a, 0x37000000u | (n >> 5) << 31 | (n & 31) << 19 | t);
 }
 /* Let the branch at `at` go to `to`. */
 static inline void as_patch(uint8_t *at, const uint8_t *to)

@@ -30,12 +30,6 @@ static void flush(struct backend *be, const uint8_t *rw, size_t size)
     __builtin___clear_cache(rx, rx + size);
 }
 
-/* Operations of the x87 are done by C, in the same way on every host. */
-void emit_x87(struct emit *e, const struct ir_ins *p)
-{
-    emit_fallback(e, p);
-}
-
 void backend_emit(struct backend *be, const struct ir_block *b, uint8_t *rw, uint8_t *cold,
                   struct host_block *out)
 {

@@ -75,6 +75,7 @@ struct backend {
     uint8_t *resolve;           /* exec_resolve_flags */
     uint8_t *crc32;
     uint8_t *help[HELP_COUNT];
+    uint8_t *x87[X87_COUNT];    /* routines of x87.c */
     uint64_t features;          /* of backend_features[] */
     bool ordered;               /* guest accesses keep x86's order (emit_atomic.c) */
     struct emit *em;            /* reused for every block */
@@ -263,6 +264,9 @@ static inline void order_behind_load(struct emit *e)
 /* --- emit_fp.c --- */
 bool emit_fp(struct emit *e, const struct ir_ins *p);    /* false: there is no rule for it */
 void fp_slow_paths(struct emit *e);
+
+/* --- x87.c --- */
+void x87_routines(struct backend *be, struct as *a);    /* fills be->x87 */
 
 /* --- emit_flow.c --- */
 uint8_t *emit_jump_cache(struct as *a, unsigned t0);

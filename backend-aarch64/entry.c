@@ -355,6 +355,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off, const struct backend_c
         be->help[h] = gen_call(a, (const void *)(uintptr_t)i->fn, i->nargs, r,
                                ((i->reads | i->writes) & HS_FLAGS) != 0, leave);
     }
+    x87_routines(be, a);
     assert(a->p <= rw + BACKEND_THUNK_BYTES);
     __builtin___clear_cache((char *)rw + rx_off, (char *)a->p + rx_off);
     return be;

@@ -125,6 +125,19 @@ unsigned spill_get(struct emit *e)
 
 /* ---- temporaries ---- */
 
+/* What is in temporary t goes to memory. */
+static void spill(struct emit *e, unsigned t)
+{
+    unsigned s = spill_get(e);
+    host_store(e, CPU_OFF(spill) + 8 * s, t);
+    recipe_temp_spilled(e, t, s);
+    for (unsigned j = 0; j < e->nlive; j++) {
+        struct val *v = &e->val[e->live[j]];
+        if (v->loc == LOC_TEMP && v->reg == t)
+            loc_set(e, v, LOC_SPILL, s);
+    }
+}
+
 unsigned temp_get(struct emit *e)
 {
     for (unsigned k = 0; k < T_COUNT; k++)
@@ -162,16 +175,23 @@ unsigned temp_get(struct emit *e)
         }
     }
     assert(best < T_COUNT);
-    unsigned s = spill_get(e);
-    host_store(e, CPU_OFF(spill) + 8 * s, T_FIRST + best);
-    recipe_temp_spilled(e, T_FIRST + best, s);
-    for (unsigned j = 0; j < e->nlive; j++) {
-        struct val *v = &e->val[e->live[j]];
-        if (v->loc == LOC_TEMP && v->reg == T_FIRST + best)
-            loc_set(e, v, LOC_SPILL, s);
-    }
+    spill(e, T_FIRST + best);
     e->temp_busy[best] = true;
     return T_FIRST + best;
+}
+
+void temps_spill(struct emit *e)
+{
+    for (unsigned t = T_FIRST; t < T_FIRST + T_COUNT; t++) {
+        bool needed = recipe_in_temp(e, t);
+        for (unsigned j = 0; j < e->nlive && !needed; j++) {
+            const struct val *v = &e->val[e->live[j]];
+            needed = v->loc == LOC_TEMP && v->reg == t && v->last > e->i;
+        }
+        if (needed)
+            spill(e, t);
+    }
+    e->stale_reg = NOREG;
 }
 
 unsigned temp_take(struct emit *e, unsigned t)

@@ -88,6 +88,7 @@ void alloc_prepare(struct emit *e);
 bool val_valid(const struct emit *e, const struct val *v);
 unsigned temp_get(struct emit *e);              /* a free temporary, busy until released */
 unsigned temp_take(struct emit *e, unsigned t); /* this one, though a value that dies now is in it */
+void temps_spill(struct emit *e);               /* what comes now destroys all temporaries */
 void temp_release(struct emit *e, unsigned t);  /* the code being emitted no longer needs it */
 unsigned vtemp_get(struct emit *e);
 void vtemp_release(struct emit *e, unsigned t);

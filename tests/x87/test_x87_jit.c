@@ -2,7 +2,8 @@
  * test_x87_jit.c - the IR op X87 as host code against its portable definition.
  *
  * Each operation alone, with its operand in a register and its result to one,
- * on random stacks with everything masked; and sequences with calls in between,
+ * on random stacks with everything masked, and on values around the limits of formats
+ * and of what host code does by itself; and sequences with calls in between,
  * after which the state must be found again in struct cpu or in the host.
  */
 #include <check.h>
@@ -160,15 +161,25 @@ static void portable(const struct ir_block *b, struct cpu *c)
     }
 }
 
-static void run(struct ir_block *b)
+static void translate(struct ir_block *b)
 {
     uint8_t *at = code + BACKEND_THUNK_BYTES;
 
     ir_emit(b, IR_EXIT_SYS, TY_NONE, 0, 0, 0, 0, 0);
     opt_needs(b);
     backend_emit(be, b, at, at + backend_bound(b), &out);
-    ck_assert_int_eq(backend_enter(be, cpu, at), WHY_NEXT);
+}
+
+static void execute(void)
+{
+    ck_assert_int_eq(backend_enter(be, cpu, code + BACKEND_THUNK_BYTES), WHY_NEXT);
     backend_fp_sync(cpu);
+}
+
+static void run(struct ir_block *b)
+{
+    translate(b);
+    execute();
 }
 
 static bool same(const struct cpu *c, const char *what, unsigned op)
@@ -238,6 +249,139 @@ START_TEST(test_single)
 }
 END_TEST
 
+#define PICK(a) ((a)[rnd() % (sizeof(a) / sizeof((a)[0]))])
+#define TOP (1ull << 63)
+
+/* Bits that round in each precision, ties among them; halves that make the digits of a division hard to guess. */
+static uint64_t border_sig(void)
+{
+    static const uint64_t sig[] = { TOP, TOP | 1, ~0ull, ~0ull - 1, TOP | TOP >> 1 };
+    static const unsigned drop[] = { 11, 40, 1, 2, 16, 32, 48 };
+    static const uint32_t hi[] = { 0x80000000, 0x80000001, 0xffffffff, 0xfffffffe, 0xc0000000 };
+    static const uint32_t lo[] = { 0, 1, 0xffffffff, 0xfffffffe, 0x80000000, 0x7fffffff };
+    uint64_t half;
+
+    switch (rnd() % 5) {
+    case 0:
+        return PICK(sig);
+    case 1:
+        half = 1ull << (PICK(drop) - 1);
+        return ((TOP | rnd()) & ~(4 * half - 1)) + (rnd() % 4) * half + rnd() % 3 - 1;
+    case 2:
+        return (uint64_t)PICK(hi) << 32 | PICK(lo);
+    case 3:
+        return TOP | 1ull << rnd() % 64;
+    default:
+        return TOP | rnd();
+    }
+}
+
+/* Exponents at which something ends: of each format, of integers, of products and quotients. */
+static unsigned border_exp(void)
+{
+    static const int at[] = { 0, 0x7fff, 0x3fff, 0x3fff - 1023, 0x3fff + 1023, 0x3fff - 1074, 0x3fff - 127, 0x3fff + 127,
+                              0x3fff - 149, 0x3fff + 15, 0x3fff + 31, 0x3fff + 62, 0x1fff, 0x2000, 0x5ffe, 0x5fff };
+
+    return (unsigned)(PICK(at) + (int)(rnd() % 7) - 3) & 0x7fff;
+}
+
+static struct f80 border_f80(void)
+{
+    struct f80 v = { .sig = border_sig(), .se = (uint16_t)(border_exp() | (rnd() & 0x8000)) };
+
+    switch (rnd() % 12) {
+    case 0:
+        v.sig = 0;
+        v.se &= 0x8000;
+        break;
+    case 1:
+        v.sig &= ~TOP;
+        break;
+    default:
+        break;
+    }
+    return v;
+}
+
+/* Another operand: as far away as makes a difference to a sum, or the same. */
+static struct f80 border_near(struct f80 a)
+{
+    static const int far[] = { 0, 0, 1, 2, 31, 32, 62, 63, 64, 65, 66, 67, 127, 128 };
+    struct f80 b = border_f80();
+    int d = PICK(far);
+
+    if (rnd() % 4 == 0)
+        return b;
+    b.se = (uint16_t)((b.se & 0x8000) | ((unsigned)((a.se & 0x7fff) + (rnd() % 2 ? d : -d)) & 0x7fff));
+    if (rnd() % 3 == 0)
+        b.sig = a.sig + rnd() % 3 - 1;
+    return b;
+}
+
+static uint64_t border_operand(const struct x87_info *x, unsigned op)
+{
+    static const uint64_t ints[] = { 0, 1, ~0ull, 0x8000, 0x7fff, 0x80000000, 0x7fffffff, TOP, TOP - 1 };
+    static const uint64_t frac[] = { 0, 1, ~0ull, 0x8000000000000000ull, 0x7fffffffffffffffull };
+    bool integer = (op >= X87_FADD_I16 && op <= X87_FDIVR_I32) || (op >= X87_FCOM_I16 && op <= X87_FCOMP_I32) ||
+                   (op >= X87_FILD_16 && op <= X87_FILD_64);
+    unsigned ebits = x->size == 8 ? 11 : 8, fbits = x->size == 8 ? 52 : 23, max = (1u << ebits) - 1;
+    unsigned exp[] = { 0, 1, 2, max / 2, max - 1, max, (unsigned)rnd() & max, (unsigned)rnd() & max };
+    uint64_t f = rnd() % 2 ? rnd() : PICK(frac);
+
+    if (x->size == 10)
+        return border_sig();
+    if (integer)
+        return rnd() % 2 ? rnd() : PICK(ints);
+    return (rnd() & 1) << (ebits + fbits) | (uint64_t)PICK(exp) << fbits | f >> (64 - fbits);
+}
+
+static void border_state(unsigned op, unsigned i)
+{
+    struct x87 *f = &cpu->fpu;
+    unsigned top;
+
+    random_state();
+    top = f->sw >> 11 & 7;
+    if (rnd() % 4)
+        f->cw = rnd() % 2 ? 0x37f : (uint16_t)(0x7f | (rnd() & 0xf00));
+    for (unsigned k = 0; k < 8; k++)
+        f->r[k] = border_f80();
+    f->r[(top + (i ? i : 1)) & 7] = border_near(f->r[top]);
+    if (rnd() % 8)
+        f->tag = (uint16_t)(0xff & ~(1u << ((top + 7) & 7)));
+    cpu->r[R_BX] = border_operand(&x87_info[op], op);
+    cpu->r[R_DX] = border_exp() | (rnd() & 0x8000);
+    if (op == X87_LDCW)
+        cpu->r[R_BX] |= 0x3f;
+}
+
+START_TEST(test_borders)
+{
+    static struct cpu copy;
+    struct ir_block b;
+
+    setup();
+    ir_init(&b);
+    for (unsigned op = 0; op < X87_COUNT; op++) {
+        for (unsigned k = 0; k < 8 && testable(op); k++) {
+            unsigned i = random_i(op);
+
+            begin(&b);
+            emit_op(&b, op, i);
+            translate(&b);
+            for (unsigned n = 0; n < 400; n++) {
+                border_state(op, i);
+                copy = *cpu;
+                execute();
+                portable(&b, &copy);
+                ck_assert(same(&copy, "border", op));
+            }
+        }
+    }
+    ir_free(&b);
+}
+END_TEST
+
 START_TEST(test_sequences)
 {
     static struct cpu copy;
@@ -279,6 +423,7 @@ int main(void)
 
     tcase_set_timeout(tc, 600);
     tcase_add_test(tc, test_single);
+    tcase_add_test(tc, test_borders);
     tcase_add_test(tc, test_sequences);
     suite_add_tcase(s, tc);
     r = srunner_create(s);
