@@ -2,8 +2,8 @@
  * x87.c - the x87's operations as routines that translated code calls (emit_x87.c).
  *
  * Here is what programs do all the time, on operands for which little can happen: everything masked (blocks with
- * something unmasked have no IR op X87), no empty or full stack, normal numbers, results that are normal too,
- * rounding to nearest, and for arithmetic all 64 bits of precision.  A routine that meets anything else goes to
+ * something unmasked have no IR op X87), no empty or full stack, normal numbers and zeros, results that are such too,
+ * rounding to nearest, for arithmetic 64 or 53 bits of precision.  A routine that meets anything else goes to
  * `by_c` before it has changed anything; frontend/x87_op.c, which defines all of it, then does the operation.
  *
  * A routine finds the operand in s0, zero-extended, and the IR op's aux (operation, i << 8) in s1.  It may destroy
@@ -27,12 +27,14 @@
 #define R_DST 29
 #define TOP_BIT (1ull << 63)
 #define BIAS 16383
-#define NSLOW 24
+#define NSLOW 32
 
 struct gen {
     struct as *a;
     uint8_t *slow[NSLOW];       /* branches to by_c */
     unsigned nslow;
+    uint8_t *odd[4];            /* of arithmetic: where an operand is no normal number */
+    uint8_t *round;             /* an addition's rounding */
 };
 
 static void slow(struct gen *g, uint8_t *branch)
@@ -187,33 +189,38 @@ static void push(struct gen *g)
 
 /* ---- operands ---- */
 
-/* Slow unless it is a normal number; w4 is destroyed. */
-static void normal(struct gen *g, unsigned sig, unsigned se)
+/* Unless it is a normal number, branch to what is to be patched: two branches.  w4 is destroyed. */
+static void normal_or(struct gen *g, unsigned sig, unsigned se, uint8_t *odd[2])
 {
     as_rri(g->a, OPI_ADD, false, 4, se, 1);             /* exponent 0 or all ones: now these bits are 0 */
     as_logic_i(g->a, OPI_ANDS, false, H_ZR, 4, 0x7ffe);
-    slow(g, as_bcc(g->a, A_EQ));
-    slow(g, as_tbz(g->a, sig, 63));
+    odd[0] = as_bcc(g->a, A_EQ);
+    odd[1] = as_tbz(g->a, sig, 63);
+}
+static void normal(struct gen *g, unsigned sig, unsigned se)
+{
+    uint8_t *odd[2];
+    normal_or(g, sig, se, odd);
+    slow(g, odd[0]);
+    slow(g, odd[1]);
 }
 
 /* The same, but zeros pass. */
 static void normal_or_zero(struct gen *g, unsigned sig, unsigned se)
 {
-    uint8_t *odd, *zero;
-    as_rri(g->a, OPI_ADD, false, 4, se, 1);
-    as_logic_i(g->a, OPI_ANDS, false, H_ZR, 4, 0x7ffe);
-    odd = as_bcc(g->a, A_EQ);
-    slow(g, as_tbz(g->a, sig, 63));
-    zero = as_b(g->a);
-    as_patch(odd, g->a->p);
+    uint8_t *odd[2], *is_normal;
+    normal_or(g, sig, se, odd);
+    is_normal = as_b(g->a);
+    as_patch(odd[0], g->a->p);
+    as_patch(odd[1], g->a->p);
     as_ubfx(g->a, false, 4, se, 0, 15);
     as_rrr(g->a, OP_ORR, true, 4, 4, sig);
     slow(g, as_cbnz(g->a, true, 4));
-    as_patch(zero, g->a->p);
+    as_patch(is_normal, g->a->p);
 }
 
-/* The operand s0, a float or double, as sig and se; zeros pass or not.  w4 and x5 are destroyed. */
-static void from_float(struct gen *g, bool dbl, unsigned sig, unsigned se, bool zero)
+/* The operand s0, a float or double, as sig and se; slow unless normal or zero.  w4 and x5 are destroyed. */
+static void from_float(struct gen *g, bool dbl, unsigned sig, unsigned se)
 {
     struct as *a = g->a;
     unsigned ebits = dbl ? 11 : 8, fbits = dbl ? 52 : 23, all = dbl ? 64 : 32;
@@ -228,10 +235,6 @@ static void from_float(struct gen *g, bool dbl, unsigned sig, unsigned se, bool 
     as_rrr(a, OP_ADD, false, 4, 4, 5);
     as_lsr(a, true, 5, H_S0, all - 1);
     as_rrs(a, OP_ORR, false, se, 4, 5, SH_LSL, 15);
-    if (!zero) {
-        slow(g, odd);
-        return;
-    }
     done = as_b(a);
     as_patch(odd, a->p);
     as_lsl(a, dbl, 5, H_S0, 1);
@@ -243,7 +246,7 @@ static void from_float(struct gen *g, bool dbl, unsigned sig, unsigned se, bool 
 }
 
 /* The operand s0, a signed integer of `bits`. */
-static void from_int(struct gen *g, unsigned bits, unsigned sig, unsigned se, bool zero)
+static void from_int(struct gen *g, unsigned bits, unsigned sig, unsigned se)
 {
     struct as *a = g->a;
     uint8_t *none, *done;
@@ -260,10 +263,6 @@ static void from_int(struct gen *g, unsigned bits, unsigned sig, unsigned se, bo
     as_mov_i(a, se, BIAS + 63);
     as_rrr(a, OP_SUB, false, se, se, 4);
     as_rrs(a, OP_ORR, false, se, se, 5, SH_LSL, 15);
-    if (!zero) {
-        slow(g, none);
-        return;
-    }
     done = as_b(a);
     as_patch(none, a->p);
     as_mov_i(a, se, 0);
@@ -271,26 +270,23 @@ static void from_int(struct gen *g, unsigned bits, unsigned sig, unsigned se, bo
 }
 
 /* The groups of memory operands in x87.def's order. */
-static void from_memory(struct gen *g, unsigned kind, unsigned sig, unsigned se, bool zero)
+static void from_memory(struct gen *g, unsigned kind, unsigned sig, unsigned se)
 {
     if (kind < 2)
-        from_float(g, kind == 1, sig, se, zero);
+        from_float(g, kind == 1, sig, se);
     else
-        from_int(g, kind == 2 ? 16 : 32, sig, se, zero);
+        from_int(g, kind == 2 ? 16 : 32, sig, se);
 }
 
-/* Slow unless the control word's bits of `mask` are `v`. */
-static void control(struct gen *g, unsigned mask, unsigned v)
+/* Slow unless rounding is to nearest, and the control word in w4. */
+static void to_nearest(struct gen *g)
 {
     fpu(g, true, 1, 4, CPU_OFF(fpu.cw));
-    as_logic_i(g->a, OPI_AND, false, 4, 4, mask);
-    if (v)
-        as_logic_i(g->a, OPI_EOR, false, 4, 4, v);
-    slow(g, as_cbnz(g->a, false, 4));
+    as_logic_i(g->a, OPI_ANDS, false, H_ZR, 4, 0xc00);
+    slow(g, as_bcc(g->a, A_NE));
 }
-#define CW_RC 0xc00u
-#define CW_RC_PC 0xf00u
-#define CW_PC_64 0x300u
+#define CW_PC 0x300u
+#define CW_PC_LONG 8            /* bit of precision control that tells 64 bits from 53 */
 
 /* ---- arithmetic ---- */
 
@@ -305,7 +301,7 @@ static void in_range(struct gen *g)
 
 /*
  * Round x0:x6 to nearest, ties to even: up if x6 is at least half and, if x0 is even, more than that.
- * Carry and Z then tell that x0 became 0.
+ * Carry then tells that x0 became 0.
  */
 static void round_nearest(struct gen *g)
 {
@@ -319,11 +315,26 @@ static void round_nearest(struct gen *g)
     as_rrr(a, OP_ADCS, true, 0, 0, H_ZR);
 }
 
+/* To 64 bits, or to 53, then with the others behind for the time being. */
 static void round_80(struct gen *g)
 {
     struct as *a = g->a;
+    uint8_t *shorter, *done;
+    fpu(g, true, 1, 4, CPU_OFF(fpu.cw));
+    shorter = as_tbz(a, 4, CW_PC_LONG);
     round_nearest(g);
     as_csinc(a, false, 1, 1, 1, A_CC);
+    done = as_b(a);
+    as_patch(shorter, a->p);
+    as_rrr(a, OP_SUBS, true, H_ZR, 6, H_ZR);
+    as_cset(a, 4, A_NE);
+    as_rrs(a, OP_ORR, true, 6, 4, 0, SH_LSL, 53);
+    as_lsr(a, true, 0, 0, 11);
+    round_nearest(g);
+    as_lsl(a, true, 0, 0, 11);
+    as_rrr(a, OP_SUBS, true, H_ZR, 0, H_ZR);
+    as_csinc(a, false, 1, 1, 1, A_NE);
+    as_patch(done, a->p);
     as_logic_i(a, OPI_ORR, true, 0, 0, TOP_BIT);        /* it is set, but for that 0 */
     as_logic_i(a, OPI_AND, false, 7, 7, 0x8000);
     as_rrr(a, OP_ORR, false, 1, 1, 7);
@@ -389,6 +400,7 @@ static void add(struct gen *g)
     as_rrr(a, OP_LSLV, true, 6, 6, 4);
     as_patch(round[0], a->p);
     as_patch(round[1], a->p);
+    g->round = a->p;
     in_range(g);
     round_80(g);
     round[2] = as_b(a);
@@ -484,13 +496,70 @@ static void divide(struct gen *g)
     round_80(g);
 }
 
-/* k: ADD MUL SUB SUBR DIV DIVR of a and b, normal numbers. */
-static void arith(struct gen *g, unsigned k)
+/* Slow unless it is zero, or, `branch`, what is returned is the branch where it is not.  x4 is destroyed. */
+static uint8_t *is_zero(struct gen *g, unsigned sig, unsigned se, bool branch)
+{
+    uint8_t *other;
+    as_ubfx(g->a, false, 4, se, 0, 15);
+    as_rrr(g->a, OP_ORR, true, 4, 4, sig);
+    other = as_cbnz(g->a, true, 4);
+    if (branch)
+        return other;
+    slow(g, other);
+    return NULL;
+}
+
+/* Out of line: one of the operands is zero, the other normal.  A sum is the other one, rounded. */
+static void sum_with_zero(struct gen *g)
 {
     struct as *a = g->a;
-    control(g, CW_RC_PC, CW_PC_64);
+    uint8_t *other = is_zero(g, 2, 3, true);
     normal(g, 0, 1);
+    as_mov_i(a, 6, 0);
+    as_mov(a, false, 7, 1);
+    as_ubfx(a, false, 1, 1, 0, 15);
+    as_b_to(a, g->round);
+    as_patch(other, a->p);
+    is_zero(g, 0, 1, false);
     normal(g, 2, 3);
+    as_mov_i(a, 6, 0);
+    as_mov(a, false, 7, 3);
+    as_mov(a, true, 0, 2);
+    as_ubfx(a, false, 1, 3, 0, 15);
+    as_b_to(a, g->round);
+}
+
+/* A product, or a quotient with zero as its dividend, is zero. */
+static void product_with_zero(struct gen *g, bool quotient, const uint8_t *store)
+{
+    struct as *a = g->a;
+    uint8_t *other, *zero = NULL;
+    if (!quotient) {
+        other = is_zero(g, 2, 3, true);
+        normal(g, 0, 1);
+        zero = as_b(a);
+        as_patch(other, a->p);
+    }
+    is_zero(g, 0, 1, false);
+    normal(g, 2, 3);
+    if (zero)
+        as_patch(zero, a->p);
+    as_rrr(a, OP_EOR, false, 1, 1, 3);
+    as_logic_i(a, OPI_AND, false, 1, 1, 0x8000);
+    as_mov_i(a, 0, 0);
+    as_mov_i(a, 4, 0);
+    as_mov_i(a, 5, 0);
+    as_b_to(a, store);
+}
+
+/* k: ADD MUL SUB SUBR DIV DIVR of a and b, and the end. */
+static void arith(struct gen *g, unsigned k, unsigned pops)
+{
+    struct as *a = g->a;
+    uint8_t *store;
+    to_nearest(g);
+    as_logic_i(a, OPI_ANDS, false, H_ZR, 4, CW_PC);
+    slow(g, as_bcc(a, A_EQ));
     if (k == 2 || k == 3)
         as_logic_i(a, OPI_EOR, false, k == 2 ? 3 : 1, k == 2 ? 3 : 1, 0x8000);
     if (k == 5) {
@@ -501,13 +570,23 @@ static void arith(struct gen *g, unsigned k)
         as_mov(a, false, 1, 3);
         as_mov(a, false, 3, 6);
     }
+    normal_or(g, 0, 1, &g->odd[0]);
+    normal_or(g, 2, 3, &g->odd[2]);
     if (k == 1)
         multiply(g);
     else if (k >= 4)
         divide(g);
     else
         add(g);
+    store = a->p;
     value(g, false, 0, 1, R_DST);
+    finish(g, pops, C1_ROUNDED);
+    for (unsigned n = 0; n < 4; n++)
+        as_patch(g->odd[n], a->p);
+    if (k == 1 || k >= 4)
+        product_with_zero(g, k >= 4, store);
+    else
+        sum_with_zero(g);
 }
 
 /* to: ST(i) = ST(i) op ST, else ST = ST op ST(i). */
@@ -518,16 +597,14 @@ static void arith_st(struct gen *g, unsigned k, bool to, unsigned pops)
     value(g, true, to ? 0 : 2, to ? 1 : 3, 6);
     if (to)
         as_mov(g->a, true, R_DST, 6);
-    arith(g, k);
-    finish(g, pops, C1_ROUNDED);
+    arith(g, k, pops);
 }
 
 static void arith_mem(struct gen *g, unsigned k, unsigned kind)
 {
     take_st(g);
-    from_memory(g, kind, 2, 3, false);
-    arith(g, k);
-    finish(g, 0, C1_ROUNDED);
+    from_memory(g, kind, 2, 3);
+    arith(g, k, 0);
 }
 
 /* ---- comparisons ---- */
@@ -582,7 +659,7 @@ static void compare_st(struct gen *g, unsigned i, unsigned pops)
 static void compare_mem(struct gen *g, unsigned kind, unsigned pops)
 {
     take_st(g);
-    from_memory(g, kind, 2, 3, true);
+    from_memory(g, kind, 2, 3);
     compared(g, pops);
 }
 
@@ -613,14 +690,14 @@ static void load_mem(struct gen *g, unsigned op)
     room(g);
     switch (op) {
     case X87_FLD_M32: case X87_FLD_M64:
-        from_float(g, op == X87_FLD_M64, 0, 1, true);
+        from_float(g, op == X87_FLD_M64, 0, 1);
         break;
     case X87_FLD_M80:
         as_mov(g->a, true, 0, H_S0);
         fpu(g, true, 1, 1, CPU_OFF(hv) + 8);
         break;
     default:
-        from_int(g, 16u << (op - X87_FILD_16), 0, 1, true);
+        from_int(g, 16u << (op - X87_FILD_16), 0, 1);
     }
     push(g);
 }
@@ -715,7 +792,7 @@ static void store_float(struct gen *g, bool dbl)
     unsigned ebits = dbl ? 11 : 8, fbits = dbl ? 52 : 23, emax = (1u << ebits) - 1;
     uint8_t *zero;
     take_st(g);
-    control(g, CW_RC, 0);
+    to_nearest(g);
     as_ubfx(a, false, 7, 1, 15, 1);
     as_ubfx(a, false, 1, 1, 0, 15);
     as_rrr(a, OP_ORR, true, 4, 0, 1);

@@ -41,6 +41,7 @@ START_TEST(shapes)
     IS("eor w16, w15, w15, lsr #4", as_rrs(a, OP_EOR, false, 16, 15, 15, SH_LSR, 4));
     IS("and x0, x0, x9, lsr #8", as_rrs(a, OP_AND, true, 0, 0, 9, SH_LSR, 8));
     IS("mvn x2, x9", as_rrr(a, OP_ORN, true, 2, H_ZR, 9));
+    IS("bic w1, w2, w3", as_rrr(a, OP_BIC, false, 1, 2, 3));
     IS("adc x1, x2, x3", as_rrr(a, OP_ADC, true, 1, 2, 3));
     IS("adcs w1, w2, w3", as_rrr(a, OP_ADCS, false, 1, 2, 3));
     IS("sbc x1, x2, x3", as_rrr(a, OP_SBC, true, 1, 2, 3));
@@ -84,6 +85,8 @@ START_TEST(shapes)
     IS("csel x1, x2, x3, lt", as_csel(a, true, 1, 2, 3, A_LT));
     IS("cset w5, lo", as_cset(a, 5, A_CC));
     IS("cinc w1, w1, eq", as_csinc(a, false, 1, 1, 1, A_NE));
+    IS("csneg x1, x2, x3, pl", as_csneg(a, true, 1, 2, 3, A_PL));
+    IS("cneg x1, x2, ne", as_csneg(a, true, 1, 2, 2, A_EQ));
     IS("mrs x16, nzcv", as_mrs_nzcv(a, 16));
     IS("msr nzcv, x16", as_msr_nzcv(a, 16));
     IS("ldr x1, [x28, #0x7ff8]", as_ldst(a, OP_LDR, 3, 1, 28, 0x7ff8));
@@ -127,6 +130,8 @@ START_TEST(branches)
     IS("b.hi #0x1010", as_patch(as_bcc(a, A_HI), code + 16));
     IS("cbz x3, #0xff0", as_patch(as_cbz(a, true, 3), code - 16));
     IS("cbnz w3, #0x1000", as_patch(as_cbnz(a, false, 3), code));
+    IS("tbz w3, #0xf, #0xff0", as_patch(as_tbz(a, 3, 15), code - 16));
+    IS("tbnz x3, #0x3f, #0x1010", as_patch(as_tbnz(a, 3, 63), code + 16));
     /* patched again, nothing of the old target stays */
     IS("b #0x1008", as_patch(as_b(a), code - 4); as_patch(code, code + 8));
 }
