@@ -153,6 +153,8 @@ struct host_emit {
     bool logic;                 /* CF and OF are 0 */
     bool fcmp;                  /* they are FCMP's: CF is N != V, PF is V, ZF is Z or V, all others 0 */
     bool pf, af;                /* H_PF, H_AF are valid */
+    ir_ref asked;               /* a comparison that is in NZCV, as asked_cc, for the next instruction alone */
+    unsigned asked_cc;
     bool attn;                  /* attn may have been set since the entry: by a helper, or by STI */
     bool full[IR_MAX];          /* somebody reads all of this flags value's image */
     uint32_t uncounted;         /* bytes on the straight way that are counting or data */

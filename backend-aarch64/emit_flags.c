@@ -285,6 +285,8 @@ unsigned flags_test(struct emit *e, ir_ref f, unsigned cc)
 unsigned cond_test(struct emit *e, ir_ref r)
 {
     const struct val *v = &e->val[r];
+    if (r && r == e->h.asked)
+        return e->h.asked_cc;
     if (v->loc == LOC_CC)
         return flags_test(e, (ir_ref)v->imm, v->reg);
     unsigned tmp, s = use_reg(e, r, &tmp);

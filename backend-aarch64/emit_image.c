@@ -31,7 +31,7 @@ static bool known(const struct emit *e, const struct ir_ins *p, const struct ir_
     unsigned n, mask = t == TY_I64 ? 63 : 31;
     switch (f->aux) {
     case FK_SHL:
-        return t >= TY_I32 || (constant(e, p->b, mask, &n) && n);
+        return constant(e, p->b, mask, &n) ? n != 0 : t >= TY_I32;
     case FK_SHR: case FK_SAR:
         return !constant(e, p->b, mask, &n) || n;
     case FK_ROT:

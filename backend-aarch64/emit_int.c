@@ -437,7 +437,7 @@ static void alias(struct emit *e, ir_ref r)
 
 static void emit_extend(struct emit *e, const struct ir_ins *p)
 {
-    enum ir_type t = (enum ir_type)p->type, s = type_at(e, p->a);
+    enum ir_type t = (enum ir_type)p->type;
     const struct val *v = &e->val[p->a];
     unsigned home, d;
     if (p->op == IR_TRUNC && v->loc != LOC_CC) {
@@ -446,7 +446,7 @@ static void emit_extend(struct emit *e, const struct ir_ins *p)
         return;
     }
     if (p->op == IR_ZEXT && v->zx && ((v->loc == LOC_TEMP && !e->use[e->i].put) ||
-                                      (s == TY_I32 && v->loc == LOC_HOME && v->imm == 0))) {
+                                      (v->loc == LOC_HOME && v->imm == 0))) {
         alias(e, p->a);
         e->val[e->i].zx = true;
         return;
@@ -485,6 +485,17 @@ static void emit_select(struct emit *e, const struct ir_ins *p)
     def_done(e, e->i, d, home, p->type == TY_I32);
 }
 
+/* Is value i only asked for by the SELECT or EXIT_IF that follows, which finds it in NZCV? */
+static bool asked_next(const struct emit *e, unsigned i)
+{
+    const struct ir_ins *q = &e->b->ins[i + 1];
+    while (q->op == IR_NOP || q->op == IR_SEEN)
+        q++;
+    if ((q->op != IR_SELECT && q->op != IR_EXIT_IF) || q->a != i || e->use[i].uses != 1)
+        return false;
+    return q->op == IR_EXIT_IF || (e->val[q->b].loc != LOC_CC && e->val[q->c].loc != LOC_CC);
+}
+
 /* EQ, LTU, LTS */
 static void emit_compare(struct emit *e, const struct ir_ins *p)
 {
@@ -499,6 +510,12 @@ static void emit_compare(struct emit *e, const struct ir_ins *p)
     }
     y = operand(e, p->b, H_S1);
     as_rrs(&e->a, OP_SUBS, t == TY_I64, H_ZR, x, y, SH_LSL, sh);
+    if (asked_next(e, e->i)) {
+        e->h.asked = (ir_ref)e->i;
+        e->h.asked_cc = cc[p->op - IR_EQ];
+        def_at(e, e->i, LOC_CONST, 0, 0);       /* it is nowhere else */
+        return;
+    }
     d = temp_get(e);
     as_cset(&e->a, d, cc[p->op - IR_EQ]);
     def_done(e, e->i, d, 0xff, true);

@@ -117,11 +117,20 @@ static void emit_stack_probe(struct emit *e, struct slow *s, ir_ref r, unsigned 
         s->desc |= MEM_WRITE;
 }
 
+/* Whose place the loaded value may take: that of the ZEXT behind it, its only use (a load clears the rest), or its own. */
+static unsigned loaded_as(const struct emit *e)
+{
+    unsigned j = e->i + 1;
+    while (e->b->ins[j].op == IR_NOP)
+        j++;
+    return e->use[e->i].uses == 1 && e->b->ins[j].op == IR_ZEXT && e->b->ins[j].a == e->i ? j : e->i;
+}
+
 static void emit_ld(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
     unsigned tb, home, d, t0, t1, span = type_bytes(t), addr = address(e, p->a, p->imm, &tb);
-    d = def_reg(e, e->i, &home);
+    d = def_reg(e, loaded_as(e), &home);
     e->stale_reg = NOREG;
     t0 = temp_get(e);
     t1 = temp_get(e);
@@ -276,7 +285,7 @@ static void emit_probed(struct emit *e, const struct ir_ins *p)
     }
     switch (p->op) {
     case IR_LOAD:
-        d = def_reg(e, e->i, &home);
+        d = def_reg(e, loaded_as(e), &home);
         probed_access(e, false, false, log_of(t), d, h, off);
         def_done(e, e->i, d, home, t != TY_I64);
         break;

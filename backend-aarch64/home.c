@@ -26,6 +26,7 @@ void host_begin(struct emit *e, bool copied)
 {
     e->h.pf = e->h.af = false;
     e->h.attn = false;
+    e->h.asked = 0;
     e->h.uncounted = 0;
     e->h.nfp = 0;
     e->h.image.on = false;

@@ -322,12 +322,13 @@ START_TEST(test_by_value)
         0x39, 0xc0, 0xc1, 0xe2, 0x20, 0x41, 0x0f, 0x94, 0xc0,   /* ... by 32; setz r8b */
         0x39, 0xc0, 0x0f, 0xba, 0xe2, 0x03, 0x41, 0x0f, 0x92, 0xc1,     /* bt edx, 3; setc r9b */
         0x39, 0xc0, 0x0f, 0xba, 0xe2, 0x04, 0x41, 0x0f, 0x92, 0xc2,     /* bt edx, 4; setc r10b */
-        0xf4,
+        0xb9, 0x20, 0, 0, 0, 0x39, 0xc0, 0xd3, 0xe2, 0x41, 0x0f, 0x94, 0xc3,    /* mov ecx, 32; ... shl edx, cl; setz r11b */
+        0x31, 0xc9, 0xf4,                                       /* xor ecx, ecx */
     };
     struct sys_env *e = start(hots[_i]);
 
     memcpy(e->ram + CODE, code, sizeof(code));
-    e->c->r[R_BX] = e->c->r[R_8] = e->c->r[R_9] = e->c->r[R_10] = 0;
+    e->c->r[R_BX] = e->c->r[R_8] = e->c->r[R_9] = e->c->r[R_10] = e->c->r[R_11] = 0;
     e->c->r[R_DX] = 1;
     run(e, 0);
     ck_assert_uint_eq(e->c->r[R_DX], 0x10);
@@ -335,6 +336,32 @@ START_TEST(test_by_value)
     ck_assert_uint_eq(e->c->r[R_8], 1);
     ck_assert_uint_eq(e->c->r[R_9], 0);
     ck_assert_uint_eq(e->c->r[R_10], 1);
+    ck_assert_uint_eq(e->c->r[R_11], 1);
+    end(e);
+}
+END_TEST
+
+/* Flags that a callee leaves: nobody knows at its RET whether the caller reads them, and it does, one by one and all. */
+START_TEST(test_left_flags)
+{
+    static const uint8_t code[] = {
+        0xe8, 13, 0, 0, 0,                      /* call callee */
+        0x0f, 0x92, 0xc3,                       /* setb bl */
+        0x0f, 0x9a, 0xc7,                       /* setp bh */
+        0x9c, 0x41, 0x5b,                       /* pushfq; pop r11 */
+        0xff, 0xc9, 0x75, 0xee,                 /* dec ecx; jnz the call */
+        0xf4,                                   /* hlt: #GP */
+        0x3c, 0x14, 0xb8, 3, 0, 0, 0, 0xc3,     /* callee, 18 behind: cmp al, 20; mov eax, 3; ret */
+    };
+    struct sys_env *e = start(hots[_i]);
+
+    memcpy(e->ram + CODE, code, sizeof(code) - 8);
+    memcpy(e->ram + CODE + 18, code + sizeof(code) - 8, 8);
+    e->c->r[R_AX] = 3;
+    e->c->r[R_BX] = 0;
+    run(e, 200);
+    ck_assert_uint_eq(e->c->r[R_BX], 0x001);            /* 3 - 20 = efh: below, odd parity */
+    ck_assert_uint_eq(e->c->r[R_11] & FL_ARITH, FL_CF | FL_SF | FL_AF);
     end(e);
 }
 END_TEST
@@ -639,6 +666,7 @@ int main(void)
     tcase_add_loop_test(tc, test_locked_code, 0, NHOTS + 1);
     tcase_add_test(tc, test_hot);
     tcase_add_loop_test(tc, test_by_value, 0, NHOTS);
+    tcase_add_loop_test(tc, test_left_flags, 0, NHOTS);
     tcase_add_loop_test(tc, test_conditions, 0, NHOTS);
     tcase_add_loop_test(tc, test_vector_kept, 0, NHOTS);
     tcase_add_loop_test(tc, test_fp, 0, NHOTS);
