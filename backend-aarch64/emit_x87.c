@@ -1,8 +1,9 @@
 /*
  * emit_x87.c - the IR op X87: a call of the operation's routine (x87.c).
  *
- * The x87's state is in struct cpu all the time.  A routine may destroy the temporaries and the flags, so that
- * it need not save anything; what is in them goes to memory before.  All else it leaves alone, and it cannot fault.
+ * The x87's state is in struct cpu all the time.  A routine may destroy the temporaries and the
+ * flags, so that it need not save anything; what is in them goes to memory before.  All else it
+ * leaves alone, and it cannot fault.
  */
 #include "backend-aarch64/emit.h"
 

@@ -252,7 +252,7 @@ END_TEST
 #define PICK(a) ((a)[rnd() % (sizeof(a) / sizeof((a)[0]))])
 #define TOP (1ull << 63)
 
-/* Bits that round in each precision, ties among them; halves that make the digits of a division hard to guess. */
+/* Bits that round in each precision, ties among them; halves for which a quotient is hard to guess. */
 static uint64_t border_sig(void)
 {
     static const uint64_t sig[] = { TOP, TOP | 1, ~0ull, ~0ull - 1, TOP | TOP >> 1 };
@@ -279,8 +279,9 @@ static uint64_t border_sig(void)
 /* Exponents at which something ends: of each format, of integers, of products and quotients. */
 static unsigned border_exp(void)
 {
-    static const int at[] = { 0, 0x7fff, 0x3fff, 0x3fff - 1023, 0x3fff + 1023, 0x3fff - 1074, 0x3fff - 127, 0x3fff + 127,
-                              0x3fff - 149, 0x3fff + 15, 0x3fff + 31, 0x3fff + 62, 0x1fff, 0x2000, 0x5ffe, 0x5fff };
+    static const int at[] = { 0, 0x7fff, 0x3fff, 0x3fff - 1023, 0x3fff + 1023, 0x3fff - 1074,
+                              0x3fff - 127, 0x3fff + 127, 0x3fff - 149, 0x3fff + 15, 0x3fff + 31,
+                              0x3fff + 62, 0x1fff, 0x2000, 0x5ffe, 0x5fff };
 
     return (unsigned)(PICK(at) + (int)(rnd() % 7) - 3) & 0x7fff;
 }
@@ -322,8 +323,8 @@ static uint64_t border_operand(const struct x87_info *x, unsigned op)
 {
     static const uint64_t ints[] = { 0, 1, ~0ull, 0x8000, 0x7fff, 0x80000000, 0x7fffffff, TOP, TOP - 1 };
     static const uint64_t frac[] = { 0, 1, ~0ull, 0x8000000000000000ull, 0x7fffffffffffffffull };
-    bool integer = (op >= X87_FADD_I16 && op <= X87_FDIVR_I32) || (op >= X87_FCOM_I16 && op <= X87_FCOMP_I32) ||
-                   (op >= X87_FILD_16 && op <= X87_FILD_64);
+    bool integer = (op >= X87_FADD_I16 && op <= X87_FDIVR_I32) ||
+                   (op >= X87_FCOM_I16 && op <= X87_FCOMP_I32) || (op >= X87_FILD_16 && op <= X87_FILD_64);
     unsigned ebits = x->size == 8 ? 11 : 8, fbits = x->size == 8 ? 52 : 23, max = (1u << ebits) - 1;
     unsigned exp[] = { 0, 1, 2, max / 2, max - 1, max, (unsigned)rnd() & max, (unsigned)rnd() & max };
     uint64_t f = rnd() % 2 ? rnd() : PICK(frac);
