@@ -410,6 +410,8 @@ def show_groups(data, subject):
 def show_arm(data, subject):
     """What is wanted of a build for AArch64, beside QEMU's."""
     table, rows = sets(), []
+    if "qemu" not in data["who"]:
+        return True
     if data["ready"]["qemu"]:
         base = statistics.median(data["ready"]["qemu"])
         rows.append(("boot to shell", {w: [v / base for v in data["ready"][w]] for w in data["who"]}, ARM_BOOT))

@@ -6,6 +6,7 @@
 #   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests, command line
 #   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, pages of 16 and 64 KiB, with and without
 #                the host's optional features, a boot to a shell; needs what `bootstrap arm-test` installs
+#   only_arm     the same build, without the tests (make bench-arm)
 #   deb          Debian packages for this machine and, on x86-64, for AArch64: lintian, and the command line with
 #                the program as packaged (there, by qemu-aarch64); one that cannot be made here is skipped, with why
 #
@@ -49,12 +50,16 @@ interp() {
 }
 
 # The AArch64 libraries lie in their multiarch folders; only they may be found.
-arm() {
+only_arm() {
     PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig
     export PKG_CONFIG_LIBDIR
     build arm --host=aarch64-linux-gnu
     printf '#!/bin/sh\nexec qemu-aarch64-static %s "$@"\n' "$PWD/latimer" >run-latimer
     chmod +x run-latimer
+}
+
+arm() {
+    only_arm
     $MAKE -s -j"$jobs" check EMULATOR=qemu-aarch64-static RUN_LATIMER="$PWD/run-latimer"
     other_pages
     for cpu in max cortex-a57; do               # the second has ARMv8.0 and nothing more
