@@ -110,13 +110,19 @@ static void add(struct gen *g)
     as_patch(round[2], a->p);
 }
 
+/* Of x1 and x3: w7 = the product's or quotient's sign (bit 15), w4 and w5 the exponents. */
+static void sign_and_exponents(struct as *a)
+{
+    as_rrr(a, OP_EOR, false, 7, 1, 3);
+    as_ubfx(a, false, 4, 1, 0, 15);
+    as_ubfx(a, false, 5, 3, 0, 15);
+}
+
 static void multiply(struct gen *g)
 {
     struct as *a = g->a;
     uint8_t *normal;
-    as_rrr(a, OP_EOR, false, 7, 1, 3);
-    as_ubfx(a, false, 4, 1, 0, 15);
-    as_ubfx(a, false, 5, 3, 0, 15);
+    sign_and_exponents(a);
     as_rrr(a, OP_ADD, false, 1, 4, 5);
     as_mov_i(a, 4, BIAS - 1);
     as_rrr(a, OP_SUB, false, 1, 1, 4);
@@ -164,9 +170,7 @@ static void digit(struct gen *g, unsigned q)
 static void divide(struct gen *g)
 {
     struct as *a = g->a;
-    as_rrr(a, OP_EOR, false, 7, 1, 3);
-    as_ubfx(a, false, 4, 1, 0, 15);
-    as_ubfx(a, false, 5, 3, 0, 15);
+    sign_and_exponents(a);
     as_rrr(a, OP_SUB, false, 1, 4, 5);
     as_mov_i(a, 4, BIAS - 1);
     as_rrr(a, OP_ADD, false, 1, 1, 4);

@@ -10,6 +10,7 @@
 #include "hw/pci.h"
 #include "hw/reset.h"
 #include "tests/dev/chipset_env.h"
+#include "tests/run_suite.h"
 
 #define PM 0x600
 #define AT 0xe0000u
@@ -221,8 +222,6 @@ int main(void)
 {
     Suite *s = suite_create("acpi");
     TCase *t = tcase_create("acpi");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, power);
@@ -231,8 +230,5 @@ int main(void)
     tcase_add_test(t, tables);
     tcase_add_test(t, dsdt);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -5,6 +5,7 @@
 
 #include "hw/hpet.h"
 #include "tests/dev/chipset_env.h"
+#include "tests/run_suite.h"
 
 #define CONFIG 0x10
 #define STATUS 0x20
@@ -146,8 +147,6 @@ int main(void)
 {
     Suite *s = suite_create("hpet");
     TCase *t = tcase_create("hpet");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, counter);
@@ -155,8 +154,5 @@ int main(void)
     tcase_add_test(t, periodic);
     tcase_add_test(t, legacy);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

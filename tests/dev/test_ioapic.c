@@ -5,6 +5,7 @@
 
 #include "hw/ioapic.h"
 #include "tests/dev/chipset_env.h"
+#include "tests/run_suite.h"
 
 static struct env *e;
 static struct apics *a;
@@ -149,8 +150,6 @@ int main(void)
 {
     Suite *s = suite_create("ioapic");
     TCase *t = tcase_create("ioapic");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, registers);
@@ -158,8 +157,5 @@ int main(void)
     tcase_add_test(t, level);
     tcase_add_test(t, modes);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -6,6 +6,7 @@
 
 #include "hw/lapic.h"
 #include "tests/dev/chipset_env.h"
+#include "tests/run_suite.h"
 
 #define REG(off) (LAPIC_BASE + (off))
 #define ID 0x20
@@ -497,8 +498,6 @@ int main(void)
 {
     Suite *s = suite_create("lapic");
     TCase *t = tcase_create("lapic");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, reset_state);
@@ -518,8 +517,5 @@ int main(void)
     tcase_add_test(t, init_keeps_mode);
     tcase_add_test(t, window_moves);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

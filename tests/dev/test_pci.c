@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "hw/pci.h"
 #include "tests/dev/chipset_env.h"
+#include "tests/run_suite.h"
 
 static struct env *e;
 static struct pci_bus *bus;
@@ -167,8 +168,6 @@ int main(void)
 {
     Suite *s = suite_create("pci");
     TCase *t = tcase_create("pci");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, header);
@@ -177,8 +176,5 @@ int main(void)
     tcase_add_test(t, intx);
     tcase_add_test(t, capabilities);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "tests/host_env.h"
+#include "tests/run_suite.h"
 #include "translator/alu.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
@@ -214,17 +215,11 @@ int main(void)
 {
     Suite *s = suite_create("host");
     TCase *tc = tcase_create("host");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, test_integer);
     tcase_add_test(tc, test_vector);
     tcase_add_test(tc, test_count);
     suite_add_tcase(s, tc);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

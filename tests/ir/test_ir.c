@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/ir/ir_env.h"
+#include "tests/run_suite.h"
 #include "translator/alu.h"
 
 static uint64_t next_random(uint64_t *s)
@@ -574,9 +575,5 @@ int main(void)
 #endif
     tcase_add_loop_test(t, passes_random, 0, 20);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

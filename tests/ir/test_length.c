@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "tests/run_suite.h"
 #include "translator/backend.h"
 
 #define CODE_BYTES (2u << 20)
@@ -94,16 +95,10 @@ int main(void)
 {
     Suite *s = suite_create("length");
     TCase *tc = tcase_create("length");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(tc, test_indirect);
     tcase_add_test(tc, test_probe);
     tcase_add_test(tc, test_stack);
     suite_add_tcase(s, tc);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

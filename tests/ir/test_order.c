@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "backend-aarch64/asm.h"
+#include "tests/run_suite.h"
 #include "translator/backend.h"
 
 #define CODE_BYTES (2u << 20)
@@ -361,8 +362,6 @@ int main(void)
 {
     Suite *s = suite_create("order");
     TCase *tc = tcase_create("order");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(tc, sequence, 0, ROWS);
     tcase_add_test(tc, barriers);
@@ -371,9 +370,5 @@ int main(void)
     tcase_add_test(tc, encodings);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

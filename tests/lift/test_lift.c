@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/lift/lift_env.h"
+#include "tests/run_suite.h"
 
 #define RUN(e, ...)                                                     \
     ({ static const uint8_t code_[] = { __VA_ARGS__ };                  \
@@ -516,8 +517,6 @@ int main(void)
 {
     Suite *s = suite_create("lift");
     TCase *t = tcase_create("integer");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, arith);
@@ -536,9 +535,5 @@ int main(void)
     tcase_add_test(t, rep_fault);
     tcase_add_test(t, random_bytes);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

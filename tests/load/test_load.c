@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "main/load.h"
+#include "tests/run_suite.h"
 
 #define MIB 0x100000u
 
@@ -515,8 +516,6 @@ int main(void)
 {
     Suite *s = suite_create("load");
     TCase *t = tcase_create("load");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -531,8 +530,5 @@ int main(void)
     tcase_add_test(t, ranges);
     tcase_add_test(t, memory_map);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

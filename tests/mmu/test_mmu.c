@@ -3,6 +3,7 @@
  */
 #include "base/log.h"
 #include "tests/mmu/mmu_env.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -764,8 +765,6 @@ int main(void)
 {
     Suite *s = suite_create("mmu");
     TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, no_paging);
@@ -789,9 +788,5 @@ int main(void)
     tcase_add_test(t, explain);
     tcase_add_test(t, random_model);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -3,6 +3,7 @@
  */
 #include "base/log.h"
 #include "tests/mmu/mmu_env.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -167,16 +168,10 @@ int main(void)
 {
     Suite *s = suite_create("phys");
     TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, ranges);
     tcase_add_test(t, sizes);
     tcase_add_test(t, dma);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

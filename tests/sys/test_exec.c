@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "frontend/decode.h"
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 #include "tests/host_env.h"
 #include "translator/backend_hooks.h"
@@ -653,8 +654,6 @@ int main(void)
 {
     Suite *s = suite_create("exec");
     TCase *tc = tcase_create("exec");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, test_shared_links, 0, NHOTS);
@@ -673,9 +672,5 @@ int main(void)
     tcase_add_loop_test(tc, test_fp_convert, 0, NHOTS);
     tcase_add_loop_test(tc, test_sti_shadow, 0, NHOTS);
     suite_add_tcase(s, tc);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -7,6 +7,7 @@
 
 #include "frontend/decode.h"
 #include "tests/host_env.h"
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 #include "translator/exec_priv.h"
 
@@ -172,17 +173,11 @@ int main(void)
 {
     Suite *s = suite_create("place");
     TCase *tc = tcase_create("place");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(tc, test_straight, 0, 2);
     tcase_add_loop_test(tc, test_cold, 0, 2);
     tcase_add_loop_test(tc, test_elsewhere, 0, 2);
     tcase_add_loop_test(tc, test_show, 0, 2);
     suite_add_tcase(s, tc);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

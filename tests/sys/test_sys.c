@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 
 /* ---- segment loads ---- */
@@ -626,8 +627,6 @@ int main(void)
 {
     Suite *s = suite_create("sys");
     TCase *t = tcase_create("sys");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, test_seg_load, 0, sizeof(seg_loads) / sizeof(seg_loads[0]));
     tcase_add_loop_test(t, test_round_trip, 0, sizeof(trips) / sizeof(trips[0]));
@@ -647,9 +646,5 @@ int main(void)
     tcase_add_test(t, test_task_interrupt);
     tcase_add_test(t, test_syscall);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

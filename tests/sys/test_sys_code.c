@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "frontend/lift.h"
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 #include "translator/interp.h"
 
@@ -280,8 +281,6 @@ int main(void)
 {
     Suite *s = suite_create("sys_code");
     TCase *t = tcase_create("sys_code");
-    SRunner *r;
-    int failed;
 
     decode_init();
     tcase_add_loop_test(t, test_rows, 0, 6);
@@ -290,9 +289,5 @@ int main(void)
     tcase_add_loop_test(t, test_wrap, 0, 3);
     tcase_add_test(t, test_single_step);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

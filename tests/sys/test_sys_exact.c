@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 
 #define CODE 0x30000u
@@ -203,8 +204,6 @@ int main(void)
 {
     Suite *s = suite_create("sys_exact");
     TCase *t = tcase_create("sys_exact");
-    SRunner *r;
-    int failed;
 
     decode_init();
     tcase_add_test(t, test_task_rf);
@@ -217,9 +216,5 @@ int main(void)
     tcase_add_engines(t, test_set_tf);
     tcase_add_engines(t, test_mov_ss_data);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 
 #define CODE 0x30000u
@@ -167,8 +168,6 @@ int main(void)
 {
     Suite *s = suite_create("sys_idle");
     TCase *t = tcase_create("sys_idle");
-    SRunner *r;
-    int failed;
 
     decode_init();
     tcase_add_engines(t, test_store);
@@ -177,9 +176,5 @@ int main(void)
     tcase_add_engines(t, test_faults);
     tcase_add_engines(t, test_switch);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

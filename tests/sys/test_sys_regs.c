@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 
 /* ---- registers ---- */
@@ -308,8 +309,6 @@ int main(void)
 {
     Suite *s = suite_create("sys_regs");
     TCase *t = tcase_create("sys_regs");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);   /* an emulated host may be slow */
     tcase_add_test(t, test_cr);
@@ -321,9 +320,5 @@ int main(void)
     tcase_add_test(t, test_features);
     tcase_add_test(t, test_cpu_parse);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

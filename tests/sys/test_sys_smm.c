@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 
 #define CODE   0x30000u
@@ -272,8 +273,6 @@ int main(void)
 {
     Suite *s = suite_create("sys_smm");
     TCase *t = tcase_create("sys_smm");
-    SRunner *r;
-    int failed;
 
     decode_init();
     tcase_add_loop_test(t, test_round_trip, 0, sizeof(from) / sizeof(from[0]));
@@ -283,9 +282,5 @@ int main(void)
     tcase_add_engines(t, test_blocking);
     tcase_add_engines(t, test_relocation);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -9,6 +9,7 @@
 
 #include "hw/ferr.h"
 #include "hw/pic.h"
+#include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 
 #define CODE 0x30000u
@@ -245,8 +246,6 @@ int main(void)
 {
     Suite *s = suite_create("sys_x87");
     TCase *t = tcase_create("sys_x87");
-    SRunner *r;
-    int failed;
 
     decode_init();
     tcase_add_engines(t, test_pointers);
@@ -256,9 +255,5 @@ int main(void)
     tcase_add_engines(t, test_pointers_fxrstor);
     tcase_add_engines(t, test_irq13);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

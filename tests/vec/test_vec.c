@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tests/run_suite.h"
 #include "translator/vec.h"
 
 #if defined(__x86_64__)
@@ -303,8 +304,6 @@ int main(void)
 {
     Suite *s = suite_create("vec");
     TCase *t = tcase_create("vec");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 600);
     tcase_add_test(t, test_width64);
@@ -312,9 +311,5 @@ int main(void)
     tcase_add_test(t, test_host);
 #endif
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

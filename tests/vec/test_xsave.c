@@ -12,6 +12,7 @@
 #include "frontend/help.h"
 #include "hw/machine.h"
 #include "softmmu/softmmu.h"
+#include "tests/run_suite.h"
 
 #define RAM (1u << 20)
 #define IMAGE 0x10000u
@@ -189,8 +190,6 @@ int main(void)
 {
     Suite *s = suite_create("xsave");
     TCase *t = tcase_create("xsave");
-    SRunner *r;
-    int failed;
 
     tcase_add_unchecked_fixture(t, boot, NULL);
 #if defined(__x86_64__)
@@ -199,9 +198,5 @@ int main(void)
 #endif
     tcase_add_test(t, test_faults);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

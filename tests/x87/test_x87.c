@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "frontend/help.h"
+#include "tests/run_suite.h"
 
 static uint64_t seed = 88172645463325252ull;
 
@@ -383,8 +384,6 @@ int main(void)
 {
     Suite *s = suite_create("x87");
     TCase *tc = tcase_create("x87");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(tc, 600);
     tcase_add_test(tc, test_tags);
@@ -392,9 +391,5 @@ int main(void)
     tcase_add_loop_test(tc, test_op, 0, X87_COUNT);
 #endif
     suite_add_tcase(s, tc);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -14,6 +14,7 @@
 
 #include "frontend/help.h"
 #include "tests/host_env.h"
+#include "tests/run_suite.h"
 #include "translator/backend.h"
 #include "translator/backend_hooks.h"
 
@@ -419,17 +420,11 @@ int main(void)
 {
     Suite *s = suite_create("x87_jit");
     TCase *tc = tcase_create("x87_jit");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(tc, 600);
     tcase_add_test(tc, test_single);
     tcase_add_test(tc, test_borders);
     tcase_add_test(tc, test_sequences);
     suite_add_tcase(s, tc);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }
