@@ -4,8 +4,10 @@
  *
  * Fixed homes.  Guest rax to r8 live in x19 to x27, r9 to r15 in x8 to x14; xmm0
  * to xmm15 in v16 to v31.  x28 points at struct cpu, sp at the C stack.
- * Temporaries are x0 to x7 and v0 to v7.  x16, x17 and x30 are scratch within one
- * operation.  No call of a thunk changes anything but x16, x17 and x30.
+ * Temporaries are x0 to x4 and v0 to v7.  x16, x17 and x30 are scratch within one
+ * operation.  x7 and x18 are the mask and the base of the TLB's table for reading in the block's
+ * mode, x5 and x6 those of the one for writing: copies of c->tlb[], which are made on the way in
+ * and behind each call of C (entry.c).  No call of a thunk changes anything else but x16, x17 and x30.
  *
  * NZCV holds at most one guest flags value: N and Z are SF and ZF, V is OF, C is CF
  * or, after a subtraction, its opposite (host_emit.inv).  PF and AF are made when
@@ -22,7 +24,7 @@
 #include "translator/ir.h"
 
 #define T_FIRST 0
-#define T_COUNT 8
+#define T_COUNT 5
 #define VT_FIRST 0
 #define VT_COUNT 8
 #define HOST_NARROW_IN_PLACE 0
@@ -32,6 +34,10 @@
 #define H_S0 16                 /* scratch */
 #define H_S1 17
 #define H_S2 H_LR
+#define H_WMASK 5               /* the TLB's tables */
+#define H_WTLB 6
+#define H_MASK 7
+#define H_TLB 18
 #define H_PF 15                 /* result of the operation whose flags are in NZCV */
 #define H_AF 29                 /* exclusive or of its operands */
 #define V_HOME 16
@@ -104,7 +110,7 @@ struct slow {
     uint8_t *from[2];           /* branches here */
     uint8_t *back;
     bool near;                  /* a probe that wanted the operand aligned sends here also what only is not: emit_near() */
-    uint8_t delta, miss;        /* then: registers of the probe */
+    uint8_t delta;              /* then: the probe's register */
     uint8_t *again;             /* SLOW_AMO: behind the probe */
     uint8_t *hit;               /* off the stack: where to go on with delta in t0, else NULL */
     uint8_t t0;
@@ -233,15 +239,15 @@ static inline unsigned access_aux(const struct emit *e, unsigned aux)
     return e->be->ordered ? aux | MEM_ALIGN : aux;
 }
 /*
- * Register r and guest memory at address `addr`, delta from the probe whose slow path is s; miss: the probe's register that
- * is 0 where it found the page, with the lowest bits of the address in it if these were not 0; NOREG: there was no probe.
+ * Register r and guest memory at address `addr`, delta from the probe whose slow path is s.  probed: there was one, and
+ * on the slow path s1 is 0 where it found the page, but for the lowest bits of the address from bit 52 on.
  */
 void emit_access(struct emit *e, struct slow *s, bool store, unsigned log, unsigned r, unsigned addr, unsigned delta,
-                 unsigned miss);
+                 bool probed);
 /* Where order is kept, register r and guest memory at host address h + off of a shared probe. */
 void emit_access_probed(struct emit *e, bool store, unsigned log, unsigned r, unsigned h, uint32_t off);
 /* d = what the LOCK operation p (operands v, nv) finds, s: its slow path. */
-void emit_atomic(struct emit *e, const struct ir_ins *p, struct slow *s, unsigned d, unsigned delta, unsigned miss,
+void emit_atomic(struct emit *e, const struct ir_ins *p, struct slow *s, unsigned d, unsigned delta, bool probed,
                  unsigned v, unsigned nv);
 /* Out of line: first of all where s->near; and the whole of a SLOW_PLAIN. */
 void emit_near(struct emit *e, const struct slow *s);
@@ -266,6 +272,10 @@ static inline void order_behind_load(struct emit *e)
 /* --- emit_fp.c --- */
 bool emit_fp(struct emit *e, const struct ir_ins *p);    /* false: there is no rule for it */
 void fp_slow_paths(struct emit *e);
+
+/* --- entry.c --- */
+/* The TLB's tables of the mode the CPU is in; x5 to x7 are in c->temp[], too.  Destroys s0. */
+void entry_tables(struct as *a);
 
 /* --- x87.c --- */
 void x87_routines(struct backend *be, struct as *a);    /* fills be->x87 */

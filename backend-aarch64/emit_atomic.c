@@ -28,7 +28,7 @@ static void access_ordered(struct emit *e, bool store, unsigned log, unsigned r,
 }
 
 void emit_access(struct emit *e, struct slow *s, bool store, unsigned log, unsigned r, unsigned addr, unsigned delta,
-                 unsigned miss)
+                 bool probed)
 {
     if (!e->be->ordered) {
         as_ldst_r(&e->a, store ? OP_STR : OP_LDR, log, r, addr, delta);
@@ -36,9 +36,8 @@ void emit_access(struct emit *e, struct slow *s, bool store, unsigned log, unsig
     }
     as_rrr(&e->a, OP_ADD, true, H_S1, addr, delta);
     access_ordered(e, store, log, r, H_S1, 0);
-    s->near = log && miss != NOREG;
+    s->near = log && probed;
     s->delta = (uint8_t)delta;
-    s->miss = (uint8_t)miss;
 }
 
 void emit_access_probed(struct emit *e, bool store, unsigned log, unsigned r, unsigned h, uint32_t off)
@@ -76,11 +75,11 @@ void emit_plain(struct emit *e, const struct slow *s)
     host_mark(e->out, e->a.p - e->start, MARK_BEHIND);
 }
 
-/* Branches taken unless `miss` says that the first byte's page was found, and the operand lies within 1 <<
+/* Branches taken unless s1 says that the first byte's page was found, and the operand lies within 1 <<
  * log bytes. */
 static void unless_within(struct emit *e, const struct slow *s, unsigned span, unsigned log, uint8_t *out[2])
 {
-    as_logic_i(&e->a, OPI_AND, true, H_S0, s->miss, ~(uint64_t)(span - 1));
+    as_logic_i(&e->a, OPI_AND, true, H_S0, H_S1, ~((uint64_t)(span - 1) << (64 - PAGE_BITS)));
     out[0] = as_cbnz(&e->a, true, H_S0);
     as_add_i(&e->a, true, H_S0, s->addr, (int64_t)span - 1, H_S0);
     as_rrr(&e->a, OP_EOR, true, H_S0, H_S0, s->addr);
@@ -173,13 +172,12 @@ static void cas_exclusive(struct emit *e, unsigned log, unsigned d, unsigned v, 
     as_dmb(&e->a);
 }
 
-void emit_atomic(struct emit *e, const struct ir_ins *p, struct slow *s, unsigned d, unsigned delta, unsigned miss,
+void emit_atomic(struct emit *e, const struct ir_ins *p, struct slow *s, unsigned d, unsigned delta, bool probed,
                  unsigned v, unsigned nv)
 {
     unsigned log = p->type - TY_I8, op = p->aux & MEM_SIZE;
     bool lse = host_has(e->be, HF_LSE);
-    s->near = log && miss != NOREG && lse && host_has(e->be, HF_LSE2);
-    s->miss = (uint8_t)miss;
+    s->near = log && probed && lse && host_has(e->be, HF_LSE2);
     s->again = e->a.p;
     as_rrr(&e->a, OP_ADD, true, H_S2, s->addr, delta);
     if (p->op == IR_CAS && lse)

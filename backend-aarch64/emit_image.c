@@ -239,7 +239,7 @@ void image_end(struct emit *e, const struct ir_ins *f)
 {
     const struct ir_ins *p = &e->b->ins[e->i];
     struct image *m = &e->h.image;
-    unsigned tmp, r = use_reg(e, e->i, &tmp), t = temp_get(e), need = flags_needed(e, f);
+    unsigned t = temp_get(e), tmp, r = use_reg(e, e->i, &tmp), need = flags_needed(e, f);    /* t may spill r */
     bool all = (fk_writes[f->aux] & FLX_ALL) == FLX_ALL;
     if (all || m->old == NOREG)
         as_mov(&e->a, false, t, H_ZR);

@@ -3,22 +3,24 @@
  *
  * The probe, for an access of `span` bytes at linear address A (a register):
  *
- *      ldp  t0, t1, [mask, table]
- *      and  t0, t0, A, lsr #8      the entry's offset
- *      add  t0, t1, t0
- *      ldp  t1, t0, [t0]           tag, delta = host - lin
+ *      and  s1, x7, A, lsr #8      the entry's offset
+ *      add  s1, x18, s1
+ *      ldp  s1, t0, [s1]           tag, delta = host - lin
  *      add  s0, A, #span - 1       the last byte
- *      and  s0, s0, #-4096         its page; low bits kept where alignment is demanded
- *      eor  t1, t1, s0             0: the first byte's entry is for the last byte's page
- *      cbnz t1, slow
+ *      eor  s1, s1, s0, lsr #12    0: the first byte's entry is for the last byte's page
+ *      cbnz s1, slow
  *      ldr  D, [A, t0]
+ *
+ * For writing with x5 and x6; where it is with other rights than the block's mode, mask and table come
+ * by ldp s1, t0, [mask, table].  Where alignment is demanded s0 is A's page and lowest bits, which
+ * eor s1, s1, s0, ror #12 makes the upper bits.
  *
  * A single access off the stack pointer, of up to 8 bytes, is looked for in the page remembered for the stack first:
  *
- *      ldp  t1, t0, [page, delta]
+ *      ldp  s1, t0, [page, delta]
  *      and  s0, A, #~(4096 - size)         page, and what must be 0 for it to be aligned
- *      eor  t1, t1, s0
- *      cbnz t1, slow
+ *      eor  s1, s1, s0
+ *      cbnz s1, slow
  *      ldr  D, [A, t0]
  *
  * It leaves NZCV alone, as the thunks of the slow paths do.  Everything that takes a
@@ -78,39 +80,40 @@ static struct slow *slow_new(struct emit *e, enum slow_kind k, unsigned addr, un
 
 /* t0 = delta for the access, or on through s. */
 static void emit_probe_at(struct emit *e, struct slow *s, unsigned addr, unsigned span, unsigned aux, bool write,
-                          unsigned t0, unsigned t1)
+                          unsigned t0)
 {
     struct as *a = &e->a;
-    unsigned idx = (aux & MEM_IDX) >> MEM_IDX_SHIFT;
-    uint32_t tlb = CPU_OFF(tlb) + sizeof(struct tlb_fast) * (idx * 2 + (write ? 1 : 0));
+    unsigned idx = (aux & MEM_IDX) >> MEM_IDX_SHIFT, last = addr;
+    unsigned mask = write ? H_WMASK : H_MASK, table = write ? H_WTLB : H_TLB;
     bool align = (aux & MEM_ALIGN) && span > 1;
-    unsigned last = addr;
-    as_pair(a, OP_LDP, t0, t1, H_CPU, (int32_t)tlb);
-    as_rrs(a, OP_AND, true, t0, t0, addr, SH_LSR, 8);
-    as_rrr(a, OP_ADD, true, t0, t1, t0);
-    as_pair(a, OP_LDP, t1, t0, t0, 0);
-    if (!align && span > 1) {
-        as_add_i(a, true, H_S0, addr, (int64_t)span - 1, H_S0);
-        last = H_S0;
+    if (idx != (e->b->mode & M_MMU) >> M_MMU_SHIFT) {
+        as_pair(a, OP_LDP, mask = H_S1, table = t0, H_CPU,
+                (int32_t)(CPU_OFF(tlb) + sizeof(struct tlb_fast) * (idx * 2 + (write ? 1 : 0))));
     }
-    as_logic_i(a, OPI_AND, true, H_S0, last, align ? ~(uint64_t)0xfff | (span - 1) : ~(uint64_t)0xfff);
-    as_rrr(a, OP_EOR, true, t1, t1, H_S0);
-    s->from[0] = as_cbnz(a, true, t1);
+    as_rrs(a, OP_AND, true, H_S1, mask, addr, SH_LSR, 8);
+    as_rrr(a, OP_ADD, true, H_S1, table, H_S1);
+    as_pair(a, OP_LDP, H_S1, t0, H_S1, 0);
+    if (align)
+        as_logic_i(a, OPI_AND, true, last = H_S0, addr, ~(uint64_t)0xfff | (span - 1));
+    else if (span > 1)
+        as_add_i(a, true, last = H_S0, addr, (int64_t)span - 1, H_S0);
+    as_rrs(a, OP_EOR, true, H_S1, H_S1, last, align ? SH_ROR : SH_LSR, PAGE_BITS);
+    s->from[0] = as_cbnz(a, true, H_S1);
 }
 
 /* The same for an access of `size` bytes at addr off the stack pointer: r + something. */
 static void emit_stack_probe(struct emit *e, struct slow *s, ir_ref r, unsigned addr, unsigned size, unsigned aux,
-                             bool write, unsigned t0, unsigned t1)
+                             bool write, unsigned t0)
 {
     unsigned idx = (aux & MEM_IDX) >> MEM_IDX_SHIFT;
     if ((aux & MEM_ALIGN) || e->be->ordered || !mem_off_stack(e->b, r)) {
-        emit_probe_at(e, s, addr, size, aux, write, t0, t1);
+        emit_probe_at(e, s, addr, size, aux, write, t0);
         return;
     }
-    as_pair(&e->a, OP_LDP, t1, t0, H_CPU, (int32_t)(CPU_OFF(stack_page) + sizeof(struct tlb_page) * idx));
+    as_pair(&e->a, OP_LDP, H_S1, t0, H_CPU, (int32_t)(CPU_OFF(stack_page) + sizeof(struct tlb_page) * idx));
     as_logic_i(&e->a, OPI_AND, true, H_S0, addr, ~(uint64_t)0xfff | (size - 1));
-    as_rrr(&e->a, OP_EOR, true, t1, t1, H_S0);
-    s->from[0] = as_cbnz(&e->a, true, t1);
+    as_rrr(&e->a, OP_EOR, true, H_S1, H_S1, H_S0);
+    s->from[0] = as_cbnz(&e->a, true, H_S1);
     s->hit = e->a.p;
     s->t0 = (uint8_t)t0;
     if (write)
@@ -129,22 +132,20 @@ static unsigned loaded_as(const struct emit *e)
 static void emit_ld(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
-    unsigned tb, home, d, t0, t1, span = type_bytes(t), addr = address(e, p->a, p->imm, &tb);
+    unsigned tb, home, d, t0, span = type_bytes(t), addr = address(e, p->a, p->imm, &tb);
     d = def_reg(e, loaded_as(e), &home);
     e->stale_reg = NOREG;
     t0 = temp_get(e);
-    t1 = temp_get(e);
     struct slow *s = slow_new(e, SLOW_LD, addr, span, p->aux);
     s->type = (uint8_t)t;
     s->dst = (uint8_t)d;
     if (p->aux & MEM_AC)
         s->from[0] = as_b(&e->a);
     else
-        emit_stack_probe(e, s, p->a, addr, span, access_aux(e, p->aux), (p->aux & MEM_WRITE) != 0, t0, t1);
-    emit_access(e, s, false, log_of(t), d, addr, t0, p->aux & MEM_AC ? NOREG : t1);
+        emit_stack_probe(e, s, p->a, addr, span, access_aux(e, p->aux), (p->aux & MEM_WRITE) != 0, t0);
+    emit_access(e, s, false, log_of(t), d, addr, t0, !(p->aux & MEM_AC));
     s->back = e->a.p;
     temp_release(e, t0);
-    temp_release(e, t1);
     temp_release(e, tb);
     def_done(e, e->i, d, home, t != TY_I64);
 }
@@ -161,9 +162,8 @@ static unsigned stored(struct emit *e, ir_ref r, unsigned *tmp)
 static void emit_st(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
-    unsigned tb, tv, t0, t1, v, span = type_bytes(t), addr = address(e, p->a, p->imm, &tb);
+    unsigned tb, tv, t0, v, span = type_bytes(t), addr = address(e, p->a, p->imm, &tb);
     t0 = temp_get(e);
-    t1 = temp_get(e);
     v = stored(e, p->b, &tv);
     struct slow *s = slow_new(e, SLOW_ST, addr, span, p->aux);
     s->type = (uint8_t)t;
@@ -171,12 +171,11 @@ static void emit_st(struct emit *e, const struct ir_ins *p)
     if (p->aux & MEM_AC)
         s->from[0] = as_b(&e->a);
     else
-        emit_stack_probe(e, s, p->a, addr, span, access_aux(e, p->aux), true, t0, t1);
-    emit_access(e, s, true, log_of(t), v, addr, t0, p->aux & MEM_AC ? NOREG : t1);
+        emit_stack_probe(e, s, p->a, addr, span, access_aux(e, p->aux), true, t0);
+    emit_access(e, s, true, log_of(t), v, addr, t0, !(p->aux & MEM_AC));
     s->back = e->a.p;
     temp_release(e, tv);
     temp_release(e, t0);
-    temp_release(e, t1);
     temp_release(e, tb);
 }
 
@@ -190,19 +189,18 @@ static void emit_ldv(struct emit *e, const struct ir_ins *p)
 {
     unsigned size = p->aux & MEM_SIZE, tb, home, d, addr = address(e, p->a, p->imm, &tb);
     d = vdef_reg(e, e->i, &home);
-    unsigned t0 = temp_get(e), t1 = temp_get(e);
+    unsigned t0 = temp_get(e);
     struct slow *s = slow_new(e, SLOW_LDV, addr, size, p->aux);
     s->vdst = (uint8_t)d;
     if ((p->aux & MEM_AC) || !vlog(size)) {
         s->from[0] = as_b(&e->a);
     } else {
-        emit_probe_at(e, s, addr, size, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
+        emit_probe_at(e, s, addr, size, p->aux, (p->aux & MEM_WRITE) != 0, t0);
         as_vldst_r(&e->a, false, vlog(size), d, addr, t0);
         order_behind_load(e);
     }
     s->back = e->a.p;
     temp_release(e, t0);
-    temp_release(e, t1);
     temp_release(e, tb);
     vdef_done(e, e->i, d, home);
 }
@@ -210,34 +208,31 @@ static void emit_ldv(struct emit *e, const struct ir_ins *p)
 static void emit_stv(struct emit *e, const struct ir_ins *p)
 {
     unsigned size = p->aux & MEM_SIZE, tb, tv, addr = address(e, p->a, p->imm, &tb);
-    unsigned t0 = temp_get(e), t1 = temp_get(e), x = vuse_reg(e, p->b, &tv);
+    unsigned t0 = temp_get(e), x = vuse_reg(e, p->b, &tv);
     struct slow *s = slow_new(e, SLOW_STV, addr, size, p->aux);
     s->vdst = (uint8_t)x;
     if ((p->aux & MEM_AC) || !vlog(size)) {
         s->from[0] = as_b(&e->a);
     } else {
-        emit_probe_at(e, s, addr, size, p->aux, true, t0, t1);
+        emit_probe_at(e, s, addr, size, p->aux, true, t0);
         order_before_store(e);
         as_vldst_r(&e->a, true, vlog(size), x, addr, t0);
     }
     s->back = e->a.p;
     vtemp_release(e, tv);
     temp_release(e, t0);
-    temp_release(e, t1);
     temp_release(e, tb);
 }
 
 static void emit_probe(struct emit *e, const struct ir_ins *p)
 {
-    unsigned tb, t0, t1, span = PROBE_SPAN(p->imm), addr = address(e, p->a, PROBE_DISP(p->imm), &tb);
+    unsigned tb, t0, span = PROBE_SPAN(p->imm), addr = address(e, p->a, PROBE_DISP(p->imm), &tb);
     t0 = temp_get(e);
-    t1 = temp_get(e);
     struct slow *s = slow_new(e, SLOW_PROBE, addr, span, p->aux);
     s->dst = (uint8_t)t0;
-    emit_probe_at(e, s, addr, span, p->aux, (p->aux & MEM_WRITE) != 0, t0, t1);
+    emit_probe_at(e, s, addr, span, p->aux, (p->aux & MEM_WRITE) != 0, t0);
     s->back = e->a.p;
     as_rrr(&e->a, OP_ADD, true, t0, addr, t0);
-    temp_release(e, t1);
     temp_release(e, tb);
     def_done(e, e->i, t0, 0xff, true);
 }
@@ -334,7 +329,7 @@ static void emit_segchk(struct emit *e, const struct ir_ins *p)
 static void emit_amo(struct emit *e, const struct ir_ins *p)
 {
     unsigned tb, tv, tn = NOREG, nv = NOREG, addr = address(e, p->a, p->imm, &tb), d = temp_get(e);
-    unsigned t0 = temp_get(e), t1 = temp_get(e), v = stored(e, p->b, &tv), span = type_bytes((enum ir_type)p->type);
+    unsigned t0 = temp_get(e), v = stored(e, p->b, &tv), span = type_bytes((enum ir_type)p->type);
     if (p->c)
         nv = stored(e, p->c, &tn);
     struct slow *s = slow_new(e, SLOW_AMO, addr, span, p->aux);
@@ -347,11 +342,10 @@ static void emit_amo(struct emit *e, const struct ir_ins *p)
     if (p->aux & MEM_AC)
         s->from[0] = as_b(&e->a);
     else
-        emit_probe_at(e, s, addr, span, p->aux | MEM_ALIGN, true, t0, t1);
-    emit_atomic(e, p, s, d, t0, p->aux & MEM_AC ? NOREG : t1, v, nv);
+        emit_probe_at(e, s, addr, span, p->aux | MEM_ALIGN, true, t0);
+    emit_atomic(e, p, s, d, t0, !(p->aux & MEM_AC), v, nv);
     s->back = e->a.p;
     temp_release(e, t0);
-    temp_release(e, t1);
     temp_release(e, tv);
     temp_release(e, tn);
     temp_release(e, tb);

@@ -92,10 +92,23 @@ static void homes(struct as *a, bool load)
         as_vpair(a, !load, vhome_host(n), vhome_host(n + 1), H_S0, 16 * (int32_t)n);
 }
 
+void entry_tables(struct as *a)
+{
+    field(a, true, 2, H_S0, CPU_OFF(mode));
+    as_ubfx(a, false, H_S0, H_S0, M_MMU_SHIFT, 2);
+    as_rrs(a, OP_ADD, true, H_S0, H_CPU, H_S0, SH_LSL, 5);
+    as_pair(a, OP_LDP, H_MASK, H_TLB, H_S0, (int32_t)CPU_OFF(tlb));
+    as_pair(a, OP_LDP, H_WMASK, H_WTLB, H_S0, (int32_t)(CPU_OFF(tlb) + sizeof(struct tlb_fast)));
+    for (unsigned r = H_WMASK; r <= H_MASK; r++)
+        field(a, false, 3, r, CPU_OFF(temp) + 8 * r);
+}
+_Static_assert(M_MMU == 3u << M_MMU_SHIFT && sizeof(struct tlb_fast) * 2 == 1 << 5, "an index of c->tlb");
+
+/* All of x0 to x7. */
 static void temps(struct as *a, bool load)
 {
     as_add_i(a, true, H_S0, H_CPU, CPU_OFF(temp), H_S1);
-    for (unsigned t = 0; t < T_COUNT; t += 2)
+    for (unsigned t = 0; t < 8; t += 2)
         as_pair(a, load ? OP_LDP : OP_STP, T_FIRST + t, T_FIRST + t + 1, H_S0, 8 * (int32_t)t);
 }
 
@@ -143,6 +156,7 @@ static uint8_t *gen_enter(struct as *a, bool ordered)
     field(a, false, 3, H_S0, CPU_OFF(host_sp));
     as_w(a, FPSR_WR | H_ZR);
     homes(a, true);
+    entry_tables(a);
     if (ordered)
         as_dmb(a);
     as_jump(a, H_S2);
@@ -196,6 +210,7 @@ static void restore(struct as *a)
 {
     homes(a, true);
     temps(a, true);
+    entry_tables(a);
     for (unsigned v = 0; v < VT_COUNT; v += 2)
         as_vpair(a, false, VT_FIRST + v, VT_FIRST + v + 1, H_SP, 32 + 16 * (int32_t)v);
     as_ldst(a, OP_LDR, 3, H_S0, H_SP, 16);
@@ -298,6 +313,7 @@ static uint8_t *gen_dispatch(struct as *a, const void *(*next)(struct cpu *), en
     out = as_cbz(a, true, 0);
     as_mov(a, true, H_S2, 0);
     homes(a, true);
+    entry_tables(a);
     as_jump(a, H_S2);
     as_patch(out, a->p);
     as_mov_i(a, 0, otherwise);

@@ -180,7 +180,7 @@ static void turn(struct gen *g, int by)
     as_bfi(g->a, false, 6, R_TOP, 11, 3);
     as_bfi(g->a, false, 6, H_ZR, 9, 1);
     fpu(g, false, 1, 6, CPU_OFF(fpu.sw));
-    as_ret(g->a);
+    back(g);
 }
 
 /* ---- stores ---- */
@@ -423,6 +423,7 @@ static uint8_t *gen_by_c(struct as *a)
     }
     for (unsigned r = 9; r < 15; r += 2)
         as_pair(a, OP_LDP, r, r + 1, H_SP, 16 + 8 * (int32_t)(r - 9));
+    entry_tables(a);
     as_pair(a, OP_LDP_POST, 8, H_LR, H_SP, FRAME);
     as_ret(a);
     return p;

@@ -2,7 +2,7 @@
  * x87.h - what the routines for x87 operations are made of (x87.c, x87_arith.c).
  *
  * A routine finds the operand in s0, zero-extended, and the IR op's aux (operation, i << 8)
- * in s1.  It may destroy x0 to x7, NZCV, x15 and x29; a result is in x0.  Values are computed
+ * in s1.  It may destroy x0 to x4, x5 to x7 until it goes back(), NZCV, x15 and x29; a result is in x0.  Values are computed
  * as in f80.c:
  *
  *      x0, w1      a, then the result: significand; sign and exponent
@@ -45,6 +45,13 @@ static inline void slow(struct gen *g, uint8_t *branch)
 static inline void fpu(struct gen *g, bool load, unsigned log, unsigned r, uint32_t off)
 {
     as_ldst(g->a, load ? OP_LDR : OP_STR, log, r, H_CPU, off);
+}
+
+static inline void back(struct gen *g)
+{
+    for (unsigned r = H_WMASK; r <= H_MASK; r++)
+        fpu(g, true, 3, r, CPU_OFF(temp) + 8 * r);
+    as_ret(g->a);
 }
 
 /* ---- the stack ---- */
@@ -157,7 +164,7 @@ static inline void finish(struct gen *g, unsigned pops, enum c1 c1)
         as_bfi(a, false, 6, R_TOP, 11, 3);
     }
     fpu(g, false, 1, 6, CPU_OFF(fpu.sw));
-    as_ret(a);
+    back(g);
 }
 
 /* Make room: w15 = the new TOP, which has to be empty; tags stay in w4. */
@@ -183,7 +190,7 @@ static inline void push(struct gen *g)
     as_bfi(a, false, 6, R_TOP, 11, 3);
     as_bfi(a, false, 6, H_ZR, 9, 1);
     fpu(g, false, 1, 6, CPU_OFF(fpu.sw));
-    as_ret(a);
+    back(g);
 }
 
 /* ---- operands ---- */

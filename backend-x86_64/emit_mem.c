@@ -7,7 +7,7 @@
  *      lea  t1, [A + span - 1] the last byte
  *      and  t0, [mask]
  *      add  t0, [table]
- *      and  t1, -4096          its page; low bits kept where alignment is demanded
+ *      shr  t1, 12             its page (where alignment is demanded, of A: and t1, ~4095 + span - 1; ror t1, 12)
  *      cmp  t1, [t0]           tag: hits only if the first byte's entry is for the last byte's page
  *      jne  slow
  *      mov  t0, [t0 + 8]       delta = host - lin
@@ -133,7 +133,9 @@ static void emit_probe_at(struct emit *e, struct slow *s, ir_ref a, struct hm m,
         as_mov_rr(&e->a, true, t1, m.base);
     as_rm(&e->a, 0x23, true, t0, hm_cpu(tlb));
     as_rm(&e->a, 0x03, true, t0, hm_cpu(tlb + 8));
-    as_alu_ri(&e->a, 4, true, t1, align ? (int32_t)(0xfffff000u | (span - 1)) : -4096);
+    if (align)
+        as_alu_ri(&e->a, 4, true, t1, (int32_t)(0xfffff000u | (span - 1)));
+    as_shift_ri(&e->a, align ? 1 : 5, true, t1, 12);
     as_rm(&e->a, 0x3b, true, t1, hm_at(t0, 0));
     s->from[0] = as_jcc(&e->a, CC_NZ);
     as_load64(&e->a, t0, hm_at(t0, 8));

@@ -283,7 +283,7 @@ static uint8_t *gen_dispatch(struct as *a, const void *(*next)(struct cpu *), en
 }
 
 /*
- * rax: first byte, rdx: the last byte's page.  rcx = c->hret = delta, from table
+ * rax: first byte, rdx: the last byte's page number.  rcx = c->hret = delta, from table
  * [idx][write]; if that has none, it jumps: the rel32 is returned.
  */
 static uint8_t *gen_lookup(struct as *a, unsigned idx, bool write, int32_t shift)
@@ -317,8 +317,9 @@ static uint8_t *gen_stack(struct as *a, unsigned idx, bool write, uint8_t *probe
     as_load64(a, H_RAX, hm_at(H_RSP, (int32_t)CPU_OFF(arg[0]) + shift));
     as_rm(a, 0x0fb7, false, H_RDX, hm_at(H_RSP, (int32_t)CPU_OFF(arg[1]) + shift + 2));        /* span */
     as_lea(a, true, H_RDX, hm_idx(H_RAX, H_RDX, 0, -1));
-    as_alu_ri(a, 4, true, H_RDX, -4096);
+    as_shift_ri(a, 5, true, H_RDX, 12);
     miss = gen_lookup(a, idx, true, shift);
+    as_shift_ri(a, 4, true, H_RDX, 12);
     as_store64(a, hm_at(H_RSP, page + (int32_t)offsetof(struct tlb_page, page)), H_RDX);
     as_store64(a, hm_at(H_RSP, page + (int32_t)offsetof(struct tlb_page, delta)), H_RCX);
     as_mov_mi32(a, true, hm_at(H_RSP, below), PAGE_SIZE - TLB_PAGE_SPAN0 + 1);
@@ -374,7 +375,7 @@ static uint8_t *gen_access(struct as *a, unsigned log, unsigned aux, bool store,
     as_lea(a, true, v, hm_at(t, (int32_t)span - 1));
     as_rm(a, 0x23, true, u, hm_at(H_RSP, tlb + (int32_t)offsetof(struct tlb_fast, mask)));
     as_rm(a, 0x03, true, u, hm_at(H_RSP, tlb + (int32_t)offsetof(struct tlb_fast, base)));
-    as_alu_ri(a, 4, true, v, -4096);
+    as_shift_ri(a, 5, true, v, 12);
     as_rm(a, 0x3b, true, v, hm_at(u, (int32_t)offsetof(struct tlb_entry, tag)));
     miss = as_jcc(a, CC_NZ);
     as_load64(a, u, hm_at(u, (int32_t)offsetof(struct tlb_entry, delta)));

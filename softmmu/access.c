@@ -168,7 +168,7 @@ static inline bool resolve(struct cpu *c, uint64_t lin, enum mmu_access acc, uns
     const struct tlb_entry *e = (const struct tlb_entry *)(const void *)
         ((const uint8_t *)t->base + (lin >> 8 & t->mask));
 
-    if (e->tag == (lin & PAGE_MASK)) {
+    if (e->tag == TLB_TAG(lin)) {
         to->host = (uint8_t *)(uintptr_t)(lin + e->delta);
         return false;
     }

@@ -13,8 +13,6 @@
 
 #define TLB_MIN_BITS 8
 #define TLB_MAX_BITS 16
-#define TLB_INVALID 0x800u      /* tag of an empty entry: no page address, nor one with the low bits an
-                                   alignment check leaves in, has bit 11 */
 #define VICTIMS 8
 #define BANKS 8
 #define ETLB 256

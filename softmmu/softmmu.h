@@ -41,17 +41,20 @@ enum mmu_access { ACC_READ, ACC_WRITE, ACC_EXEC };
 /*
  * The fast path (docs/design.md, section 6).  Entry for page p is at
  *     base + ((lin >> 8) & mask),   mask = (entries - 1) << 4
- * and hits when entry->tag == (last byte's lin & PAGE_MASK): indexing by the
- * first byte and comparing the last byte's page, one compare also catches page
- * crossing.  An alignment check leaves the address' lowest bits (at most four) in
- * the compare.  An invalid entry's tag is 800h, which neither can be.
+ * and hits when entry->tag == TLB_TAG(last byte's lin), the number of its page:
+ * indexing by the first byte and comparing the last byte's page, one compare also
+ * catches page crossing.  An alignment check compares the address without bits 6 to
+ * 11, rotated by 12, so that its lowest bits are above the number and must be 0.  An
+ * invalid entry's tag is TLB_INVALID, which neither can be.
  * Read entries exist for any readable RAM/ROM page without read watchpoints;
  * write entries only for RAM that is dirty in the page table, holds no
  * translated code and is not watched: all else takes the slow path.
  */
+#define TLB_TAG(lin) ((uint64_t)(lin) >> PAGE_BITS)
+#define TLB_INVALID ((uint64_t)1 << 63)
 struct tlb_entry {
     uint64_t tag;
-    uint64_t delta;
+    uint64_t delta;             /* host address - linear address */
 };
 struct tlb_fast {
     uint64_t mask;
@@ -64,9 +67,10 @@ struct tlb_fast {
  * section 6).  For an access of at most 8 (64) bytes at lin, it does if
  *     lin - page < below[0] (below[1])
  * Only pages with a write entry are remembered, so reads may use them too.  Not
- * valid: `below` is 0, and `page` is TLB_INVALID, which no address is whose bits
- * within the page are cleared.  Whatever drops an entry of a write table forgets them all.
+ * valid: `below` is 0, and `page` is TLB_NO_PAGE, which no address is whose bits 6
+ * to 11 are cleared.  Whatever drops an entry of a write table forgets them all.
  */
+#define TLB_NO_PAGE 0x800u
 struct tlb_page {
     uint64_t page, delta;
     uint64_t below[2];

@@ -55,9 +55,9 @@ static void table_free(struct softmmu *m, struct tlb_table *t)
     t->e = NULL;
 }
 
-static inline uint32_t table_index(const struct tlb_table *t, uint64_t page)
+static inline uint32_t table_index(const struct tlb_table *t, uint64_t tag)
 {
-    return (uint32_t)(page >> PAGE_BITS) & (t->n - 1);
+    return (uint32_t)tag & (t->n - 1);
 }
 
 static inline bool is_global(const struct tlb_table *t, uint32_t i)
@@ -65,7 +65,7 @@ static inline bool is_global(const struct tlb_table *t, uint32_t i)
     return t->glob[i / 64] >> (i % 64) & 1;
 }
 
-static inline void put(struct tlb_table *t, uint32_t i, uint64_t page, uint64_t delta, bool global)
+static inline void put(struct tlb_table *t, uint32_t i, uint64_t tag, uint64_t delta, bool global)
 {
     uint64_t line = (uint64_t)1 << (i / 4 % 64);
 
@@ -76,7 +76,7 @@ static inline void put(struct tlb_table *t, uint32_t i, uint64_t page, uint64_t 
         t->nline[i / 256] |= line;
         t->glob[i / 64] &= ~((uint64_t)1 << (i % 64));
     }
-    t->e[i].tag = page;
+    t->e[i].tag = tag;
     t->e[i].delta = delta;
 }
 
@@ -149,22 +149,22 @@ static void table_flush(struct softmmu *m, struct tlb_table *t, bool all)
 /* Forget [base, base + len), len a power of two of at least a page, base aligned. */
 static void table_drop_range(struct tlb_table *t, uint64_t base, uint64_t len)
 {
-    uint64_t mask = ~(len - 1);
+    uint64_t first = TLB_TAG(base), pages = len >> PAGE_BITS, mask = ~(pages - 1);
 
-    if (len >> PAGE_BITS >= t->n) {
+    if (pages >= t->n) {
         for (uint32_t i = 0; i < t->n; i++)
-            if (t->e[i].tag != TLB_INVALID && (t->e[i].tag & mask) == base)
+            if ((t->e[i].tag & mask) == first)
                 table_drop(t, i);
     } else {
-        for (uint64_t page = base; page - base < len; page += PAGE_SIZE) {
-            uint32_t i = table_index(t, page);
+        for (uint64_t tag = first; tag - first < pages; tag++) {
+            uint32_t i = table_index(t, tag);
 
-            if (t->e[i].tag == page)
+            if (t->e[i].tag == tag)
                 table_drop(t, i);
         }
     }
     for (unsigned v = 0; v < t->nvict; v++)
-        if (t->vict[v].e.tag != TLB_INVALID && (t->vict[v].e.tag & mask) == base)
+        if ((t->vict[v].e.tag & mask) == first)
             t->vict[v].e.tag = TLB_INVALID;
 }
 
@@ -385,14 +385,14 @@ static void count_eviction(struct cpu *c, struct tlb_table *t)
     publish(c);
 }
 
-static void insert_at(struct tlb_table *t, uint64_t page, uint64_t delta, bool global)
+static void insert_at(struct tlb_table *t, uint64_t tag, uint64_t delta, bool global)
 {
-    uint32_t i = table_index(t, page);
+    uint32_t i = table_index(t, tag);
     struct tlb_entry *e = &t->e[i];
 
     if (e->tag == TLB_INVALID) {
         t->used++;
-    } else if (e->tag != page) {
+    } else if (e->tag != tag) {
         unsigned v = t->next_vict;
 
         t->vict[v].e = *e;
@@ -401,25 +401,25 @@ static void insert_at(struct tlb_table *t, uint64_t page, uint64_t delta, bool g
         if (t->nvict <= v)
             t->nvict = (uint8_t)(v + 1);
     }
-    put(t, i, page, delta, global);
+    put(t, i, tag, delta, global);
 }
 
 void tlb_insert(struct cpu *c, unsigned idx, bool write, uint64_t page, uint8_t *host, bool global)
 {
     struct tlb_table *t = &c->mmu->cur->t[idx][write];
-    uint64_t tag = t->e[table_index(t, page)].tag;
+    uint64_t tag = TLB_TAG(page), old = t->e[table_index(t, tag)].tag;
 
-    if (tag != TLB_INVALID && tag != page)
+    if (old != TLB_INVALID && old != tag)
         count_eviction(c, t);
     c->mmu->cur->has_global |= global;
-    insert_at(t, page, (uint64_t)(uintptr_t)host - page, global);
+    insert_at(t, tag, (uint64_t)(uintptr_t)host - page, global);
 }
 
 void tlb_insert_weak(struct cpu *c, unsigned idx, bool write, uint64_t page, uint8_t *host, bool global)
 {
     struct tlb_table *t = &c->mmu->cur->t[idx][write];
 
-    if (t->e[table_index(t, page)].tag == TLB_INVALID)
+    if (t->e[table_index(t, TLB_TAG(page))].tag == TLB_INVALID)
         tlb_insert(c, idx, write, page, host, global);
 }
 
@@ -430,12 +430,12 @@ uint8_t *tlb_victim(struct cpu *c, unsigned idx, bool write, uint64_t page)
     for (unsigned v = 0; v < t->nvict; v++) {
         struct tlb_entry e = t->vict[v].e;
 
-        if (e.tag != page)
+        if (e.tag != TLB_TAG(page))
             continue;
         t->vict[v].e.tag = TLB_INVALID;
         c->mmu->stats.victims++;
         count_eviction(c, t);
-        insert_at(t, page, e.delta, t->vict[v].global);
+        insert_at(t, e.tag, e.delta, t->vict[v].global);
         return (uint8_t *)(uintptr_t)(e.delta + page);
     }
     return NULL;
@@ -449,7 +449,7 @@ static void slow_flush(struct cpu *c)
     struct softmmu *m = c->mmu;
 
     for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
-        c->stack_page[i] = (struct tlb_page){ .page = TLB_INVALID };
+        c->stack_page[i] = (struct tlb_page){ .page = TLB_NO_PAGE };
     if (!m->slow_used)
         return;
     for (unsigned i = 0; i < SLOWS; i++)
@@ -468,7 +468,7 @@ void tlb_drop_page(struct cpu *c, uint64_t lin)
     bank_drop(c->mmu->cur, lin & PAGE_MASK, PAGE_SIZE);
     for (unsigned i = 0; i < MMU_IDX_COUNT; i++)
         if (c->stack_page[i].page == (lin & PAGE_MASK))
-            c->stack_page[i] = (struct tlb_page){ .page = TLB_INVALID };
+            c->stack_page[i] = (struct tlb_page){ .page = TLB_NO_PAGE };
 }
 
 void tlb_drop_fast(struct cpu *c)
@@ -486,6 +486,12 @@ void tlb_drop_fast(struct cpu *c)
     publish(c);
 }
 
+/* e is for the page at `host`. */
+static bool entry_is(const struct tlb_entry *e, uint64_t host)
+{
+    return e->tag != TLB_INVALID && (e->tag << PAGE_BITS) + e->delta == host;
+}
+
 static void table_drop_host(struct tlb_table *t, uint64_t host)
 {
     for (uint32_t w = 0; w < t->n / 256; w++) {
@@ -493,12 +499,12 @@ static void table_drop_host(struct tlb_table *t, uint64_t host)
             uint32_t first = (w * 64 + (uint32_t)__builtin_ctzll(lines)) * 4;
 
             for (uint32_t i = first; i < first + 4; i++)
-                if (t->e[i].tag + t->e[i].delta == host && t->e[i].tag != TLB_INVALID)
+                if (entry_is(&t->e[i], host))
                     table_drop(t, i);
         }
     }
     for (unsigned v = 0; v < t->nvict; v++)
-        if (t->vict[v].e.tag + t->vict[v].e.delta == host)
+        if (entry_is(&t->vict[v].e, host))
             t->vict[v].e.tag = TLB_INVALID;
 }
 

@@ -65,7 +65,7 @@ static inline void *tlb_hit(const struct cpu *c, uint64_t lin, unsigned size, un
 {
     const struct tlb_fast *t = &c->tlb[(aux & MEM_IDX) >> MEM_IDX_SHIFT][write];
     const struct tlb_entry *e = (const void *)((const char *)t->base + ((lin >> 8) & t->mask));
-    if (e->tag != ((lin + size - 1) & PAGE_MASK))
+    if (e->tag != TLB_TAG(lin + size - 1))
         return NULL;
     if ((aux & (MEM_ALIGN | MEM_AC)) && (lin & (size - 1)))
         return NULL;

@@ -183,6 +183,45 @@ START_TEST(test_count)
 }
 END_TEST
 
+/* Flags whose image is made from operands, result and the flags before, while other values fill the temporaries. */
+START_TEST(test_images)
+{
+    static const struct { enum ir_op op; unsigned flags; } how[] = {
+        { IR_SHL, FK_SHL }, { IR_SHR, FK_SHR }, { IR_SAR, FK_SAR }, { IR_ROL, FK_ROT }, { IR_ROR, FK_ROT },
+        { IR_BIT, FK_BT },
+    };
+    static const uint8_t conditions[] = { CC_B, CC_Z, CC_S };
+    struct ir_block b;
+    ir_ref pool[POOL];
+    setup();
+    ir_init(&b);
+    for (unsigned n = 0; n < 20000; n++) {
+        begin(&b);
+        for (unsigned k = 0; k < POOL; k++)
+            pool[k] = get(&b, rnd(2) ? TY_I64 : TY_I32);
+        for (unsigned k = rnd(12); k > 0; k--)
+            pool[rnd(POOL)] = integer_op(&b, pool);
+        ir_ref f = ir_emit(&b, IR_GETF, TY_FLAGS, 0, 0, 0, 0, 0);
+        for (unsigned j = 1 + rnd(3); j > 0; j--) {
+            unsigned k = rnd(sizeof how / sizeof how[0]);
+            enum ir_type t = (enum ir_type)(TY_I8 + (how[k].op == IR_BIT) + rnd(how[k].op == IR_BIT ? 3 : 4));
+            ir_ref x = as_type(&b, pool[rnd(POOL)], t);
+            ir_ref y = as_type(&b, pool[rnd(POOL)], how[k].op == IR_BIT ? t : TY_I8);
+            ir_ref r = ir_emit(&b, how[k].op, t, 0, x, y, 0, 0);
+            f = ir_emit(&b, IR_FLAGS, TY_FLAGS, how[k].flags, r, f, 0, 0);
+            ir_emit(&b, IR_PUTF, TY_NONE, 0, f, 0, 0, 0);
+            put(&b, ir_emit(&b, IR_CC, TY_I8, conditions[how[k].flags <= FK_SAR ? rnd(3) : 0], f, 0, 0, 0));
+            pool[rnd(POOL)] = r;
+        }
+        for (unsigned k = 0; k < POOL; k++)
+            put(&b, pool[k]);
+        ir_emit(&b, IR_EXIT, TY_NONE, 0, 0, 0, 0, 4);
+        compare(&b, n);
+    }
+    ir_free(&b);
+}
+END_TEST
+
 /* Bit-sliced ciphers: as many vectors live as the guest has registers, and a few more. */
 START_TEST(test_vector)
 {
@@ -220,6 +259,7 @@ int main(void)
     tcase_add_test(tc, test_integer);
     tcase_add_test(tc, test_vector);
     tcase_add_test(tc, test_count);
+    tcase_add_test(tc, test_images);
     suite_add_tcase(s, tc);
     return run_suite(s);
 }

@@ -122,5 +122,5 @@ bool fast_hit(const struct env *e, uint64_t lin, unsigned size, enum mmu_idx idx
     const struct tlb_fast *t = &e->c.tlb[idx & 3][write];
     const struct tlb_entry *en = (const void *)((const char *)t->base + (lin >> 8 & t->mask));
 
-    return en->tag == ((lin + size - 1) & PAGE_MASK);
+    return en->tag == TLB_TAG(lin + size - 1);
 }
