@@ -23,6 +23,9 @@
  * one joins.  Only helpers can change the mapping (OUT may move the A20 gate); those
  * that can end all groups (opt_call()).
  *
+ * Of addresses relative to RIP it is known which page they are in, seen from that of the code: all in
+ * the same one share a PROBE, however far apart.
+ *
  * In 32-bit code addresses are ZEXT(base + displacement mod 2^32): within one
  * page no wrap can lie between two of them, so the PROBE's success proves that
  * differences of displacements are differences of addresses.
@@ -31,6 +34,13 @@
 
 #define SPAN_PER_SAVED 64
 #define SPAN_MAX 2048
+#define SPAN_PAGE 4096          /* of the guest */
+
+/* The base of an address relative to RIP is the page of the code. */
+static bool off_code(const struct opt_addr *s)
+{
+    return !s->a;
+}
 
 static struct opt_addr resolve(const struct ir_block *b, ir_ref r, uint64_t off)
 {
@@ -45,6 +55,11 @@ static struct opt_addr resolve(const struct ir_block *b, ir_ref r, uint64_t off)
         const struct ir_ins *x = &b->ins[s.a];
         if (x->type != t)
             break;
+        if (x->op == IR_PC && t == TY_I64 && !ir_hole_of(x->imm)) {
+            s.off += (uint64_t)x->imm;
+            s.a = IR_NONE;
+            break;
+        }
         if (x->op == IR_EA && x->a && !x->b) {
             s.off += (uint64_t)x->imm;
         } else if (x->op == IR_ADD && ir_is_const(b, x->b)) {
@@ -82,6 +97,15 @@ static void to_bare(struct ir_ins *n, ir_ref delta, ir_ref base, int64_t off)
     n->imm = off;
 }
 
+/* May the range of g become lo to hi, with one access more? */
+static bool reaches(const struct opt_group *g, int64_t lo, int64_t hi)
+{
+    int64_t base = (int64_t)g->base.off;
+    if (off_code(&g->base))
+        return ((base + lo) & -SPAN_PAGE) == ((base + hi - 1) & -SPAN_PAGE);
+    return hi - lo <= SPAN_MAX && hi - lo <= SPAN_PER_SAVED * (int64_t)g->count;
+}
+
 /* Can the access n, at address s, join g?  Then it does. */
 static bool join(struct ir_block *b, struct opt_group *g, const struct opt_addr *s, struct ir_ins *n, bool write)
 {
@@ -89,12 +113,12 @@ static bool join(struct ir_block *b, struct opt_group *g, const struct opt_addr 
     int64_t lo = (int64_t)(s->off - g->base.off), hi;
     if (g->base.a != s->a || g->base.b != s->b || g->base.scale != s->scale ||
         g->base.narrow != s->narrow || g->idx != (n->aux & MEM_IDX) || (write && !g->write) ||
-        lo < -SPAN_MAX || lo > SPAN_MAX)
+        lo < -SPAN_PAGE || lo > SPAN_PAGE)
         return false;
     hi = lo + access_size(n);
     lo = lo < g->lo ? lo : g->lo;
     hi = hi > g->hi ? hi : g->hi;
-    if (hi - lo > SPAN_MAX || hi - lo > SPAN_PER_SAVED * (int64_t)g->count)
+    if (!reaches(g, lo, hi))
         return false;
     if (g->count++ == 1) {
         *p = (struct ir_ins) { .op = IR_PROBE, .type = TY_I64, .a = b->ins[g->first].a,
