@@ -7,7 +7,7 @@
 # usage: features.sh short|long       in the build's folder, with its test programs made
 # LATIMER: a command that runs latimer; EMULATOR: one that runs a test program, where the host cannot
 set -eu
-programs="tests/ir/test_host tests/sys/test_exec tests/x87/test_x87_jit"
+programs="tests/ir/test_host tests/sys/test_exec tests/sys/test_sse tests/x87/test_x87_jit"
 seconds=5
 lists="all none"
 latimer=${LATIMER:-./latimer}

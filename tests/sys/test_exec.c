@@ -11,7 +11,6 @@
 #include "tests/sys/sys_env.h"
 #include "tests/host_env.h"
 #include "translator/backend_hooks.h"
-#include "translator/vec.h"
 
 #define CODE 0x30000u           /* two pages of user code */
 #define PML4_B 0x90000u         /* a second address space, with the same mapping */
@@ -431,134 +430,6 @@ START_TEST(test_sti_shadow)
 }
 END_TEST
 
-static const uint64_t wide[] = {
-    0x3ff0000000000000, 0x3ff0000000000001, 0xbff0000000000000, 0x4008000000000000, 0x3fb999999999999a,
-    0x7fefffffffffffff, 0x0010000000000000, 0x0010000000000001, 0x000fffffffffffff, 0x8000000000000001,
-    0, 0x8000000000000000, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000123, 0x7ff0000000000456,
-    0x5fe0000000000003, 0x1ff123456789abcd,
-};
-static const uint32_t narrow[] = { 0x3f800000, 0x3f800001, 0xbf800000, 0x40400000, 0x3dcccccd, 0x7f7fffff, 0x00800000,
-                                   0x00800001, 0x007fffff, 0x80000001, 0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00123,
-                                   0x7f800456, 0x5f000003, 0x1f123456 };
-static const uint32_t modes[] = { 0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x9fc0, 0x1fc0, 0x9f80 };
-#define NFP (sizeof(wide) / sizeof(wide[0]))
-#define NMODES (sizeof(modes) / sizeof(modes[0]))
-_Static_assert(NFP == sizeof(narrow) / sizeof(narrow[0]), "the same kinds of numbers");
-
-/*
- * SSE arithmetic, scalar and packed, against vec.c: normal numbers and all that is not, in each rounding mode, with and
- * without FTZ and DAZ, the sticky flags included.
- */
-START_TEST(test_fp)
-{
-    static const struct { uint8_t code, op; } ops[] = { { 0x58, IR_VFADD }, { 0x5c, IR_VFSUB }, { 0x59, IR_VFMUL },
-                                                        { 0x5e, IR_VFDIV } };
-    const unsigned n = NFP;
-    struct sys_env *e = start(hots[_i]);
-    struct cpu *c = e->c;
-
-    c->cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
-    for (unsigned k = 0; k < 16; k++) {                 /* addss xmm2, xmm1 and so on; hlt */
-        static const uint8_t prefix[] = { 0xf3, 0xf2, 0x3e, 0x66 };     /* 3e: means nothing here */
-        const uint8_t code[] = { prefix[(k & 1) | k >> 3 << 1], 0x0f, ops[k / 2 & 3].code, 0xd1, 0xf4 };
-
-        memcpy(e->ram + CODE + 16 * k, code, sizeof(code));
-    }
-    for (unsigned m = 0; m < NMODES; m++)
-        for (unsigned t = 0; t < 16 * n * n; t++) {
-            unsigned k = t & 15, x = t / 16 % n, y = t / 16 / n;
-            const struct ir_ins op = { .op = ops[k / 2 & 3].op, .type = TY_V128,
-                                       .aux = k & 8 ? (k & 1 ? VL_F64 : VL_F32) : k & 1 ? VL_S64 : VL_S32 };
-            union vreg a = { .q = { 0x1111111122222222, 0x3333333344444444 } }, b = a, want;
-            struct fp_env fp = { modes[m] };
-
-            if (k & 1) {
-                a.q[0] = wide[x];
-                b.q[0] = wide[y];
-            } else {
-                a.d[0] = narrow[x];
-                b.d[0] = narrow[y];
-            }
-            vec_op(&op, &want, &a, &b, NULL, &fp);
-            c->x[2] = a;
-            c->x[1] = b;
-            c->mxcsr = modes[m];
-            backend_fp_changed(c);
-            run_at(e, CODE + 16 * k, 0);
-            ck_assert_msg(!memcmp(&c->x[2], &want, 16) && c->mxcsr == fp.mxcsr,
-                          "op %u of %u and %u, mode %x: %llx not %llx, mxcsr %x not %x", k, x, y, modes[m],
-                          (unsigned long long)c->x[2].q[0], (unsigned long long)want.q[0], c->mxcsr, fp.mxcsr);
-        }
-    end(e);
-}
-END_TEST
-
-/* Comparisons and conversions in the same way. */
-START_TEST(test_fp_convert)
-{
-    static const uint8_t code[][8] = {
-        { 0x0f, 0x2e, 0xd1, 0xf4 },             /* ucomiss xmm2, xmm1; hlt */
-        { 0x66, 0x0f, 0x2f, 0xd1, 0xf4 },       /* comisd xmm2, xmm1 */
-        { 0xf3, 0x0f, 0x2c, 0xc1, 0xf4 },       /* cvttss2si eax, xmm1 */
-        { 0xf2, 0x48, 0x0f, 0x2c, 0xc1, 0xf4 }, /* cvttsd2si rax, xmm1 */
-        { 0xf3, 0x48, 0x0f, 0x2d, 0xc1, 0xf4 }, /* cvtss2si rax, xmm1 */
-        { 0xf2, 0x0f, 0x2d, 0xc1, 0xf4 },       /* cvtsd2si eax, xmm1 */
-        { 0xf3, 0x48, 0x0f, 0x2a, 0xd0, 0xf4 }, /* cvtsi2ss xmm2, rax */
-        { 0xf2, 0x48, 0x0f, 0x2a, 0xd0, 0xf4 }, /* cvtsi2sd xmm2, rax */
-        { 0xf2, 0x0f, 0x2a, 0xd0, 0xf4 },       /* cvtsi2sd xmm2, eax */
-    };
-    static const struct ir_ins op[] = {
-        { .op = IR_VFCOM, .type = TY_I32, .aux = VL_S32 },
-        { .op = IR_VFCOM, .type = TY_I32, .aux = VL_S64 | VA_SIGNAL },
-        { .op = IR_VF2G, .type = TY_I32, .aux = VL_S32 | VA_TRUNC },
-        { .op = IR_VF2G, .type = TY_I64, .aux = VL_S64 | VA_TRUNC },
-        { .op = IR_VF2G, .type = TY_I64, .aux = VL_S32 },
-        { .op = IR_VF2G, .type = TY_I32, .aux = VL_S64 },
-        { .op = IR_VCVTG, .type = TY_V128, .aux = VL_S32, .imm = 8 },
-        { .op = IR_VCVTG, .type = TY_V128, .aux = VL_S64, .imm = 8 },
-        { .op = IR_VCVTG, .type = TY_V128, .aux = VL_S64, .imm = 4 },
-    };
-    static const uint64_t more[] = {    /* near the ends of the integers' ranges, and in between */
-        0x41dfffffffc00000, 0x41e0000000000000, 0xc1e0000000000000, 0xc1e0000000200000, 0x43dfffffffffffff,
-        0x43e0000000000000, 0xc3e0000000000000, 0x3fe0000000000000, 0x3ff8000000000000, 0xc004000000000000,
-        0x4f000000, 0xcf000000, 0x4effffff, 0x5effffff, 0x3f000000, 0x40200000, 0x7fffffffffffffff, 0x20000000000001,
-    };
-    const unsigned n = NFP + sizeof(more) / sizeof(more[0]), kinds = sizeof(op) / sizeof(op[0]);
-    struct sys_env *e = start(hots[_i]);
-    struct cpu *c = e->c;
-
-    c->cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
-    for (unsigned k = 0; k < kinds; k++)
-        memcpy(e->ram + CODE + 16 * k, code[k], sizeof(code[k]));
-    for (unsigned m = 0; m < NMODES; m++)
-        for (unsigned t = 0; t < kinds * n * n; t++) {
-            unsigned k = t % kinds, x = t / kinds % n, y = t / kinds / n;
-            bool two = op[k].op == IR_VFCOM, dbl = (op[k].aux & VL_MASK) == VL_S64;
-            union vreg a = { .q = { 0x1111111122222222, 0x3333333344444444 } }, b = a, want = { .q = { 0, 0 } };
-            struct fp_env fp = { modes[m] };
-
-            if (!two && x)
-                continue;
-            a.q[0] = x >= NFP ? more[x - NFP] : dbl ? wide[x] : narrow[x];
-            b.q[0] = y >= NFP ? more[y - NFP] : dbl ? wide[y] : narrow[y];
-            vec_op(&op[k], &want, op[k].op == IR_VF2G ? &b : &a, &b, NULL, &fp);
-            c->x[2] = a;
-            c->x[1] = b;
-            c->r[R_AX] = b.q[0];
-            c->mxcsr = modes[m];
-            backend_fp_changed(c);
-            run_at(e, CODE + 16 * k, 0);
-            uint64_t got = op[k].op == IR_VF2G ? c->r[R_AX] : c->x[2].q[0];
-            if (two)            /* what EFLAGS of the #GP say */
-                got = sys_peek(e, c->r[R_SP] + 24, 8) & FL_ARITH;
-            ck_assert_msg(got == want.q[0] && c->mxcsr == fp.mxcsr, "op %u of %llx and %llx, mode %x: %llx not %llx, "
-                          "mxcsr %x not %x", k, (unsigned long long)a.q[0], (unsigned long long)b.q[0], modes[m],
-                          (unsigned long long)got, (unsigned long long)want.q[0], c->mxcsr, fp.mxcsr);
-        }
-    end(e);
-}
-END_TEST
-
 /*
  * LOCK operations while another thread changes the same bytes: none may get lost.  The guest adds one to the dword at
  * rSI by INC, to the next by CMPXCHG, inverts bit 3 of the third, adds one to the byte behind by XADD, sets and clears
@@ -668,8 +539,6 @@ int main(void)
     tcase_add_loop_test(tc, test_left_flags, 0, NHOTS);
     tcase_add_loop_test(tc, test_conditions, 0, NHOTS);
     tcase_add_loop_test(tc, test_vector_kept, 0, NHOTS);
-    tcase_add_loop_test(tc, test_fp, 0, NHOTS);
-    tcase_add_loop_test(tc, test_fp_convert, 0, NHOTS);
     tcase_add_loop_test(tc, test_sti_shadow, 0, NHOTS);
     suite_add_tcase(s, tc);
     return run_suite(s);
