@@ -137,20 +137,16 @@ struct image {
 /* Floating point whose operands or result need another look, out of line (emit_fp.c). */
 #define FP_PATHS 160
 #define FP_CHECKS 3
-struct fp_check {
-    uint8_t *from, *back;
-    uint8_t v[2];               /* what was looked at; NOREG: nothing passes */
-    bool result;
-};
 struct fp_path {
     const struct ir_ins *p;
     int32_t pc;
-    bool dbl, packed;
-    uint8_t a, b;               /* operands, NOREG: none */
+    bool dbl, rdbl, packed;     /* lanes of the operands and of the result are doubles */
+    uint8_t a, b;               /* operands of the C call, NOREG: none */
     uint8_t d, g;               /* where the result goes: vector or general register */
+    uint8_t u, v, r;            /* looked at: operands (NOREG: nothing passes), result (NOREG: not) */
     uint8_t t, x, y;            /* free vector registers */
     unsigned n;
-    struct fp_check check[FP_CHECKS];
+    uint8_t *from[FP_CHECKS];
     uint8_t *done;
 };
 

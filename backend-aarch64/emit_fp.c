@@ -9,17 +9,22 @@
  *  - "tiny" is found out after rounding, or before: UE where the result rounds up to the smallest
  *    normal number, and denormal results with it.
  *
- * So an operand whose exponent is 0 is looked at again, and a result whose exponent is 0, 1, 2
- * or all ones; zeros are let pass, and for the rest C computes the operation (vec_fp.c).  Both
- * happens out of line.  The host's other flags - invalid, division by zero, overflow, inexact - are x86's
- * and wait in FPSR (backend_fp_sync); underflow is not taken from there.
+ * So an operand is looked at again whose exponent is 0, and a result whose exponent is near 0 or all
+ * ones, out of line and behind the operation: with its exceptions masked the host's result and flags
+ * are right for denormals, too, and all that can be missing are DE and UE.  Zeros are let pass; and
+ * all denormals once MXCSR has the flag in question, since flags are sticky.  The rest, and
+ * what is or may be a NaN, is computed by C (vec_fp.c).  The host's other flags - invalid, division by
+ * zero, overflow, inexact - are x86's and wait in FPSR (backend_fp_sync); underflow is not taken from there.
  *
- * A check is on the exponent in the upper bits: all of it, or it plus one without its two lowest
- * bits, is 0.  Nothing of it touches NZCV.
+ * Nothing of a check touches NZCV.  Scalars are looked at in a general register: the exponent, or it
+ * plus one without its two lowest bits, is 0.  Of packed operands the smallest magnitude counts. For the
+ * result, |2 * bits| as a signed number is small where the exponent is near 0 or near all ones, so
+ * one minimum over everything and one branch serve both operands and the result.
  */
 #include <assert.h>
 
 #include "backend-aarch64/emit.h"
+#include "translator/vec.h"
 
 /* ---- instructions ---- */
 
@@ -51,21 +56,37 @@ static void top_word(struct emit *e, bool dbl, unsigned r, unsigned v)
     else
         fmov(e, false, r, v);
 }
-enum { V_SHL = 0x4f005400, V_USHR = 0x6f000400 };
 static void shl(struct emit *e, unsigned d, unsigned n, unsigned by)
 {
-    op2(e, V_SHL | (32 + by) << 16, d, n);
+    op2(e, 0x4f205400u | by << 16, d, n);       /* shl 4s */
 }
-static void ushr(struct emit *e, unsigned d, unsigned n, unsigned by)
-{
-    op2(e, V_USHR | (64 - by) << 16, d, n);
-}
-/* Branch if one of t's four lanes is 0. Destroys t. */
-static uint8_t *if_zero_lane(struct emit *e, unsigned t)
+/* t's smallest lane, an unsigned number of 32 bits, in scratch register s0. Destroys t. */
+static void smallest(struct emit *e, unsigned t)
 {
     op2(e, 0x6eb1a800u, t, t);                  /* uminv s, 4s */
     fmov(e, false, H_S0, t);
-    return as_cbz(&e->a, false, H_S0);
+}
+static void abs_lanes(struct emit *e, unsigned d, unsigned n)
+{
+    op2(e, 0x4ea0b800u, d, n);                  /* abs 4s */
+}
+static void umin(struct emit *e, unsigned d, unsigned n, unsigned m)
+{
+    op3(e, 0x6ea06c00u, d, n, m);               /* umin 4s */
+}
+/* Twice the bits of all lanes of u and v (of u alone, as v) in t, of doubles the upper words: the sign is gone. */
+static void doubled(struct emit *e, bool dbl, unsigned t, unsigned u, unsigned v, unsigned x)
+{
+    if (dbl) {
+        op3(e, 0x4e805800u, t, u, v);           /* uzp2 4s */
+        shl(e, t, t, 1);
+        return;
+    }
+    shl(e, t, u, 1);
+    if (u != v) {
+        shl(e, x, v, 1);
+        umin(e, t, t, x);
+    }
 }
 
 /* ---- checks ---- */
@@ -74,79 +95,125 @@ static struct fp_path *path_new(struct emit *e, const struct ir_ins *p, bool dbl
 {
     assert(e->h.nfp < FP_PATHS);
     struct fp_path *s = &e->h.fp[e->h.nfp++];
-    *s = (struct fp_path){ .p = p, .pc = e->pc, .dbl = dbl, .packed = packed, .a = NOREG, .b = NOREG, .d = NOREG,
-                           .g = NOREG };
+    *s = (struct fp_path){ .p = p, .pc = e->pc, .dbl = dbl, .rdbl = dbl, .packed = packed, .a = NOREG, .b = NOREG,
+                           .d = NOREG, .g = NOREG, .u = NOREG, .v = NOREG, .r = NOREG };
     return s;
 }
 
-static void check(struct emit *e, struct fp_path *s, uint8_t *from, unsigned u, unsigned v, bool result)
+static void check(struct fp_path *s, uint8_t *from)
 {
     assert(s->n < FP_CHECKS);
-    s->check[s->n++] = (struct fp_check){ .from = from, .back = e->a.p, .v = { (uint8_t)u, (uint8_t)v },
-                                          .result = result };
+    s->from[s->n++] = from;
 }
 
-/* The upper words of all lanes of u and v (or of u alone, as v) in t. */
-static void top_words(struct emit *e, bool dbl, unsigned t, unsigned u, unsigned v)
+/*
+ * Is an exponent of operands u and v 0, or (if there is a result, r) one of r near 0 or all ones?  t, x: vector
+ * temporaries.
+ */
+static void check_all(struct emit *e, struct fp_path *s, unsigned u, unsigned v, unsigned r, unsigned t, unsigned x)
 {
-    if (dbl)
-        op3(e, 0x4e805800u, t, u, v);           /* uzp2 4s */
-    else if (t != u)
-        as_vmov(&e->a, t, u);
-}
-
-/* Operands u and v: is an exponent 0?  t, x: vector temporaries. */
-static void check_operands(struct emit *e, struct fp_path *s, unsigned u, unsigned v, unsigned t, unsigned x)
-{
-    uint32_t exponent = s->dbl ? 0x7ff00000u : 0x7f800000u;
+    s->u = (uint8_t)u;
+    s->v = (uint8_t)v;
+    s->r = (uint8_t)r;
     if (!s->packed) {
+        uint32_t exponent = s->dbl ? 0x7ff00000u : 0x7f800000u;
         for (unsigned k = 0; k < (u == v ? 1u : 2u); k++) {
-            unsigned r = k ? v : u;
-            top_word(e, s->dbl, H_S0, r);
+            top_word(e, s->dbl, H_S0, k ? v : u);
             as_logic_i(&e->a, OPI_AND, false, H_S0, H_S0, exponent);
-            check(e, s, as_cbz(&e->a, false, H_S0), r, r, false);
+            check(s, as_cbz(&e->a, false, H_S0));
         }
+        if (r == NOREG)
+            return;
+        top_word(e, s->rdbl, H_S0, r);
+        as_rri(&e->a, OPI_ADD, false, H_S0, H_S0, s->rdbl ? 0x100000 : 0x800000);
+        as_logic_i(&e->a, OPI_AND, false, H_S0, H_S0, s->rdbl ? 0x7fc00000u : 0x7e000000u);
+        check(s, as_cbz(&e->a, false, H_S0));
         return;
     }
-    if (s->dbl) {
-        op3(e, 0x4e805800u, t, u, v);
-        shl(e, t, t, 1);
-    } else {
-        shl(e, t, u, 1);
-        if (u != v) {
-            shl(e, x, v, 1);
-            op3(e, 0x6ea06c00u, t, t, x);       /* umin 4s */
-        }
+    doubled(e, s->dbl, t, u, v, x);
+    if (r != NOREG) {
+        doubled(e, s->dbl, x, r, r, x);
+        abs_lanes(e, x, x);
+        umin(e, t, t, x);
     }
-    ushr(e, t, t, s->dbl ? 21 : 24);
-    check(e, s, if_zero_lane(e, t), u, v, false);
-}
-
-/* One to the exponents of t's upper words, by way of x. */
-static void plus_one(struct emit *e, bool dbl, unsigned t, unsigned x)
-{
-    as_w(&e->a, (dbl ? 0x4f004600u : 0x4f044400u) | x);        /* movi x.4s, #10h or #80h, lsl 16 */
-    op3(e, 0x4ea08400u, t, t, x);                               /* add 4s */
-}
-
-/* The result in r: is an exponent 0, 1, 2 or all ones?  t, x: vector temporaries. */
-static void check_result(struct emit *e, struct fp_path *s, bool dbl, unsigned r, unsigned t, unsigned x)
-{
-    if (!s->packed) {
-        top_word(e, dbl, H_S0, r);
-        as_rri(&e->a, OPI_ADD, false, H_S0, H_S0, dbl ? 0x100000 : 0x800000);
-        as_logic_i(&e->a, OPI_AND, false, H_S0, H_S0, dbl ? 0x7fc00000u : 0x7e000000u);
-        check(e, s, as_cbz(&e->a, false, H_S0), r, r, true);
-        return;
-    }
-    top_words(e, dbl, t, r, r);
-    plus_one(e, dbl, t, x);
-    shl(e, t, t, 1);
-    ushr(e, t, t, dbl ? 23 : 26);
-    check(e, s, if_zero_lane(e, t), r, r, true);
+    smallest(e, t);                             /* an exponent of 0 or 1, of r also one below all ones */
+    as_lsr(&e->a, false, H_S0, H_S0, s->dbl ? 22 : 25);
+    check(s, as_cbz(&e->a, false, H_S0));
 }
 
 /* ---- out of line ---- */
+
+enum { DE_BIT = 1, UE_BIT = 4 };
+_Static_assert(MX_DE == 1 << DE_BIT && MX_UE == 1 << UE_BIT, "of MXCSR");
+
+/* The places from which C is called. */
+struct to_c {
+    unsigned n;
+    uint8_t *from[8];
+};
+
+static void to_c(struct to_c *c, uint8_t *from)
+{
+    assert(c->n < sizeof(c->from) / sizeof(c->from[0]));
+    c->from[c->n++] = from;
+}
+
+/* Can the result of the operation be inexact and tiny? Sums and differences that are tiny are exact. */
+static bool may_underflow(const struct fp_path *s)
+{
+    return s->p->op == IR_VFMUL || s->p->op == IR_VFDIV || (s->p->op == IR_VFCVT && s->dbl);
+}
+
+/* The operands of which one at least is zero if the result is zero and exact. */
+static unsigned exact_zero(const struct fp_path *s, uint8_t v[2])
+{
+    v[0] = s->u;
+    v[1] = s->v;
+    return s->p->op == IR_VFDIV || s->u == s->v ? 1 : 2;
+}
+
+/* General register r = scalar v without its sign, at the top. */
+static void bits_on_top(struct emit *e, bool dbl, unsigned r, unsigned v)
+{
+    fmov(e, dbl, r, v);
+    as_lsl(&e->a, true, r, r, dbl ? 1 : 33);
+}
+
+static void look_again_scalar(struct emit *e, const struct fp_path *s, struct to_c *c)
+{
+    struct as *a = &e->a;
+    unsigned ebits = s->dbl ? 11 : 8, rbits = s->rdbl ? 11 : 8;
+    uint8_t *set, zero[2];
+    host_field(e, true, 2, H_S1, CPU_OFF(mxcsr));
+    if (s->r != NOREG) {                        /* infinity or NaN? */
+        top_word(e, s->rdbl, H_S0, s->r);
+        as_ubfx(a, false, H_S0, H_S0, 31 - rbits, rbits);
+        as_rri(a, OPI_ADD, false, H_S0, H_S0, 1);
+        to_c(c, as_tbnz(a, H_S0, rbits));
+    }
+    set = as_tbnz(a, H_S1, DE_BIT);
+    for (unsigned k = 0; k < (s->u == s->v ? 1u : 2u); k++) {   /* less one, only denormals have an exponent of 0 */
+        bits_on_top(e, s->dbl, H_S0, k ? s->v : s->u);
+        as_rri(a, OPI_SUB, true, H_S0, H_S0, 1);
+        as_lsr(a, true, H_S0, H_S0, 64 - ebits);
+        to_c(c, as_cbz(a, true, H_S0));
+    }
+    as_patch(set, a->p);
+    if (s->r != NOREG && may_underflow(s)) {
+        set = as_tbnz(a, H_S1, UE_BIT);
+        bits_on_top(e, s->rdbl, H_S0, s->r);
+        as_lsr(a, true, H_S1, H_S0, 65 - rbits);
+        as_patch(as_cbnz(a, true, H_S1), s->done);              /* exponents above 1 */
+        to_c(c, as_cbnz(a, true, H_S0));
+        for (unsigned k = 0, n = exact_zero(s, zero); k < n; k++) {
+            bits_on_top(e, s->dbl, H_S0, zero[k]);
+            as_patch(as_cbz(a, true, H_S0), s->done);
+        }
+        to_c(c, as_b(a));
+        as_patch(set, a->p);
+    }
+    as_b_to(a, s->done);
+}
 
 /* t = v without signs; lanes of 64 (dbl) or 32 bits. */
 static void no_signs(struct emit *e, bool dbl, unsigned t, unsigned v)
@@ -159,97 +226,76 @@ static void zero_lanes(struct emit *e, bool dbl, unsigned t, unsigned v)
     no_signs(e, dbl, t, v);
     op2(e, 0x4ea09800u | SIZE(dbl), t, t);      /* cmeq t, t, #0 */
 }
-
-/* The operands of which one at least is zero if the result is zero and exact; the result itself: it always is. */
-static unsigned exact_zero(const struct fp_path *s, unsigned result, uint8_t v[2])
+/* t = the words of t that decide: all, or of doubles the upper ones. */
+static void deciding_words(struct emit *e, bool dbl, unsigned t, unsigned u, unsigned v)
 {
-    switch (s->p->op) {
-    case IR_VFMUL:
-        v[0] = s->a;
-        v[1] = s->b;
-        return s->a == s->b ? 1 : 2;
-    case IR_VFDIV:
-        v[0] = s->a;
-        return 1;
-    case IR_VFCVT:
-        v[0] = s->b;
-        return 1;
-    default:
-        v[0] = (uint8_t)result;
-        return 1;
-    }
+    if (dbl)
+        op3(e, 0x4e805800u, t, u, v);           /* uzp2 4s */
+    else if (u != v)
+        umin(e, t, u, v);
 }
 
-/* Scalar v: to `zero` if it is one. */
-static void if_zero(struct emit *e, bool dbl, unsigned v, const uint8_t *zero)
+static void look_again_packed(struct emit *e, const struct fp_path *s, struct to_c *c)
 {
-    fmov(e, dbl, H_S0, v);
-    as_lsl(&e->a, dbl, H_S0, H_S0, 1);
-    as_patch(as_cbz(&e->a, dbl, H_S0), zero);
-}
-
-/*
- * What check c found may be zeros only, exact ones if it is the result: then back.  Branches for which it is not
- * are added to to_c[].  dbl: what was looked at is.
- */
-static unsigned zeros_pass(struct emit *e, const struct fp_path *s, bool dbl, const struct fp_check *c, uint8_t **to_c)
-{
-    unsigned n = 0, t = s->t, x = s->x, y = s->y, count = c->v[0] == c->v[1] ? 1 : 2;
-    uint8_t zero[2] = { c->v[0], c->v[1] };
-    if (c->result)
-        count = exact_zero(s, c->v[0], zero);
-    if (!s->packed) {
-        if (c->result && zero[0] != c->v[0]) {
-            fmov(e, dbl, H_S0, c->v[0]);
-            as_lsl(&e->a, dbl, H_S0, H_S0, 1);
-            to_c[n++] = as_cbnz(&e->a, dbl, H_S0);
-        }
-        for (unsigned k = 0; k < (c->result ? count : 1); k++)
-            if_zero(e, s->dbl, zero[k], c->back);
-        to_c[n++] = as_b(&e->a);
-        return n;
+    struct as *a = &e->a;
+    unsigned t = s->t, x = s->x, y = s->y;
+    bool dbl = s->dbl;
+    uint8_t *set, zero[2];
+    host_field(e, true, 2, H_S1, CPU_OFF(mxcsr));
+    if (s->r != NOREG) {                        /* infinities or NaNs? */
+        doubled(e, dbl, t, s->r, s->r, x);
+        op2(e, 0x6eb0a800u, t, t);              /* umaxv s, 4s */
+        fmov(e, false, H_S0, t);
+        as_lsr(a, false, H_S0, H_S0, dbl ? 21 : 24);
+        as_rri(a, OPI_ADD, false, H_S0, H_S0, 1);
+        to_c(c, as_tbnz(a, H_S0, dbl ? 11 : 8));
     }
-    for (unsigned k = 0; k < (c->result ? 1 : count); k++) {    /* is everything fine where zeros are ones? */
-        unsigned v = c->v[k];
-        zero_lanes(e, dbl, t, v);
-        if (c->result && zero[0] != v) {
-            zero_lanes(e, dbl, x, zero[0]);
-            if (count == 2) {
-                zero_lanes(e, dbl, y, zero[1]);
-                op3(e, 0x4ea01c00u, x, x, y);                           /* orr */
-            }
-            op3(e, 0x4e201c00u, t, t, x);                               /* and */
-        }
-        as_w(&e->a, (dbl ? 0x6f03f600u : 0x4f03f600u) | x);             /* fmov x, #1.0 */
-        op3(e, 0x6e601c00u, t, x, v);                                   /* bsl t, x, v */
-        top_words(e, dbl, t, t, t);
-        if (c->result)
-            plus_one(e, dbl, t, x);
-        shl(e, t, t, 1);
-        ushr(e, t, t, c->result ? (dbl ? 23 : 26) : (dbl ? 21 : 24));
-        to_c[n++] = if_zero_lane(e, t);
+    set = as_tbnz(a, H_S1, DE_BIT);
+    as_w(a, 0x6f07e7e0u | y);                   /* movi y.2d, all ones; less one, only denormals have an exponent of 0 */
+    no_signs(e, dbl, t, s->u);
+    op3(e, 0x4ea08400u | SIZE(dbl), t, t, y);   /* add */
+    if (s->u != s->v) {
+        no_signs(e, dbl, x, s->v);
+        op3(e, 0x4ea08400u | SIZE(dbl), x, x, y);
     }
-    as_b_to(&e->a, c->back);
-    return n;
+    deciding_words(e, dbl, t, t, s->u != s->v ? x : t);
+    smallest(e, t);
+    as_lsr(a, false, H_S0, H_S0, dbl ? 21 : 24);
+    to_c(c, as_cbz(a, false, H_S0));
+    as_patch(set, a->p);
+    if (s->r != NOREG && may_underflow(s)) {
+        set = as_tbnz(a, H_S1, UE_BIT);
+        zero_lanes(e, dbl, x, s->u);
+        if (exact_zero(s, zero) == 2) {
+            zero_lanes(e, dbl, y, s->v);
+            op3(e, 0x4ea01c00u, x, x, y);       /* orr: lanes where zero is exact */
+        }
+        zero_lanes(e, dbl, t, s->r);
+        op3(e, 0x4e201c00u, x, x, t);           /* and */
+        no_signs(e, dbl, t, s->r);
+        op3(e, 0x4ea01c00u, t, t, x);           /* orr */
+        deciding_words(e, dbl, t, t, t);
+        smallest(e, t);
+        as_lsr(a, false, H_S0, H_S0, dbl ? 22 : 25);
+        to_c(c, as_cbz(a, false, H_S0));
+        as_patch(set, a->p);
+    }
+    as_b_to(a, s->done);
 }
 
 void fp_slow_paths(struct emit *e)
 {
     for (unsigned k = 0; k < e->h.nfp; k++) {
         const struct fp_path *s = &e->h.fp[k];
-        uint8_t *to_c[2 * FP_CHECKS];
-        unsigned n = 0;
-        for (unsigned j = 0; j < s->n; j++) {
-            const struct fp_check *c = &s->check[j];
-            if (c->v[0] == NOREG) {
-                to_c[n++] = c->from;
-                continue;
-            }
-            as_patch(c->from, e->a.p);
-            n += zeros_pass(e, s, c->result && s->p->op == IR_VFCVT ? !s->dbl : s->dbl, c, to_c + n);
-        }
-        for (unsigned j = 0; j < n; j++)
-            as_patch(to_c[j], e->a.p);
+        struct to_c c = { .n = 0 };
+        for (unsigned j = 0; j < s->n; j++)
+            as_patch(s->from[j], e->a.p);
+        if (s->u != NOREG && s->packed)
+            look_again_packed(e, s, &c);
+        else if (s->u != NOREG)
+            look_again_scalar(e, s, &c);
+        for (unsigned j = 0; j < c.n; j++)
+            as_patch(c.from[j], e->a.p);
         if (s->a != NOREG)
             host_vstore(e, CPU_OFF(va) + 16, s->a, true);
         if (s->b != NOREG)
@@ -336,14 +382,13 @@ static void emit_arithmetic(struct emit *e, const struct ir_ins *p, bool dbl, bo
     struct fp_regs r = fp_get(e, p);
     struct fp_path *s = path_of(e, p, dbl, packed, &r);
     s->d = (uint8_t)r.t;
-    check_operands(e, s, p->op == IR_VFSQRT ? r.b : r.a, r.b, r.u, r.x);
     if (p->op == IR_VFSQRT && packed)
         op2(e, 0x6ea1f800u | SIZE(dbl), r.t, r.b);
     else if (p->op == IR_VFSQRT)
         op2(e, 0x1e21c000u | SIZE(dbl), r.t, r.b);
     else
         op3(e, (packed ? code[p->op - IR_VFADD].packed : code[p->op - IR_VFADD].scalar) | SIZE(dbl), r.t, r.a, r.b);
-    check_result(e, s, dbl, r.t, r.u, r.x);
+    check_all(e, s, p->op == IR_VFSQRT ? r.b : r.a, r.b, r.t, r.u, r.x);
     s->done = e->a.p;
     fp_result(e, &r, !packed && r.a != NOREG, dbl);
 }
@@ -355,9 +400,9 @@ static void emit_minmax(struct emit *e, const struct ir_ins *p, bool dbl, bool p
     struct fp_path *s = path_of(e, p, dbl, packed, &r);
     bool max = p->op == IR_VFMAX;
     s->d = (uint8_t)r.t;
-    check_operands(e, s, r.a, r.b, r.u, r.x);
     op3(e, (packed ? 0x6ea0e400u : 0x7ea0e400u) | SIZE(dbl), r.t, max ? r.a : r.b, max ? r.b : r.a);    /* fcmgt */
     op3(e, 0x6e601c00u, r.t, r.a, r.b);                                                                 /* bsl */
+    check_all(e, s, r.a, r.b, NOREG, r.u, r.x);
     s->done = e->a.p;
     fp_result(e, &r, !packed, dbl);
 }
@@ -370,7 +415,6 @@ static void emit_mask(struct emit *e, const struct ir_ins *p, bool dbl, bool pac
     struct fp_path *s = path_of(e, p, dbl, packed, &r);
     uint32_t form = (packed ? 0 : SCALAR) | SIZE(dbl);
     s->d = (uint8_t)r.t;
-    check_operands(e, s, r.a, r.b, r.u, r.x);
     switch (p->imm & 3) {
     case 0:
         op3(e, EQ | form, r.t, r.a, r.b);
@@ -388,6 +432,7 @@ static void emit_mask(struct emit *e, const struct ir_ins *p, bool dbl, bool pac
     }
     if (((p->imm & 3) == 3) != (p->imm >> 2 & 1))
         op2(e, 0x6e205800u, r.t, r.t);          /* not: the opposite predicate, but UNORD is 3 */
+    check_all(e, s, r.a, r.b, NOREG, r.u, r.x);
     s->done = e->a.p;
     fp_result(e, &r, !packed, dbl);
 }
@@ -407,7 +452,7 @@ static void emit_compare(struct emit *e, const struct ir_ins *p, bool dbl)
     flags_clobber(e);
     r = fp_get(e, p);
     s = path_of(e, p, dbl, false, &r);
-    check_operands(e, s, r.a, r.b, r.u, r.x);
+    check_all(e, s, r.a, r.b, NOREG, r.u, r.x);
     s->done = e->a.p;                           /* C is only there for the flag of a denormal */
     as_w(&e->a, 0x1e202000u | (p->aux & VA_SIGNAL ? 0x10u : 0) | SIZE(dbl) | r.b << 16 | r.a << 5);
     vtemp_release(e, r.t);
@@ -434,7 +479,7 @@ static void emit_to_int(struct emit *e, const struct ir_ins *p, bool dbl)
     top_word(e, dbl, H_S0, r.a);
     as_ubfx(&e->a, false, H_S0, H_S0, dbl ? 20 : 23, dbl ? 11 : 8);
     as_rri(&e->a, OPI_SUB, false, H_S0, H_S0, (dbl ? 1023u : 127u) + (w ? 63 : 31));
-    check(e, s, as_tbz(&e->a, H_S0, 31), NOREG, NOREG, false);
+    check(s, as_tbz(&e->a, H_S0, 31));
     as_w(&e->a, (trunc ? 0x1e380000u : 0x1e200000u) | SF(w) | SIZE(dbl) | r.a << 5 | d);       /* fcvtzs, fcvtns */
     s->done = e->a.p;
     vtemp_release(e, r.t);
@@ -453,7 +498,7 @@ static void emit_to_ints(struct emit *e, const struct ir_ins *p)
     fmov(e, false, H_S0, r.u);
     as_lsr(&e->a, false, H_S0, H_S0, 24);
     as_rri(&e->a, OPI_SUB, false, H_S0, H_S0, 127 + 31);
-    check(e, s, as_tbz(&e->a, H_S0, 31), NOREG, NOREG, false);
+    check(s, as_tbz(&e->a, H_S0, 31));
     op2(e, p->aux & VA_TRUNC ? 0x4ea1b800u : 0x4e21a800u, r.t, r.a);    /* fcvtzs, fcvtns */
     s->done = e->a.p;
     fp_result(e, &r, false, false);
@@ -485,9 +530,9 @@ static void emit_convert(struct emit *e, const struct ir_ins *p, bool dbl)
     struct fp_regs r = fp_get(e, p);
     struct fp_path *s = path_of(e, p, dbl, false, &r);
     s->d = (uint8_t)r.t;
-    check_operands(e, s, r.b, r.b, r.u, r.x);
+    s->rdbl = !dbl;
     op2(e, dbl ? 0x1e624000u : 0x1e22c000u, r.t, r.b);
-    check_result(e, s, !dbl, r.t, r.u, r.x);
+    check_all(e, s, r.b, r.b, r.t, r.u, r.x);
     s->done = e->a.p;
     fp_result(e, &r, true, !dbl);
 }

@@ -128,7 +128,6 @@ static void emit_bytes(struct emit *e, const struct ir_ins *p)
     unsigned home, d = vdef_reg(e, e->i, &home), z = vtemp_get(e), n = (unsigned)p->imm & 0xff;
     unsigned low = p->op == IR_VALIGN ? o.b : p->op == IR_VBSHL ? z : o.a;
     unsigned high = p->op == IR_VBSHR ? z : o.a;
-    zero(e, z);
     if (p->op == IR_VBSHL)
         n = n < 16 ? 16 - n : 32;               /* of a:0 */
     if (p->op == IR_VBSHL && n == 32)
@@ -138,6 +137,8 @@ static void emit_bytes(struct emit *e, const struct ir_ins *p)
         high = z;
         n -= 16;
     }
+    if (n < 16 && (low == z || high == z))
+        zero(e, z);
     if (n >= 16)
         zero(e, d);
     else
@@ -147,18 +148,87 @@ static void emit_bytes(struct emit *e, const struct ir_ins *p)
     vdef_done(e, e->i, d, home);
 }
 
-/* Lanes picked one by one: which lane of a (from < 16) or b (from >= 16) goes where; then all at once to d. */
-static void emit_pick(struct emit *e, const struct ir_ins *p, unsigned log, const uint8_t *from, unsigned n)
+/*
+ * d = lanes of r[0] and r[1] by one instruction if there is such: lane i is lane from[i] & 15 of r[0], or of r[1] where
+ * from[i] & 16. Lanes of 32 or 64 bits.
+ */
+static bool pick_at_once(struct emit *e, unsigned log, const uint8_t *from, unsigned d, const unsigned r[2])
+{
+    enum { DUP = 0x4e000400, REV64 = 0x4e200800 };
+    static const struct { uint32_t code; uint8_t lane[4]; } pairs[] = {     /* & 16: of the second operand */
+        { 0x4e803800, { 0, 16, 1, 17 } }, { 0x4e807800, { 2, 18, 3, 19 } },         /* zip1, zip2 */
+        { 0x4e801800, { 0, 2, 16, 18 } }, { 0x4e805800, { 1, 3, 17, 19 } },         /* uzp1, uzp2 */
+        { 0x4e802800, { 0, 16, 2, 18 } }, { 0x4e806800, { 1, 17, 3, 19 } },         /* trn1, trn2 */
+        { 0x4ec03800, { 0, 1, 16, 17 } }, { 0x4ec07800, { 2, 3, 18, 19 } },         /* zip1 and zip2 of 64 bits */
+    };
+    uint8_t w[4];                               /* the same by lanes of 32 bits */
+    for (unsigned i = 0; i < 4; i++)
+        w[i] = log == 2 ? from[i] : (uint8_t)((from[i / 2] & 16) + 2 * (from[i / 2] & 15) + i % 2);
+    if (w[0] == w[1] && w[0] == w[2] && w[0] == w[3]) {
+        op2(e, DUP | (w[0] & 15u) << 19 | 4u << 16, d, r[w[0] >> 4]);
+        return true;
+    }
+    if (w[0] == w[2] && w[1] == w[3] && !(w[0] & 1) && w[1] == w[0] + 1) {
+        op2(e, DUP | (w[0] & 15u) << 19 | 8u << 16, d, r[w[0] >> 4]);
+        return true;
+    }
+    if ((w[0] & 15) == 1 && w[1] == w[0] - 1 && w[2] == w[0] + 2 && w[3] == w[0] + 1) {
+        op2(e, REV64 | 2u << 22, d, r[w[0] >> 4]);
+        return true;
+    }
+    for (unsigned k = 0; k < 4; k++) {          /* the instruction's operands */
+        unsigned u = k & 1, v = k >> 1, first = w[0] & 15, i;
+        for (i = 0; i < 4 && w[i] == ((first + i) & 3) + 16 * (first + i < 4 ? u : v); i++)
+            continue;
+        if (i == 4) {
+            ext(e, d, r[u], r[v], 4 * first);
+            return true;
+        }
+        for (unsigned c = 0; c < sizeof(pairs) / sizeof(pairs[0]); c++) {
+            for (i = 0; i < 4 && w[i] == (pairs[c].lane[i] & 15) + 16 * (pairs[c].lane[i] & 16 ? v : u); i++)
+                continue;
+            if (i == 4) {
+                op3(e, pairs[c].code, d, r[u], r[v]);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The same by any number of instructions, for lanes of any size. Lanes from n on are a's. */
+static void emit_pick(struct emit *e, const struct ir_ins *p, unsigned log, uint8_t *from, unsigned n)
 {
     struct operands o = get(e, p);
-    unsigned home, t = vtemp_get(e), d;
-    if (n < 16u >> log)
-        as_vmov(&e->a, t, o.a);
-    for (unsigned i = 0; i < n; i++)
-        lane(e, log, t, i, from[i] & 16 ? o.b : o.a, from[i] & 15);
-    d = vdef_reg(e, e->i, &home);
-    as_vmov(&e->a, d, t);
-    vtemp_release(e, t);
+    const unsigned r[2] = { o.a, o.b == NOREG ? o.a : o.b };
+    unsigned home, d = vdef_reg(e, e->i, &home), t = d, stay[2] = { 0, 0 }, count = 16u >> log, k;
+    bool mixed = false;                         /* a lane that changes is one of the operand that stays */
+    for (unsigned i = n; i < count; i++)
+        from[i] = (uint8_t)i;
+    for (unsigned i = 0; i < count; i++) {
+        if (r[0] == r[1])
+            from[i] &= 15;
+        stay[from[i] >> 4] += (from[i] & 15) == i;
+    }
+    k = stay[1] > stay[0];                      /* most lanes stay where they are in r[k] */
+    if (stay[k] < count - 1 && log >= 2 && pick_at_once(e, log, from, d, r)) {
+        give(e, &o);
+        vdef_done(e, e->i, d, home);
+        return;
+    }
+    for (unsigned i = 0; i < count; i++)
+        mixed |= from[i] >> 4 == k && (from[i] & 15) != i;
+    if (d == r[k] ? mixed && stay[k] < count - 1 : d == r[!k])
+        t = vtemp_get(e);
+    if (t != r[k] && stay[k])
+        as_vmov(&e->a, t, r[k]);
+    for (unsigned i = 0; i < count; i++)
+        if (from[i] != (k << 4 | i))
+            lane(e, log, t, i, r[from[i] >> 4], from[i] & 15);
+    if (t != d) {
+        as_vmov(&e->a, d, t);
+        vtemp_release(e, t);
+    }
     give(e, &o);
     vdef_done(e, e->i, d, home);
 }
@@ -245,15 +315,20 @@ static void emit_moves(struct emit *e, const struct ir_ins *p)
         d = vdef_reg(e, e->i, &home);
         op2(e, 0x1e604000, d, o.a);
         break;
-    case IR_VMERGE: {
-        unsigned t = vtemp_get(e);              /* d may be b's register */
-        as_vmov(&e->a, t, o.a);
-        lane(e, log, t, 0, o.b, 0);
+    case IR_VMERGE:
         d = vdef_reg(e, e->i, &home);
-        as_vmov(&e->a, d, t);
-        vtemp_release(e, t);
+        if (d == o.b && d != o.a) {
+            unsigned t = vtemp_get(e);
+            as_vmov(&e->a, t, o.b);
+            as_vmov(&e->a, d, o.a);
+            lane(e, log, d, 0, t, 0);
+            vtemp_release(e, t);
+            break;
+        }
+        if (d != o.a)
+            as_vmov(&e->a, d, o.a);
+        lane(e, log, d, 0, o.b, 0);
         break;
-    }
     default:                                    /* VMOVE, VEXT */
         d = def_reg(e, e->i, &home);
         if (p->op == IR_VMOVE)
@@ -273,48 +348,49 @@ static void emit_moves(struct emit *e, const struct ir_ins *p)
 static void emit_sequence(struct emit *e, const struct ir_ins *p)
 {
     struct operands o = get(e, p);
-    unsigned home, d, t = vtemp_get(e), u = vtemp_get(e), log = p->aux & VL_MASK;
+    unsigned home, d = vdef_reg(e, e->i, &home), t = vtemp_get(e), u = vtemp_get(e), log = p->aux & VL_MASK;
     uint32_t q = width(p, false);
     switch (p->op) {
     case IR_VPACKS: case IR_VPACKU: {           /* SQXTN, SQXTUN and their second halves */
         uint32_t code = (p->op == IR_VPACKS ? 0x0e214800u : 0x2e212800u) | (log - 1) << 22;
-        op2(e, code, t, o.a);
-        op2(e, code | Q, t, o.b);
+        unsigned to = d == o.b ? t : d;
+        op2(e, code, to, o.a);
+        op2(e, code | Q, to, o.b);
+        if (to != d)
+            as_vmov(&e->a, d, to);
         break;
     }
     case IR_VMADD:                              /* SMULL, SMULL2, ADDP */
         op3(e, 0x0e60c000, t, o.a, o.b);
         op3(e, 0x4e60c000, u, o.a, o.b);
-        op3(e, 0x4ea0bc00, t, t, u);
+        op3(e, 0x4ea0bc00, d, t, u);
         break;
     case IR_VMULHS: case IR_VMULHU: {           /* xMULL, xMULL2, UZP2 of 16 bits */
         uint32_t code = p->op == IR_VMULHS ? 0x0e60c000 : 0x2e60c000;
         op3(e, code, t, o.a, o.b);
         op3(e, code | Q, u, o.a, o.b);
-        op3(e, 0x4e405800, t, t, u);
+        op3(e, 0x4e405800, d, t, u);
         break;
     }
     case IR_VMULWS: case IR_VMULWU:             /* XTN both, xMULL */
         op2(e, 0x0ea12800, t, o.a);
         op2(e, 0x0ea12800, u, o.b);
-        op3(e, p->op == IR_VMULWS ? 0x0ea0c000 : 0x2ea0c000, t, t, u);
+        op3(e, p->op == IR_VMULWS ? 0x0ea0c000 : 0x2ea0c000, d, t, u);
         break;
     case IR_VSAD:                               /* UABD, UADDLP three times */
         op3(e, 0x2e207400 | q, t, o.a, o.b);
         for (unsigned k = 0; k < 3; k++)
-            op2(e, (0x2e202800u | q) + (k << 22), t, t);
+            op2(e, (0x2e202800u | q) + (k << 22), k == 2 ? d : t, t);
         break;
     case IR_VSHUFB:                             /* bit 7 and the index; TBL gives 0 where there is no such byte */
         as_w(&e->a, 0x4f00e400u | 4 << 16 | (q ? 0xfu : 0x7u) << 5 | u);        /* movi u.16b, 8fh or 87h */
         op3(e, 0x4e201c00, u, u, o.b);
-        op3(e, 0x0e000000 | q, t, o.a, u);
+        op3(e, 0x0e000000 | q, d, o.a, u);
         break;
     default:                                    /* VSX, VZX: one doubling after the other */
-        for (unsigned from = p->aux >> 8 & VL_MASK, s = o.a; from < log; from++, s = t)
-            shift(e, p->op == IR_VSX ? V_SSHLL : V_USHLL, 8u << from, 0, t, s);
+        for (unsigned from = p->aux >> 8 & VL_MASK, s = o.a; from < log; from++, s = d)
+            shift(e, p->op == IR_VSX ? V_SSHLL : V_USHLL, 8u << from, 0, d, s);
     }
-    d = vdef_reg(e, e->i, &home);
-    as_vmov(&e->a, d, t);
     vtemp_release(e, t);
     vtemp_release(e, u);
     give(e, &o);

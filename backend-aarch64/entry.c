@@ -48,7 +48,12 @@ bool backend_code_runs(uint8_t *rw, intptr_t rx_off)
     return got == 2;
 }
 
-/* ---- floating-point hooks: sticky flags wait in the host, see emit_fp.c ---- */
+/*
+ * ---- floating-point hooks: sticky flags wait in the host, see emit_fp.c ----
+ *
+ * The flags MXCSR has are in FPSR, too: nothing needs them there, but some hosts compute faster when what is
+ * raised all the time, inexact, need not be raised again (emulators).
+ */
 
 /* Cumulative flags: invalid is MXCSR's IE, division by zero, overflow, underflow and inexact are one bit below. */
 #define FPSR_IOC 0x01u
@@ -56,22 +61,17 @@ bool backend_code_runs(uint8_t *rw, intptr_t rx_off)
 #define FPSR_RD 0xd53b4420u     /* mrs, msr */
 #define FPSR_WR 0xd51b4420u
 
-static void fpsr_clear(void)
-{
-    __asm__ volatile("msr fpsr, %0" : : "r"((uint64_t)0));
-}
-
 void backend_fp_sync(struct cpu *c)
 {
     uint64_t v;
     __asm__ volatile("mrs %0, fpsr" : "=r"(v));
     c->mxcsr |= (uint32_t)((v & FPSR_IOC) | (v & FPSR_HIGHER) << 1);
-    fpsr_clear();
 }
 
 void backend_fp_changed(struct cpu *c)
 {
-    fpsr_clear();               /* C's own flags are not the guest's */
+    uint64_t v = (c->mxcsr & FPSR_IOC) | (c->mxcsr >> 1 & 0x1e);
+    __asm__ volatile("msr fpsr, %0" : : "r"(v));        /* C's own flags are not the guest's */
 }
 
 /* ---- thunk generation ---- */
@@ -154,7 +154,10 @@ static uint8_t *gen_enter(struct as *a, bool ordered)
     as_mov(a, true, H_S2, 1);
     as_rri(a, OPI_ADD, true, H_S0, H_SP, 0);
     field(a, false, 3, H_S0, CPU_OFF(host_sp));
-    as_w(a, FPSR_WR | H_ZR);
+    field(a, true, 2, H_S0, CPU_OFF(mxcsr));    /* backend_fp_changed() */
+    as_ubfx(a, false, H_S1, H_S0, 1, 5);
+    as_bfi(a, false, H_S1, H_S0, 0, 1);
+    as_w(a, FPSR_WR | H_S1);
     homes(a, true);
     entry_tables(a);
     if (ordered)
