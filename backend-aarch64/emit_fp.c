@@ -17,9 +17,9 @@
  * zero, overflow, inexact - are x86's and wait in FPSR (backend_fp_sync); underflow is not taken from there.
  *
  * Nothing of a check touches NZCV.  Scalars are looked at in a general register: the exponent, or it
- * plus one without its two lowest bits, is 0.  Of packed operands the smallest magnitude counts. For the
- * result, |2 * bits| as a signed number is small where the exponent is near 0 or near all ones, so
- * one minimum over everything and one branch serve both operands and the result.
+ * plus one without its lowest bits, is 0, and one product has it all.  Of packed operands the smallest
+ * magnitude counts. |2 * bits| as a signed number is small where the exponent is near 0 or near all
+ * ones, so one minimum and one branch serve both operands and the result.
  */
 #include <assert.h>
 
@@ -107,36 +107,53 @@ static void check(struct fp_path *s, uint8_t *from)
 }
 
 /*
- * Is an exponent of operands u and v 0, or (if there is a result, r) one of r near 0 or all ones?  t, x: vector
- * temporaries.
+ * Operands u and v, result r (NOREG: none): are they numbers for which the host does all that x86 does?  Else out of line.
+ * An exponent of an operand must not be 0, one of the result not near 0 nor all ones.  Sums and differences of what is
+ * neither denormal nor infinity nor NaN need no look at the result: it is no NaN, and if tiny, exact.
+ * t, x: vector temporaries.
  */
 static void check_all(struct emit *e, struct fp_path *s, unsigned u, unsigned v, unsigned r, unsigned t, unsigned x)
 {
+    bool sum = s->p->op == IR_VFADD || s->p->op == IR_VFSUB;
     s->u = (uint8_t)u;
     s->v = (uint8_t)v;
     s->r = (uint8_t)r;
-    if (!s->packed) {
-        uint32_t exponent = s->dbl ? 0x7ff00000u : 0x7f800000u;
-        for (unsigned k = 0; k < (u == v ? 1u : 2u); k++) {
-            top_word(e, s->dbl, H_S0, k ? v : u);
-            as_logic_i(&e->a, OPI_AND, false, H_S0, H_S0, exponent);
-            check(s, as_cbz(&e->a, false, H_S0));
+    if (!s->packed) {                           /* one product of exponents, or of what is 0 where they are in the way */
+        const unsigned reg[3] = { u, v == u ? NOREG : v, sum ? NOREG : r };
+        unsigned at = H_S0;
+        for (unsigned k = 0; k < 3; k++) {
+            bool dbl = k == 2 ? s->rdbl : s->dbl;
+            unsigned low = dbl ? 20 : 23, drop = k == 2 ? 2 : sum;      /* drop: of the exponent plus one */
+            if (reg[k] == NOREG)
+                continue;
+            top_word(e, dbl, at, reg[k]);
+            if (drop)
+                as_rri(&e->a, OPI_ADD, false, at, at, 1u << low);
+            as_ubfx(&e->a, false, at, at, low + drop, 31 - low - drop);
+            if (at == H_S1)
+                as_rrr(&e->a, OP_MUL, false, H_S0, H_S0, H_S1);
+            at = H_S1;
         }
-        if (r == NOREG)
-            return;
-        top_word(e, s->rdbl, H_S0, r);
-        as_rri(&e->a, OPI_ADD, false, H_S0, H_S0, s->rdbl ? 0x100000 : 0x800000);
-        as_logic_i(&e->a, OPI_AND, false, H_S0, H_S0, s->rdbl ? 0x7fc00000u : 0x7e000000u);
         check(s, as_cbz(&e->a, false, H_S0));
         return;
     }
-    doubled(e, s->dbl, t, u, v, x);
-    if (r != NOREG) {
+    if (sum && !s->dbl && u != v) {
+        shl(e, t, u, 1);
+        shl(e, x, v, 1);
+        abs_lanes(e, t, t);
+        abs_lanes(e, x, x);
+        umin(e, t, t, x);
+    } else {
+        doubled(e, s->dbl, t, u, v, x);
+        if (sum)
+            abs_lanes(e, t, t);
+    }
+    if (r != NOREG && !sum) {
         doubled(e, s->dbl, x, r, r, x);
         abs_lanes(e, x, x);
         umin(e, t, t, x);
     }
-    smallest(e, t);                             /* an exponent of 0 or 1, of r also one below all ones */
+    smallest(e, t);                             /* an exponent of 0 or 1, or, behind abs, one of the two largest */
     as_lsr(&e->a, false, H_S0, H_S0, s->dbl ? 22 : 25);
     check(s, as_cbz(&e->a, false, H_S0));
 }
@@ -312,19 +329,24 @@ void fp_slow_paths(struct emit *e)
 
 /* ---- operations ---- */
 
-/* Operands of the current operation, in registers, three more, and one for the result, which is none of them. */
+/*
+ * Of the current operation: operands in registers, three more (u, x, y), one where the result is computed (t), which is
+ * none of these, and the one it has to get to (d, home; of a value in a vector register).
+ */
 struct fp_regs {
-    unsigned a, b, t, u, x, y, ta, tb;
+    unsigned a, b, t, u, x, y, ta, tb, d, home;
 };
 
 static struct fp_regs fp_get(struct emit *e, const struct ir_ins *p)
 {
-    struct fp_regs r = { NOREG, NOREG, NOREG, NOREG, NOREG, NOREG, NOREG, NOREG };
+    struct fp_regs r = { NOREG, NOREG, NOREG, NOREG, NOREG, NOREG, NOREG, NOREG, NOREG, 0xff };
     if (p->a)
         r.a = vuse_reg(e, p->a, &r.ta);
     if (p->b && e->b->ins[p->b].type == TY_V128)
         r.b = vuse_reg(e, p->b, &r.tb);
-    r.t = vtemp_get(e);
+    if (p->type == TY_V128)
+        r.d = vdef_reg(e, e->i, &r.home);
+    r.t = r.d == NOREG || r.d == r.a || r.d == r.b ? vtemp_get(e) : r.d;
     r.u = vtemp_get(e);
     r.x = vtemp_get(e);
     r.y = vtemp_get(e);
@@ -333,6 +355,8 @@ static struct fp_regs fp_get(struct emit *e, const struct ir_ins *p)
 
 static void fp_give(struct emit *e, const struct fp_regs *r)
 {
+    if (r->t != r->d)
+        vtemp_release(e, r->t);
     vtemp_release(e, r->u);
     vtemp_release(e, r->x);
     vtemp_release(e, r->y);
@@ -354,22 +378,19 @@ static struct fp_path *path_of(struct emit *e, const struct ir_ins *p, bool dbl,
 /* The value of the operation: all of t, or a (if there is one) with t's lane 0 (of dbl). */
 static void fp_result(struct emit *e, const struct fp_regs *r, bool merge, bool dbl)
 {
-    unsigned home, d;
-    vtemp_release(e, r->u);
-    vtemp_release(e, r->x);
-    vtemp_release(e, r->y);
-    d = vdef_reg(e, e->i, &home);
-    if (!merge) {
-        as_vmov(&e->a, d, r->t);
-    } else {
-        if (d != r->a)
-            as_vmov(&e->a, d, r->a);
-        insert(e, dbl, d, r->t);
+    if (merge && r->d == r->t) {                /* the other lanes of a into t */
+        if (!dbl)
+            op2(e, 0x6e0c2400u, r->d, r->a);    /* ins s[1], s[1] */
+        op2(e, 0x6e184400u, r->d, r->a);        /* ins d[1], d[1] */
+    } else if (merge) {
+        if (r->d != r->a)
+            as_vmov(&e->a, r->d, r->a);
+        insert(e, dbl, r->d, r->t);
+    } else if (r->d != r->t) {
+        as_vmov(&e->a, r->d, r->t);
     }
-    vtemp_release(e, r->t);
-    vtemp_release(e, r->ta);
-    vtemp_release(e, r->tb);
-    vdef_done(e, e->i, d, home);
+    fp_give(e, r);
+    vdef_done(e, e->i, r->d, r->home);
 }
 
 /* ADD, SUB, MUL, DIV, SQRT (of b), MIN, MAX, comparisons to masks */
@@ -455,7 +476,6 @@ static void emit_compare(struct emit *e, const struct ir_ins *p, bool dbl)
     check_all(e, s, r.a, r.b, NOREG, r.u, r.x);
     s->done = e->a.p;                           /* C is only there for the flag of a denormal */
     as_w(&e->a, 0x1e202000u | (p->aux & VA_SIGNAL ? 0x10u : 0) | SIZE(dbl) | r.b << 16 | r.a << 5);
-    vtemp_release(e, r.t);
     fp_give(e, &r);
     if (q->op == IR_FMERGE && q->a == e->i && !q->b && e->val[e->i].last == j && e->use[j].flast) {
         e->h.fcmp = true;
@@ -482,7 +502,6 @@ static void emit_to_int(struct emit *e, const struct ir_ins *p, bool dbl)
     check(s, as_tbz(&e->a, H_S0, 31));
     as_w(&e->a, (trunc ? 0x1e380000u : 0x1e200000u) | SF(w) | SIZE(dbl) | r.a << 5 | d);       /* fcvtzs, fcvtns */
     s->done = e->a.p;
-    vtemp_release(e, r.t);
     fp_give(e, &r);
     def_done(e, e->i, d, 0xff, true);
 }
