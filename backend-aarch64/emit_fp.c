@@ -74,7 +74,7 @@ static void umin(struct emit *e, unsigned d, unsigned n, unsigned m)
 {
     op3(e, 0x6ea06c00u, d, n, m);               /* umin 4s */
 }
-/* Twice the bits of all lanes of u and v (of u alone, as v) in t, of doubles the upper words: the sign is gone. */
+/* t = twice the bits of all lanes of u and v (of u alone, as v): no signs; of doubles the upper words. */
 static void doubled(struct emit *e, bool dbl, unsigned t, unsigned u, unsigned v, unsigned x)
 {
     if (dbl) {
@@ -95,8 +95,9 @@ static struct fp_path *path_new(struct emit *e, const struct ir_ins *p, bool dbl
 {
     assert(e->h.nfp < FP_PATHS);
     struct fp_path *s = &e->h.fp[e->h.nfp++];
-    *s = (struct fp_path){ .p = p, .pc = e->pc, .dbl = dbl, .rdbl = dbl, .packed = packed, .a = NOREG, .b = NOREG,
-                           .d = NOREG, .g = NOREG, .u = NOREG, .v = NOREG, .r = NOREG };
+    *s = (struct fp_path){ .p = p, .pc = e->pc, .dbl = dbl, .rdbl = dbl, .packed = packed,
+                           .a = NOREG, .b = NOREG, .d = NOREG, .g = NOREG,
+                           .u = NOREG, .v = NOREG, .r = NOREG };
     return s;
 }
 
@@ -107,18 +108,19 @@ static void check(struct fp_path *s, uint8_t *from)
 }
 
 /*
- * Operands u and v, result r (NOREG: none): are they numbers for which the host does all that x86 does?  Else out of line.
- * An exponent of an operand must not be 0, one of the result not near 0 nor all ones.  Sums and differences of what is
- * neither denormal nor infinity nor NaN need no look at the result: it is no NaN, and if tiny, exact.
- * t, x: vector temporaries.
+ * Operands u and v, result r (NOREG: none): are they numbers for which the host does all that x86
+ * does?  Else out of line.  An exponent of an operand must not be 0, one of the result not near 0 nor
+ * all ones.  Sums and differences of what is neither denormal nor infinity nor NaN need no look at the
+ * result: it is no NaN, and if tiny, exact.  t, x: vector temporaries.
  */
-static void check_all(struct emit *e, struct fp_path *s, unsigned u, unsigned v, unsigned r, unsigned t, unsigned x)
+static void check_all(struct emit *e, struct fp_path *s, unsigned u, unsigned v, unsigned r, unsigned t,
+                      unsigned x)
 {
     bool sum = s->p->op == IR_VFADD || s->p->op == IR_VFSUB;
     s->u = (uint8_t)u;
     s->v = (uint8_t)v;
     s->r = (uint8_t)r;
-    if (!s->packed) {                           /* one product of exponents, or of what is 0 where they are in the way */
+    if (!s->packed) {                           /* a product of exponents, or of what is 0 for bad ones */
         const unsigned reg[3] = { u, v == u ? NOREG : v, sum ? NOREG : r };
         unsigned at = H_S0;
         for (unsigned k = 0; k < 3; k++) {
@@ -153,7 +155,7 @@ static void check_all(struct emit *e, struct fp_path *s, unsigned u, unsigned v,
         abs_lanes(e, x, x);
         umin(e, t, t, x);
     }
-    smallest(e, t);                             /* an exponent of 0 or 1, or, behind abs, one of the two largest */
+    smallest(e, t);                             /* exponents 0 and 1, behind abs the two largest */
     as_lsr(&e->a, false, H_S0, H_S0, s->dbl ? 22 : 25);
     check(s, as_cbz(&e->a, false, H_S0));
 }
@@ -209,7 +211,7 @@ static void look_again_scalar(struct emit *e, const struct fp_path *s, struct to
         to_c(c, as_tbnz(a, H_S0, rbits));
     }
     set = as_tbnz(a, H_S1, DE_BIT);
-    for (unsigned k = 0; k < (s->u == s->v ? 1u : 2u); k++) {   /* less one, only denormals have an exponent of 0 */
+    for (unsigned k = 0; k < (s->u == s->v ? 1u : 2u); k++) {   /* less one, only denormals have exponent 0 */
         bits_on_top(e, s->dbl, H_S0, k ? s->v : s->u);
         as_rri(a, OPI_SUB, true, H_S0, H_S0, 1);
         as_lsr(a, true, H_S0, H_S0, 64 - ebits);
@@ -268,7 +270,7 @@ static void look_again_packed(struct emit *e, const struct fp_path *s, struct to
         to_c(c, as_tbnz(a, H_S0, dbl ? 11 : 8));
     }
     set = as_tbnz(a, H_S1, DE_BIT);
-    as_w(a, 0x6f07e7e0u | y);                   /* movi y.2d, all ones; less one, only denormals have an exponent of 0 */
+    as_w(a, 0x6f07e7e0u | y);                   /* movi y.2d, all ones: less one, as above */
     no_signs(e, dbl, t, s->u);
     op3(e, 0x4ea08400u | SIZE(dbl), t, t, y);   /* add */
     if (s->u != s->v) {
@@ -330,8 +332,8 @@ void fp_slow_paths(struct emit *e)
 /* ---- operations ---- */
 
 /*
- * Of the current operation: operands in registers, three more (u, x, y), one where the result is computed (t), which is
- * none of these, and the one it has to get to (d, home; of a value in a vector register).
+ * Of the current operation: operands in registers, three more (u, x, y), one where the result is
+ * computed (t), which is none of these, and the one it has to get to (d, home; of a vector value).
  */
 struct fp_regs {
     unsigned a, b, t, u, x, y, ta, tb, d, home;

@@ -149,8 +149,8 @@ static void emit_bytes(struct emit *e, const struct ir_ins *p)
 }
 
 /*
- * d = lanes of r[0] and r[1] by one instruction if there is such: lane i is lane from[i] & 15 of r[0], or of r[1] where
- * from[i] & 16. Lanes of 32 or 64 bits.
+ * d = lanes of r[0] and r[1] by one instruction if there is such: lane i is lane from[i] & 15 of r[0],
+ * or of r[1] where from[i] & 16.  Lanes of 32 or 64 bits.
  */
 static bool pick_at_once(struct emit *e, unsigned log, const uint8_t *from, unsigned d, const unsigned r[2])
 {
@@ -159,7 +159,7 @@ static bool pick_at_once(struct emit *e, unsigned log, const uint8_t *from, unsi
         { 0x4e803800, { 0, 16, 1, 17 } }, { 0x4e807800, { 2, 18, 3, 19 } },         /* zip1, zip2 */
         { 0x4e801800, { 0, 2, 16, 18 } }, { 0x4e805800, { 1, 3, 17, 19 } },         /* uzp1, uzp2 */
         { 0x4e802800, { 0, 16, 2, 18 } }, { 0x4e806800, { 1, 17, 3, 19 } },         /* trn1, trn2 */
-        { 0x4ec03800, { 0, 1, 16, 17 } }, { 0x4ec07800, { 2, 3, 18, 19 } },         /* zip1 and zip2 of 64 bits */
+        { 0x4ec03800, { 0, 1, 16, 17 } }, { 0x4ec07800, { 2, 3, 18, 19 } },         /* zip1, zip2 2d */
     };
     uint8_t w[4];                               /* the same by lanes of 32 bits */
     for (unsigned i = 0; i < 4; i++)
@@ -348,7 +348,8 @@ static void emit_moves(struct emit *e, const struct ir_ins *p)
 static void emit_sequence(struct emit *e, const struct ir_ins *p)
 {
     struct operands o = get(e, p);
-    unsigned home, d = vdef_reg(e, e->i, &home), t = vtemp_get(e), u = vtemp_get(e), log = p->aux & VL_MASK;
+    unsigned home, d = vdef_reg(e, e->i, &home), log = p->aux & VL_MASK;
+    unsigned t = vtemp_get(e), u = vtemp_get(e);
     uint32_t q = width(p, false);
     switch (p->op) {
     case IR_VPACKS: case IR_VPACKU: {           /* SQXTN, SQXTUN and their second halves */

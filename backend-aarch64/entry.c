@@ -51,8 +51,8 @@ bool backend_code_runs(uint8_t *rw, intptr_t rx_off)
 /*
  * ---- floating-point hooks: sticky flags wait in the host, see emit_fp.c ----
  *
- * The flags MXCSR has are in FPSR, too: nothing needs them there, but some hosts compute faster when what is
- * raised all the time, inexact, need not be raised again (emulators).
+ * The flags MXCSR has are in FPSR, too: nothing needs them there, but emulators compute faster when what
+ * is raised all the time, inexact, need not be raised again.
  */
 
 /* Cumulative flags: invalid is MXCSR's IE, division by zero, overflow, underflow and inexact are one bit below. */

@@ -1,5 +1,6 @@
 /*
- * test_sse.c - translated SSE code against vec.c: floating point with all its flags, shuffles with every immediate.
+ * test_sse.c - translated SSE code against vec.c: floating point with all its flags, shuffles with every
+ * immediate.
  */
 #include <check.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 
 #define CODE 0x30000u           /* user code */
 
-static const unsigned hots[] = { 0, 1u << 30 };         /* blocks are translated at once, or put together from stencils */
+/* Blocks are translated at once, or put together from stencils. */
+static const unsigned hots[] = { 0, 1u << 30 };
 #define NHOTS 2
 
 static void halt(struct cpu *c)
@@ -72,17 +74,17 @@ static const uint32_t narrow[] = { 0x3f800000, 0x3f800001, 0xbf800000, 0x4040000
                                    0x00800001, 0x007fffff, 0x80000001, 0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00123,
                                    0x7f800456, 0x5f000003, 0x1f123456 };
 /* Rounding, FTZ and DAZ; and flags that are set before: DE, UE, both, all. */
-static const uint32_t modes[] = { 0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x9fc0, 0x1fc0, 0x9f80, 0x1f82, 0x1f90, 0x1f92,
-                                  0x1fbf };
+static const uint32_t modes[] = { 0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x9fc0, 0x1fc0, 0x9f80, 0x1f82, 0x1f90,
+                                  0x1f92, 0x1fbf };
 #define NFP (sizeof(wide) / sizeof(wide[0]))
 #define NMODES (sizeof(modes) / sizeof(modes[0]))
 _Static_assert(NFP == sizeof(narrow) / sizeof(narrow[0]), "the same kinds of numbers");
 
 /* SSE operations of two registers, and the operation of vec.c; cmp: that predicate follows. */
 static const struct fp_form { uint8_t code, op, cmp; } fp_forms[] = {
-    { 0x58, IR_VFADD, 0 }, { 0x5c, IR_VFSUB, 0 }, { 0x59, IR_VFMUL, 0 }, { 0x5e, IR_VFDIV, 0 }, { 0x51, IR_VFSQRT, 0 },
-    { 0x5d, IR_VFMIN, 0 }, { 0x5f, IR_VFMAX, 0 }, { 0xc2, IR_VFCMP, 0 }, { 0xc2, IR_VFCMP, 2 }, { 0xc2, IR_VFCMP, 5 },
-    { 0xc2, IR_VFCMP, 3 },
+    { 0x58, IR_VFADD, 0 }, { 0x5c, IR_VFSUB, 0 }, { 0x59, IR_VFMUL, 0 }, { 0x5e, IR_VFDIV, 0 },
+    { 0x51, IR_VFSQRT, 0 }, { 0x5d, IR_VFMIN, 0 }, { 0x5f, IR_VFMAX, 0 }, { 0xc2, IR_VFCMP, 0 },
+    { 0xc2, IR_VFCMP, 2 }, { 0xc2, IR_VFCMP, 5 }, { 0xc2, IR_VFCMP, 3 },
 };
 #define NFORMS (sizeof(fp_forms) / sizeof(fp_forms[0]))
 static const uint8_t fp_lanes[] = { VL_S32, VL_S64, VL_F32, VL_F64 };
@@ -99,7 +101,8 @@ static unsigned fp_code(uint8_t *p, const struct fp_form *f, unsigned lanes, uns
     return f->code == 0xc2 ? 5 : 4;
 }
 
-static union vreg fp_result(const struct fp_form *f, unsigned lanes, union vreg a, union vreg b, struct fp_env *fp)
+static union vreg fp_result(const struct fp_form *f, unsigned lanes, union vreg a, union vreg b,
+                            struct fp_env *fp)
 {
     const struct ir_ins op = { .op = f->op, .type = TY_V128, .aux = fp_lanes[lanes], .imm = f->cmp };
     union vreg r;
@@ -108,8 +111,9 @@ static union vreg fp_result(const struct fp_form *f, unsigned lanes, union vreg 
 }
 
 /*
- * SSE arithmetic, scalar and packed, against vec.c: normal numbers and all that is not, in each rounding mode, with and
- * without FTZ and DAZ, the sticky flags included.  Where it is packed, the numbers in question are in each lane in turn.
+ * SSE arithmetic, scalar and packed, against vec.c: normal numbers and all that is not, in each rounding
+ * mode, with and without FTZ and DAZ, the sticky flags included.  Where it is packed, the numbers in
+ * question are in each lane in turn.
  */
 START_TEST(test_fp)
 {
@@ -117,13 +121,14 @@ START_TEST(test_fp)
     struct sys_env *e = start(hots[_i]);
     struct cpu *c = e->c;
 
-    for (unsigned k = 0; k < 8 * NFORMS; k++) {         /* addss xmm2, xmm1 and so on, or of xmm2 and xmm2; hlt */
+    for (unsigned k = 0; k < 8 * NFORMS; k++) {         /* addss xmm2, xmm1 or xmm2, and so on; hlt */
         uint8_t *p = e->ram + CODE + 16 * k;
         p[fp_code(p, &fp_forms[k / 8], k / 2 & 3, 2, k & 1 ? 2 : 1)] = 0xf4;
     }
     for (unsigned m = 0; m < NMODES; m++)
         for (unsigned t = 0; t < 8 * NFORMS * n * n; t++) {
-            unsigned k = t % (8 * NFORMS), x = t / (8 * NFORMS) % n, y = t / (8 * NFORMS) / n, lanes = k / 2 & 3;
+            unsigned k = t % (8 * NFORMS), x = t / (8 * NFORMS) % n, y = t / (8 * NFORMS) / n;
+            unsigned lanes = k / 2 & 3;
             union vreg a = { .q = { 0x1111111122222222, 0x3333333344444444 } }, b = a, want;
             struct fp_env fp = { modes[m] };
 
@@ -147,8 +152,8 @@ START_TEST(test_fp)
             backend_fp_changed(c);
             run_at(e, CODE + 16 * k);
             ck_assert_msg(!memcmp(&c->x[2], &want, 16) && c->mxcsr == fp.mxcsr,
-                          "op %u of %u and %u, mode %x: %llx %llx not %llx %llx, mxcsr %x not %x", k, x, y, modes[m],
-                          (unsigned long long)c->x[2].q[0], (unsigned long long)c->x[2].q[1],
+                          "op %u of %u and %u, mode %x: %llx %llx not %llx %llx, mxcsr %x not %x", k, x, y,
+                          modes[m], (unsigned long long)c->x[2].q[0], (unsigned long long)c->x[2].q[1],
                           (unsigned long long)want.q[0], (unsigned long long)want.q[1], c->mxcsr, fp.mxcsr);
         }
     end(e);
@@ -156,8 +161,8 @@ START_TEST(test_fp)
 END_TEST
 
 /*
- * Runs of such operations in one block, so that what one of them produces - denormals, flags that let later ones pass -
- * meets the next; each is run twice, the second time with the flags of the first.
+ * Runs of such operations in one block, so that what one of them produces - denormals, flags that let
+ * later ones pass - meets the next; each is run twice, the second time with the flags of the first.
  */
 START_TEST(test_fp_runs)
 {
@@ -179,7 +184,8 @@ START_TEST(test_fp_runs)
             if (k >= OPS) {                             /* values, mostly near the smallest */
                 union vreg *v = &x[k - OPS];
                 for (unsigned i = 0; i < 4; i++)
-                    v->d[i] = narrow[(r >> 8 * i & 3) ? (r >> 8 * i >> 2 & 7) % 6 + 5 : (r >> 8 * i >> 2 & 63) % NFP];
+                    v->d[i] = narrow[(r >> 8 * i & 3) ? (r >> 8 * i >> 2 & 7) % 6 + 5
+                                                      : (r >> 8 * i >> 2 & 63) % NFP];
                 if (r & 1)
                     v->q[0] = wide[(r >> 1) % NFP];
                 if (r & 2)
@@ -201,8 +207,8 @@ START_TEST(test_fp_runs)
             run_at(e, CODE);
             for (unsigned k = 0; k < OPS; k++)
                 x[op[k].d] = fp_result(op[k].f, op[k].lanes, x[op[k].d], x[op[k].s], &fp);
-            ck_assert_msg(!memcmp(c->x, x, sizeof(x)) && c->mxcsr == fp.mxcsr, "run %u: mxcsr %x not %x", t, c->mxcsr,
-                          fp.mxcsr);
+            ck_assert_msg(!memcmp(c->x, x, sizeof(x)) && c->mxcsr == fp.mxcsr, "run %u: mxcsr %x not %x", t,
+                          c->mxcsr, fp.mxcsr);
         }
     }
     end(e);
@@ -215,8 +221,10 @@ START_TEST(test_shuffle)
     static const struct { uint8_t bytes[4], n, op, lane, two; } forms[] = {
         { { 0x66, 0x0f, 0x70 }, 3, IR_VSHUFD, VL_32, 0 }, { { 0xf2, 0x0f, 0x70 }, 3, IR_VSHUFLW, VL_16, 0 },
         { { 0xf3, 0x0f, 0x70 }, 3, IR_VSHUFHW, VL_16, 0 }, { { 0x0f, 0xc6 }, 2, IR_VSHUF2, VL_32, 1 },
-        { { 0x66, 0x0f, 0xc6 }, 3, IR_VSHUF2, VL_64, 1 }, { { 0x66, 0x0f, 0x3a, 0x0c }, 4, IR_VBLENDI, VL_32, 1 },
-        { { 0x66, 0x0f, 0x3a, 0x0d }, 4, IR_VBLENDI, VL_64, 1 }, { { 0x66, 0x0f, 0x3a, 0x0e }, 4, IR_VBLENDI, VL_16, 1 },
+        { { 0x66, 0x0f, 0xc6 }, 3, IR_VSHUF2, VL_64, 1 },
+        { { 0x66, 0x0f, 0x3a, 0x0c }, 4, IR_VBLENDI, VL_32, 1 },
+        { { 0x66, 0x0f, 0x3a, 0x0d }, 4, IR_VBLENDI, VL_64, 1 },
+        { { 0x66, 0x0f, 0x3a, 0x0e }, 4, IR_VBLENDI, VL_16, 1 },
         { { 0x66, 0x0f, 0x3a, 0x0f }, 4, IR_VALIGN, VL_8, 1 },
     };
     const union vreg first = { .q = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 } };
@@ -226,7 +234,8 @@ START_TEST(test_shuffle)
 
     for (unsigned k = 0; k < 2 * sizeof(forms) / sizeof(forms[0]); k++)
         for (unsigned imm = 0; imm < 256; imm++) {
-            const struct ir_ins op = { .op = forms[k / 2].op, .type = TY_V128, .aux = forms[k / 2].lane, .imm = (int)imm };
+            const struct ir_ins op = { .op = forms[k / 2].op, .type = TY_V128, .aux = forms[k / 2].lane,
+                                       .imm = (int)imm };
             union vreg b = k & 1 ? first : second, want;
             uint8_t *p = e->ram + CODE;
             memcpy(p, forms[k / 2].bytes, 4);
