@@ -96,7 +96,7 @@ static inline bool host_has(const struct backend *be, enum host_feature f)
 
 #include "backend-common/values.h"
 
-enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLOW_DE, SLOW_DIVS, SLOW_SEG,
+enum slow_kind { SLOW_LD, SLOW_ST, SLOW_LDV, SLOW_STV, SLOW_PROBE, SLOW_AMO, SLOW_DE, SLOW_DIVS, SLOW_DIV, SLOW_SEG,
                  SLOW_PLAIN_LD, SLOW_PLAIN_ST };
 
 /* Out-of-line continuation of a fast path. */
@@ -118,6 +118,8 @@ struct slow {
     uint32_t desc;
     struct val v;               /* value to store */
     struct val x, y;            /* further operands */
+    const struct ir_ins *div, *rem;     /* SLOW_DIV: what is wanted of v:x / y, in dst and rest; NULL: not that */
+    uint8_t rest;
     int32_t pc;
 };
 
@@ -188,6 +190,8 @@ static inline bool host_image_lacks(const struct emit *e, ir_ref f)
 void host_field(struct emit *e, bool load, unsigned log, unsigned reg, uint32_t off);   /* a field of struct cpu */
 /* The constant v where ADD and SUB take it (arith) or AND, ORR and EOR do: true; else it is for a register. */
 bool imm_fits(bool arith, bool w, uint64_t v);
+/* Value r in a register: where it is, XZR, or in `scratch`.  Bits above its type are what they are. */
+unsigned use_operand(struct emit *e, ir_ref r, unsigned scratch);
 /* Value r zero- or sign-extended from its type to 64 bits, in d. */
 void use_extended(struct emit *e, ir_ref r, bool sign, unsigned d);
 
@@ -279,6 +283,10 @@ void x87_routines(struct backend *be, struct as *a);    /* fills be->x87 */
 /* --- emit_flow.c --- */
 uint8_t *emit_jump_cache(struct as *a, unsigned t0);
 void emit_goto_pc(struct emit *e, int64_t pc, uint8_t *thunk);
+/* A value's location into a field of struct cpu: 64 bits. */
+void emit_val(struct emit *e, uint32_t to, const struct val *v);
+/* The out-of-line rest of a division of 128 by 64 bits. */
+void emit_div_slow(struct emit *e, const struct slow *s);
 /* An operation's operand into c->va[1 + n]. */
 void emit_va(struct emit *e, unsigned n, ir_ref r);
 /* c->va[0] = operation p on them, by interp_op(). */

@@ -13,18 +13,6 @@ static enum ir_type type_at(const struct emit *e, ir_ref r)
     return (enum ir_type)e->b->ins[r].type;
 }
 
-/* Operand r in a register: where it is, or in `scratch`. */
-static unsigned operand(struct emit *e, ir_ref r, unsigned scratch)
-{
-    unsigned s = use_where(e, r);
-    if (s != NOREG)
-        return s;
-    if (e->val[r].loc == LOC_CONST && !((uint64_t)e->val[r].imm & type_mask(type_at(e, r))))
-        return H_ZR;
-    host_load(e, r, scratch);
-    return scratch;
-}
-
 static bool constant(struct emit *e, ir_ref r, uint64_t *v)
 {
     if (e->val[r].loc != LOC_CONST)
@@ -57,7 +45,7 @@ static void op_rr(struct emit *e, unsigned op, bool set, bool w, unsigned d, uns
             return;
         }
     }
-    as_rrr(&e->a, set ? code[op].rs : code[op].r, w, d, x, operand(e, yr, H_S1));
+    as_rrr(&e->a, set ? code[op].rs : code[op].r, w, d, x, use_operand(e, yr, H_S1));
 }
 
 /* The value of this ALU operation in d, without flags. */
@@ -68,15 +56,15 @@ static void alu_value(struct emit *e, const struct ir_ins *p, unsigned d)
         x = p->b;
         y = p->a;
     }
-    op_rr(e, p->op, false, p->type == TY_I64, d, operand(e, x, H_S0), y);
+    op_rr(e, p->op, false, p->type == TY_I64, d, use_operand(e, x, H_S0), y);
 }
 
 /* NZCV = the flags of x op y of 8 or 16 bits: with both at the top of 32 bits. */
 static void narrow_flags(struct emit *e, const struct ir_ins *p)
 {
-    unsigned sh = 32 - type_bits((enum ir_type)p->type), x = operand(e, p->a, H_S0), y;
+    unsigned sh = 32 - type_bits((enum ir_type)p->type), x = use_operand(e, p->a, H_S0), y;
     as_lsl(&e->a, false, H_S0, x, sh);
-    y = operand(e, p->b, H_S1);
+    y = use_operand(e, p->b, H_S1);
     as_rrs(&e->a, p->op == IR_ADD ? OP_ADDS : p->op == IR_SUB ? OP_SUBS : OP_ANDS, false, H_ZR, H_S0, y, SH_LSL, sh);
 }
 
@@ -149,15 +137,15 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
     if (logic) {
         e->h.af = false;
     } else {
-        x = operand(e, p->a, H_S0);
-        y = flags_needed(e, f) & 4 ? operand(e, p->b, H_S1) : H_ZR;
+        x = use_operand(e, p->a, H_S0);
+        y = flags_needed(e, f) & 4 ? use_operand(e, p->b, H_S1) : H_ZR;
         flags_keep_af(e, f, x, y);
     }
     if (carry == NOREG && can_setf(e, t, f)) {
         bool value = !flags_only(e, e->i);
         d = value ? def_reg(e, e->i, &home) : H_S0;
         if (!value && p->op == IR_AND && p->a == p->b)
-            d = operand(e, p->a, H_S0);
+            d = use_operand(e, p->a, H_S0);
         else
             alu_value(e, p, d);
         as_setf(&e->a, type_bits(t), d);
@@ -182,7 +170,7 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
     }
     if (flags_only(e, e->i) && (p->op == IR_SUB || p->op == IR_AND || p->op == IR_ADD)) {
         unsigned r = flags_needed(e, f) & 6 ? H_PF : H_ZR;
-        op_rr(e, p->op, true, w, r, operand(e, p->a, H_S0), p->b);
+        op_rr(e, p->op, true, w, r, use_operand(e, p->a, H_S0), p->b);
         put_carry(e, carry);
         flags_are(e, f, p->op == IR_SUB && carry == NOREG, logic, r);
         return;
@@ -192,7 +180,7 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
         alu_value(e, p, d);
         test_value(e, t, f, d);
     } else {
-        op_rr(e, p->op, true, w, d, operand(e, p->a, H_S0), p->b);
+        op_rr(e, p->op, true, w, d, use_operand(e, p->a, H_S0), p->b);
     }
     put_carry(e, carry);
     flags_are(e, f, p->op == IR_SUB && carry == NOREG, logic, d);
@@ -210,13 +198,13 @@ static void emit_carry(struct emit *e, const struct ir_ins *p)
         flags_apart_before(e, f);
     flags_carry(e, p->c, sub);
     flags_clobber(e);
-    x = operand(e, p->a, H_S0);
-    y = operand(e, p->b, H_S1);
+    x = use_operand(e, p->a, H_S0);
+    y = use_operand(e, p->b, H_S1);
     if (f && t >= TY_I32)
         flags_keep_af(e, f, x, y);
     d = def_reg(e, e->i, &home);
-    x = operand(e, p->a, H_S0);                 /* def_reg() may have moved them */
-    y = operand(e, p->b, H_S1);
+    x = use_operand(e, p->a, H_S0);                 /* def_reg() may have moved them */
+    y = use_operand(e, p->b, H_S1);
     as_rrr(&e->a, f && t >= TY_I32 ? (sub ? OP_SBCS : OP_ADCS) : sub ? OP_SBC : OP_ADC, t == TY_I64, d, x, y);
     if (f && t >= TY_I32)
         flags_are(e, f, sub, false, d);
@@ -233,10 +221,10 @@ static void emit_unary(struct emit *e, const struct ir_ins *p)
     unsigned home, d, x;
     if (f) {
         flags_clobber(e);
-        flags_keep_af(e, f, operand(e, p->a, H_S0), H_ZR);
+        flags_keep_af(e, f, use_operand(e, p->a, H_S0), H_ZR);
     }
     d = def_reg(e, e->i, &home);
-    x = operand(e, p->a, H_S0);
+    x = use_operand(e, p->a, H_S0);
     if (p->op == IR_BSWAP) {
         as_rr(&e->a, w ? OP_REV64 : t == TY_I32 ? OP_REV32 : OP_REV16, false, d, x);
     } else if (p->op == IR_NOT) {
@@ -294,7 +282,7 @@ static void shift_reg(struct emit *e, const struct ir_ins *p, unsigned d, unsign
 {
     enum ir_type t = (enum ir_type)p->type;
     bool w = t == TY_I64, rot = p->op == IR_ROL || p->op == IR_ROR;
-    unsigned x = operand(e, p->a, H_S0);
+    unsigned x = use_operand(e, p->a, H_S0);
     if (rot && t < TY_I32) {
         x = replicate(e, t, H_S0, x);
     } else if (t < TY_I32 && p->op != IR_SHL) {
@@ -321,13 +309,13 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
         flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
     if (imm && (t >= TY_I32 || (p->op != IR_ROL && p->op != IR_ROR))) {
-        shift_imm(e, p, d, operand(e, p->a, H_S0), n);
+        shift_imm(e, p, d, use_operand(e, p->a, H_S0), n);
     } else if (imm) {
         unsigned by = (p->op == IR_ROL ? bits - n % bits : n) & (bits - 1);
-        unsigned x = replicate(e, t, H_S0, operand(e, p->a, H_S0));
+        unsigned x = replicate(e, t, H_S0, use_operand(e, p->a, H_S0));
         as_extr(&e->a, false, d, x, x, by);
     } else {
-        shift_reg(e, p, d, operand(e, p->b, H_S1));
+        shift_reg(e, p, d, use_operand(e, p->b, H_S1));
     }
     if (f && !c_flags) {
         flags_clobber(e);
@@ -350,7 +338,7 @@ static void rotate_carry(struct emit *e, const struct ir_ins *p, unsigned n)
     if (f)
         flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
-    x = operand(e, p->a, H_S0);
+    x = use_operand(e, p->a, H_S0);
     if (left)
         as_lsl(&e->a, w, H_S1, x, n);
     else
@@ -384,8 +372,8 @@ static void emit_double(struct emit *e, const struct ir_ins *p)
     if (f)
         flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
-    x = operand(e, p->a, H_S0);
-    y = operand(e, p->b, H_S1);
+    x = use_operand(e, p->a, H_S0);
+    y = use_operand(e, p->b, H_S1);
     if (p->op == IR_SHLD)
         as_extr(&e->a, t == TY_I64, d, x, y, bits - n);
     else
@@ -414,10 +402,10 @@ static void emit_ea(struct emit *e, const struct ir_ins *p)
         imm += va->imm;
         x = home_host(va->reg);
     } else {
-        x = p->a ? operand(e, p->a, H_S0) : H_ZR;
+        x = p->a ? use_operand(e, p->a, H_S0) : H_ZR;
     }
     if (p->b) {
-        y = operand(e, p->b, H_S1);
+        y = use_operand(e, p->b, H_S1);
         as_rrs(&e->a, OP_ADD, w, d, x, y, SH_LSL, p->aux);
         x = d;
     }
@@ -479,8 +467,8 @@ static void emit_select(struct emit *e, const struct ir_ins *p)
     }
     cc = cond_test(e, p->a);                    /* nothing below touches NZCV */
     d = def_reg(e, e->i, &home);
-    x = operand(e, p->b, H_S0);
-    y = operand(e, p->c, H_S1);
+    x = use_operand(e, p->b, H_S0);
+    y = use_operand(e, p->c, H_S1);
     as_csel(&e->a, p->type == TY_I64, d, x, y, cc);
     def_done(e, e->i, d, home, p->type == TY_I32);
 }
@@ -503,12 +491,12 @@ static void emit_compare(struct emit *e, const struct ir_ins *p)
     enum ir_type t = type_at(e, p->a);
     unsigned d, x, y, sh = t < TY_I32 ? 32 - type_bits(t) : 0;
     flags_clobber(e);
-    x = operand(e, p->a, H_S0);
+    x = use_operand(e, p->a, H_S0);
     if (sh) {
         as_lsl(&e->a, false, H_S0, x, sh);
         x = H_S0;
     }
-    y = operand(e, p->b, H_S1);
+    y = use_operand(e, p->b, H_S1);
     as_rrs(&e->a, OP_SUBS, t == TY_I64, H_ZR, x, y, SH_LSL, sh);
     if (asked_next(e, e->i)) {
         e->h.asked = (ir_ref)e->i;
@@ -531,11 +519,11 @@ static void emit_bit(struct emit *e, const struct ir_ins *p)
     if (c_flags)
         flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);
-    x = operand(e, p->a, H_S0);
+    x = use_operand(e, p->a, H_S0);
     if (constant(e, p->b, &c)) {
         as_ubfx(&e->a, w, d, x, (unsigned)c & (type_bits(t) - 1), 1);
     } else {
-        unsigned y = operand(e, p->b, H_S1);
+        unsigned y = use_operand(e, p->b, H_S1);
         if (t < TY_I32) {
             as_logic_i(&e->a, OPI_AND, false, H_S1, y, type_bits(t) - 1);
             y = H_S1;
@@ -591,7 +579,7 @@ static void emit_count(struct emit *e, const struct ir_ins *p)
     if (zero)
         flags_clobber(e);
     d = def_reg(e, e->i, &home);
-    x = operand(e, p->a, H_S0);
+    x = use_operand(e, p->a, H_S0);
     if (zero) {
         e->h.af = false;
         if (t < TY_I32)
@@ -667,7 +655,7 @@ void emit_int(struct emit *e, const struct ir_ins *p)
     case IR_CRC32:
         if (host_has(e->be, HF_CRC32)) {
             d = temp_get(e);
-            unsigned x = operand(e, p->a, H_S0), y = operand(e, p->b, H_S1);
+            unsigned x = use_operand(e, p->a, H_S0), y = use_operand(e, p->b, H_S1);
             as_crc32c(&e->a, type_at(e, p->b) - TY_I8, d, x, y);
             def_done(e, e->i, d, 0xff, true);
             break;

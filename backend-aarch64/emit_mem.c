@@ -387,9 +387,8 @@ void emit_mem(struct emit *e, const struct ir_ins *p)
 
 /* ---- out of line ---- */
 
-void emit_arg_val(struct emit *e, unsigned n, const struct val *v)
+void emit_val(struct emit *e, uint32_t to, const struct val *v)
 {
-    uint32_t to = CPU_OFF(arg) + 8 * n;
     switch (v->loc) {
     case LOC_CONST:
         if (v->imm)
@@ -418,6 +417,11 @@ void emit_arg_val(struct emit *e, unsigned n, const struct val *v)
     }
 }
 
+void emit_arg_val(struct emit *e, unsigned n, const struct val *v)
+{
+    emit_val(e, CPU_OFF(arg) + 8 * n, v);
+}
+
 void emit_thunk_call(struct emit *e, uint8_t *thunk, int32_t pc, uint32_t recipe)
 {
     as_bl_to(&e->a, thunk);
@@ -439,7 +443,7 @@ void emit_slow_paths(struct emit *e)
         }
         if (s->near)
             emit_near(e, s);
-        if (s->kind != SLOW_DE && s->kind != SLOW_DIVS) {
+        if (s->kind != SLOW_DE && s->kind != SLOW_DIVS && s->kind != SLOW_DIV) {
             host_store(e, CPU_OFF(arg[0]), s->addr);
             as_mov_i(&e->a, H_S0, s->desc);
             host_store(e, CPU_OFF(arg[1]), H_S0);
@@ -503,6 +507,9 @@ void emit_slow_paths(struct emit *e)
             emit_arg_val(e, 2, &s->y);
             host_store_imm(e, CPU_OFF(arg[3]), s->type);
             emit_thunk_call(e, be->divs, s->pc, s->recipe);
+            break;
+        case SLOW_DIV:
+            emit_div_slow(e, s);
             break;
         }
         as_b_to(&e->a, s->back);

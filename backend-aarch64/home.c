@@ -125,6 +125,17 @@ void host_load(struct emit *e, ir_ref r, unsigned d)
     }
 }
 
+unsigned use_operand(struct emit *e, ir_ref r, unsigned scratch)
+{
+    unsigned s = use_where(e, r);
+    if (s != NOREG)
+        return s;
+    if (e->val[r].loc == LOC_CONST && !((uint64_t)e->val[r].imm & type_mask(type_at(e, r))))
+        return H_ZR;
+    host_load(e, r, scratch);
+    return scratch;
+}
+
 void use_extended(struct emit *e, ir_ref r, bool sign, unsigned d)
 {
     enum ir_type t = type_at(e, r);

@@ -147,6 +147,13 @@ struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *r
                         struct host_block *out);
 /* Is address r computed from the stack pointer?  Then it mostly lies in the page it lay in last. */
 bool mem_off_stack(const struct ir_block *b, ir_ref r);
+/* What the upper half of a DIV's, REM's or DIVCHK's dividend is known to be: 0, or its lower half's sign. */
+enum upper { UPPER_ANY, UPPER_ZERO, UPPER_SIGN };
+enum upper div_upper(const struct ir_block *b, const struct ir_ins *p);
+/* With such an upper half: is the divisor known not to be 0, nor -1 if that is signed? */
+bool div_fits(struct emit *e, const struct ir_ins *p);
+/* The instruction right behind e->i if it has op1 or op2 and the same operands: its value will be defined, too; else 0. */
+unsigned emit_partner(struct emit *e, unsigned op1, unsigned op2);
 void emit_ops(struct emit *e);
 void emit_cold(struct emit *e, uint8_t *cold);
 

@@ -90,6 +90,45 @@ bool mem_off_stack(const struct ir_block *b, ir_ref r)
     }
 }
 
+static bool same_operands(const struct ir_ins *p, const struct ir_ins *q)
+{
+    return p->type == q->type && p->a == q->a && p->b == q->b && p->c == q->c && p->aux == q->aux;
+}
+
+unsigned emit_partner(struct emit *e, unsigned op1, unsigned op2)
+{
+    const struct ir_ins *ins = e->b->ins;
+    unsigned j = e->i + 1;
+    while (j < e->b->n && ins[j].op == IR_NOP)
+        j++;
+    if (j < e->b->n && (ins[j].op == op1 || ins[j].op == op2) && same_operands(&ins[e->i], &ins[j])) {
+        alloc_ahead(e, j);
+        return j;
+    }
+    return 0;
+}
+
+enum upper div_upper(const struct ir_block *b, const struct ir_ins *p)
+{
+    const struct ir_ins *a = &b->ins[p->a];
+    if (p->aux & 1) {                           /* CWD, CDQ, CQO, or shifted by hand */
+        bool sign = a->op == IR_SAR && a->a == p->b && ir_is_const(b, a->b) &&
+                    b->ins[a->b].imm == (int64_t)type_bits((enum ir_type)p->type) - 1;
+        return sign ? UPPER_SIGN : UPPER_ANY;
+    }
+    while (a->op == IR_ZEXT || a->op == IR_TRUNC)
+        a = &b->ins[a->a];
+    if ((a->op == IR_XOR || a->op == IR_SUB) && a->a == a->b)   /* kept for its flags */
+        return UPPER_ZERO;
+    return a->op == IR_CONST && !a->imm ? UPPER_ZERO : UPPER_ANY;
+}
+
+bool div_fits(struct emit *e, const struct ir_ins *p)
+{
+    int64_t c;
+    return use_is_const(e, p->c, &c) && c && !((p->aux & 1) && c == -1);
+}
+
 struct emit *emit_begin(struct backend *be, const struct ir_block *b, uint8_t *rw, bool copied,
                         struct host_block *out)
 {

@@ -16,11 +16,6 @@ static void grp3(struct emit *e, enum ir_type t, unsigned ext, unsigned s)
     as_b(&e->a, 0xc0 | ext << 3 | (s & 7));
 }
 
-static bool same_operands(const struct ir_ins *p, const struct ir_ins *q)
-{
-    return p->type == q->type && p->a == q->a && p->b == q->b && p->c == q->c && p->aux == q->aux;
-}
-
 /* Both results of a two-result host instruction stand in rax and rdx; bring them to temporaries. */
 static void results(struct emit *e, unsigned lo, unsigned hi)
 {
@@ -114,20 +109,6 @@ static void emit_wide(struct emit *e, const struct ir_ins *p, unsigned ext, ir_r
     results(e, lo, hi);
 }
 
-/* The instruction right behind i (NOPs skipped) if it has op. */
-static unsigned partner(struct emit *e, unsigned op1, unsigned op2)
-{
-    const struct ir_ins *ins = e->b->ins;
-    unsigned j = e->i + 1;
-    while (j < e->b->n && ins[j].op == IR_NOP)
-        j++;
-    if (j < e->b->n && (ins[j].op == op1 || ins[j].op == op2) && same_operands(&ins[e->i], &ins[j])) {
-        alloc_ahead(e, j);
-        return j;
-    }
-    return 0;
-}
-
 /* Products of bytes: AX = AL * s.  Nothing after the multiplication touches EFLAGS. */
 static void emit_mul8(struct emit *e, const struct ir_ins *p, bool sgn, unsigned lo, unsigned hi)
 {
@@ -166,13 +147,13 @@ void emit_muldiv(struct emit *e, const struct ir_ins *p)
         return;                                 /* came with its partner */
     if (p->op == IR_DIV || p->op == IR_REM) {
         flags_clobber(e);
-        unsigned other = partner(e, IR_DIV, IR_REM);
+        unsigned other = emit_partner(e, IR_DIV, IR_REM);
         unsigned q = p->op == IR_DIV ? e->i : other, r = p->op == IR_REM ? e->i : other;
         assert(t != TY_I8);
         emit_wide(e, p, p->aux ? 7 : 6, p->b, p->a, p->c, q, r);
         return;
     }
-    unsigned hi = p->op == IR_MUL ? partner(e, IR_MULHU, IR_MULHS) : 0;
+    unsigned hi = p->op == IR_MUL ? emit_partner(e, IR_MULHU, IR_MULHS) : 0;
     if (t == TY_I8) {
         bool sgn = p->op == IR_MULHS || (hi ? e->b->ins[hi].op == IR_MULHS : f && f->aux == FK_MULS);
         emit_mul8(e, p, sgn, p->op == IR_MUL ? e->i : 0, p->op == IR_MUL ? hi : e->i);
@@ -241,26 +222,34 @@ void emit_muldiv(struct emit *e, const struct ir_ins *p)
  * #DE checks come before the division so that the host's DIV never traps.
  * Unsigned: overflow (and zero) iff high half >= divisor.  Signed: fine when the
  * dividend is a sign-extended low half and the divisor neither 0 nor -1; the rest
- * is decided out of line by C.
+ * is decided out of line by C.  What div_upper() knows need not be tested.
  */
 void emit_divchk(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
     unsigned tc, c, th, h;
     struct slow *s = &e->slow[e->nslow];
+    enum upper upper = div_upper(e->b, p);
+    if (upper != UPPER_ANY && div_fits(e, p))
+        return;
     flags_clobber(e);
     *s = (struct slow){ .type = (uint8_t)t, .pc = e->pc };
     bool w = t == TY_I64;
     unsigned pre = t == TY_I16 ? 1 : 0;
     c = use_reg(e, p->c, &tc);
     if (!p->aux) {
-        h = use_reg(e, p->a, &th);
-        if (t == TY_I8)
+        th = NOREG;
+        h = upper == UPPER_ZERO ? c : use_reg(e, p->a, &th);    /* 0: TEST c, c will do */
+        if (upper == UPPER_ZERO && t == TY_I8)
+            as_rr8(&e->a, 0x84, h, c);
+        else if (upper == UPPER_ZERO)
+            as_rr(&e->a, pre ? OP66(0x85) : 0x85, w, h, c);
+        else if (t == TY_I8)
             as_rr8(&e->a, 0x3a, h, c);
         else
             as_rr(&e->a, pre ? OP66(0x3b) : 0x3b, w, h, c);
         s->kind = SLOW_DE;
-        s->from[0] = as_jcc(&e->a, CC_NB);
+        s->from[0] = as_jcc(&e->a, upper == UPPER_ZERO ? CC_Z : CC_NB);
         s->recipe = recipe_here(e);
         temp_release(e, th);
         temp_release(e, tc);
@@ -268,20 +257,22 @@ void emit_divchk(struct emit *e, const struct ir_ins *p)
         return;
     }
     s->kind = SLOW_DIVS;
-    unsigned k = use_copy(e, p->b);
-    as_op(&e->a, t == TY_I8 ? 0xc0 : pre ? OP66(0xc1) : 0xc1, w, 0, NOREG, k, t == TY_I8);
-    as_b(&e->a, 0xc0 | 7 << 3 | (k & 7));
-    as_b(&e->a, type_bits(t) - 1);
-    h = use_reg(e, p->a, &th);
+    unsigned k = upper == UPPER_SIGN ? temp_get(e) : use_copy(e, p->b);
+    if (upper == UPPER_ANY) {
+        as_op(&e->a, t == TY_I8 ? 0xc0 : pre ? OP66(0xc1) : 0xc1, w, 0, NOREG, k, t == TY_I8);
+        as_b(&e->a, 0xc0 | 7 << 3 | (k & 7));
+        as_b(&e->a, type_bits(t) - 1);
+        h = use_reg(e, p->a, &th);
+        if (t == TY_I8)
+            as_rr8(&e->a, 0x3a, h, k);
+        else
+            as_rr(&e->a, pre ? OP66(0x3b) : 0x3b, w, h, k);
+        s->from[0] = as_jcc(&e->a, CC_NZ);
+        temp_release(e, th);
+    }
     s->v = e->val[p->a];
     s->x = e->val[p->b];
     s->y = e->val[p->c];
-    if (t == TY_I8)
-        as_rr8(&e->a, 0x3a, h, k);
-    else
-        as_rr(&e->a, pre ? OP66(0x3b) : 0x3b, w, h, k);
-    s->from[0] = as_jcc(&e->a, CC_NZ);
-    temp_release(e, th);
     as_lea(&e->a, w, k, hm_at(c, 1));
     if (t == TY_I8) {
         as_rr8(&e->a, 0x80, 7, k);

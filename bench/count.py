@@ -10,8 +10,7 @@
 Rows are starts of the guests of make bench (guest/build.sh) with -d count: the boot of the tiny one to its
 shell, kernels, real programs.  A start of the large guest that runs nothing is taken off a workload, so the
 noise of its boot, about 0.1 % of 6 billion guest instructions, is in each row.  Not counted: what runs out of
-line (a TLB miss, an exit not yet linked) and C (helpers, the run loop).  Code between entry and exit counts
-even where a branch skips it, as it does the call of C within a 64-bit division: there it is too high.
+line (a TLB miss, an exit not yet linked, a division by C) and C (helpers, the run loop).
 
 "loops" are the ways through the hottest blocks of user code that access no memory.  Exit status: 0 if every
 bar is met, 1 if one is missed or a start failed, 2 if this cannot be measured here.
