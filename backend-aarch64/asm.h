@@ -36,7 +36,7 @@ static inline void as_w(struct as *a, uint32_t v)
 enum { OP_ADD = 0x0b000000, OP_ADDS = 0x2b000000, OP_SUB = 0x4b000000, OP_SUBS = 0x6b000000,
        OP_ADC = 0x1a000000, OP_ADCS = 0x3a000000, OP_SBC = 0x5a000000, OP_SBCS = 0x7a000000,
        OP_AND = 0x0a000000, OP_ORR = 0x2a000000, OP_EOR = 0x4a000000, OP_ANDS = 0x6a000000,
-       OP_BIC = 0x0a200000, OP_ORN = 0x2a200000,
+       OP_BIC = 0x0a200000, OP_ORN = 0x2a200000, OP_EON = 0x4a200000,
        OP_LSLV = 0x1ac02000, OP_LSRV = 0x1ac02400, OP_ASRV = 0x1ac02800, OP_RORV = 0x1ac02c00,
        OP_UDIV = 0x1ac00800, OP_SDIV = 0x1ac00c00, OP_MUL = 0x1b007c00,
        OP_UMULH = 0x9bc07c00, OP_SMULH = 0x9b407c00 };
@@ -50,6 +50,11 @@ static inline void as_rrs(struct as *a, uint32_t op, bool w, unsigned d, unsigne
                           unsigned by)
 {
     as_w(a, op | SF(w) | shift << 22 | m << 16 | by << 10 | n << 5 | d);
+}
+/* d = n - m, zero-extended from so many bits (8 or 16), in 32 bits, and flags */
+static inline void as_subs_ext(struct as *a, unsigned d, unsigned n, unsigned m, unsigned bits)
+{
+    as_w(a, 0x6b200000u | m << 16 | (bits == 16) << 13 | n << 5 | d);
 }
 static inline void as_mov(struct as *a, bool w, unsigned d, unsigned s)
 {

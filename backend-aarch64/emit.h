@@ -29,6 +29,7 @@
 #define VT_COUNT 8
 #define HOST_NARROW_IN_PLACE 0
 #define HOST_FLAGS_WAIT 1
+#define HOST_CC_EXTENDED 1
 
 #define H_CPU 28
 #define H_S0 16                 /* scratch */
@@ -88,6 +89,13 @@ struct backend {
     struct host_count *count;   /* NULL: nothing is counted */
     size_t ncount;
 };
+
+#define FLX_O 0x20u
+#define FLX_S 0x10u
+#define FLX_Z 0x08u
+#define FLX_A 0x04u
+#define FLX_P 0x02u
+#define FLX_C 0x01u
 
 static inline bool host_has(const struct backend *be, enum host_feature f)
 {
@@ -152,11 +160,18 @@ struct fp_path {
     uint8_t *done;
 };
 
+/* Flags in NZCV whose image a side exit makes: what it needs of them (FLX_*), what host_emit says of them. */
+struct left {
+    uint8_t need;
+    bool inv, pf, af;
+};
+
 struct host_emit {
     bool inv;                   /* of e->ef: C is the opposite of CF */
     bool logic;                 /* CF and OF are 0 */
     bool fcmp;                  /* they are FCMP's: CF is N != V, PF is V, ZF is Z or V, all others 0 */
     bool pf, af;                /* H_PF, H_AF are valid */
+    struct left left[BACKEND_MAX_EXITS];        /* flags of side exits with save_flags */
     ir_ref asked;               /* a comparison that is in NZCV, as asked_cc, for the next instruction alone */
     unsigned asked_cc;
     bool attn;                  /* attn may have been set since the entry: by a helper, or by STI */
@@ -205,6 +220,11 @@ void flags_carry_get(struct emit *e, ir_ref f, unsigned t);
 void flags_carry_put(struct emit *e, unsigned t);
 /* Emit a test of condition cc on flags value f: returns the host condition to use. */
 unsigned flags_test(struct emit *e, ir_ref f, unsigned cc);
+/* Is condition r, which an exit is about to test, on the architectural flags in NZCV, and will these stay? */
+bool flags_stay(const struct emit *e, ir_ref r);
+/* Then the exit can store them out of line: what they are here, and the stores there. */
+struct left flags_leave(const struct emit *e, unsigned live);
+void flags_store_left(struct emit *e, const struct left *l);
 /* Test value r (i8 condition) for nonzero: returns the host condition. */
 unsigned cond_test(struct emit *e, ir_ref r);
 /* FLX_* that somebody needs of FLAGS f. */
@@ -222,6 +242,9 @@ void host_prepare(struct emit *e);              /* fills h.full */
 void host_flags_resolve(struct emit *e);        /* core.h */
 
 /* --- emit_image.c --- */
+/* Of the current operation's flags f only the carry is needed, and it is made here, before there is a result:
+ * true.  nzcv: the host's flags may be overwritten. */
+bool carry_alone(struct emit *e, const struct ir_ins *f, bool nzcv);
 bool image_begin(struct emit *e, const struct ir_ins *f);       /* false: there is no rule for it */
 void image_end(struct emit *e, const struct ir_ins *f);
 

@@ -11,54 +11,34 @@
 
 #include "backend-aarch64/emit.h"
 
-#define FLX_A 0x04u
-#define FLX_P 0x02u
 
+/*
+ * Which flags values' images must say all flags: those a fault may show that finds no recipe, and what they
+ * keep flags of; also those live at an exit behind a SEEN, since one record describes all flags or none.
+ */
 void host_prepare(struct emit *e)
 {
     const struct ir_block *b = e->b;
-    bool *full = e->h.full;
+    bool *full = e->h.full, seen = false;
     ir_ref cur = 0;
     full[0] = true;
-    /* Which flags values are read as a whole: by exits, helpers, and as numbers. */
     for (unsigned i = 1; i < b->n; i++) {
         const struct ir_ins *p = &b->ins[i];
-        if (!(ir_attrs[p->op] & (IRA_F | IRA_E)) && p->op != IR_CALL && p->op != IR_GET)
+        if (!(ir_attrs[p->op] & (IRA_F | IRA_E)) && p->op != IR_CALL)
             continue;
         full[i] = p->op != IR_FLAGS || !e->fl_wait[i];
-        switch (p->op) {
-        case IR_PUTF:
+        if (p->op == IR_PUTF)
             cur = flags_resolve(e, p->a);
-            break;
-        case IR_FMERGE:
-            if (p->b)
-                full[flags_resolve(e, p->b)] = true;
-            break;
-        case IR_FLAGS:
-            if (p->b)
-                full[flags_resolve(e, p->b)] = true;
-            break;
-        case IR_FBITS:
-            full[flags_resolve(e, p->a)] = true;
-            break;
-        case IR_RCL: case IR_RCR:
-            full[flags_resolve(e, p->c)] = true;
-            break;
-        case IR_GETF: case IR_CC: case IR_ADC: case IR_SBB: case IR_SEEN:
-            break;
-        case IR_EXIT: case IR_EXIT_IF: case IR_EXIT_IND:
-            if ((p->op == IR_EXIT_IND || (p->aux & EXIT_LIVE)) && !recipe_exit(p))
-                full[cur] = true;
-            break;
-        case IR_CALL:
-            if (helper_info[p->aux].reads & HS_FLAGS)
-                full[cur] = true;
-            if (helper_info[p->aux].writes & HS_FLAGS)
-                cur = i;
-            break;
-        default:
-            full[cur] = true;
-        }
+        else if (p->op == IR_CALL && helper_info[p->aux].writes & HS_FLAGS)
+            cur = i;
+        else if (seen && (p->op == IR_EXIT || p->op == IR_EXIT_IF))
+            full[cur] |= p->aux & EXIT_LIVE;
+        seen = p->op == IR_SEEN;
+    }
+    for (unsigned i = b->n - 1; i > 0; i--) {
+        const struct ir_ins *p = &b->ins[i];
+        if ((p->op == IR_FLAGS || p->op == IR_FMERGE) && full[i] && flags_kept(e, p))
+            full[flags_resolve(e, flags_kept(e, p))] = true;
     }
 }
 
@@ -90,8 +70,7 @@ void flags_parity(struct emit *e, unsigned r)
 {
     as_rrs(&e->a, OP_EOR, false, H_S2, r, r, SH_LSR, 4);
     as_rrs(&e->a, OP_EOR, false, H_S2, H_S2, H_S2, SH_LSR, 2);
-    as_rrs(&e->a, OP_EOR, false, H_S2, H_S2, H_S2, SH_LSR, 1);
-    as_logic_i(&e->a, OPI_EOR, false, H_S2, H_S2, 1);
+    as_rrs(&e->a, OP_EON, false, H_S2, H_S2, H_S2, SH_LSR, 1);
 }
 
 void flags_fcmp_image(struct emit *e, unsigned d, unsigned t)
@@ -103,31 +82,93 @@ void flags_fcmp_image(struct emit *e, unsigned d, unsigned t)
     as_bfi(&e->a, false, d, t, 6, 1);           /* equal or unordered: ZF */
 }
 
-void host_flags_store(struct emit *e, uint32_t off)
+/* One more bit of an image that is being made in d: 1 where the host's condition cc holds. */
+static void image_bit(struct emit *e, unsigned d, bool *begun, unsigned to, unsigned cc)
+{
+    if (!*begun && !to) {
+        as_cset(&e->a, d, cc);
+    } else if (!to) {                           /* bit 0 is still 0 */
+        as_csinc(&e->a, false, d, d, d, cc ^ 1);
+    } else {
+        if (!*begun)
+            as_mov(&e->a, false, d, H_ZR);
+        as_cset(&e->a, H_S2, cc);
+        as_bfi(&e->a, false, d, H_S2, to, 1);
+    }
+    *begun = true;
+}
+
+/* d = the image of the flags in NZCV, of which `need` is needed; all else in it is 0.  Destroys s0 and s2. */
+static void image_of_nzcv(struct emit *e, unsigned d, unsigned need)
 {
     struct as *a = &e->a;
+    bool begun = false;
     if (e->h.fcmp) {
-        flags_fcmp_image(e, H_S1, H_S0);
-        host_field(e, false, 3, H_S1, off);
+        flags_fcmp_image(e, d, H_S0);
         return;
     }
-    as_mrs_nzcv(a, H_S0);
-    as_ubfx(a, false, H_S1, H_S0, 29, 1);       /* C: CF, bit 0 */
-    if (e->h.inv)
-        as_logic_i(a, OPI_EOR, false, H_S1, H_S1, 1);
-    as_lsr(a, false, H_S2, H_S0, 30);           /* N, Z: SF, ZF, bits 7 and 6 */
-    as_bfi(a, false, H_S1, H_S2, 6, 2);
-    as_lsr(a, false, H_S2, H_S0, 28);           /* V: OF, bit 11 */
-    as_bfi(a, false, H_S1, H_S2, 11, 1);
-    if (e->h.pf) {
+    if ((need & FLX_A) && e->h.af) {
+        as_rrr(a, OP_EOR, false, d, H_AF, H_PF);
+        as_logic_i(a, OPI_AND, false, d, d, FL_AF);
+        begun = true;
+    }
+    if (need & FLX_C)
+        image_bit(e, d, &begun, 0, e->h.inv ? A_CC : A_CS);
+    if ((need & FLX_S) && (need & FLX_Z)) {     /* bits 7 and 6 */
+        as_mrs_nzcv(a, H_S0);
+        as_lsr(a, false, begun ? H_S2 : d, H_S0, 30);
+        if (begun)
+            as_bfi(a, false, d, H_S2, 6, 2);
+        else
+            as_lsl(a, false, d, d, 6);
+        begun = true;
+    } else if (need & FLX_S) {
+        image_bit(e, d, &begun, 7, A_MI);
+    } else if (need & FLX_Z) {
+        image_bit(e, d, &begun, 6, A_EQ);
+    }
+    if (need & FLX_O)
+        image_bit(e, d, &begun, 11, A_VS);
+    if ((need & FLX_P) && e->h.pf) {
         flags_parity(e, H_PF);
-        as_bfi(a, false, H_S1, H_S2, 2, 1);
+        if (begun)
+            as_bfi(a, false, d, H_S2, 2, 1);
+        else
+            as_ubfiz(a, false, d, H_S2, 2, 1);
+        begun = true;
     }
-    if (e->h.af) {
-        as_rrr(a, OP_EOR, false, H_S2, H_AF, H_PF);
-        as_lsr(a, false, H_S2, H_S2, 4);
-        as_bfi(a, false, H_S1, H_S2, 4, 1);
-    }
+    if (!begun)
+        as_mov(a, false, d, H_ZR);
+}
+
+bool flags_stay(const struct emit *e, ir_ref r)
+{
+    const struct val *v = &e->val[r];
+    unsigned cc = v->reg & 14u;
+    if (!e->ef || e->ef != e->arch || v->loc != LOC_CC || (ir_ref)v->imm != e->ef || e->h.fcmp)
+        return false;
+    return cc == CC_BE ? e->h.inv || e->h.logic || host_has(e->be, HF_FLAGM) : cc != CC_P;
+}
+
+struct left flags_leave(const struct emit *e, unsigned live)
+{
+    return (struct left){ .need = (uint8_t)(e->h.full[e->ef] ? FLX_ALL : live), .inv = e->h.inv,
+                          .pf = e->h.pf, .af = e->h.af };
+}
+
+void flags_store_left(struct emit *e, const struct left *l)
+{
+    e->h.fcmp = false;
+    e->h.inv = l->inv;
+    e->h.pf = l->pf;
+    e->h.af = l->af;
+    image_of_nzcv(e, H_S1, l->need);
+    host_field(e, false, 3, H_S1, CPU_OFF(flags));
+}
+
+void host_flags_store(struct emit *e, uint32_t off)
+{
+    image_of_nzcv(e, H_S1, flags_needed(e, &e->b->ins[e->ef]));
     host_field(e, false, 3, H_S1, off);
 }
 
@@ -140,45 +181,73 @@ void host_flags_resolve(struct emit *e)
     as_patch(image, e->a.p);
 }
 
-void flags_carry(struct emit *e, ir_ref f, bool inv)
+void host_flags_keep(struct emit *e, ir_ref f)
+{
+    unsigned t = temp_free(e);
+    if (t == NOREG) {
+        host_flags_store(e, flags_spill(e, f));
+        return;
+    }
+    image_of_nzcv(e, t, flags_needed(e, &e->b->ins[f]));
+    flags_in_temp(e, f, t);
+    temp_release(e, t);
+}
+
+/* The image of flags value f in a register: where it is, or in `scratch`. */
+static unsigned image_in(struct emit *e, ir_ref f, unsigned scratch)
 {
     f = flags_resolve(e, f);
-    if (e->ef && e->ef == f && e->h.inv == inv && !e->h.fcmp)
-        return;
-    if (host_has(e->be, HF_FLAGM) && !(e->ef && e->ef == f && e->h.fcmp)) {
-        bool here = e->ef && e->ef == f, other = here || inv;
-        flags_clobber(e);
-        if (!here) {
-            host_field(e, true, 2, H_S0, flags_force(e, f));
-            as_rmif(&e->a, H_S0, 63, 2);        /* bit 0 to C */
-        }
-        if (other)
-            as_cfinv(&e->a);
-        return;
-    }
-    if (e->ef && e->ef == f) {
+    if (e->ef && e->ef == f)
+        flags_save(e, f);
+    if (e->flv[f].loc == LOC_FLTEMP)
+        return e->flv[f].reg;
+    host_field(e, true, 2, scratch, flags_force(e, f));
+    return scratch;
+}
+
+void flags_carry(struct emit *e, ir_ref f, bool inv)
+{
+    unsigned r;
+    f = flags_resolve(e, f);
+    if (e->ef && e->ef == f && !e->h.fcmp) {
+        if (e->h.inv == inv)
+            return;
         flags_clobber(e);                       /* NZCV stay what they are */
-        as_cset(&e->a, H_S0, e->h.fcmp ? A_LT : e->h.inv ? A_CC : A_CS);
+        if (host_has(e->be, HF_FLAGM)) {
+            as_cfinv(&e->a);
+            return;
+        }
+        as_cset(&e->a, H_S0, e->h.inv ? A_CC : A_CS);
+        r = H_S0;
+    } else if (e->ef && e->ef == f) {
+        flags_clobber(e);
+        as_cset(&e->a, H_S0, A_LT);
+        r = H_S0;
     } else {
         flags_clobber(e);
-        host_field(e, true, 2, H_S0, flags_force(e, f));
-        as_logic_i(&e->a, OPI_AND, false, H_S0, H_S0, 1);
+        r = image_in(e, f, H_S0);
+        if (!inv && host_has(e->be, HF_FLAGM)) {
+            as_rmif(&e->a, r, 63, 2);           /* bit 0 to C */
+            return;
+        }
+        if (!inv && (r == H_S0 || flags_needed(e, &e->b->ins[f]) != FLX_C)) {
+            as_logic_i(&e->a, OPI_AND, false, H_S0, r, 1);
+            r = H_S0;
+        }
     }
     if (inv)
-        as_rrr(&e->a, OP_SUBS, false, H_ZR, H_ZR, H_S0);        /* C = 0 >= CF */
+        as_rrs(&e->a, OP_SUBS, false, H_ZR, H_ZR, r, SH_LSL, 31);       /* C = 0 >= CF at the top */
     else
-        as_rri(&e->a, OPI_SUBS, false, H_ZR, H_S0, 1);          /* C = CF >= 1 */
+        as_rri(&e->a, OPI_SUBS, false, H_ZR, r, 1);             /* C = CF >= 1 */
 }
 
 void flags_carry_get(struct emit *e, ir_ref f, unsigned t)
 {
     f = flags_resolve(e, f);
-    if (e->ef && e->ef == f) {
+    if (e->ef && e->ef == f)
         as_cset(&e->a, t, e->h.fcmp ? A_LT : e->h.inv ? A_CC : A_CS);
-    } else {
-        host_field(e, true, 2, t, flags_force(e, f));
-        as_logic_i(&e->a, OPI_AND, false, t, t, 1);
-    }
+    else
+        as_logic_i(&e->a, OPI_AND, false, t, image_in(e, f, t), 1);
 }
 
 void flags_carry_put(struct emit *e, unsigned t)
@@ -227,9 +296,10 @@ static unsigned native_test(struct emit *e, unsigned cc)
         break;
     case CC_P:
         assert(e->h.pf);
+        flags_clobber(e);                       /* x15 stays what it is */
         flags_parity(e, H_PF);
-        as_logic_i(&e->a, OPI_AND, false, H_S0, H_S2, 1);
-        break;
+        as_logic_i(&e->a, OPI_ANDS, false, H_ZR, H_S2, 1);
+        return A_NE ^ neg;
     default:
         return same[cc & 14] ^ neg;
     }
@@ -243,13 +313,13 @@ static unsigned native_test(struct emit *e, unsigned cc)
 
 unsigned flags_test(struct emit *e, ir_ref f, unsigned cc)
 {
-    unsigned neg = cc & 1;
+    unsigned neg = cc & 1, r;
     uint64_t mask = 0;
     f = flags_resolve(e, f);
     if (e->ef && e->ef == f)
         return native_test(e, cc);
     flags_clobber(e);
-    host_field(e, true, 2, H_S0, flags_force(e, f));
+    r = image_in(e, f, H_S0);
     switch (cc & 14) {
     case CC_O:
         mask = FL_OF;
@@ -267,18 +337,18 @@ unsigned flags_test(struct emit *e, ir_ref f, unsigned cc)
         mask = FL_PF;
         break;
     case CC_BE:                                 /* CF and ZF, 6 apart */
-        as_rrs(&e->a, OP_ORR, false, H_S0, H_S0, H_S0, SH_LSR, 6);
+        as_rrs(&e->a, OP_ORR, false, H_S0, r, r, SH_LSR, 6);
+        r = H_S0;
         mask = 1;
         break;
     default:                                    /* bit 7 = SF ^ OF, and ZF there for LE */
-        as_rrs(&e->a, OP_EOR, false, H_S1, H_S0, H_S0, SH_LSR, 4);
+        as_rrs(&e->a, OP_EOR, false, H_S1, r, r, SH_LSR, 4);
         if ((cc & 14) == CC_LE)
-            as_rrs(&e->a, OP_ORR, false, H_S0, H_S1, H_S0, SH_LSL, 1);
-        else
-            as_mov(&e->a, false, H_S0, H_S1);
+            as_rrs(&e->a, OP_ORR, false, H_S1, H_S1, r, SH_LSL, 1);
+        r = H_S1;
         mask = 0x80;
     }
-    as_logic_i(&e->a, OPI_ANDS, false, H_ZR, H_S0, mask);
+    as_logic_i(&e->a, OPI_ANDS, false, H_ZR, r, mask);
     return A_NE ^ neg;
 }
 
@@ -327,26 +397,24 @@ void flags_apart(struct emit *e, const struct ir_ins *f)
     emit_va(e, ~0u, e->i);
     host_store_imm(e, CPU_OFF(arg[0]), f->aux | p->op << 8 | p->type << 16);
     emit_thunk_call(e, e->be->flags, e->pc, 0);
-    host_copy(e, flags_spill(e, f - e->b->ins), CPU_OFF(hret));
+    host_copy(e, flags_spill(e, (ir_ref)(f - e->b->ins)), CPU_OFF(hret));
 }
 
 /* ---- operations on flags as such ---- */
 
 static void emit_fmerge(struct emit *e, const struct ir_ins *p)
 {
-    uint32_t mask = (uint32_t)p->imm & FL_ARITH, prev = p->b ? flags_force(e, p->b) : 0;
-    unsigned t = use_copy(e, p->a), u = temp_get(e);
-    as_mov_i(&e->a, u, mask);
-    as_rrr(&e->a, OP_AND, false, t, t, u);
+    uint32_t mask = (uint32_t)p->imm & FL_ARITH;
+    unsigned t = use_copy(e, p->a), prev = p->b ? image_in(e, p->b, H_S0) : NOREG;
+    as_mov_i(&e->a, H_S1, mask);
+    as_rrr(&e->a, OP_AND, false, t, t, H_S1);
     if (p->b) {
-        host_field(e, true, 2, H_S0, prev);
-        as_mov_i(&e->a, u, FL_ARITH & ~mask);
-        as_rrr(&e->a, OP_AND, false, u, u, H_S0);
-        as_rrr(&e->a, OP_ORR, false, t, t, u);
+        as_mov_i(&e->a, H_S1, FL_ARITH & ~mask);
+        as_rrr(&e->a, OP_AND, false, H_S0, prev, H_S1);
+        as_rrr(&e->a, OP_ORR, false, t, t, H_S0);
     }
-    host_store(e, flags_spill(e, e->i), t);
+    flags_in_temp(e, (ir_ref)e->i, t);
     temp_release(e, t);
-    temp_release(e, u);
 }
 
 void emit_flags_op(struct emit *e, const struct ir_ins *p)
@@ -358,8 +426,8 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
     case IR_PUTF: {
         ir_ref f = flags_resolve(e, p->a);
         e->arch = f;
-        /* One in NZCV can stay there until it is read, unless a fault could not tell it by a recipe. */
-        if (e->use[f].flast > e->i && (e->ef != f || e->fl_mem[f]))
+        /* One in a register can stay there until it is read, unless a fault could not tell it by a recipe. */
+        if (e->use[f].flast > e->i && ((e->ef != f && e->flv[f].loc != LOC_FLTEMP) || e->fl_mem[f]))
             flags_to_mem(e);
         break;
     }
@@ -368,11 +436,15 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
             emit_fmerge(e, p);
         break;
     case IR_FBITS: {
-        uint32_t off = flags_force(e, p->a);
-        unsigned home, d = def_reg(e, e->i, &home);
-        host_field(e, true, 2, d, off);
-        as_mov_i(&e->a, H_S0, FL_ARITH);
-        as_rrr(&e->a, OP_AND, false, d, d, H_S0);
+        ir_ref f = flags_resolve(e, p->a);
+        unsigned home, d = def_reg(e, e->i, &home), need = flx_from_fl((uint32_t)p->imm);
+        if (e->ef && e->ef == f && !e->h.fcmp) {
+            image_of_nzcv(e, d, need);
+        } else {
+            unsigned r = image_in(e, f, H_S0);
+            as_mov_i(&e->a, H_S1, fl_from_flx(need));
+            as_rrr(&e->a, OP_AND, false, d, r, H_S1);
+        }
         def_done(e, e->i, d, home, true);
         break;
     }

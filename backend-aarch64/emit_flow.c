@@ -315,12 +315,16 @@ static void emit_exit_if(struct emit *e, const struct ir_ins *p, bool waits)
 {
     unsigned k = e->nside++, cc;
     assert(k < BACKEND_MAX_EXITS);
-    if ((p->aux & EXIT_LIVE) && !waits)
+    bool live = (p->aux & EXIT_LIVE) && !waits;
+    bool later = live && !e->seen && e->flv[e->arch].loc == LOC_NONE && flags_stay(e, p->a);
+    if (live && !later)
         flags_to_mem(e);
     cc = cond_test(e, p->a);            /* it may move parts of recipes, and save flags; what follows leaves NZCV alone */
     exit_leave(e, p, waits, &e->side[k].leave);
     e->side[k].exit = (unsigned)(exit_new(e, p) - e->out->exit);
-    e->side[k].save_flags = false;
+    e->side[k].save_flags = later;
+    if (later)
+        e->h.left[k] = flags_leave(e, p->aux & EXIT_LIVE);
     e->side[k].jcc = as_bcc(&e->a, cc);
     e->h.side[k] = count_way(e);
 }
@@ -377,6 +381,8 @@ void emit_side_exits(struct emit *e)
     for (unsigned k = 0; k < e->nside; k++) {
         as_patch(e->side[k].jcc, e->a.p);
         count_begin(e, &e->h.side[k]);
+        if (e->side[k].save_flags)
+            flags_store_left(e, &e->h.left[k]);
         if (e->side[k].leave.name)
             recipe_emit_leave(e, &e->side[k].leave, true);
         emit_jump(e, &e->out->exit[e->side[k].exit]);

@@ -11,12 +11,6 @@
 #include "backend-aarch64/emit.h"
 #include "translator/alu.h"
 
-#define FLX_O 0x20u
-#define FLX_S 0x10u
-#define FLX_Z 0x08u
-#define FLX_P 0x02u
-#define FLX_C 0x01u
-
 static bool constant(const struct emit *e, ir_ref r, unsigned mask, unsigned *n)
 {
     const struct val *v = &e->val[r];
@@ -55,6 +49,97 @@ static unsigned kept(struct emit *e, ir_ref r, bool sign)
     unsigned t = temp_get(e);
     use_extended(e, r, sign, t);
     return t;
+}
+
+/* The bit of operand a that a shift, rotation or bit test by the constant n leaves in CF; -1: none. */
+static int carry_bit(const struct ir_ins *p, const struct ir_ins *f, unsigned n)
+{
+    unsigned w = type_bits((enum ir_type)p->type);
+    switch (f->aux) {
+    case FK_SHL:
+        return n && n <= w ? (int)(w - n) : -1;
+    case FK_SHR:
+        return n && n <= w ? (int)n - 1 : -1;
+    case FK_SAR:
+        return !n ? -1 : n <= w ? (int)n - 1 : (int)w - 1;
+    case FK_ROT:
+        if (!n || ((p->op == IR_RCL || p->op == IR_RCR) && n > w))
+            return -1;
+        return (int)((p->op == IR_ROL || p->op == IR_RCL ? w - n % w : n - 1 + w) % w);
+    case FK_BT:
+        return (int)(n & (w - 1));
+    default:
+        return -1;
+    }
+}
+
+/* The same by a count in a register, into bit 0 of t; old: what a count of 0 leaves, or NOREG. */
+static void carry_by_register(struct emit *e, const struct ir_ins *p, unsigned t, unsigned old)
+{
+    bool w = p->type == TY_I64;
+    unsigned x, n;
+    if (p->type < TY_I32)
+        use_extended(e, p->a, p->op == IR_SAR, x = H_S0);
+    else
+        x = use_operand(e, p->a, H_S0);
+    n = use_operand(e, p->b, H_S1);
+    if (old != NOREG)
+        as_logic_i(&e->a, OPI_ANDS, false, H_ZR, n, w ? 63 : 31);
+    if (p->op == IR_SHL)
+        as_rrr(&e->a, OP_SUB, false, H_S1, H_ZR, n);
+    else
+        as_rri(&e->a, OPI_SUB, false, H_S1, n, 1);
+    as_rrr(&e->a, OP_LSRV, w, t, x, H_S1);
+    if (old != NOREG)
+        as_csel(&e->a, false, t, old, t, A_EQ);
+}
+
+bool carry_alone(struct emit *e, const struct ir_ins *f, bool nzcv)
+{
+    const struct ir_ins *p = &e->b->ins[e->i];
+    ir_ref old = flags_kept(e, f);
+    unsigned n, t, o = NOREG;
+    bool shift = f->aux == FK_SHL || f->aux == FK_SHR || f->aux == FK_SAR;
+    if (flags_needed(e, f) != FLX_C)
+        return false;
+    if (constant(e, p->b, f->aux == FK_BT || p->type == TY_I64 ? 63 : 31, &n)) {
+        int k = carry_bit(p, f, n);
+        if (k < 0)
+            return false;
+        unsigned x = use_operand(e, p->a, H_S0);
+        if (nzcv && host_has(e->be, HF_FLAGM)) {
+            flags_clobber(e);
+            as_rmif(&e->a, x, ((unsigned)k + 63) & 63, 2);      /* bit k to C */
+            e->h.af = false;
+            flags_are(e, f, false, false, H_ZR);
+            return true;
+        }
+        t = temp_get(e);
+        as_ubfx(&e->a, true, t, x, (unsigned)k, 1);
+    } else {
+        if (!nzcv || !shift || (f->aux == FK_SHL && p->type < TY_I32))
+            return false;
+        if (old && e->ef && e->ef == flags_resolve(e, old) && e->h.logic)
+            o = H_ZR;
+        else if (old)
+            flags_carry_get(e, old, o = temp_get(e));
+        flags_clobber(e);
+        t = temp_get(e);
+        carry_by_register(e, p, t, o);
+        if (o != H_ZR)
+            temp_release(e, o);
+        if (host_has(e->be, HF_FLAGM)) {
+            as_rmif(&e->a, t, 63, 2);
+            temp_release(e, t);
+            e->h.af = false;
+            flags_are(e, f, false, false, H_ZR);
+            return true;
+        }
+        as_logic_i(&e->a, OPI_AND, false, t, t, 1);
+    }
+    flags_in_temp(e, (ir_ref)(f - e->b->ins), t);
+    temp_release(e, t);
+    return true;
 }
 
 bool image_begin(struct emit *e, const struct ir_ins *f)
@@ -251,7 +336,7 @@ void image_end(struct emit *e, const struct ir_ins *f)
         as_logic_i(&e->a, OPI_ANDS, false, H_ZR, m->y, p->type == TY_I64 ? 63 : 31);
         as_csel(&e->a, false, t, m->old, t, A_EQ);
     }
-    host_store(e, flags_spill(e, (ir_ref)(f - e->b->ins)), t);
+    flags_in_temp(e, (ir_ref)(f - e->b->ins), t);
     temp_release(e, t);
     temp_release(e, tmp);
     temp_release(e, m->x);

@@ -98,6 +98,72 @@ static void test_value(struct emit *e, enum ir_type t, const struct ir_ins *f, u
     }
 }
 
+static bool zero_extended(const struct emit *e, ir_ref r)
+{
+    const struct val *v = &e->val[r];
+    return v->loc == LOC_CONST || (v->zx && (v->loc == LOC_TEMP || v->loc == LOC_HOME));
+}
+
+/*
+ * Comparisons and tests of 8 and 16 bits of which only ZF and CF are needed (and OF, which a test clears), by
+ * zero-extended operands; true: done.  Nobody wants the value.
+ */
+static bool narrow_compare(struct emit *e, const struct ir_ins *p, const struct ir_ins *f)
+{
+    enum ir_type t = (enum ir_type)p->type;
+    bool test = p->op == IR_AND;
+    uint64_t c;
+    unsigned x;
+    if (t >= TY_I32 || !flags_only(e, e->i) || !(test || p->op == IR_SUB) || is_incdec(f) ||
+        (flags_needed(e, f) & ~(FLX_Z | FLX_C | (test ? FLX_O : 0))))
+        return false;
+    if (test && (!constant(e, p->b, &c) || !imm_fits(false, false, c)))
+        return false;
+    if (!test && !zero_extended(e, p->a) && !(constant(e, p->b, &c) && as_is_imm12(c)))
+        return false;
+    flags_clobber(e);
+    if (test) {
+        as_logic_i(&e->a, OPI_ANDS, false, H_ZR, use_operand(e, p->a, H_S0), c);
+    } else {
+        if (zero_extended(e, p->a) && e->val[p->a].loc != LOC_CONST)
+            x = use_operand(e, p->a, H_S0);
+        else
+            use_extended(e, p->a, false, x = H_S0);
+        if (constant(e, p->b, &c) && as_is_imm12(c))
+            as_rri(&e->a, OPI_SUBS, false, H_ZR, x, (uint32_t)c);
+        else
+            as_subs_ext(&e->a, H_ZR, x, use_operand(e, p->b, H_S1), type_bits(t));
+    }
+    e->h.af = false;
+    flags_are(e, f, !test, test, H_ZR);
+    return true;
+}
+
+/* ADD and SUB of 8 and 16 bits, zero-extended, for CF alone: it is the bit above; true: done. */
+static bool narrow_carry(struct emit *e, const struct ir_ins *p, const struct ir_ins *f)
+{
+    enum ir_type t = (enum ir_type)p->type;
+    unsigned home, d, c;
+    if (t >= TY_I32 || (p->op != IR_ADD && p->op != IR_SUB) || flags_needed(e, f) != FLX_C || is_incdec(f) ||
+        !zero_extended(e, p->a) || !zero_extended(e, p->b))
+        return false;
+    flags_clobber(e);
+    d = def_reg(e, e->i, &home);
+    alu_value(e, p, d);
+    if (host_has(e->be, HF_FLAGM)) {
+        as_rmif(&e->a, d, type_bits(t) - 1, 2);
+        e->h.af = false;
+        flags_are(e, f, false, false, H_ZR);
+    } else {
+        c = temp_get(e);
+        as_ubfx(&e->a, false, c, d, type_bits(t), 1);
+        flags_in_temp(e, (ir_ref)(f - e->b->ins), c);
+        temp_release(e, c);
+    }
+    def_done(e, e->i, d, home, false);
+    return true;
+}
+
 /* C = the carry INC and DEC keep, if there is one. */
 static void put_carry(struct emit *e, unsigned carry)
 {
@@ -129,6 +195,8 @@ static void emit_alu(struct emit *e, const struct ir_ins *p)
         def_done(e, e->i, d, home, t == TY_I32);
         return;
     }
+    if (narrow_compare(e, p, f) || narrow_carry(e, p, f))
+        return;
     if (is_incdec(f) && flags_kept(e, f)) {     /* the carry stays */
         carry = temp_get(e);
         flags_carry_get(e, f->b, carry);
@@ -198,13 +266,11 @@ static void emit_carry(struct emit *e, const struct ir_ins *p)
         flags_apart_before(e, f);
     flags_carry(e, p->c, sub);
     flags_clobber(e);
+    d = def_reg(e, e->i, &home);
     x = use_operand(e, p->a, H_S0);
     y = use_operand(e, p->b, H_S1);
     if (f && t >= TY_I32)
         flags_keep_af(e, f, x, y);
-    d = def_reg(e, e->i, &home);
-    x = use_operand(e, p->a, H_S0);                 /* def_reg() may have moved them */
-    y = use_operand(e, p->b, H_S1);
     as_rrr(&e->a, f && t >= TY_I32 ? (sub ? OP_SBCS : OP_ADCS) : sub ? OP_SBC : OP_ADC, t == TY_I64, d, x, y);
     if (f && t >= TY_I32)
         flags_are(e, f, sub, false, d);
@@ -304,6 +370,8 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
     bool imm = constant(e, p->b, &c), c_flags;
     unsigned home, d, bits = type_bits(t), n;
     n = (unsigned)c & (t == TY_I64 ? 63 : 31);
+    if (f && carry_alone(e, f, true))
+        f = NULL;
     c_flags = f && (!imm || !n || flags_kept(e, f) || !by_result(e, f) || p->op >= IR_ROL);
     if (c_flags)
         flags_apart_before(e, f);
@@ -328,27 +396,41 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
         flags_apart(e, f);
 }
 
-/* RCL, RCR by n, not 0, of 32 and 64 bits: the parts of x and between them the carry. */
+/*
+ * RCL, RCR by n, not 0, of 32 and 64 bits.  ADC x, x puts the carry below x; twice x with the carry between
+ * them is what EXTR cuts the result out of.
+ */
 static void rotate_carry(struct emit *e, const struct ir_ins *p, unsigned n)
 {
     const struct ir_ins *f = flags_wanted(e, e->i);
-    unsigned home, d, x, bits = type_bits((enum ir_type)p->type), c = temp_get(e);
+    unsigned home, d, x, bits = type_bits((enum ir_type)p->type), c;
     bool w = bits == 64, left = p->op == IR_RCL;
-    flags_carry_get(e, p->c, c);
-    if (f)
+    bool adcs = f && left && n == 1 && !(flags_needed(e, f) & ~(FLX_C | FLX_O));
+    if (f && !adcs && carry_alone(e, f, false))
+        f = NULL;
+    if (f && !adcs) {                           /* other flags may be kept of those the carry is in */
+        flags_carry_get(e, p->c, c = temp_get(e));
         flags_apart_before(e, f);
+        as_rri(&e->a, OPI_SUBS, false, H_ZR, c, 1);
+        temp_release(e, c);
+    } else {
+        flags_carry(e, p->c, false);
+        flags_clobber(e);
+    }
     d = def_reg(e, e->i, &home);
     x = use_operand(e, p->a, H_S0);
-    if (left)
-        as_lsl(&e->a, w, H_S1, x, n);
-    else
-        as_ubfx(&e->a, w, H_S1, x, n, bits - n);
-    as_rrs(&e->a, OP_ORR, w, n > 1 ? H_S1 : d, H_S1, c, SH_LSL, left ? n - 1 : bits - n);
-    if (n > 1)
-        as_rrs(&e->a, OP_ORR, w, d, H_S1, x, left ? SH_LSR : SH_LSL, bits + 1 - n);
-    temp_release(e, c);
+    if (left && n == 1) {
+        as_rrr(&e->a, adcs ? OP_ADCS : OP_ADC, w, d, x, x);
+    } else {
+        as_rrr(&e->a, OP_ADC, w, H_S1, x, x);
+        as_extr(&e->a, w, d, H_S1, x, left ? bits + 1 - n : n);
+    }
+    if (adcs) {
+        e->h.af = false;
+        flags_are(e, f, false, false, H_ZR);
+    }
     def_done(e, e->i, d, home, !w);
-    if (f)
+    if (f && !adcs)
         flags_apart(e, f);
 }
 
@@ -516,6 +598,11 @@ static void emit_bit(struct emit *e, const struct ir_ins *p)
     bool w = t == TY_I64, c_flags = f && (flags_kept(e, f) || (flags_needed(e, f) & ~flx_from_fl(FL_CF)));
     unsigned home, d, x;
     uint64_t c;
+    if (f && host_has(e->be, HF_FLAGM) && constant(e, p->b, &c) && carry_alone(e, f, true)) {
+        f = NULL;
+        if (flags_only(e, e->i))
+            return;
+    }
     if (c_flags)
         flags_apart_before(e, f);
     d = def_reg(e, e->i, &home);

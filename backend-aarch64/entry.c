@@ -21,6 +21,7 @@
 const bool backend_exists = true;
 const bool backend_sse_plain = true;
 const bool backend_flags_wait = HOST_FLAGS_WAIT;
+const bool backend_keeps_carry = false;
 
 bool backend_disassembler(csh *cs)
 {

@@ -149,6 +149,8 @@ void use_extended(struct emit *e, ir_ref r, bool sign, unsigned d)
     if (s == NOREG) {
         host_load(e, r, d);
         s = d;
+        if (!sign && (v->loc == LOC_HIGH || v->loc == LOC_SLOT))
+            return;
     }
     if (t == TY_I64) {
         if (s != d)
@@ -221,6 +223,8 @@ void alloc_put(struct emit *e, const struct ir_ins *p)
         as_bfi(&e->a, true, h, s, 0, type_bits(t));
         temp_release(e, tmp);
     }
+    if (t < TY_I32 && v->loc == LOC_TEMP && v->zx)
+        return;                                 /* that much would not be known of it in its home */
     if (v->loc == LOC_TEMP || v->loc == LOC_SPILL) {
         def_at(e, r, LOC_HOME, g, 0);
         e->val[r].zx = t == TY_I32;

@@ -131,6 +131,7 @@ static void spill(struct emit *e, unsigned t)
     unsigned s = spill_get(e);
     host_store(e, CPU_OFF(spill) + 8 * s, t);
     recipe_temp_spilled(e, t, s);
+    flags_temp_spilled(e, t, s);
     for (unsigned j = 0; j < e->nlive; j++) {
         struct val *v = &e->val[e->live[j]];
         if (v->loc == LOC_TEMP && v->reg == t)
@@ -138,13 +139,21 @@ static void spill(struct emit *e, unsigned t)
     }
 }
 
-unsigned temp_get(struct emit *e)
+unsigned temp_free(struct emit *e)
 {
     for (unsigned k = 0; k < T_COUNT; k++)
         if (!e->owner[UNIT_TEMP + k] && !e->temp_busy[k] && !recipe_in_temp(e, T_FIRST + k)) {
             e->temp_busy[k] = true;
             return T_FIRST + k;
         }
+    return NOREG;
+}
+
+unsigned temp_get(struct emit *e)
+{
+    unsigned t = temp_free(e);
+    if (t != NOREG)
+        return t;
     for (unsigned k = 0; k < T_COUNT; k++)
         if (!e->owner[UNIT_TEMP + k] && !e->temp_busy[k]) {
             recipe_temp_overwrite(e, T_FIRST + k);
@@ -183,7 +192,7 @@ unsigned temp_get(struct emit *e)
 void temps_spill(struct emit *e)
 {
     for (unsigned t = T_FIRST; t < T_FIRST + T_COUNT; t++) {
-        bool needed = recipe_in_temp(e, t);
+        bool needed = recipe_in_temp(e, t) || flags_hold_temp(e, t);
         for (unsigned j = 0; j < e->nlive && !needed; j++) {
             const struct val *v = &e->val[e->live[j]];
             needed = v->loc == LOC_TEMP && v->reg == t && v->last > e->i;

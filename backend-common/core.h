@@ -39,9 +39,9 @@ struct emit {
     ir_ref arch;                /* current architectural flags value; 0: what was there at entry */
     ir_ref flmem;               /* flags value that c->flags holds */
     ir_ref fl_alias[IR_MAX];    /* GETF: the flags value it reads */
-    struct { uint8_t loc, reg; } flv[IR_MAX];   /* where a flags value is in memory, if it is: LOC_FLMEM,
-                                   LOC_FLSPILL; a CALL that writes the flags is one too */
-    uint16_t fl_spilled[64];    /* flags values in spill slots */
+    struct { uint8_t loc, reg; } flv[IR_MAX];   /* where a flags value's image is, if it has one: LOC_FLMEM,
+                                   LOC_FLSPILL, LOC_FLTEMP; a CALL that writes the flags is one too */
+    uint16_t fl_spilled[64];    /* flags values in spill slots and temporaries */
     unsigned nfl_spilled;
     uint16_t fl_seen[IR_MAX];   /* last index where a fault may show a flags value that can wait for that */
     uint16_t fl_old[IR_MAX];    /* if it can wait: the value it keeps flags of */
@@ -88,6 +88,7 @@ void alloc_prepare(struct emit *e);
 bool val_valid(const struct emit *e, const struct val *v);
 unsigned temp_get(struct emit *e);              /* a free temporary, busy until released */
 unsigned temp_take(struct emit *e, unsigned t); /* this one, though a value that dies now is in it */
+unsigned temp_free(struct emit *e);             /* one nothing has to move out of, or NOREG */
 void temps_spill(struct emit *e);               /* what comes now destroys all temporaries */
 void temp_release(struct emit *e, unsigned t);  /* the code being emitted no longer needs it */
 unsigned vtemp_get(struct emit *e);
@@ -178,6 +179,11 @@ void flags_to_mem(struct emit *e);              /* c->flags = architectural flag
 uint32_t flags_force(struct emit *e, ir_ref f);
 /* A spill slot for the image of flags value f; flags_free() gives it back. */
 uint32_t flags_spill(struct emit *e, ir_ref f);
+/* The image of flags value f is in temporary t, and 0 but for flags; flags_free() gives t back. */
+void flags_in_temp(struct emit *e, ir_ref f, unsigned t);
+/* What was in temporary t now is in slot s. */
+void flags_temp_spilled(struct emit *e, unsigned t, unsigned s);
+bool flags_hold_temp(const struct emit *e, unsigned t);
 
 /* --- recipe.c --- */
 void recipe_prepare(struct emit *e);            /* first of all: which flags values can wait? */
@@ -207,13 +213,15 @@ void host_store_pair(struct emit *e, uint32_t off, unsigned r, unsigned s);     
 void host_store_imm(struct emit *e, uint32_t off, int32_t v);   /* 64 bits, sign-extended */
 void host_copy(struct emit *e, uint32_t to, uint32_t from);     /* 64 bits; uses no temporary */
 void host_flags_store(struct emit *e, uint32_t off);            /* the image of flags value e->ef */
+void host_flags_keep(struct emit *e, ir_ref f);                 /* the same to a spill slot or a temporary */
 void host_vmove(struct emit *e, unsigned d, unsigned s);
 void host_vload(struct emit *e, unsigned d, uint32_t off, bool aligned);
 void host_vstore(struct emit *e, uint32_t off, unsigned s, bool aligned);
 void host_begin(struct emit *e, bool copied);                   /* e->h, for a new block */
 /* Also for the backend: home_pinned, home_host (a pinned home's register), vhome_pinned, vhome_host, host_copied (the
  * code is for a stencil) and host_pin (it cannot be one), T_FIRST, T_COUNT, VT_FIRST, VT_COUNT, HOST_NARROW_IN_PLACE (an
- * operation on 8 or 16 bits leaves the rest of its register), HOST_FLAGS_WAIT (backend_flags_wait) and, for it,
+ * operation on 8 or 16 bits leaves the rest of its register), HOST_CC_EXTENDED (a condition in a register is
+ * zero-extended), HOST_FLAGS_WAIT (backend_flags_wait) and, for it,
  * host_flags_resolve (c->flags, which may be a recipe's name, becomes an image), struct as, struct slow, struct host_emit; host_image_lacks (a
  * flags value's image lacks flags that only a fault shows) and host_prepare (of flags, before a block). */
 void alloc_put(struct emit *e, const struct ir_ins *p);         /* PUT */

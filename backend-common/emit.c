@@ -10,22 +10,30 @@
 #include BACKEND_EMIT_H
 #include "base/log.h"
 
-/* Operands that are conditions not yet computed are only understood by a few operations. */
+/* Condition r into a temporary. */
+static void materialise(struct emit *e, ir_ref r)
+{
+    unsigned t = use_copy(e, r);
+    def_at(e, r, LOC_TEMP, t, 0);
+    e->val[r].zx = HOST_CC_EXTENDED;
+    temp_release(e, t);
+}
+
+/*
+ * Operands that are conditions not yet computed are only understood by a few operations, and kept by none:
+ * they would hold on to their flags.  First come those on flags that the computing of others would destroy.
+ */
 static void materialise_conditions(struct emit *e, const struct ir_ins *p)
 {
     const ir_ref ops[3] = { p->a, p->b, p->c };
-    switch (p->op) {
-    case IR_EXIT_IF: case IR_SELECT: case IR_ZEXT: case IR_TRUNC: case IR_PUT:
+    bool takes = p->op == IR_ZEXT || p->op == IR_TRUNC || p->op == IR_PUT;
+    if (p->op == IR_EXIT_IF || p->op == IR_SELECT)
         return;
-    default:
+    for (unsigned pass = 0; pass < 2; pass++)
         for (unsigned k = 0; k < 3; k++)
-            if (ops[k] && e->val[ops[k]].loc == LOC_CC) {
-                unsigned t = use_copy(e, ops[k]);
-                def_at(e, ops[k], LOC_TEMP, t, 0);
-                e->val[ops[k]].zx = false;
-                temp_release(e, t);
-            }
-    }
+            if (ops[k] && e->val[ops[k]].loc == LOC_CC && !(takes && dies(e, ops[k])) &&
+                (pass || (e->ef && (ir_ref)e->val[ops[k]].imm == e->ef)))
+                materialise(e, ops[k]);
 }
 
 static void emit_op(struct emit *e, const struct ir_ins *p)

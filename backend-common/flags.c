@@ -66,26 +66,66 @@ static uint32_t fl_slot(struct emit *e, ir_ref f)
     return e->flv[f].loc == LOC_FLSPILL ? CPU_OFF(spill) + 8u * e->flv[f].reg : CPU_OFF(flags);
 }
 
+static void put_in(struct emit *e, ir_ref f, enum loc loc, unsigned unit, unsigned reg)
+{
+    e->owner[unit]++;
+    e->flv[f].loc = (uint8_t)loc;
+    e->flv[f].reg = (uint8_t)reg;
+}
+
+/* Give up the slot or the temporary f is in. */
+static void give_up(struct emit *e, ir_ref f)
+{
+    unsigned reg = e->flv[f].reg;
+    if (e->flv[f].loc == LOC_FLSPILL)
+        e->owner[UNIT_SPILL + reg]--;
+    else if (e->flv[f].loc == LOC_FLTEMP)
+        e->owner[UNIT_TEMP + reg - T_FIRST]--;
+    e->flv[f].loc = LOC_NONE;
+}
+
 uint32_t flags_spill(struct emit *e, ir_ref f)
 {
     unsigned s = spill_get(e);
-    e->owner[UNIT_SPILL + s]++;
-    e->flv[f].loc = LOC_FLSPILL;
-    e->flv[f].reg = (uint8_t)s;
+    put_in(e, f, LOC_FLSPILL, UNIT_SPILL + s, s);
     e->fl_spilled[e->nfl_spilled++] = f;
     return fl_slot(e, f);
+}
+
+void flags_in_temp(struct emit *e, ir_ref f, unsigned t)
+{
+    put_in(e, f, LOC_FLTEMP, UNIT_TEMP + t - T_FIRST, t);
+    e->fl_spilled[e->nfl_spilled++] = f;
+}
+
+bool flags_hold_temp(const struct emit *e, unsigned t)
+{
+    for (unsigned k = 0; k < e->nfl_spilled; k++)
+        if (e->flv[e->fl_spilled[k]].loc == LOC_FLTEMP && e->flv[e->fl_spilled[k]].reg == t)
+            return true;
+    return false;
+}
+
+void flags_temp_spilled(struct emit *e, unsigned t, unsigned s)
+{
+    for (unsigned k = 0; k < e->nfl_spilled; k++) {
+        ir_ref f = e->fl_spilled[k];
+        if (e->flv[f].loc != LOC_FLTEMP || e->flv[f].reg != t)
+            continue;
+        give_up(e, f);
+        put_in(e, f, LOC_FLSPILL, UNIT_SPILL + s, s);
+    }
 }
 
 void flags_free(struct emit *e)
 {
     for (unsigned k = 0; k < e->nfl_spilled; k++) {
         ir_ref f = e->fl_spilled[k];
-        if (e->flv[f].loc == LOC_FLSPILL && e->use[f].flast > e->i)
+        bool here = e->flv[f].loc == LOC_FLSPILL || e->flv[f].loc == LOC_FLTEMP;
+        if (here && e->use[f].flast > e->i)
             continue;
-        if (e->flv[f].loc == LOC_FLSPILL) {
-            e->owner[UNIT_SPILL + e->flv[f].reg]--;
-            e->flv[f].loc = LOC_NONE;
-        }
+        if (here)
+            give_up(e, f);
         e->fl_spilled[k--] = e->fl_spilled[--e->nfl_spilled];
     }
 }
@@ -96,10 +136,10 @@ static void flmem_evict(struct emit *e, ir_ref except)
     ir_ref m = e->flmem;
     if (m == except || e->flv[m].loc != LOC_FLMEM)
         return;
-    if (e->use[m].flast > e->i)
+    if (e->use[m].flast >= e->i)                /* perhaps by the current instruction's condition or carry */
         entry_image(e, m);
     e->flv[m].loc = LOC_NONE;
-    if (e->use[m].flast <= e->i)
+    if (e->use[m].flast < e->i)
         return;
     host_copy(e, flags_spill(e, m), CPU_OFF(flags));
 }
@@ -129,7 +169,7 @@ static void save(struct emit *e)
         e->flmem = f;
         e->fl_name = 0;
     } else {
-        host_flags_store(e, flags_spill(e, f));
+        host_flags_keep(e, f);
     }
 }
 
@@ -157,6 +197,12 @@ uint32_t flags_force(struct emit *e, ir_ref f)
     if (e->ef && e->ef == f)
         save(e);
     assert(e->flv[f].loc != LOC_NONE);
+    if (e->flv[f].loc == LOC_FLTEMP) {
+        unsigned t = e->flv[f].reg, s = spill_get(e);
+        host_store(e, CPU_OFF(spill) + 8 * s, t);
+        give_up(e, f);
+        put_in(e, f, LOC_FLSPILL, UNIT_SPILL + s, s);
+    }
     entry_image(e, f);
     return fl_slot(e, f);
 }
@@ -186,11 +232,14 @@ void flags_to_mem(struct emit *e)
         save(e);
         return;
     }
-    assert(e->flv[f].loc == LOC_FLSPILL);
-    uint32_t from = fl_slot(e, f);
     flmem_evict(e, f);
-    host_copy(e, CPU_OFF(flags), from);
-    e->owner[UNIT_SPILL + e->flv[f].reg]--;
+    if (e->flv[f].loc == LOC_FLTEMP) {
+        host_store(e, CPU_OFF(flags), e->flv[f].reg);
+    } else {
+        assert(e->flv[f].loc == LOC_FLSPILL);
+        host_copy(e, CPU_OFF(flags), fl_slot(e, f));
+    }
+    give_up(e, f);
     e->flv[f].loc = LOC_FLMEM;
     e->flmem = f;
     e->fl_name = 0;

@@ -141,7 +141,7 @@ void recipe_prepare(struct emit *e)
             break;
         case IR_PUTF:
             cur = flags_resolve(e, p->a);
-            put = true;
+            put |= cur != 0;
             break;
         case IR_FLAGS:
             plan(e, i);

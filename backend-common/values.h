@@ -24,6 +24,7 @@ enum loc {
     LOC_CC,                     /* condition val.reg of flags value val.imm, not materialised */
     LOC_FLMEM,                  /* flags image in c->flags */
     LOC_FLSPILL,                /* flags image in c->spill[val.reg] */
+    LOC_FLTEMP,                 /* flags image in host temporary val.reg */
 };
 
 /* Values that live at once: what 16 guest registers hold, probes for each of them, and a few in between. */

@@ -13,6 +13,7 @@
 const bool backend_exists = false;
 const bool backend_sse_plain = false;
 const bool backend_flags_wait = false;
+const bool backend_keeps_carry = true;
 const unsigned backend_dead_ra = 0;
 const unsigned backend_max_mib = 2047;
 const struct backend_feature backend_features[1];

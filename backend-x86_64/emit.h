@@ -22,6 +22,7 @@
 #define VT_COUNT 3
 #define HOST_NARROW_IN_PLACE 1
 #define HOST_FLAGS_WAIT 0
+#define HOST_CC_EXTENDED 0
 
 /* --- homes --- */
 static inline bool home_pinned(unsigned g)

@@ -6,6 +6,11 @@
 
 #include "backend-x86_64/emit.h"
 
+void host_flags_keep(struct emit *e, ir_ref f)
+{
+    host_flags_store(e, flags_spill(e, f));
+}
+
 void host_flags_store(struct emit *e, uint32_t off)
 {
     as_b(&e->a, 0x9c);                          /* pushfq; pop */
@@ -155,7 +160,7 @@ void emit_flags_op(struct emit *e, const struct ir_ins *p)
         flags_clobber(e);
         d = def_reg(e, e->i, &home);
         as_rm(&e->a, 0x8b, false, d, m);
-        as_alu_ri(&e->a, 4, false, d, FL_ARITH);
+        as_alu_ri(&e->a, 4, false, d, (int32_t)p->imm);
         def_done(e, e->i, d, home, true);
         break;
     }

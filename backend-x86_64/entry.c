@@ -23,6 +23,7 @@
 const bool backend_exists = true;
 const bool backend_sse_plain = false;
 const bool backend_flags_wait = HOST_FLAGS_WAIT;
+const bool backend_keeps_carry = true;
 const unsigned backend_dead_ra = 5;     /* backend_kill() writes one CALL */
 
 const unsigned backend_max_mib = 2047;  /* rel32 */

@@ -474,7 +474,7 @@ bool lift_bswap(struct lift *l, const struct insn *i)
 
 bool lift_lahf(struct lift *l, const struct insn *i)
 {
-    ir_ref f = ir_emit(l->b, IR_FBITS, TY_I32, 0, lift_getf(l), 0, 0, 0);
+    ir_ref f = ir_emit(l->b, IR_FBITS, TY_I32, 0, lift_getf(l), 0, 0, SZAPC);
 
     f = ir_bin(l->b, IR_OR, TY_I32, f, ir_const(l->b, TY_I32, FL_1));
     lift_put(l, R_AX, 1, true, ir_un(l->b, IR_TRUNC, TY_I8, f));

@@ -254,7 +254,7 @@ bool lift_pushf(struct lift *l, const struct insn *i)
     } else {
         ir_ref f = ir_emit(l->b, IR_GETF, TY_FLAGS, 0, IR_NONE, IR_NONE, IR_NONE, 0);
 
-        v = ir_emit(l->b, IR_FBITS, TY_I32, 0, f, IR_NONE, IR_NONE, 0);
+        v = ir_emit(l->b, IR_FBITS, TY_I32, 0, f, IR_NONE, IR_NONE, FL_ARITH);
         v = ir_bin(l->b, IR_OR, TY_I32, v, slot_get(l, TY_I32, CPU_OFF(eflags)));
         v = ir_bin(l->b, IR_AND, TY_I32, v, ir_const(l->b, TY_I32, ~(FL_RF | FL_VM)));
         v = ir_bin(l->b, IR_OR, TY_I32, v, ir_const(l->b, TY_I32, FL_1));

@@ -77,6 +77,8 @@ bool backend_disassembler(csh *cs);
  * computed: the exit may leave a recipe's name in c->flags, and code at whose entry flags are read resolves it.
  */
 extern const bool backend_flags_wait;
+/* INC and the like are host instructions that keep the carry, so that it best passes through them. */
+extern const bool backend_keeps_carry;
 /* For crash reports: where in a block the thunk that runs will return to. */
 const void *backend_thunk_caller(const struct cpu *c);
 

@@ -361,7 +361,7 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
             d->q[0] = (A & (uint64_t)i->imm & FL_ARITH) | (B & ~(uint64_t)i->imm);
             break;
         case IR_FBITS:
-            d->q[0] = A;
+            d->q[0] = A & (uint64_t)i->imm;
             break;
         case IR_CC:
             d->q[0] = cc_test(i->aux, v[i->a].d[0]);

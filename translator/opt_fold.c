@@ -13,7 +13,7 @@
  *    been overwritten meanwhile, the GET stays and starts a new value;
  *  - displacements are moved through an address only while its base still is in
  *    its home;
- *  - of narrow values only constants are forwarded: reading part of a home is free.
+ *  - of narrow values only constants and conditions are forwarded: reading part of a home is free.
  *
  * Operands of FLAGS name an operation, not a value: they are never replaced.  An
  * operation that may get a FLAGS is therefore appended as it is, though its value
@@ -55,7 +55,8 @@ static ir_ref do_get(struct ir_block *b, struct ir_ins *n, int no)
     struct opt_reg *r = &f->reg[no];
     uint16_t *known = field(r, n);
     ir_ref v = *known, wide = r->q ? r->q : r->d;
-    if (v && (ir_is_const(b, v) || (in_home(b, v) && (n->type >= TY_I32 || b->ins[v].op == IR_GET))))
+    bool free = n->type >= TY_I32 || b->ins[v].op == IR_GET || b->ins[v].op == IR_CC;
+    if (v && (ir_is_const(b, v) || (in_home(b, v) && free)))
         return v;
     unsigned have = wide ? type_bytes(ir_type_of(b, wide)) : 0;
     if (no < 16 && wide && wide != v && known != &r->h && in_home(b, wide) &&

@@ -6,7 +6,8 @@
  *    (state is exact there), by helpers, and by a GET that was not forwarded;
  *  - removes PUTF and FLAGS nobody needs, marks PUTF needed only weakly, writes the
  *    masks of needed flags into FLAGS' imm, so that the backend can use cheaper
- *    forms, and drops the previous-flags operand where no flag that is kept is needed;
+ *    forms, drops the previous-flags operand where no flag that is kept is needed, and
+ *    takes the previous flags themselves where nothing else is;
  *  - leaves in b->use what a backend asks of every value: how often and where last it
  *    is used, where it is PUT, which FLAGS refers to it, how long its flags must stay.
  *
@@ -69,12 +70,25 @@ static unsigned kept(const struct ir_block *b, const struct ir_ins *f)
     return FLX_ALL & ~fk_writes[f->aux];
 }
 
+/* Of flags value f only `need` is needed: the value these come from, past kinds that always keep them. */
+static ir_ref source(const struct ir_block *b, ir_ref f, unsigned need)
+{
+    const struct ir_ins *n = &b->ins[f];
+    while (n->op == IR_FLAGS && n->b && !(need & fk_writes[n->aux])) {
+        f = n->b;
+        n = &b->ins[f];
+    }
+    return f;
+}
+
 /* FLAGS or FMERGE i, which is needed: what it needs of the flags before. */
 static void previous(struct needs *s, unsigned i, struct ir_ins *n)
 {
     const struct ir_use *u = &s->use[i];
     unsigned keep = n->op == IR_FLAGS ? kept(s->b, n) : FLX_ALL & ~flx_from_fl((uint32_t)n->imm);
     if ((u->strong | u->weak) & keep) {
+        if (!backend_keeps_carry)
+            n->b = source(s->b, n->b, (u->strong | u->weak) & keep);
         value_add(s, n->b, u->strong & keep, u->weak & keep, n->op == IR_FLAGS ? n->a : i);
     } else {
         n->b = IR_NONE;
@@ -125,6 +139,7 @@ static bool flags_step(struct needs *s, unsigned i, struct ir_ins *n)
         if (!(s->strong | s->weak))
             return false;
         n->aux = s->strong ? 0 : PUTF_WEAK;
+        n->a = source(s->b, n->a, s->strong | s->weak);
         value_add(s, n->a, s->strong, s->weak, s->flast);
         s->strong = s->weak = 0;
         s->flast = 0;
@@ -139,12 +154,16 @@ static bool flags_step(struct needs *s, unsigned i, struct ir_ins *n)
         previous(s, i, n);
         break;
     case IR_CC:
+        if (!backend_keeps_carry)
+            n->a = source(s->b, n->a, cc_reads[n->aux]);
         value_add(s, n->a, cc_reads[n->aux], 0, u->last);
         break;
     case IR_FBITS:
-        value_add(s, n->a, FLX_ALL, 0, i);
+        value_add(s, n->a, flx_from_fl((uint32_t)n->imm), 0, i);
         break;
     case IR_ADC: case IR_SBB: case IR_RCL: case IR_RCR:
+        if (!backend_keeps_carry)
+            n->c = source(s->b, n->c, flx_from_fl(FL_CF));
         value_add(s, n->c, flx_from_fl(FL_CF), 0, i);
         break;
     case IR_CALL:

@@ -59,6 +59,9 @@ START_TEST(shapes)
     IS("umulh x1, x2, x3", as_rrr(a, OP_UMULH, false, 1, 2, 3));
     IS("smulh x1, x2, x3", as_rrr(a, OP_SMULH, false, 1, 2, 3));
     IS("msub x1, x2, x3, x4", as_msub(a, true, 1, 2, 3, 4));
+    IS("eon w1, w2, w3, lsr #1", as_rrs(a, OP_EON, false, 1, 2, 3, SH_LSR, 1));
+    IS("subs w1, w2, w3, uxtb", as_subs_ext(a, 1, 2, 3, 8));
+    IS("cmp w2, w3, uxth", as_subs_ext(a, 31, 2, 3, 16));
     IS("rbit x1, x2", as_rr(a, OP_RBIT, true, 1, 2));
     IS("rev w1, w2", as_rr(a, OP_REV32, false, 1, 2));
     IS("rev x1, x2", as_rr(a, OP_REV64, true, 1, 2));

@@ -277,21 +277,22 @@ END_TEST
 START_TEST(flags)
 {
     static const struct { const char *with, *compare[2], *test, *carry, *inc; } want[] = {
-        { "", { "lsl movz cmp b.eq", "lsl movz cmp b.eq" }, "lsl tst b.eq",
-          "ldr tbz bl ldr and cmp adc", "eor adds mov cset adds mrs bfi msr b.hs" },
-        { "flagm", { "sub setf8 b.eq", "sub setf16 b.eq" }, "setf8 b.eq", "ldr tbz bl ldr rmif adc",
-          "eor adds mov cset adds rmif b.hs" },
+        { "", { "lsl movz cmp b.mi", "lsl movz cmp b.mi" }, "lsl tst b.eq",
+          "ldr tbz bl ldr and cmp adc", "adds cset adds mrs bfi msr cset csinc mov tst b.ne" },
+        { "flagm", { "sub setf8 b.mi", "sub setf16 b.mi" }, "setf8 b.eq", "ldr tbz bl ldr rmif adc",
+          "adds cset adds rmif cfinv b.ls" },
     };
     char straight[800], cold[800];
     for (unsigned k = 0; k < 2; k++) {
-        for (unsigned n = 0; n < 3; n++) {      /* cmp al, 5; cmp ax, 5; test al, al; je */
+        for (unsigned n = 0; n < 3; n++) {      /* cmp al, 5; js; cmp ax, 5; js; test al, al; je */
             enum ir_type t = n == 1 ? TY_I16 : TY_I8;
             begin();
             ir_ref x = get(t, R_AX), y = n < 2 ? ir_emit(&b, IR_CONST, t, 0, 0, 0, 0, 5) : x;
             ir_ref v = ir_emit(&b, n < 2 ? IR_SUB : IR_AND, t, 0, x, y, 0, 0);
             ir_ref f = ir_emit(&b, IR_FLAGS, TY_FLAGS, n < 2 ? FK_SUB : FK_LOGIC, v, 0, 0, 0);
             ir_emit(&b, IR_PUTF, TY_NONE, 0, f, 0, 0, 0);
-            ir_emit(&b, IR_EXIT_IF, TY_NONE, 0, ir_emit(&b, IR_CC, TY_I8, CC_Z, f, 0, 0, 0), 0, 0, 8);
+            ir_ref cc = ir_emit(&b, IR_CC, TY_I8, n < 2 ? CC_S : CC_Z, f, 0, 0, 0);
+            ir_emit(&b, IR_EXIT_IF, TY_NONE, 0, cc, 0, 0, 8);
             sequences(want[k].with, false, false, straight, cold, sizeof straight);
             ck_assert_str_eq(straight, n < 2 ? want[k].compare[n] : want[k].test);
         }
@@ -301,14 +302,14 @@ START_TEST(flags)
                 SLOT_R(R_AX));
         sequences(want[k].with, false, false, straight, cold, sizeof straight);
         ck_assert_str_eq(straight, want[k].carry);
-        begin();                                /* add rax, rcx; inc rdx; jc */
+        begin();                                /* add rax, rcx; inc rdx; jbe */
         ir_ref v = ir_emit(&b, IR_ADD, TY_I64, 0, get(TY_I64, R_AX), get(TY_I64, R_CX), 0, 0);
         ir_emit(&b, IR_PUT, TY_I64, 0, v, 0, 0, SLOT_R(R_AX));
         old = ir_emit(&b, IR_FLAGS, TY_FLAGS, FK_ADD, v, 0, 0, 0);
         v = ir_emit(&b, IR_ADD, TY_I64, 0, get(TY_I64, R_DX), ir_emit(&b, IR_CONST, TY_I64, 0, 0, 0, 0, 1), 0, 0);
         ir_emit(&b, IR_PUT, TY_I64, 0, v, 0, 0, SLOT_R(R_DX));
         ir_ref f = ir_emit(&b, IR_FLAGS, TY_FLAGS, FK_INC, v, old, 0, 0);
-        ir_emit(&b, IR_EXIT_IF, TY_NONE, 0, ir_emit(&b, IR_CC, TY_I8, CC_B, f, 0, 0, 0), 0, 0, 8);
+        ir_emit(&b, IR_EXIT_IF, TY_NONE, 0, ir_emit(&b, IR_CC, TY_I8, CC_BE, f, 0, 0, 0), 0, 0, 8);
         sequences(want[k].with, false, false, straight, cold, sizeof straight);
         ck_assert_str_eq(straight, want[k].inc);
     }
