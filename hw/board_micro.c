@@ -90,9 +90,28 @@ static void isa_set(void *to, int line, bool level)
     ioapic_set(b->ioapic, irq == 0 ? 2 : irq, b->source[irq]);
 }
 
+static void gsi_tick(void *to, int n, unsigned ticks)
+{
+    struct board *b = to;
+
+    ioapic_tick(b->ioapic, n, ticks);
+}
+
+static void isa_tick(void *to, int line, unsigned ticks)
+{
+    struct board *b = to;
+    int irq = line & 0xff, source = line >> 8;
+    struct irq pic = pic_line(b->pic, irq);
+
+    if (ticks)
+        b->source[irq] |= 1u << source;
+    irq_tick(&pic, ticks);
+    ioapic_tick(b->ioapic, irq == 0 ? 2 : irq, ticks);
+}
+
 static struct irq isa(struct board *b, int irq, int source)
 {
-    return (struct irq){ isa_set, b, ISA_LINE(irq, source) };
+    return (struct irq){ isa_set, b, ISA_LINE(irq, source), isa_tick };
 }
 
 /* The test device names I/O APIC inputs; the first 16 are ISA lines to everyone else. */
@@ -268,7 +287,7 @@ void board_micro_init(struct machine *m)
                                .pci_lo = PCI_LO, .pci_hi = PCI_HI };
     struct pci_ident bridge = { .vendor = 0x8086, .device = 0x1237, .class = 0x060000,
                                 .revision = 2, .subvendor = 0x1af4, .subdevice = 0x1100 };
-    struct irq a20 = { a20_set, m, 0 }, reset = { reset_set, m, 0 };
+    struct irq a20 = { .set = a20_set, .to = m }, reset = { .set = reset_set, .to = m };
     struct hpet_lines hpet_lines;
     struct kbc_lines kbc_lines;
     struct hpet *hpet;
@@ -298,8 +317,8 @@ void board_micro_init(struct machine *m)
     /* Interrupt controllers first: chips reset in this order, and devices drive their lines then. */
     b->apics = apics_new(m->chips, m->phys, m->clock, m, &cpu_lines, m->ncpu, MMU_PA_BITS);
     b->ioapic = ioapic_new(m->chips, m->phys, IOAPIC_BASE, b->apics, 0);
-    b->pic = pic_new(m->chips, m->ports, (struct irq){ apics_lint0, b->apics, 0 });
-    hpet_lines = (struct hpet_lines){ { gsi_set, b, 0 }, isa(b, 0, 0), isa(b, 8, 0) };
+    b->pic = pic_new(m->chips, m->ports, (struct irq){ .set = apics_lint0, .to = b->apics });
+    hpet_lines = (struct hpet_lines){ { gsi_set, b, 0, gsi_tick }, isa(b, 0, 0), isa(b, 8, 0) };
     hpet = hpet_new(m->chips, m->phys, HPET_BASE, m->clock, &hpet_lines);
 
     pit_new(m->chips, m->ports, m->clock, hpet_pit_in(hpet));
@@ -309,7 +328,7 @@ void board_micro_init(struct machine *m)
     mouse = ps2_mouse_new(m->chips, "mouse", m->clock);
     kbc_lines = (struct kbc_lines){ isa(b, 1, 0), isa(b, 12, 0), a20, reset };
     kbc_new(m->chips, m->ports, m->clock, &kbc_lines, kbd, mouse);
-    b->ferr = ferr_new(m->chips, m->ports, isa(b, 13, 0), (struct irq){ ignne_set, m, 0 });
+    b->ferr = ferr_new(m->chips, m->ports, isa(b, 13, 0), (struct irq){ .set = ignne_set, .to = m });
     port92_new(m->chips, m->ports, a20, reset);
     for (unsigned i = 0; i < 4 && i < cfg->nserial; i++) {
         uart_new(m->chips, com[i].name, m->ports, com[i].port, isa(b, com[i].irq, i), m->clock,
@@ -321,10 +340,10 @@ void board_micro_init(struct machine *m)
     if (cfg->debug_exit.on)
         debugexit_new(m->chips, m->ports, cfg->debug_exit.iobase, cfg->debug_exit.iosize, debug_exit, m);
     if (cfg->testdev)
-        testdev_new(m->chips, m->ports, m->phys, (struct irq){ test_gsi_set, b, 0 });
+        testdev_new(m->chips, m->ports, m->phys, (struct irq){ .set = test_gsi_set, .to = b });
     b->acpi = acpi_new(m->chips, m->ports, PM_PORT, m->clock, isa(b, SCI, 0), soft_off, m);
     pci = pci_bus_new(m->chips, m->ports, m->phys, &reset_ops, reset_new(m->chips, reset),
-                      (struct irq){ intx_set, b, 0 });
+                      (struct irq){ .set = intx_set, .to = b });
     pci_add(pci, "host-bridge", 0, 0, &bridge);
 
     b->tables = acpi_tables(&desc, TABLES, &b->tables_len);

@@ -222,6 +222,12 @@ void clock_advance(struct clock *c, uint64_t ns)
     atomic_store(&c->frozen, end);
 }
 
+void clock_advance_late(struct clock *c, uint64_t ns)
+{
+    atomic_fetch_add(&c->frozen, ns);
+    clock_run(c);
+}
+
 void clock_on_earlier(struct clock *c, void (*fn)(void *), void *arg)
 {
     c->earlier = fn;

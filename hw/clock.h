@@ -15,6 +15,8 @@
 struct clock *clock_new_manual(int64_t wall);
 /* Manual clocks only: move on by ns, firing each timer at its own time. */
 void clock_advance(struct clock *, uint64_t ns);
+/* Manual clocks only: the host is late; ns pass before any timer fires, then those fire that are due. */
+void clock_advance_late(struct clock *, uint64_t ns);
 /*
  * -rtc: the wall clock at virtual time 0.  base: seconds since 1970, INT64_MIN for the host's
  * time now; localtime: shift the host's time to its local zone.  Before any chip is made.

@@ -81,6 +81,28 @@ static void drive(struct hpet *s, unsigned n, bool level)
         s->lines.gsi.set(s->lines.gsi.to, route, level);
 }
 
+/* The same for edges of a periodic comparator (dev.h). */
+static void drive_ticks(struct hpet *s, unsigned n, unsigned ticks)
+{
+    unsigned route = s->tconfig[n] >> T_ROUTE_SHIFT & 31;
+
+    if ((s->config & CFG_LEGACY) && n < 2) {
+        irq_tick(n == 0 ? &s->lines.irq0 : &s->lines.irq8, ticks);
+    } else if (ROUTES >> route & 1 && s->lines.gsi.set) {
+        struct irq gsi = s->lines.gsi;
+
+        gsi.line = (int)route;
+        irq_tick(&gsi, ticks);
+    }
+}
+
+/* Comparator n is about to be programmed anew. */
+static void forget(struct hpet *s, unsigned n)
+{
+    if ((s->tconfig[n] & (T_ENABLE | T_PERIODIC | T_LEVEL)) == (T_ENABLE | T_PERIODIC))
+        drive_ticks(s, n, 0);
+}
+
 static void lower(struct hpet *s, unsigned n)
 {
     if (s->driven[n]) {
@@ -119,7 +141,7 @@ static void fire(void *dev)
     struct comparator *t = dev;
     struct hpet *s = t->hpet;
     unsigned n = t->index;
-    uint64_t period = s->period[n];
+    uint64_t period = s->period[n], ticks = 0;
 
     if (!running(s))
         return;
@@ -131,7 +153,8 @@ static void fire(void *dev)
         late = count(s) - s->compare[n];
         if (is32(s, n))
             late = (uint32_t)late;
-        s->compare[n] += (late / period + 1) * period;
+        ticks = late / period + 1;
+        s->compare[n] += ticks * period;
         if (is32(s, n))
             s->compare[n] = (uint32_t)s->compare[n];
     }
@@ -142,7 +165,10 @@ static void fire(void *dev)
             drive(s, n, true);
         }
     } else if (s->tconfig[n] & T_ENABLE) {
-        drive(s, n, true);
+        if (ticks)
+            drive_ticks(s, n, ticks < IRQ_TICKS_MAX ? ticks : IRQ_TICKS_MAX);
+        else
+            drive(s, n, true);
         drive(s, n, false);
     }
     arm(s, n);
@@ -152,8 +178,11 @@ static void write_config(struct hpet *s, uint64_t val)
 {
     uint64_t was = s->config;
 
-    for (unsigned n = 0; n < HPET_TIMERS && ((was ^ val) & CFG_LEGACY); n++)
-        lower(s, n);
+    for (unsigned n = 0; n < HPET_TIMERS && ((was ^ val) & (CFG_LEGACY | CFG_ENABLE)); n++) {
+        forget(s, n);
+        if ((was ^ val) & CFG_LEGACY)
+            lower(s, n);
+    }
     if (!(val & CFG_ENABLE) && (was & CFG_ENABLE))
         s->counter = count(s);
     if ((val & CFG_ENABLE) && !(was & CFG_ENABLE))
@@ -175,6 +204,7 @@ static void write_timer_config(struct hpet *s, unsigned n, uint64_t val)
     uint64_t was = s->tconfig[n];
     unsigned route = val >> T_ROUTE_SHIFT & 31;
 
+    forget(s, n);
     if (!(ROUTES >> route & 1))                 /* 2.3.8: an unsupported route does not stick */
         val = (val & ~(31ull << T_ROUTE_SHIFT)) | (was & 31ull << T_ROUTE_SHIFT);
     if ((was ^ val) & (T_ENABLE | T_LEVEL | 31u << T_ROUTE_SHIFT))
@@ -200,6 +230,7 @@ static void write_compare(struct hpet *s, unsigned n, uint64_t val)
 {
     if (is32(s, n))
         val = (uint32_t)val;
+    forget(s, n);
     if (s->tconfig[n] & T_PERIODIC) {
         s->period[n] = val;
         if (s->tconfig[n] & T_VAL_SET)
@@ -276,6 +307,7 @@ static void reg_write(struct hpet *s, uint64_t reg, uint64_t val, unsigned shift
             /* VAL_SET must outlive the first half. */
             uint64_t set = s->tconfig[n] & T_VAL_SET, p = s->period[n];
 
+            forget(s, n);
             if (set)
                 s->compare[n] = (s->compare[n] & ~mask) | val;
             s->period[n] = (p & ~mask) | val;
@@ -311,14 +343,23 @@ static void legacy_in(void *dev, int line, bool level)
         irq_set(line == 0 ? &s->lines.irq0 : &s->lines.irq8, level);
 }
 
+static void legacy_ticks(void *dev, int line, unsigned n)
+{
+    struct hpet *s = dev;
+
+    s->in[line] |= n != 0;
+    if (!(s->config & CFG_LEGACY))
+        irq_tick(line == 0 ? &s->lines.irq0 : &s->lines.irq8, n);
+}
+
 struct irq hpet_pit_in(struct hpet *s)
 {
-    return (struct irq){ legacy_in, s, 0 };
+    return (struct irq){ legacy_in, s, 0, legacy_ticks };
 }
 
 struct irq hpet_rtc_in(struct hpet *s)
 {
-    return (struct irq){ legacy_in, s, 1 };
+    return (struct irq){ legacy_in, s, 1, legacy_ticks };
 }
 
 static void hpet_reset(void *dev)

@@ -31,11 +31,13 @@ static const struct field ioapic_state[] = {
     FIELD_ARRAY(struct ioapic, red), FIELD_END
 };
 
-static void deliver(struct ioapic *s, unsigned pin)
+/* ticks: how many edges of a periodic source this is, 0: not one. */
+static void deliver(struct ioapic *s, unsigned pin, unsigned ticks)
 {
     uint64_t r = s->red[pin];
     struct apic_msg g = { .dest = r >> 56, .logical = r >> 11 & 1, .level = r & RED_LEVEL,
-                          .mode = r >> 8 & 7, .vector = r & 0xff };
+                          .mode = r >> 8 & 7, .vector = r & 0xff,
+                          .ticks = ticks };
 
     if (g.mode == APIC_SIPI || g.mode == APIC_RESERVED) {
         log_msg(LOG_GUEST, "ioapic: pin %u has delivery mode %u", pin, g.mode);
@@ -54,7 +56,7 @@ static void level_check(struct ioapic *s, unsigned pin)
     uint64_t r = s->red[pin];
 
     if ((r & RED_LEVEL) && !(r & (RED_MASKED | RED_RIRR)) && (s->level >> pin & 1))
-        deliver(s, pin);
+        deliver(s, pin, 0);
 }
 
 void ioapic_set(void *ioapic, int pin, bool level)
@@ -70,7 +72,30 @@ void ioapic_set(void *ioapic, int pin, bool level)
     if (s->red[pin] & RED_LEVEL)
         level_check(s, pin);
     else if (level && !was && !(s->red[pin] & RED_MASKED))
-        deliver(s, pin);
+        deliver(s, pin, 0);
+}
+
+/* What an edge-triggered entry's local APICs owe is forgotten. */
+static void forget(struct ioapic *s, uint64_t r)
+{
+    if (!(r & RED_LEVEL))
+        apics_forget(s->apics, r & 0xff);
+}
+
+void ioapic_tick(void *ioapic, int pin, unsigned n)
+{
+    struct ioapic *s = ioapic;
+
+    if (!n) {
+        forget(s, s->red[pin]);
+    } else if (s->red[pin] & RED_LEVEL) {
+        ioapic_set(s, pin, true);
+    } else {
+        log_dev(IOAPIC, "pin %d: %u ticks", pin, n);
+        s->level |= 1u << pin;
+        if (!(s->red[pin] & RED_MASKED))
+            deliver(s, pin, n);
+    }
 }
 
 static void ioapic_eoi(void *dev, uint8_t vector)
@@ -118,6 +143,8 @@ static void reg_write(struct ioapic *s, uint32_t val)
     if (!(new & RED_LEVEL))
         new &= ~RED_RIRR;       /* software that lacks the EOI register clears it so */
     s->red[pin] = new;
+    if (!(old & RED_MASKED) && ((new & RED_MASKED) || (old ^ new) & 0xff))
+        forget(s, old);
     level_check(s, pin);
 }
 

@@ -12,5 +12,7 @@ struct ioapic;
 struct ioapic *ioapic_new(struct chip_list *, struct phys *, uint64_t base, struct apics *, unsigned id);
 /* Input n (struct irq); polarity bits of the redirection table only matter to software. */
 void ioapic_set(void *ioapic, int pin, bool level);
+/* n ticks at input `pin` (struct irq). */
+void ioapic_tick(void *ioapic, int pin, unsigned n);
 
 #endif

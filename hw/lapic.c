@@ -13,6 +13,7 @@ static const struct field lapic_state[] = {
     FIELD(struct lapic, dfr), FIELD(struct lapic, svr), FIELD(struct lapic, esr),
     FIELD(struct lapic, esr_next), FIELD(struct lapic, icr), FIELD(struct lapic, icr_dest),
     FIELD_ARRAY(struct lapic, isr), FIELD_ARRAY(struct lapic, tmr), FIELD_ARRAY(struct lapic, irr),
+    FIELD_ARRAY(struct lapic, owed),
     FIELD_ARRAY(struct lapic, lvt), FIELD(struct lapic, divide), FIELD(struct lapic, initial),
     FIELD(struct lapic, start), FIELD(struct lapic, due), FIELD(struct lapic, deadline),
     FIELD_ARRAY(struct lapic, lint), FIELD(struct lapic, extint_msg),
@@ -54,8 +55,15 @@ static uint64_t timer_period(const struct lapic *l)
     return (uint64_t)l->initial * divisor(l);   /* one input clock is one ns */
 }
 
+/* The timer is programmed anew. */
+static void timer_forget(struct lapic *l)
+{
+    l->owed[l->lvt[LVT_TIMER] & 0xff] = 0;
+}
+
 static void timer_start(struct lapic *l)
 {
+    timer_forget(l);
     l->start = clock_now(l->bus->clock);
     timer_due(l, l->initial ? l->start + timer_period(l) : UINT64_MAX);
 }
@@ -99,7 +107,7 @@ static void deadline_arm(struct lapic *l)
 static void timer_fire(void *dev)
 {
     struct lapic *l = dev;
-    uint64_t now = clock_now(l->bus->clock), period;
+    uint64_t now = clock_now(l->bus->clock), period, ticks;
 
     if (l->due == UINT64_MAX)
         return;
@@ -114,11 +122,10 @@ static void timer_fire(void *dev)
         period = timer_period(l);
         if (period < MIN_PERIOD_NS)
             period = (MIN_PERIOD_NS + period - 1) / period * period;
-        /* Ticks missed by a late host are lost, as on a CPU that slept in SMM. */
-        l->due += period;
-        if (l->due <= now)
-            l->due += (now - l->due) / period * period + period;
-        timer_due(l, l->due);
+        ticks = (now > l->due ? now - l->due : 0) / period + 1;
+        timer_due(l, l->due + ticks * period);
+        lapic_timer_ticks(l, ticks < IRQ_TICKS_MAX ? ticks : IRQ_TICKS_MAX);
+        return;
     } else {
         timer_due(l, UINT64_MAX);
     }
@@ -138,6 +145,8 @@ static void write_lvt(struct lapic *l, unsigned n, uint32_t val)
         val |= LVT_MASKED;
     if ((n == LVT_LINT0 || n == LVT_LINT1) && !(val & LVT_LEVEL))
         val &= ~LVT_RIRR;
+    if (n == LVT_TIMER && ((val & LVT_MASKED) || (val ^ l->lvt[n]) & 0x600ff))
+        timer_forget(l);
     l->lvt[n] = val;
     if (n == LVT_TIMER && timer_mode(l) != was) {
         bool dl = timer_mode(l) == LVT_DEADLINE;
@@ -257,6 +266,7 @@ static void reg_write(struct lapic *l, unsigned reg, uint32_t val)
     case REG_DIVIDE: {
         uint32_t left = timer_current(l);
 
+        timer_forget(l);
         /* Changed while counting: go on from the count reached, at the new rate. */
         l->divide = val & 0xb;
         if (l->due != UINT64_MAX && timer_mode(l) != LVT_DEADLINE) {
@@ -281,6 +291,7 @@ static void regs_reset(struct lapic *l)
     memset(l->isr, 0, sizeof(l->isr));
     memset(l->tmr, 0, sizeof(l->tmr));
     memset(l->irr, 0, sizeof(l->irr));
+    memset(l->owed, 0, sizeof(l->owed));
     for (unsigned i = 0; i < LVT_COUNT; i++)
         l->lvt[i] = LVT_MASKED;
     l->divide = l->initial = 0;

@@ -23,6 +23,7 @@ struct apic_msg {
     bool x2;                    /* 32-bit destination (from an x2APIC-mode ICR) */
     enum apic_mode mode;
     uint8_t vector;
+    unsigned ticks;             /* edges of a periodic source that this is, 0: not one (dev.h) */
 };
 
 struct apics;
@@ -33,6 +34,8 @@ struct apics *apics_new(struct chip_list *, struct phys *, struct clock *, struc
                         const struct cpu_lines *lines, unsigned ncpu, unsigned phys_bits);
 /* Send one interrupt message (I/O APIC, MSI). False: no APIC accepted it. */
 bool apics_send(struct apics *, const struct apic_msg *);
+/* Ticks owed with that vector are forgotten. */
+void apics_forget(struct apics *, uint8_t vector);
 /* MSI: a store of `data` to 0xfeexxxxx. */
 void apics_msi(struct apics *, uint64_t addr, uint32_t data);
 /* Who wants to see EOIs of level-triggered vectors (I/O APICs; at most four). */

@@ -120,6 +120,31 @@ void lapic_accept(struct lapic *l, enum apic_mode mode, uint8_t vector, bool lev
     log_msg(LOG_GUEST, "lapic%u: message with reserved delivery mode", l->index);
 }
 
+/* n edges of a periodic source, of which the IRR holds one. */
+static void accept_ticks(struct lapic *l, enum apic_mode mode, uint8_t vector, unsigned n)
+{
+    bool fixed = mode == APIC_FIXED || mode == APIC_LOWEST;
+    bool merges = fixed && vec_get(l->irr, vector);
+
+    lapic_accept(l, mode, vector, false);
+    if (fixed && vec_get(l->irr, vector))
+        l->owed[vector] = irq_owe(l->owed[vector], merges ? n : n - 1);
+}
+
+void lapic_timer_ticks(struct lapic *l, unsigned n)
+{
+    uint32_t lvt = l->lvt[LVT_TIMER];
+
+    if (!(lvt & LVT_MASKED))
+        accept_ticks(l, APIC_FIXED, lvt & 0xff, n);
+}
+
+void apics_forget(struct apics *s, uint8_t vector)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        s->apic[i]->owed[vector] = 0;
+}
+
 /* A local source fires through its LVT entry. */
 void lapic_lvt_fire(struct lapic *l, unsigned n)
 {
@@ -212,6 +237,14 @@ static bool matches(const struct lapic *l, const struct apic_msg *g)
     return g->dest >> 4 == l->ldr >> 28 && (g->dest & (l->ldr >> 24) & 0xf);
 }
 
+static void accept(struct lapic *l, const struct apic_msg *g, enum apic_mode mode)
+{
+    if (g->ticks && !g->level)
+        accept_ticks(l, mode, g->vector, g->ticks);
+    else
+        lapic_accept(l, mode, g->vector, g->level);
+}
+
 bool apics_send(struct apics *s, const struct apic_msg *g)
 {
     struct lapic *best = NULL;
@@ -221,7 +254,7 @@ bool apics_send(struct apics *s, const struct apic_msg *g)
         for (unsigned i = 0; i < s->n; i++)
             if (matches(s->apic[i], g)) {
                 any = true;
-                lapic_accept(s->apic[i], g->mode, g->vector, g->level);
+                accept(s->apic[i], g, g->mode);
             }
         return any;
     }
@@ -235,7 +268,7 @@ bool apics_send(struct apics *s, const struct apic_msg *g)
     if (!best)
         return false;
     s->turn = (best->index + 1) % s->n;
-    lapic_accept(best, APIC_FIXED, g->vector, g->level);
+    accept(best, g, APIC_FIXED);
     return true;
 }
 
@@ -301,7 +334,10 @@ int apics_ack(struct apics *s, unsigned cpu)
     /* The request went away between the line and the acknowledge (10.9). */
     if (v < 0)
         return lapic_enabled(l) ? (int)(l->svr & 0xff) : -1;
-    vec_put(l->irr, v, false);
+    /* A tick that is owed waits at once; the ISR keeps it back until the EOI. */
+    vec_put(l->irr, v, l->owed[v]);
+    if (l->owed[v])
+        l->owed[v]--;
     vec_put(l->isr, v, true);
     lapic_update(l);
     return v;

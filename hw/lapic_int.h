@@ -52,6 +52,7 @@ struct lapic {
     uint32_t tpr, ldr, dfr, svr, esr, esr_next;
     uint32_t icr, icr_dest;
     uint32_t isr[8], tmr[8], irr[8];
+    uint8_t owed[256];          /* a vector's ticks beside the one in irr (dev.h) */
     uint32_t lvt[LVT_COUNT];
     uint32_t divide, initial;
     uint64_t start;             /* virtual ns at which the running count was loaded */
@@ -107,6 +108,7 @@ void lapic_update(struct lapic *);              /* after anything that may chang
 void lapic_error(struct lapic *, uint32_t esr_bits);
 void lapic_accept(struct lapic *, enum apic_mode, uint8_t vector, bool level);
 void lapic_lvt_fire(struct lapic *, unsigned lvt);      /* a local source fires */
+void lapic_timer_ticks(struct lapic *, unsigned n);     /* the periodic timer's */
 void lapic_pin(struct lapic *, unsigned lint, bool level);
 void lapic_eoi(struct lapic *);
 uint32_t lapic_x2_ldr(uint32_t id);

@@ -5,8 +5,13 @@
  * Index 0 is the master, 1 the slave, whose INT is the master's input 2.  An edge request lasts
  * only while its line stays high, as on the chip: if it drops before the acknowledge, the acknowledge
  * yields the default IR7.  A level request is the line.  Input 2 of the master follows the slave's INT.
+ *
+ * Ticks (hw/dev.h) are counted, and wait for the acknowledge even if the line falls, on inputs that are unmasked and
+ * whose requests the processor does acknowledge: behind an I/O APIC nobody takes what comes here.
  */
 #include "hw/pic.h"
+
+#include <string.h>
 
 #include "base/log.h"
 
@@ -23,6 +28,8 @@ struct pic {
     uint8_t lowest[2];          /* the line of lowest priority */
     uint8_t special_mask[2], rotate_aeoi[2], poll[2], read_isr[2];
     uint8_t elcr[2];
+    uint8_t owed[16];           /* ticks not acknowledged yet, the one in irr among them */
+    uint8_t acked[2];           /* inputs acknowledged since ICW1 */
 };
 
 enum { ICW1_IC4 = 0x01, ICW1_SNGL = 0x02, ICW1_LTIM = 0x08, ICW1 = 0x10 };
@@ -81,14 +88,31 @@ void pic_set_line(void *dev, int n, bool level)
         p->lines[c] |= bit;
     } else {
         p->lines[c] &= (uint8_t)~bit;
-        p->irr[c] &= (uint8_t)~bit;
+        if (!p->owed[n])
+            p->irr[c] &= (uint8_t)~bit;
     }
     update(p);
 }
 
+static void set_ticks(void *dev, int n, unsigned ticks)
+{
+    struct pic *p = dev;
+    int c = n >> 3;
+    uint8_t bit = (uint8_t)(1 << (n & 7));
+    if (!ticks) {
+        p->owed[n] = 0;
+        pic_set_line(p, n, p->lines[c] & bit);
+        return;
+    }
+    if (!(level_mask(p, c) & bit) && !(p->imr[c] & bit) && (p->acked[c] & bit))
+        p->owed[n] = irq_owe(p->owed[n], ticks);
+    pic_set_line(p, n, false);
+    pic_set_line(p, n, true);
+}
+
 struct irq pic_line(struct pic *p, int n)
 {
-    return (struct irq){ pic_set_line, p, n };
+    return (struct irq){ pic_set_line, p, n, set_ticks };
 }
 
 bool pic_intr(struct pic *p)
@@ -105,7 +129,10 @@ static void acknowledge(struct pic *p, int c, int line)
     } else {
         p->isr[c] |= bit;
     }
-    if (!(level_mask(p, c) & bit))
+    p->acked[c] |= bit;
+    if (p->owed[c * 8 + line])
+        p->owed[c * 8 + line]--;
+    if (!(level_mask(p, c) & bit) && !p->owed[c * 8 + line])
         p->irr[c] &= (uint8_t)~bit;
 }
 
@@ -140,6 +167,8 @@ static void icw1(struct pic *p, int c, uint8_t val)
     p->special_mask[c] = p->poll[c] = p->read_isr[c] = p->rotate_aeoi[c] = 0;
     if (!(val & ICW1_IC4))
         p->icw4[c] = 0;
+    memset(p->owed + c * 8, 0, 8);
+    p->acked[c] = 0;
     /* The edge sense circuit is reset: a line must rise again; levels are still there. */
     p->irr[c] = p->lines[c] & level_mask(p, c);
 }
@@ -268,7 +297,9 @@ static void pic_reset(void *dev)
         p->icw1[c] = p->icw4[c] = p->icw_step[c] = 0;
         p->lowest[c] = 7;
         p->special_mask[c] = p->rotate_aeoi[c] = p->poll[c] = p->read_isr[c] = p->elcr[c] = 0;
+        p->acked[c] = 0;
     }
+    memset(p->owed, 0, sizeof(p->owed));
     update(p);
 }
 
@@ -277,6 +308,8 @@ static void pic_loaded(void *dev)
     struct pic *p = dev;
     for (int c = 0; c < 2; c++)
         p->lowest[c] &= 7;
+    for (int n = 0; n < 16; n++)
+        p->owed[n] = irq_owe(0, p->owed[n]);
     update(p);
 }
 
@@ -290,7 +323,8 @@ static const struct field pic_state[] = {
     FIELD_ARRAY(struct pic, icw4), FIELD_ARRAY(struct pic, icw_step),
     FIELD_ARRAY(struct pic, lowest), FIELD_ARRAY(struct pic, special_mask),
     FIELD_ARRAY(struct pic, rotate_aeoi), FIELD_ARRAY(struct pic, poll),
-    FIELD_ARRAY(struct pic, read_isr), FIELD_ARRAY(struct pic, elcr), FIELD_END
+    FIELD_ARRAY(struct pic, read_isr), FIELD_ARRAY(struct pic, elcr),
+    FIELD_ARRAY(struct pic, owed), FIELD_ARRAY(struct pic, acked), FIELD_END
 };
 
 static const struct chip pic_chip = { "8259a-pair", sizeof(struct pic), pic_reset, pic_state, pic_loaded };

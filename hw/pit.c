@@ -18,7 +18,9 @@ struct channel {
     uint64_t start;             /* tick at which `n` was loaded; counting = true only */
     uint64_t stopped;           /* gate low in modes 0 and 4: ticks counted so far */
     uint64_t next_at;           /* tick at which next_n takes over; next_n != 0 only */
+    uint64_t told;              /* of the cycles since start: ticks given (channel 0) */
     uint32_t n, next_n;         /* 1-65536 (BCD: 1-10000); 0: none */
+    uint8_t untold;             /* ticks from before start, not given yet */
     uint16_t latch;
     uint8_t cw;                 /* control word bits 5:0 as written */
     uint8_t low_byte;           /* the low byte of a count being written */
@@ -93,7 +95,9 @@ static void settle(struct channel *c, uint64_t now)
 {
     if (!c->next_n || now < c->next_at)
         return;
-    uint64_t start = c->next_at;
+    uint64_t start = c->next_at, cycles = (start - c->start) / c->n;
+    c->untold = irq_owe(c->untold, cycles > c->told ? cycles - c->told : 0);
+    c->told = 0;
     if (mode(c) == 3 && (c->next_at - c->start) % c->n != 0)
         start -= high_ticks(c->next_n);         /* taken over at the start of a low half */
     c->start = start;
@@ -192,11 +196,27 @@ static uint64_t next_change(const struct channel *c, uint64_t now)
 
 /* ---- channel 0's line ---- */
 
+/* Rising edges of OUT in modes 2 and 3 that were not given: the end of each cycle is one. */
+static unsigned new_ticks(struct channel *c, uint64_t now)
+{
+    unsigned n = c->untold;
+    c->untold = 0;
+    if ((mode(c) != 2 && mode(c) != 3) || !c->counting || !c->gate || c->n == 1)
+        return n;
+    uint64_t cycles = elapsed(c, now) / c->n;
+    n = irq_owe(n, cycles > c->told ? cycles - c->told : 0);
+    c->told = cycles;
+    return n;
+}
+
 static void rearm(struct pit *p)
 {
     struct channel *c = &p->ch[0];
     uint64_t now = now_tick(p);
     settle(c, now);
+    unsigned n = new_ticks(c, now);
+    if (n)
+        irq_tick(&p->irq0, n);
     irq_set(&p->irq0, out(c, now));
     uint64_t at = next_change(c, now);
     if (at == UINT64_MAX)
@@ -208,8 +228,7 @@ static void rearm(struct pit *p)
 static void fire(void *dev)
 {
     struct pit *p = dev;
-    unsigned m = mode(&p->ch[0]);
-    if (m == 2 || m >= 4)
+    if (mode(&p->ch[0]) >= 4)
         irq_set(&p->irq0, false);
     rearm(p);
 }
@@ -221,7 +240,8 @@ static void load(struct channel *c, uint32_t n, uint64_t now)
     c->n = n;
     c->next_n = 0;
     c->start = now + 1;         /* the clock pulse after the write loads the counting element */
-    c->stopped = 0;
+    c->stopped = c->told = 0;
+    c->untold = 0;
     c->half_written = 0;
     c->counting = 1;
 }
@@ -323,9 +343,12 @@ static void write_control(struct pit *p, uint8_t val, uint64_t now)
         latch_count(c, now);
         return;
     }
+    if (sel == 0)
+        irq_tick(&p->irq0, 0);
     c->cw = val & 0x3f;
     c->counting = c->half_written = 0;
     c->next_n = 0;
+    c->untold = 0;
     c->write_high = c->read_high = c->latched = c->status_latched = 0;
 }
 
@@ -433,6 +456,7 @@ static void pit_reset(void *dev)
         { 0x36, 65536 }, { 0x14, 18 }, { 0x36, 65536 }
     };
     uint64_t now = now_tick(p);
+    irq_tick(&p->irq0, 0);
     for (unsigned i = 0; i < 3; i++) {
         p->ch[i] = (struct channel){ .cw = init[i].cw, .gate = i != 2 };
         load(&p->ch[i], init[i].n, now);
@@ -450,6 +474,7 @@ static void pit_loaded(void *dev)
             c->n = 65536;       /* no stream may make a divisor of zero */
         if (c->next_n > 65536)
             c->next_n = 0;
+        c->untold = irq_owe(0, c->untold);
     }
     rearm(p);
 }
@@ -466,7 +491,8 @@ static const struct io_ops port61_ops = { port61_read, port61_write, 1, LOG_DEV_
     FIELD(struct pit, ch[i].write_high), FIELD(struct pit, ch[i].read_high),                \
     FIELD(struct pit, ch[i].latched), FIELD(struct pit, ch[i].latched_high),                \
     FIELD(struct pit, ch[i].status_latched), FIELD(struct pit, ch[i].status),               \
-    FIELD(struct pit, ch[i].half_written)
+    FIELD(struct pit, ch[i].half_written),                                                  \
+    FIELD(struct pit, ch[i].told), FIELD(struct pit, ch[i].untold)
 
 static const struct field pit_state[] = {
     CHANNEL(0), CHANNEL(1), CHANNEL(2), FIELD(struct pit, port61), FIELD_END

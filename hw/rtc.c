@@ -8,7 +8,9 @@
  * in ram[] and become the time when it runs again.
  *
  * The flags of register C are brought up to date lazily by sync(); a timer exists only for an
- * enabled interrupt.  An update cycle ends on the second: UIP is high for the 244 us + 1984 us
+ * enabled interrupt.  The acknowledge is the read of register C, so this chip owes its ticks itself: those of periods
+ * that ended before it come at four times the rate (and not at once: guests read register C twice to be sure that
+ * it is clear).  An update cycle ends on the second: UIP is high for the 244 us + 1984 us
  * before it.
  */
 #include "hw/rtc.h"
@@ -33,6 +35,7 @@ struct rtc {
     uint32_t base_sub;          /* ... and nanoseconds */
     uint64_t synced;            /* virtual time register C is correct for */
     uint8_t index;
+    uint8_t owed;               /* periods that ended while C_PF was set (dev.h), PIE on */
     uint8_t wday_shift;         /* the guest's day of the week minus the calendar's */
     uint8_t ram[128];
 };
@@ -199,8 +202,12 @@ static void sync(struct rtc *r)
     uint64_t now = clock_now(r->clock), last = r->synced;
     unsigned p = period(r);
     r->synced = now;
-    if (p && crystal(now) / p != crystal(last) / p)
+    uint64_t periods = p ? crystal(now) / p - crystal(last) / p : 0;
+    if (periods) {
+        if (r->ram[REG_B] & B_PIE)
+            r->owed = irq_owe(r->owed, periods - !(r->ram[REG_C] & C_PF));
         r->ram[REG_C] |= C_PF;
+    }
     if (held(r))
         return;
     int64_t from = second_of(r, last), to = second_of(r, now);
@@ -223,7 +230,7 @@ static void update(struct rtc *r)
     if (!irq) {                 /* with the line high nothing more can happen to it */
         unsigned p = period(r);
         if ((b & B_PIE) && p)
-            due = crystal_ns((crystal(now) / p + 1) * p);
+            due = r->owed ? now + crystal_ns(p) / 4 : crystal_ns((crystal(now) / p + 1) * p);
         if ((b & (B_UIE | B_AIE)) && !held(r)) {
             int64_t s = second_of(r, now) + 1;
             if (!(b & B_UIE))
@@ -240,6 +247,10 @@ static void fire(void *dev)
 {
     struct rtc *r = dev;
     sync(r);
+    if (r->owed && !(r->ram[REG_C] & C_PF)) {
+        r->owed--;
+        r->ram[REG_C] |= C_PF;
+    }
     update(r);
 }
 
@@ -277,11 +288,14 @@ static void write_control(struct rtc *r, unsigned reg, uint8_t val)
         to_registers(r, r->synced);
     if (reg == REG_A) {
         r->ram[REG_A] = val & (A_DV | A_RS);
+        r->owed = 0;
     } else {
         uint8_t changed = val ^ r->ram[REG_B];
         if (val & B_SET)
             val &= (uint8_t)~B_UIE;     /* SET clears UIE */
         r->ram[REG_B] = val;
+        if (!(val & B_PIE))
+            r->owed = 0;
         if ((changed & (B_DM | B_24)) && !was_held && !held(r)) {
             to_registers(r, r->synced); /* a running clock goes on, in the other notation */
             return;
@@ -338,6 +352,7 @@ static void rtc_reset(void *dev)
     sync(r);
     r->ram[REG_B] &= (uint8_t)~(B_PIE | B_AIE | B_UIE | 0x08);
     r->ram[REG_C] = 0;
+    r->owed = 0;
     update(r);
 }
 
@@ -346,6 +361,7 @@ static void rtc_loaded(void *dev)
     struct rtc *r = dev;
     uint64_t now = clock_now(r->clock);
     r->index &= 0x7f;
+    r->owed = irq_owe(0, r->owed);
     r->base_sub %= NS_PER_SEC;
     if (r->base < -(1ll << 40) || r->base > 1ll << 40)
         r->base = 0;            /* no date the registers can hold */
@@ -358,7 +374,8 @@ static const struct io_ops rtc_ops = { rtc_read, rtc_write, 1, LOG_DEV_RTC };
 
 static const struct field rtc_state[] = {
     FIELD(struct rtc, base), FIELD(struct rtc, base_sub), FIELD(struct rtc, synced), FIELD(struct rtc, index),
-    FIELD(struct rtc, wday_shift), FIELD_ARRAY(struct rtc, ram), FIELD_END
+    FIELD(struct rtc, wday_shift), FIELD(struct rtc, owed), FIELD_ARRAY(struct rtc, ram),
+    FIELD_END
 };
 
 static const struct chip rtc_chip = { "mc146818", sizeof(struct rtc), rtc_reset, rtc_state, rtc_loaded };

@@ -85,7 +85,7 @@ void env_set(void *env, int n, bool level)
 
 struct irq env_line(struct env *e, int n)
 {
-    return (struct irq){ env_set, e, n };
+    return (struct irq){ .set = env_set, .to = e, .line = n };
 }
 
 uint32_t env_read(struct env *e, uint64_t pa)

@@ -14,7 +14,7 @@ static void line_set(void *to, int line, bool level)
 
 struct irq env_irq(struct env *e, int line)
 {
-    return (struct irq){ line_set, e, line };
+    return (struct irq){ .set = line_set, .to = e, .line = line };
 }
 
 static unsigned env_write(struct chardev *c, const uint8_t *buf, unsigned n)

@@ -223,8 +223,8 @@ START_TEST(test_irq13)
 
     e->m.int_ack = board_ack;
     e->m.ferr = board_ferr;
-    board.pic = pic_new(chips, e->m.ports, (struct irq){ board_intr, e, 0 });
-    board.ferr = ferr_new(chips, e->m.ports, pic_line(board.pic, 13), (struct irq){ board_ignne, e, 0 });
+    board.pic = pic_new(chips, e->m.ports, (struct irq){ .set = board_intr, .to = e });
+    board.ferr = ferr_new(chips, e->m.ports, pic_line(board.pic, 13), (struct irq){ .set = board_ignne, .to = e });
     chips_reset(chips);
     c->cr0 &= ~(uint64_t)CR0_NE;
     seg_set_real(c, SEG_DS, DATA >> 4);
