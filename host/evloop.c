@@ -254,11 +254,8 @@ static uint64_t sleep_ns(struct evloop *l, uint64_t max_ns)
 {
     uint64_t ns = max_ns, due = next_delay(l);
     if (l->clock) {
-        uint64_t next = clock_next(l->clock), now = clock_now(l->clock);
-        if (next != UINT64_MAX) {
-            uint64_t wait = next > now ? clock_host_ns(l->clock, next - now) : 0;
-            ns = wait < ns ? wait : ns;
-        }
+        uint64_t wait = clock_wait(l->clock);
+        ns = wait < ns ? wait : ns;
     }
     if (due != NEVER) {
         uint64_t now = mono_ns(), wait = due > now ? due - now : 0;

@@ -302,8 +302,6 @@ void board_micro_init(struct machine *m)
     m->phys = phys_new(&m->lock);
     m->ports = ports_new();
     m->chips = chips_new();
-    if (!m->clock)
-        m->clock = clock_new();
     clock_set_rtc(m->clock, cfg->rtc_base, cfg->rtc_localtime);
     b = m->board = chip_new(m->chips, &board_chip, "board");
 

@@ -11,7 +11,19 @@
 
 #define NS_PER_SEC 1000000000ull
 
-/* A clock that stands still until clock_advance(): tests.  Its wall clock starts at `wall` (s). */
+/* Where real time and randomness come from (host/host_clock.h; tests have their own).  Any thread. */
+struct clock_source {
+    uint64_t (*now)(void *arg);                 /* ns, never back */
+    int64_t (*wall)(void *arg);                 /* ns since 1970, UTC */
+    int64_t (*zone)(void *arg, int64_t s);      /* local time - UTC in seconds, s seconds after 1970 */
+    void (*entropy)(void *arg, void *buf, size_t len);
+    void *arg;
+};
+
+/* A clock that follows its source. */
+struct clock *clock_new(const struct clock_source *);
+/* A clock that stands still until clock_advance(): tests.  Its wall clock starts at `wall` (s);
+ * its entropy is the same each time. */
 struct clock *clock_new_manual(int64_t wall);
 /* Manual clocks only: move on by ns, firing each timer at its own time. */
 void clock_advance(struct clock *, uint64_t ns);
@@ -29,8 +41,16 @@ int64_t clock_wall_ns(struct clock *);
  * (lock-step checking) does not spend all its time on timer interrupts.  Before any vCPU runs.
  */
 void clock_set_slowdown(struct clock *, unsigned n);
-/* How long ns of virtual time are for the host. */
-uint64_t clock_host_ns(const struct clock *, uint64_t ns);
+uint64_t clock_next(struct clock *);            /* earliest deadline, UINT64_MAX if none */
+/* Real ns to sleep until a timer may be due; UINT64_MAX: no timer, or paused.  Device lock held. */
+uint64_t clock_wait(struct clock *);
+/*
+ * From now on virtual time follows the processors (clock.c says why).  ran(arg, ns) is asked by any thread,
+ * one at a time: of the real ns since the last call, how many had the processor that had least, because it
+ * ran or wanted nothing?  First it is called with 0, and the answer ignored.  NULL: time follows its source
+ * again.
+ */
+void clock_pace(struct clock *, uint64_t (*ran)(void *arg, uint64_t ns), void *arg);
 /* Virtual time stops and goes on; device lock held. */
 void clock_pause(struct clock *, bool paused);
 

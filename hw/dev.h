@@ -32,15 +32,17 @@ static inline void irq_set(const struct irq *q, bool level)
  * Ticks: the edges of a periodic source, of which none may be lost.
  *
  * A guest that counts ticks takes them for time.  Real edges come so far apart that a processor has taken
- * one long before the next; ours may meet a vCPU that the host has not let run, or that is slow, and
- * a timer that fires late has several to give at once.  Interrupt controllers remember one edge a line, so the
- * rest would merge and the guest's time fall behind its other clocks (a Linux whose timer seems to make fewer
- * than five ticks in 40 panics).  So sources say how many periods have ended, and the controllers owe
- * what they cannot give: each acknowledge makes the next one pending, and all are taken before the guest does
- * anything else.  One-shot modes give plain edges: two that merge are one event.
+ * one long before the next; ours may meet a vCPU that the host has not let run, or that is slow, and a
+ * timer that fires late has several to give at once.  Interrupt controllers remember one edge a line, so
+ * the rest would merge and the guest's time fall behind its other clocks (a Linux whose timer seems to make
+ * fewer than five ticks in 40 panics).  The clock gives every vCPU the time to take a tick (clock.c), but
+ * not one that needs longer than a period, as the first does whose handler must be translated.  So sources
+ * say how many periods have ended, and the controllers owe what they cannot give: each acknowledge makes
+ * the next one pending, and all are taken before the guest does anything else.  One-shot modes give plain
+ * edges: two that merge are one event.
  *
- * At most IRQ_TICKS_MAX are owed: a guest that keeps interrupts off for long loses ticks on real hardware, too,
- * and must not be buried under them afterwards.
+ * At most IRQ_TICKS_MAX are owed: a guest that keeps interrupts off for long loses ticks on real hardware,
+ * too, and must not be buried under them afterwards.
  */
 #define IRQ_TICKS_MAX 250u
 
@@ -83,9 +85,7 @@ void timer_init(struct timer *, struct clock *, void (*fire)(void *dev), void *d
 void timer_set(struct timer *, uint64_t due);   /* absolute virtual ns */
 void timer_cancel(struct timer *);
 
-struct clock *clock_new(void);
 void clock_free(struct clock *);
-uint64_t clock_next(struct clock *);            /* earliest deadline, UINT64_MAX if none */
 void clock_run(struct clock *);                 /* fire what is due */
 /* Called when an earlier deadline than before was set (wakes the event loop). */
 void clock_on_earlier(struct clock *, void (*fn)(void *), void *arg);

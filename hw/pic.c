@@ -2,12 +2,13 @@
  * pic.c - two cascaded 8259A interrupt controllers (Intel 231468-003, "8259A Programmable Interrupt
  * Controller") with the edge/level registers of the PIIX3 (Intel 290550, 2.5.5).
  *
- * Index 0 is the master, 1 the slave, whose INT is the master's input 2.  An edge request lasts
- * only while its line stays high, as on the chip: if it drops before the acknowledge, the acknowledge
- * yields the default IR7.  A level request is the line.  Input 2 of the master follows the slave's INT.
+ * Index 0 is the master, 1 the slave, whose INT is the master's input 2.  An edge request lasts only while
+ * its line stays high, as on the chip: if it drops before the acknowledge, the acknowledge yields the
+ * default IR7.  A level request is the line.  Input 2 of the master follows the slave's INT.
  *
- * Ticks (hw/dev.h) are counted, and wait for the acknowledge even if the line falls, on inputs that are unmasked and
- * whose requests the processor does acknowledge: behind an I/O APIC nobody takes what comes here.
+ * Ticks (hw/dev.h) are counted, and wait for the acknowledge even if the line falls, on inputs that are
+ * unmasked and whose requests the processor does acknowledge: behind an I/O APIC nobody takes what comes
+ * here.
  */
 #include "hw/pic.h"
 

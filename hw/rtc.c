@@ -8,9 +8,9 @@
  * in ram[] and become the time when it runs again.
  *
  * The flags of register C are brought up to date lazily by sync(); a timer exists only for an
- * enabled interrupt.  The acknowledge is the read of register C, so this chip owes its ticks itself: those of periods
- * that ended before it come at four times the rate (and not at once: guests read register C twice to be sure that
- * it is clear).  An update cycle ends on the second: UIP is high for the 244 us + 1984 us
+ * enabled interrupt.  The acknowledge is the read of register C, so this chip owes its ticks itself: those of
+ * periods that ended before it come at four times the rate (and not at once: guests read register C twice to
+ * be sure that it is clear).  An update cycle ends on the second: UIP is high for the 244 us + 1984 us
  * before it.
  */
 #include "hw/rtc.h"

@@ -14,6 +14,7 @@
 #include "frontend/decode.h"
 #include "host/chardev.h"
 #include "host/evloop.h"
+#include "host/host_clock.h"
 #include "hw/board_micro.h"
 #include "hw/clock.h"
 #include "main/load.h"
@@ -73,7 +74,7 @@ void machine_setup(struct machine *m, const struct options *o)
     pthread_mutexattr_destroy(&recursive);
     decode_init();
     m->loop = evloop_new();
-    m->clock = clock_new();
+    m->clock = clock_new(&host_clock);
     if (o->check)
         clock_set_slowdown(m->clock, CHECK_SLOWDOWN);
     for (unsigned i = 0; i < o->nserial; i++)

@@ -6,14 +6,20 @@
  * says so first and then looks at c->attn. Both orders are sequentially
  * consistent, so one of the two sees the other and no wake-up is lost.
  *
+ * They also tell the machine's clock what time the host has given them (vcpus_ran()): CPU time, and that in
+ * which they sleep. A vCPU sleeps until somebody signals it, not until it runs again: that may take long.
+ *
  * All vCPUs park together: the last one to arrive decides whether the machine
  * ends or, after a reset, runs again.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "frontend/help_sys.h"
+#include "host/host_clock.h"
+#include "hw/clock.h"
 #include "main/crash.h"
 #include "main/vcpu.h"
 #include "translator/backend_hooks.h"
@@ -27,6 +33,10 @@ struct vcpu {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     int asleep;                 /* atomic */
+    uint64_t idle_since;        /* host's ns, 0: it has something to do (v->mutex) */
+    uint64_t idle;              /* how long it had nothing to do until then, ns (v->mutex) */
+    uint64_t ran;               /* CPU time and idle time at the clock's last question, ns */
+    clockid_t cpu_time;         /* the thread's */
     int init;                   /* INIT waits (atomic) */
     int sipi;                   /* SIPI vector + 1 that waits, 0: none (atomic) */
 };
@@ -50,15 +60,57 @@ static enum stop_reason stopping(const struct machine *m)
     return __atomic_load_n(&m->stop, __ATOMIC_SEQ_CST);
 }
 
+/* ---- time ---- */
+
+static void idle_begin(struct vcpu *v)
+{
+    v->idle_since = host_clock.now(host_clock.arg);
+}
+
+static void idle_end(struct vcpu *v)
+{
+    if (v->idle_since)
+        v->idle += host_clock.now(host_clock.arg) - v->idle_since;
+    v->idle_since = 0;
+}
+
+/* clock_pace(): what the vCPU that had least has had since the last call, of ns at most. */
+static uint64_t vcpus_ran(void *arg, uint64_t ns)
+{
+    struct vcpus *s = arg;
+    uint64_t least = ns;
+
+    for (unsigned i = 0; i < s->n; i++) {
+        struct vcpu *v = &s->v[i];
+        struct timespec t = { 0, 0 };
+        uint64_t total, had;
+
+        pthread_mutex_lock(&v->mutex);
+        total = v->idle + (v->idle_since ? host_clock.now(host_clock.arg) - v->idle_since : 0);
+        pthread_mutex_unlock(&v->mutex);
+        if (clock_gettime(v->cpu_time, &t) == 0)        /* fails for a thread that has ended, which is idle */
+            total += (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+        had = total > v->ran ? total - v->ran : 0;
+        v->ran = total;
+        least = had < least ? had : least;
+    }
+    return least;
+}
+
 /* ---- sleeping and waking ---- */
 
 static void sleep_until(struct vcpu *v, uint32_t bits)
 {
     pthread_mutex_lock(&v->mutex);
+    idle_begin(v);
     __atomic_store_n(&v->asleep, 1, __ATOMIC_SEQ_CST);
-    while (!(__atomic_load_n(&v->c->attn, __ATOMIC_SEQ_CST) & bits))
+    while (!(__atomic_load_n(&v->c->attn, __ATOMIC_SEQ_CST) & bits)) {
+        if (!v->idle_since)
+            idle_begin(v);      /* woken for what it does not wait for */
         pthread_cond_wait(&v->wake, &v->mutex);
+    }
     __atomic_store_n(&v->asleep, 0, __ATOMIC_SEQ_CST);
+    idle_end(v);
     pthread_mutex_unlock(&v->mutex);
 }
 
@@ -68,6 +120,7 @@ static void attend(struct vcpu *v, uint32_t bits)
     if (!__atomic_load_n(&v->asleep, __ATOMIC_SEQ_CST))
         return;
     pthread_mutex_lock(&v->mutex);
+    idle_end(v);
     pthread_cond_signal(&v->wake);
     pthread_mutex_unlock(&v->mutex);
 }
@@ -329,9 +382,20 @@ static void *thread(void *arg)
     pthread_setspecific(s->self, v);
     crash_thread(v->c);
     exec_thread(v->c);
-    while (park(s))
+    for (;;) {
+        bool again = park(s);
+
+        pthread_mutex_lock(&v->mutex);
+        if (again)
+            idle_end(v);
+        pthread_mutex_unlock(&v->mutex);
+        if (!again)
+            return NULL;
         run(v);
-    return NULL;
+        pthread_mutex_lock(&v->mutex);
+        idle_begin(v);
+        pthread_mutex_unlock(&v->mutex);
+    }
 }
 
 void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg)
@@ -349,6 +413,7 @@ void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg)
     pthread_cond_init(&s->go, NULL);
     for (unsigned i = 0; i < s->n; i++) {
         s->v[i].c = m->cpu[i];
+        idle_begin(&s->v[i]);
         pthread_mutex_init(&s->v[i].mutex, NULL);
         pthread_cond_init(&s->v[i].wake, NULL);
     }
@@ -358,7 +423,10 @@ void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg)
         if (err)
             die(EXIT_CODE_HOST, "cannot start the thread of CPU %u: %s: try a smaller -smp", i,
                 strerror(err));
+        if (pthread_getcpuclockid(s->v[i].thread, &s->v[i].cpu_time) != 0)
+            die(EXIT_CODE_HOST, "the host does not tell the CPU time of threads");
     }
+    clock_pace(m->clock, vcpus_ran, s);
 }
 
 void vcpus_join(struct machine *m)
@@ -367,6 +435,7 @@ void vcpus_join(struct machine *m)
 
     for (unsigned i = 0; i < s->n; i++)
         pthread_join(s->v[i].thread, NULL);
+    clock_pace(m->clock, NULL, NULL);
     for (unsigned i = 0; i < s->n; i++) {
         pthread_cond_destroy(&s->v[i].wake);
         pthread_mutex_destroy(&s->v[i].mutex);

@@ -9,6 +9,7 @@
 # early (both in lock-step through the kernel's start, without its decompressor),
 # button (SIGTERM powers the guest off), own (the installer's own initrd, to its first question),
 # owninterp (the same with the interpreter).
+# starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case (six
 # times as many for whole boots by the interpreter, which take 30 to 100 times the CPU time).
 set -u
@@ -18,7 +19,7 @@ patience=${BOOT_TIMEOUT:-600}
 early='x86/fpu: Enabled xstate'     # what the guest writes after some million blocks
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit amd64-early amd64-interp"
-all="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
+all="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
     amd64-check"
@@ -62,6 +63,26 @@ until_text() {
     code=0
     wait $pid 2>/dev/null || code=$?
 }
+# Runs only a tenth of the time until the guest has written $1.
+starve() {
+    text=$1 n=0
+    shift
+    "$latimer" -m 512 -nographic -serial file:"$work/serial" "$@" </dev/null 2>"$work/stderr" &
+    pid=$!
+    until grep -aq "$text" "$work/serial" 2>/dev/null; do
+        n=$((n + 1))
+        if ! kill -STOP $pid 2>/dev/null || [ $n -gt $((3 * timeout)) ]; then
+            why="the guest did not write '$text'"
+            break
+        fi
+        sleep 0.27
+        kill -CONT $pid
+        sleep 0.03
+    done
+    end $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    [ -z "$why" ]
+}
 end() { kill -KILL "$1"; }     # SIGINT is ignored in the background
 press() { kill -TERM "$1"; }
 
@@ -103,6 +124,11 @@ try() {
     button)
         until_text 'guest: waits' 1 press "$@" -append "$line do=button" &&
             [ "$code" = 0 ] || { why=${why:-exit code $code after the power button}; false; } ;;
+    starved)
+        # A stop is longer than the kernel waits for ticks; what it writes if they do not come is no panic yet.
+        starve 'clocksource: tsc: mask' "$@" -append "console=ttyS0 panic=-1" &&
+            ! grep -a 'timer not connected\|timer doesn' "$work/serial" >"$work/why" ||
+            { why=${why:-$(cat "$work/why")}; false; } ;;
     own) installer jit ;;
     owninterp) installer interp ;;
     *) why="no such case"; false ;;

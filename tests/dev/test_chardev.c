@@ -1,5 +1,6 @@
 /* test_chardev.c - the event loop and the host ends of byte streams. */
 #define _GNU_SOURCE
+#include "host/host_clock.h"
 #include "tests/dev/dev_env.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ static void setup(void)
     pthread_mutexattr_init(&a);
     pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&dev_lock, &a);
-    clk = clock_new();
+    clk = clock_new(&host_clock);
     loop = evloop_new();
     evloop_attach(loop, clk, &dev_lock);
 }

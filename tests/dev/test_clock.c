@@ -1,8 +1,10 @@
 /* test_clock.c - virtual time, timers, the port table. */
 #include "base/log.h"
+#include "host/host_clock.h"
 #include "tests/dev/dev_env.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static struct env e;
 static void setup(void) { env_init(&e); }
@@ -34,7 +36,7 @@ static struct probe probe(char tag)
 /* Lock-step checking: the guest's time passes slower, and waits for it are as much longer. */
 START_TEST(a_slow_clock_is_slow)
 {
-    struct clock *slow = clock_new(), *real = clock_new();
+    struct clock *slow = clock_new(&host_clock), *real = clock_new(&host_clock);
     clock_set_slowdown(slow, 1000);
     uint64_t s0 = clock_now(slow), r0 = clock_now(real);
     while (clock_now(real) < r0 + 3000000)
@@ -42,11 +44,174 @@ START_TEST(a_slow_clock_is_slow)
     uint64_t s = clock_now(slow) - s0, r = clock_now(real) - r0;
     ck_assert_uint_ge(s, 2000);
     ck_assert_uint_le(s, r / 500);
-    ck_assert_uint_eq(clock_host_ns(slow, 7), 7000);
-    ck_assert_uint_eq(clock_host_ns(real, 7), 7);
-    ck_assert_uint_eq(clock_host_ns(slow, UINT64_MAX - 1), UINT64_MAX);
     clock_free(slow);
     clock_free(real);
+}
+END_TEST
+
+/* ---- a clock that follows its processor: the host's time and what the processor had of it by hand ---- */
+
+static struct { uint64_t now, had, asked; } host;
+static uint64_t fake_now(void *arg) { return host.now; }
+static int64_t fake_wall(void *arg) { return WALL * 1000000000ll; }
+static int64_t fake_zone(void *arg, int64_t s) { return 3600; }
+static void fake_entropy(void *arg, void *buf, size_t len) { memset(buf, 7, len); }
+static const struct clock_source fake = { fake_now, fake_wall, fake_zone, fake_entropy, NULL };
+
+static uint64_t fake_ran(void *arg, uint64_t ns)
+{
+    uint64_t had = host.had - host.asked;
+    host.asked = host.had;
+    return had < ns ? had : ns;
+}
+
+/* In steps, ns pass for the host and `had` of them for the processor. */
+static void goes(struct clock *c, unsigned steps, uint64_t ns, uint64_t had)
+{
+    for (uint64_t last = clock_now(c); steps--;) {
+        host.now += ns;
+        host.had += had;
+        uint64_t now = clock_now(c);
+        ck_assert_uint_ge(now, last);
+        last = now;
+    }
+}
+
+static struct clock *paced(void)
+{
+    host.now = 5000 * MS;
+    host.had = host.asked = 0;
+    struct clock *c = clock_new(&fake);
+    clock_pace(c, fake_ran, NULL);
+    return c;
+}
+
+#define ck_about(a, b, by) ck_assert_uint_le((a) > (b) ? (a) - (b) : (b) - (a), by)
+
+START_TEST(a_served_processor_has_the_hosts_time)
+{
+    struct clock *c = paced();
+    goes(c, 100, 3 * MS, 3 * MS);
+    ck_assert_uint_eq(clock_now(c), 300 * MS);
+    goes(c, 100, 100 * US, 80 * US);            /* four fifths */
+    ck_assert_uint_eq(clock_now(c), 310 * MS);
+    goes(c, 1, 400 * US, 0);                    /* a hiccup */
+    ck_assert_uint_eq(clock_now(c), 310 * MS + 400 * US);
+    clock_free(c);
+}
+END_TEST
+
+START_TEST(a_starved_processor_has_time_of_its_own)
+{
+    struct clock *c = paced();
+    goes(c, 1, 3600 * 1000 * MS, 1 * MS);       /* stopped for an hour */
+    ck_about(clock_now(c), 1 * MS, 1 * MS);
+    uint64_t from = clock_now(c);
+    goes(c, 1000, 10 * MS, 1 * MS);             /* 10 s with a tenth of a host processor */
+    ck_about(clock_now(c) - from, 1250 * MS, 1 * MS);
+    from = clock_now(c);
+    goes(c, 10000, 10 * US, 0);                 /* often asked, never run */
+    ck_about(clock_now(c), from, 1 * MS);
+    clock_free(c);
+}
+END_TEST
+
+START_TEST(what_time_is_behind_is_paid_back)
+{
+    struct clock *c = paced();
+    goes(c, 100, 10 * MS, 0);
+    ck_about(clock_now(c), 0 * MS, 1 * MS);
+    goes(c, 8000, 500 * US, 500 * US);          /* 4 s: an eighth of it is half of what is owed */
+    ck_about(clock_now(c), 4500 * MS, 5 * MS);
+    goes(c, 20000, 500 * US, 500 * US);
+    ck_about(clock_now(c), 15000 * MS, 1 * MS); /* and then it is the host's */
+    goes(c, 1, 3600 * 1000 * MS, 0);            /* what is too much to be load is not owed */
+    uint64_t from = clock_now(c);
+    goes(c, 70000, 10 * MS, 10 * MS);
+    ck_about(clock_now(c) - from, (700 + 60) * 1000 * MS, 1 * MS);
+    clock_free(c);
+}
+END_TEST
+
+START_TEST(time_waits_for_timers_that_are_due)
+{
+    struct clock *c = paced();
+    struct probe a = probe('a');
+    fired = 0;
+    timer_init(&a.t, c, probe_fire, &a);
+    timer_set(&a.t, 10 * MS);
+    goes(c, 300, 1 * MS, 1 * MS);               /* the processor runs, the event loop does not */
+    ck_about(clock_now(c), 10 * MS, 1 * MS);
+    ck_assert_uint_eq(clock_wait(c), 0);
+    a.again = 4 * MS;
+    clock_run(c);
+    ck_assert_uint_eq(fired, 1);
+    ck_about(fired_at[0], 10 * MS, 1 * MS);
+    goes(c, 100, 1 * MS, 1 * MS);
+    ck_about(clock_now(c), 14 * MS + (fired_at[0] - 10 * MS), 1 * MS);
+    clock_free(c);
+}
+END_TEST
+
+START_TEST(a_loop_beside_a_starved_processor_does_not_spin)
+{
+    struct clock *c = paced();
+    struct probe a = probe('a');
+    timer_init(&a.t, c, probe_fire, &a);
+    timer_set(&a.t, 3 * MS);
+    ck_assert_uint_eq(clock_wait(c), 3 * MS);
+    goes(c, 10, 1 * MS, 0);
+    goes(c, 20, 100 * US, 100 * US);
+    goes(c, 100, 1 * MS, 0);
+    timer_set(&a.t, clock_now(c) + 1);
+    ck_assert_uint_ge(clock_wait(c), 100 * US);
+    goes(c, 1, 1 * MS, 1 * MS);
+    ck_assert_uint_eq(clock_wait(c), 0);
+    clock_free(c);
+}
+END_TEST
+
+START_TEST(a_paused_clock_owes_nothing)
+{
+    struct clock *c = paced();
+    goes(c, 10, 1 * MS, 1 * MS);
+    clock_pause(c, true);
+    goes(c, 10, 1000 * MS, 0);
+    ck_assert_uint_eq(clock_now(c), 10 * MS);
+    clock_pause(c, false);
+    goes(c, 100, 1 * MS, 1 * MS);
+    ck_assert_uint_eq(clock_now(c), 110 * MS);
+    clock_pace(c, NULL, NULL);
+    goes(c, 1, 1000 * MS, 0);
+    ck_assert_uint_eq(clock_now(c), 1110 * MS);
+    clock_free(c);
+}
+END_TEST
+
+/* 32 times slower: so is what the processor gets. */
+START_TEST(a_slow_clock_follows_too)
+{
+    struct clock *c = paced();
+    clock_set_slowdown(c, 32);
+    goes(c, 100, 32 * MS, 32 * MS);
+    ck_about(clock_now(c), 100 * MS, 1 * MS);
+    goes(c, 100, 32 * MS, 0);
+    ck_about(clock_now(c), 100 * MS, 1 * MS);
+    clock_free(c);
+}
+END_TEST
+
+START_TEST(the_source_gives_zone_and_entropy)
+{
+    struct clock *c = clock_new(&fake), *m = clock_new_manual(0), *n = clock_new_manual(0);
+    ck_assert_int_eq(clock_wall(c), WALL);
+    clock_set_rtc(c, INT64_MIN, true);
+    ck_assert_int_eq(clock_wall(c), WALL + 3600);
+    ck_assert_uint_eq(clock_entropy(c), 0x0707070707070707u);
+    ck_assert_uint_eq(clock_entropy(m), clock_entropy(n));
+    clock_free(c);
+    clock_free(m);
+    clock_free(n);
 }
 END_TEST
 
@@ -109,7 +274,7 @@ END_TEST
 
 START_TEST(host_clock_runs_pauses_and_is_the_tsc)
 {
-    struct clock *c = clock_new();
+    struct clock *c = clock_new(&host_clock);
     ck_assert_uint_eq(clock_tsc_hz(c), 1000000000u);
     uint64_t a = clock_now(c), b = clock_tsc(c);
     ck_assert(b >= a);
@@ -193,6 +358,14 @@ Suite *suite_clock(void)
     TCase *t = tcase_create("clock");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_slow_clock_is_slow);
+    tcase_add_test(t, a_served_processor_has_the_hosts_time);
+    tcase_add_test(t, a_starved_processor_has_time_of_its_own);
+    tcase_add_test(t, what_time_is_behind_is_paid_back);
+    tcase_add_test(t, time_waits_for_timers_that_are_due);
+    tcase_add_test(t, a_loop_beside_a_starved_processor_does_not_spin);
+    tcase_add_test(t, a_paused_clock_owes_nothing);
+    tcase_add_test(t, a_slow_clock_follows_too);
+    tcase_add_test(t, the_source_gives_zone_and_entropy);
     tcase_add_test(t, timers_fire_in_order_at_their_time);
     tcase_add_test(t, periodic_timer_keeps_its_period);
     tcase_add_test(t, an_earlier_deadline_is_announced);

@@ -1,6 +1,6 @@
 /*
- * test_ticks.c - no tick of a periodic source is lost where the processor takes interrupts late, or timers fire late:
- * every source behind every controller it reaches, wired as on a board.
+ * test_ticks.c - no tick of a periodic source is lost where the processor takes interrupts late, or timers
+ * fire late: every source behind every controller it reaches, wired as on a board.
  *
  * Each experiment lets periods end while nobody acknowledges, and then counts what is taken.
  */

@@ -22,6 +22,7 @@
 #include "frontend/cpu_model.h"
 #include "frontend/decode.h"
 #include "frontend/help.h"
+#include "host/host_clock.h"
 #include "hw/machine.h"
 #include "tests/sst/moo.h"
 #include "tests/host_env.h"
@@ -79,7 +80,7 @@ static void start(bool interp)
     phys_map_ram(s.m.phys, 0, RAM, s.ram, false, "ram");
     phys_set_a20(s.m.phys, true);
     s.m.ports = ports_new();
-    s.m.clock = clock_new();
+    s.m.clock = clock_new(&host_clock);
     s.c = backend_cpu_alloc(CPU_AFTER);
     s.m.cpu = &s.c;
     s.m.ncpu = 1;

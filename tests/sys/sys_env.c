@@ -1,6 +1,7 @@
 /*
  * sys_env.c - see sys_env.h.
  */
+#include "host/host_clock.h"
 #include "tests/sys/sys_env.h"
 
 #include <check.h>
@@ -104,7 +105,7 @@ struct sys_env *sys_new(enum sys_mode mode)
     e->ram = phys_ram_alloc(e->m.phys, S_RAM);
     phys_map_ram(e->m.phys, 0, S_RAM, e->ram, false, "ram");
     e->m.ports = ports_new();
-    e->m.clock = clock_new();
+    e->m.clock = clock_new(&host_clock);
     e->m.int_ack = ack;
     e->m.apic_rdmsr = rd;
     e->m.apic_wrmsr = wr;
