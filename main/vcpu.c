@@ -36,7 +36,8 @@ struct vcpu {
     uint64_t idle_since;        /* host's ns, 0: it has something to do (v->mutex) */
     uint64_t idle;              /* how long it had nothing to do until then, ns (v->mutex) */
     uint64_t ran;               /* CPU time and idle time at the clock's last question, ns */
-    clockid_t cpu_time;         /* the thread's */
+    clockid_t cpu_time;         /* the thread's (v->mutex) */
+    bool has_thread;            /* it has begun and not ended: cpu_time is valid (v->mutex) */
     int init;                   /* INIT waits (atomic) */
     int sipi;                   /* SIPI vector + 1 that waits, 0: none (atomic) */
 };
@@ -87,9 +88,9 @@ static uint64_t vcpus_ran(void *arg, uint64_t ns)
 
         pthread_mutex_lock(&v->mutex);
         total = v->idle + (v->idle_since ? host_clock.now(host_clock.arg) - v->idle_since : 0);
-        pthread_mutex_unlock(&v->mutex);
-        if (clock_gettime(v->cpu_time, &t) == 0)        /* fails for a thread that has ended, which is idle */
+        if (v->has_thread && clock_gettime(v->cpu_time, &t) == 0)
             total += (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+        pthread_mutex_unlock(&v->mutex);
         had = total > v->ran ? total - v->ran : 0;
         v->ran = total;
         least = had < least ? had : least;
@@ -382,10 +383,16 @@ static void *thread(void *arg)
     pthread_setspecific(s->self, v);
     crash_thread(v->c);
     exec_thread(v->c);
+    pthread_mutex_lock(&v->mutex);
+    if (pthread_getcpuclockid(pthread_self(), &v->cpu_time) != 0)
+        die(EXIT_CODE_HOST, "the host does not tell the CPU time of threads");
+    v->has_thread = true;
+    pthread_mutex_unlock(&v->mutex);
     for (;;) {
         bool again = park(s);
 
         pthread_mutex_lock(&v->mutex);
+        v->has_thread = again;
         if (again)
             idle_end(v);
         pthread_mutex_unlock(&v->mutex);
@@ -423,8 +430,6 @@ void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg)
         if (err)
             die(EXIT_CODE_HOST, "cannot start the thread of CPU %u: %s: try a smaller -smp", i,
                 strerror(err));
-        if (pthread_getcpuclockid(s->v[i].thread, &s->v[i].cpu_time) != 0)
-            die(EXIT_CODE_HOST, "the host does not tell the CPU time of threads");
     }
     clock_pace(m->clock, vcpus_ran, s);
 }
