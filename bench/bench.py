@@ -67,7 +67,6 @@ ARM_GROUPS = (          # set, what it is, at most so many times QEMU
     ("sse", "double and SSE", 0.2),
 )
 ARM_BOOT = 0.7          # boot to shell, of QEMU's CPU time
-ARM_SCALE = 4           # kernels do a quarter of their work: an emulator below takes ten times as long
 
 FRESH = (               # name, workload, what is taken off, at most ns an instruction
     ("new code, arithmetic", "k_fresh_alu", "k_fresh_none", 250),
@@ -500,12 +499,12 @@ def main():
     ap.add_argument("-a", "--add", action="append", default=[], metavar="NAME=PROGRAM",
                     help="another Latimer to name in -e")
     ap.add_argument("--arm", metavar="LATIMER",
-                    help="compare this build for AArch64 hosts with QEMU's (default then: -w boot,int,sse -s %d)"
-                    % ARM_SCALE)
+                    help="compare this build for AArch64 hosts with QEMU's (default then: -w boot,int,sse)")
     ap.add_argument("-w", "--workloads", metavar="LIST",
                     help="workloads or sets (default: all,fresh): all, fresh, quick, boot, sse, %s"
                     % ", ".join(g[0] for g in GROUPS[:-1]))
-    ap.add_argument("-s", "--scale", type=int, metavar="N", help="kernels do an Nth of their work")
+    ap.add_argument("-s", "--scale", type=int, default=1, metavar="N",
+                    help="kernels do an Nth of their work; what they start with, a second or so, stays the same")
     ap.add_argument("-n", "--rounds", type=int, default=3)
     ap.add_argument("-m", "--mem", type=int, default=1024, help="the guest's memory in MiB (default 1024)")
     ap.add_argument("-o", "--output", metavar="FILE", help="write what was measured as JSON, also as it goes")
@@ -517,7 +516,6 @@ def main():
             sys.exit(0 if show(json.load(f)) else 1)
     guest_sh = os.path.join(HERE, "..", "tests", "boot", "guest.sh")
     args.workloads = args.workloads or ("boot,int,sse" if args.arm else "all,fresh")
-    args.scale = args.scale or (ARM_SCALE if args.arm else 1)
     args.emulators = arm_emulators(args.arm, guest_sh) if args.arm else dict(EMULATORS)
     for a in args.add:
         name, _, program = a.partition("=")
