@@ -21,6 +21,7 @@
 #include "host/term.h"
 #include "hw/board_micro.h"
 #include "main/crash.h"
+#include "main/image.h"
 #include "main/machine_setup.h"
 #include "main/options.h"
 #include "main/vcpu.h"
@@ -144,6 +145,8 @@ int main(int argc, char **argv)
     struct options o;
     int code;
 
+    if (argc > 1 && strcmp(argv[1], "image") == 0)
+        return image_main(argc - 1, argv + 1);
     options_parse(&o, argc, argv, PACKAGE_VERSION);
     o.verify = VERIFY;
     if (o.name[0])

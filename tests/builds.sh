@@ -104,7 +104,7 @@ package() {
     fi
     "$program" --version | grep -qx "Latimer version $version" ||
         { echo "configure.ac and debian/changelog (version $version) disagree: $("$program" --version)"; exit 1; }
-    (cd "$src" && export LATIMER="$program" && sh tests/cli/cli.sh && sh tests/cli/crash.sh)
+    (cd "$src" && export LATIMER="$program" && sh tests/cli/cli.sh && sh tests/cli/image.sh && sh tests/cli/crash.sh)
     echo "builds.sh: deb: $PWD/latimer_${version}_$1.deb"
     echo "# PASS: 1"
 }

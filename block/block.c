@@ -1,0 +1,392 @@
+/* block.c - opening images and chains of them; what all formats share. */
+#include "block/block.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/probe.h"
+#include "block/qcow2.h"
+
+#define CHAIN_MAX 256
+
+static const struct block_ops *const formats[] = { &raw_ops, &qcow2_ops };
+
+static const struct block_ops *find_format(const char *name)
+{
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        if (strcmp(formats[i]->format, name) == 0)
+            return formats[i];
+    return NULL;
+}
+
+bool block_cache_mode(const char *name, enum block_cache *mode)
+{
+    static const char *const names[] = { "writeback", "none", "writethrough", "directsync", "unsafe" };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *mode = (enum block_cache)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- opening ---- */
+
+/* The images above the one that is being opened. */
+struct above {
+    const struct hostfile *file;
+    const struct above *next;
+    unsigned depth;
+};
+
+static struct block *open_image(const char *path, const struct block_open *, const struct above *,
+                                struct block_error *, int *error);
+
+char *block_backing_path(const char *path, const char *backing, struct block_error *e)
+{
+    const char *slash = strrchr(path, '/'), *p = backing;
+    size_t dir = slash ? (size_t)(slash - path) + 1 : 0;
+    char *out;
+
+    if (strncmp(backing, "file:", 5) == 0) {
+        backing += 5;
+    } else {
+        while (isalnum((unsigned char)*p) || (*p && strchr("+-._", *p)))
+            p++;
+        if (*p == ':' && p > backing) {
+            block_fail(e, ENOTSUP, "%s: its backing file '%s' is no file: only files and block devices are "
+                       "supported",
+                       path, backing);
+            return NULL;
+        }
+    }
+    if (*backing == '/')
+        dir = 0;
+    out = malloc(dir + strlen(backing) + 1);
+    if (!out) {
+        block_fail(e, ENOMEM, "out of memory");
+        return NULL;
+    }
+    memcpy(out, path, dir);
+    strcpy(out + dir, backing);
+    return out;
+}
+
+static int open_backing(struct block *b, const struct block_open *o, const struct above *above,
+                        struct block_error *e)
+{
+    struct block_open bo = { .format = b->backing_format, .cache = o->cache, .no_lock = o->no_lock };
+    struct above here = { &b->file, above, above ? above->depth + 1 : 1 };
+    char *path = block_backing_path(b->name, b->backing_name, e);
+    struct block_error why;
+    int r = 0;
+
+    if (!path)
+        return -ENOTSUP;
+    if (here.depth > CHAIN_MAX)
+        r = block_fail(e, ELOOP, "%s: more than %u backing files below each other", b->name, CHAIN_MAX);
+    else if (!(b->backing = open_image(path, &bo, &here, &why, &r)))
+        block_fail(e, -r, "%.300s: cannot open its backing file: %.600s", b->name, why.text);
+    /*
+     * Without a recorded format, the backing file's first bytes decide, and these a guest may have written
+     * when the file was its raw disk.  A forged header is harmless as long as it leads to no other file.
+     */
+    else if (!bo.format && b->backing->backing_name)
+        r = block_fail(e, EINVAL, "%.300s: it does not say which format its backing file %.200s has; that "
+                       "looks like a qcow2 image, but has a backing file itself, and might be a raw image "
+                       "that a guest made look so: say which it is (qemu-img rebase -u -b FILE -F "
+                       "FORMAT)", b->name, path);
+    free(path);
+    return r;
+}
+
+static int choose_format(struct block *b, const struct block_open *o, struct block_error *e)
+{
+    uint8_t first[PROBE_BYTES] = { 0 };
+    const char *format = o->format, *refused = NULL;
+    int r;
+
+    if (!format) {
+        r = hostfile_read(&b->file, 0, first, sizeof(first));
+        if (r)
+            return block_fail(e, -r, "%s: cannot read it: %s", b->name, strerror(-r));
+        format = probe_format(first, sizeof(first), &refused);
+        if (refused)
+            return block_fail(e, ENOTSUP, "%s: looks like a %s image: %s", b->name, format, refused);
+        b->probed = true;
+    }
+    b->ops = find_format(format);
+    if (!b->ops)
+        return block_fail(e, ENOTSUP, "%s: unknown format '%s': use raw or qcow2", b->name, format);
+    return 0;
+}
+
+static int open_format(struct block *b, const struct block_open *o, const struct above *above,
+                       struct block_error *e)
+{
+    int r;
+
+    for (const struct above *a = above; a; a = a->next)
+        if (a->file->dev == b->file.dev && a->file->ino == b->file.ino && !b->file.device)
+            return block_fail(e, ELOOP, "%s: it is its own backing file", b->name);
+    r = choose_format(b, o, e);
+    if (!r && o->snapshot && !b->ops->info)
+        r = block_fail(e, ENOTSUP, "%s: %s images have no snapshots", b->name, b->ops->format);
+    if (!r)
+        r = b->ops->open(b, o, e);
+    if (!r && b->backing_name && !o->no_backing && !o->repair)
+        r = open_backing(b, o, above, e);
+    return r;
+}
+
+static int free_image(struct block *b)
+{
+    int r = b->state ? b->ops->close(b) : 0;
+
+    block_close(b->backing);
+    hostfile_close(&b->file);
+    free(b->name);
+    free(b->backing_name);
+    free(b->backing_format);
+    free(b);
+    return r;
+}
+
+static struct block *new_image(const char *path, const struct block_open *o)
+{
+    struct block *b = calloc(1, sizeof(*b));
+
+    if (!b || !(b->name = strdup(path))) {
+        free(b);
+        return NULL;
+    }
+    b->writable = o->writable;
+    b->discard = !o->no_discard;
+    b->write_through = o->cache == BLOCK_WRITETHROUGH || o->cache == BLOCK_DIRECTSYNC;
+    return b;
+}
+
+static struct block *open_image(const char *path, const struct block_open *o, const struct above *above,
+                                struct block_error *e, int *error)
+{
+    struct block *b = new_image(path, o);
+    unsigned flags = (o->writable ? HOSTFILE_WRITE : 0) | (o->no_lock ? HOSTFILE_NO_LOCK : 0) |
+        (o->cache == BLOCK_NONE || o->cache == BLOCK_DIRECTSYNC ? HOSTFILE_DIRECT : 0) |
+        (o->cache == BLOCK_UNSAFE ? HOSTFILE_UNSAFE : 0);
+    int r;
+
+    if (!b) {
+        *error = block_fail(e, ENOMEM, "%s: out of memory", path);
+        return NULL;
+    }
+    r = hostfile_open(&b->file, path, flags, e);
+    if (r) {
+        free(b->name);
+        free(b);
+        *error = r;
+        return NULL;
+    }
+    r = open_format(b, o, above, e);
+    if (r) {
+        b->writable = false;    /* whatever is half open has nothing to write */
+        free_image(b);
+        *error = r;
+        return NULL;
+    }
+    return b;
+}
+
+struct block *block_open(const char *path, const struct block_open *o, struct block_error *e, int *error)
+{
+    int ignored;
+
+    return open_image(path, o, NULL, e, error ? error : &ignored);
+}
+
+struct block *block_overlay(struct block *base, struct block_error *e)
+{
+    struct block_open o = { .writable = true };
+    struct block_create c;
+    struct block *b = new_image(base->name, &o);
+
+    if (!b) {
+        block_fail(e, ENOMEM, "out of memory");
+        return NULL;
+    }
+    if (hostfile_temporary(&b->file, e)) {
+        free(b->name);
+        free(b);
+        return NULL;
+    }
+    block_create_defaults(&c);
+    c.size = base->size;
+    b->ops = &qcow2_ops;
+    if (qcow2_create(&b->file, &c, e) || b->ops->open(b, &o, e)) {
+        free_image(b);
+        return NULL;
+    }
+    b->backing = base;
+    return b;
+}
+
+int block_close(struct block *b)
+{
+    int r, closed;
+
+    if (!b)
+        return 0;
+    r = b->writable ? block_flush(b) : 0;
+    closed = free_image(b);
+    return r ? r : closed;
+}
+
+/* ---- using ---- */
+
+static bool outside(const struct block *b, uint64_t off, uint64_t len)
+{
+    return off > b->size || len > b->size - off;
+}
+
+static int written(struct block *b, int r)
+{
+    return !r && b->write_through ? block_flush(b) : r;
+}
+
+static int may_write(struct block *b, uint64_t off, uint64_t len)
+{
+    return !b->writable ? -EROFS : outside(b, off, len) ? -EINVAL : 0;
+}
+
+int block_read(struct block *b, uint64_t off, void *buf, size_t len)
+{
+    return outside(b, off, len) ? -EINVAL : len ? b->ops->read(b, off, buf, len) : 0;
+}
+
+int block_write(struct block *b, uint64_t off, const void *buf, size_t len)
+{
+    int r = may_write(b, off, len);
+
+    return r || !len ? r : written(b, b->ops->write(b, off, buf, len));
+}
+
+int block_write_compressed(struct block *b, uint64_t off, const void *buf, size_t len)
+{
+    int r = may_write(b, off, len);
+
+    if (r || !len)
+        return r;
+    return b->ops->write_compressed ? written(b, b->ops->write_compressed(b, off, buf, len)) : -ENOTSUP;
+}
+
+int block_zero(struct block *b, uint64_t off, uint64_t len, bool unmap)
+{
+    int r = may_write(b, off, len);
+
+    return r || !len ? r : written(b, b->ops->zero(b, off, len, unmap && b->discard));
+}
+
+int block_discard(struct block *b, uint64_t off, uint64_t len)
+{
+    int r = may_write(b, off, len);
+
+    return r || !len || !b->discard ? r : written(b, b->ops->discard(b, off, len));
+}
+
+int block_flush(struct block *b)
+{
+    return b->writable ? b->ops->flush(b) : 0;
+}
+
+int block_resize(struct block *b, uint64_t size, enum block_prealloc prealloc, struct block_error *e)
+{
+    if (!b->writable)
+        return block_fail(e, EROFS, "%s: opened read-only", b->name);
+    return b->ops->resize(b, size, prealloc, e);
+}
+
+int block_extent(struct block *b, uint64_t off, uint64_t *len, enum block_kind *kind)
+{
+    return outside(b, off, *len) || !*len ? -EINVAL : b->ops->extent(b, off, len, kind);
+}
+
+void block_info(struct block *b, struct block_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    if (b->ops->info)
+        b->ops->info(b, info);
+}
+
+int block_check(struct block *b, struct block_check *c, unsigned fix, struct block_error *e)
+{
+    if (!b->ops->check)
+        return block_fail(e, ENOTSUP, "%s: %s images have nothing that could be checked", b->name,
+                          b->ops->format);
+    return b->ops->check(b, c, fix, e);
+}
+
+const char *block_problem(struct block *b)
+{
+    for (; b; b = b->backing)
+        if (b->problem)
+            return b->problem;
+    return NULL;
+}
+
+int block_damaged(struct block *b, const char *text)
+{
+    b->problem = text;
+    return -EIO;
+}
+
+/* ---- creating ---- */
+
+void block_create_defaults(struct block_create *c)
+{
+    *c = (struct block_create){ .version = 3, .cluster_size = 65536, .refcount_bits = 16 };
+}
+
+static int create_raw(struct hostfile *f, const struct block_create *c, struct block_error *e)
+{
+    int r = 0;
+
+    if (f->device)
+        return f->size >= c->size ? 0 : block_fail(e, ENOSPC, "%s: the device has %llu bytes, %llu are "
+                                                   "wanted", f->path,
+                                                   (unsigned long long)f->size, (unsigned long long)c->size);
+    r = hostfile_truncate(f, c->size);
+    if (!r && c->prealloc >= BLOCK_PREALLOC_FALLOC)
+        r = hostfile_preallocate(f, 0, c->size, c->prealloc == BLOCK_PREALLOC_FULL);
+    return r ? block_fail(e, -r, "%s: %s", f->path, strerror(-r)) : 0;
+}
+
+int block_create(const char *path, const struct block_create *c, struct block_error *e)
+{
+    struct hostfile f;
+    struct block *b;
+    int r;
+
+    if (strcmp(c->format, "raw") != 0 && (r = qcow2_create_allowed(c, e)))
+        return r;
+    r = hostfile_open(&f, path, HOSTFILE_WRITE | HOSTFILE_CREATE, e);
+    if (r)
+        return r;
+    r = strcmp(c->format, "raw") == 0 ? create_raw(&f, c, e) : qcow2_create(&f, c, e);
+    if (!r && (r = hostfile_sync(&f)))
+        block_fail(e, -r, "%s: %s", path, strerror(-r));
+    hostfile_close(&f);
+    if (r || strcmp(c->format, "raw") == 0)
+        return r;
+    /* The rest is done as to any image: it grows from nothing. */
+    b = block_open(path, &(struct block_open){ .format = c->format, .writable = true, .no_backing = true },
+                   e, &r);
+    if (!b)
+        return r;
+    r = block_resize(b, c->size, c->prealloc, e);
+    if (!r && (r = block_flush(b)))
+        block_fail(e, -r, "%s: %s", path, strerror(-r));
+    free_image(b);
+    return r;
+}
