@@ -222,9 +222,9 @@ struct block *block_overlay(struct block *base, struct block_error *e)
         return NULL;
     }
     block_create_defaults(&c);
-    c.size = base->size;
     b->ops = &qcow2_ops;
-    if (qcow2_create(&b->file, &c, e) || b->ops->open(b, &o, e)) {
+    if (qcow2_create(&b->file, &c, e) || b->ops->open(b, &o, e) ||
+        block_resize(b, base->size, BLOCK_PREALLOC_OFF, e)) {
         free_image(b);
         return NULL;
     }

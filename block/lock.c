@@ -27,6 +27,21 @@ static int byte_lock(int fd, int command, short type, unsigned byte, struct floc
     return r < 0 ? -errno : 0;
 }
 
+/* How often this process has it open. */
+static unsigned open_here(const struct stat *want)
+{
+    DIR *fds = opendir("/proc/self/fd");
+    struct stat st;
+    unsigned n = 0;
+
+    for (struct dirent *e; fds && (e = readdir(fds));)
+        n += fstatat(dirfd(fds), e->d_name, &st, 0) == 0 && st.st_dev == want->st_dev &&
+            st.st_ino == want->st_ino;
+    if (fds)
+        closedir(fds);
+    return n;
+}
+
 /* The first other process that has the file open: only the kernel knows whose a lock is, and does not say. */
 static void holder(int fd, char *who, size_t size)
 {
@@ -34,11 +49,13 @@ static void holder(int fd, char *who, size_t size)
     DIR *proc = opendir("/proc");
     struct dirent *d;
     long self = (long)getpid();
+    bool found;
 
     snprintf(who, size, "another program");
     if (!proc)
         return;
-    for (bool found = fstat(fd, &want) < 0; !found && (d = readdir(proc));) {
+    found = fstat(fd, &want) < 0;
+    while (!found && (d = readdir(proc))) {
         char path[64], comm[32];
         long pid = strtol(d->d_name, NULL, 10);
         struct dirent *e;
@@ -65,6 +82,8 @@ static void holder(int fd, char *who, size_t size)
         }
     }
     closedir(proc);
+    if (!found && open_here(&want) > 1)
+        snprintf(who, size, "this Latimer (is the image given twice?)");
 }
 
 static int refuse(int fd, const char *path, bool writing, const char *why, struct block_error *e)

@@ -1,0 +1,412 @@
+/*
+ * disk.c - the queue between a chip and its image.
+ *
+ * Requests lie in one list in the order they came; a thread takes the first that conflicts with none before
+ * it and none that is running.  So the order that matters is kept (hw/disk_if.h) and everything else runs
+ * side by side.  Lists are short, as guests have a few dozen requests under way at most.
+ *
+ * A write the host had no room for goes back to its place in the list, and nothing that writes is begun
+ * until it is tried again.  Nothing but time has passed for the guest.
+ *
+ * Answers are outside input to the machine; deliver() is the one place where they enter it.
+ */
+#include "block/disk.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "host/evloop.h"
+
+struct list {
+    struct disk_req *first, **end;
+};
+
+struct imgdisk {
+    struct disk disk;
+    struct block *b;
+    struct evloop *loop;
+    struct evfd *watch;
+    struct evdelay retry;
+    int fd;                     /* tells the loop that there is something in `done` */
+    disk_event_fn *event;
+    void *arg;
+    bool told_full;             /* the last event was DISK_EVENT_FULL */
+    bool told_damage, told_forged, told_other;
+
+    pthread_mutex_t lock;       /* what follows */
+    pthread_cond_t work, idle;
+    struct list waiting, running, done;
+    uint64_t next_number;
+    bool full, room, ending;    /* full: no writes; room: one has succeeded since */
+    unsigned nthreads;
+    pthread_t threads[];
+};
+
+/* ---- lists ---- */
+
+static void list_init(struct list *l)
+{
+    l->first = NULL;
+    l->end = &l->first;
+}
+
+static void list_add(struct list *l, struct disk_req *r)
+{
+    r->next = NULL;
+    *l->end = r;
+    l->end = &r->next;
+}
+
+static void list_remove(struct list *l, struct disk_req *r)
+{
+    struct disk_req **p = &l->first;
+
+    while (*p != r)
+        p = &(*p)->next;
+    *p = r->next;
+    if (!*p)
+        l->end = p;
+}
+
+/* By number: back to where it was. */
+static void list_return(struct list *l, struct disk_req *r)
+{
+    struct disk_req **p = &l->first;
+
+    while (*p && (*p)->number < r->number)
+        p = &(*p)->next;
+    r->next = *p;
+    *p = r;
+    if (!r->next)
+        l->end = &r->next;
+}
+
+/* ---- order ---- */
+
+static bool writes(const struct disk_req *r)
+{
+    return r->op == DISK_WRITE || r->op == DISK_DISCARD || r->op == DISK_ZERO;
+}
+
+static bool conflict(const struct disk_req *a, const struct disk_req *b)
+{
+    if (a->op == DISK_FLUSH || b->op == DISK_FLUSH)
+        return writes(a) || writes(b);
+    return (writes(a) || writes(b)) && a->off < b->off + b->len && b->off < a->off + a->len;
+}
+
+static bool may_start(const struct imgdisk *d, const struct disk_req *r)
+{
+    if (d->full && r->op != DISK_READ)
+        return false;
+    for (const struct disk_req *p = d->running.first; p; p = p->next)
+        if (conflict(p, r))
+            return false;
+    for (const struct disk_req *p = d->waiting.first; p != r; p = p->next)
+        if (conflict(p, r))
+            return false;
+    return true;
+}
+
+static struct disk_req *choose(const struct imgdisk *d)
+{
+    struct disk_req *r = d->waiting.first;
+
+    while (r && !may_start(d, r))
+        r = r->next;
+    return r;
+}
+
+/* ---- the threads ---- */
+
+/* A request in pieces goes through one buffer, so that the image sees it as a whole. */
+static int transfer(struct block *b, const struct disk_req *r)
+{
+    uint8_t *whole, *p;
+    int error;
+
+    if (r->nbufs == 1)
+        return r->op == DISK_READ ? block_read(b, r->off, r->bufs[0].data, r->len) :
+            block_write(b, r->off, r->bufs[0].data, r->len);
+    whole = p = hostfile_buffer(r->len);
+    if (!whole)
+        return -ENOMEM;
+    for (unsigned i = 0; i < r->nbufs && r->op == DISK_WRITE; p += r->bufs[i++].len)
+        memcpy(p, r->bufs[i].data, r->bufs[i].len);
+    error = r->op == DISK_READ ? block_read(b, r->off, whole, r->len) : block_write(b, r->off, whole, r->len);
+    p = whole;
+    for (unsigned i = 0; i < r->nbufs && r->op == DISK_READ && !error; p += r->bufs[i++].len)
+        memcpy(r->bufs[i].data, p, r->bufs[i].len);
+    free(whole);
+    return error;
+}
+
+static int perform(struct block *b, const struct disk_req *r)
+{
+    int error;
+
+    switch (r->op) {
+    case DISK_FLUSH:
+        return block_flush(b);
+    case DISK_DISCARD:
+        return block_discard(b, r->off, r->len);
+    case DISK_ZERO:
+        error = block_zero(b, r->off, r->len, r->unmap);
+        break;
+    default:
+        error = transfer(b, r);
+    }
+    return !error && r->fua && r->op != DISK_READ ? block_flush(b) : error;
+}
+
+static void tell_loop(struct imgdisk *d)
+{
+    uint64_t one = 1;
+
+    while (write(d->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+/* The lock is held. */
+static void finished(struct imgdisk *d, struct disk_req *r, int error)
+{
+    bool no_room = error == -ENOSPC || error == -EDQUOT;
+
+    list_remove(&d->running, r);
+    if (no_room && r->op != DISK_READ && !d->ending) {
+        d->full = true;
+        list_return(&d->waiting, r);
+    } else {
+        r->error = error;
+        list_add(&d->done, r);
+        d->room |= !error && r->op != DISK_READ;
+    }
+    tell_loop(d);
+    /* What conflicted with it may start, and so may whoever waits for the end. */
+    pthread_cond_broadcast(&d->work);
+    pthread_cond_broadcast(&d->idle);
+}
+
+static void *worker(void *arg)
+{
+    struct imgdisk *d = arg;
+
+    pthread_mutex_lock(&d->lock);
+    for (;;) {
+        struct disk_req *r = choose(d);
+        int error;
+
+        if (!r && d->ending)
+            break;
+        if (!r) {
+            pthread_cond_wait(&d->work, &d->lock);
+            continue;
+        }
+        list_remove(&d->waiting, r);
+        list_add(&d->running, r);
+        pthread_mutex_unlock(&d->lock);
+        error = perform(d->b, r);
+        pthread_mutex_lock(&d->lock);
+        finished(d, r, error);
+    }
+    pthread_mutex_unlock(&d->lock);
+    return NULL;
+}
+
+/* ---- the event loop's side ---- */
+
+static void tell(struct imgdisk *d, enum disk_event e, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (d->event)
+        d->event(d->arg, e, text);
+}
+
+static void explain(struct imgdisk *d, const struct disk_req *r)
+{
+    const char *problem = block_problem(d->b), *what = r->op == DISK_READ ? "reading" : "writing";
+
+    if (r->error == -EPERM && !d->told_forged) {
+        d->told_forged = true;
+        tell(d, DISK_EVENT_ERROR, "%s: the guest wrote a header to its first sector that would make the "
+             "image look like another format: refused, since the image is taken for raw by a guess only: say "
+                 "format=raw to allow it",
+             d->b->name);
+    } else if (problem && !d->told_damage) {
+        d->told_damage = true;
+        tell(d, DISK_EVENT_ERROR, "%s: the image is damaged: %s (latimer image check says more)", d->b->name,
+             problem);
+    } else if (r->error != -EPERM && !problem && !d->told_other) {
+        d->told_other = true;
+        tell(d, DISK_EVENT_ERROR, "%s: %s failed: %s", d->b->name, what, strerror(-r->error));
+    }
+}
+
+static void deliver(struct imgdisk *d)
+{
+    struct disk_req *r;
+    bool full, room;
+
+    pthread_mutex_lock(&d->lock);
+    full = d->full;
+    room = d->room;
+    d->room = false;
+    while ((r = d->done.first)) {
+        list_remove(&d->done, r);
+        pthread_mutex_unlock(&d->lock);
+        if (r->error)
+            explain(d, r);
+        r->done(r);
+        pthread_mutex_lock(&d->lock);
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (d->told_full && room && !full) {
+        d->told_full = false;
+        tell(d, DISK_EVENT_ROOM, "%s: there is room again: going on", d->b->name);
+    }
+    if (!full)
+        return;
+    if (!d->told_full) {
+        d->told_full = true;
+        tell(d, DISK_EVENT_FULL, "%s: no room for what the guest writes on the host's disk: waiting until "
+             "there is",
+             d->b->name);
+    }
+    evloop_delay(d->loop, &d->retry, DISK_RETRY_MS * (uint64_t)1000000);
+}
+
+static void ready(void *arg, short revents)
+{
+    struct imgdisk *d = arg;
+    uint64_t count;
+
+    if (read(d->fd, &count, sizeof(count)) == (ssize_t)sizeof(count))
+        deliver(d);
+}
+
+static void retry(void *arg)
+{
+    disk_resume(arg);
+}
+
+void disk_resume(struct disk *disk)
+{
+    struct imgdisk *d = (struct imgdisk *)disk;
+
+    pthread_mutex_lock(&d->lock);
+    d->full = false;
+    pthread_cond_broadcast(&d->work);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void submit(struct disk *disk, struct disk_req *r)
+{
+    struct imgdisk *d = (struct imgdisk *)disk;
+
+    pthread_mutex_lock(&d->lock);
+    r->number = d->next_number++;
+    list_add(&d->waiting, r);
+    pthread_cond_signal(&d->work);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static const struct disk_ops ops = { submit };
+
+struct block *disk_block(struct disk *disk)
+{
+    return ((struct imgdisk *)disk)->b;
+}
+
+struct disk *disk_new(struct evloop *loop, struct block *b, unsigned threads, disk_event_fn *event, void *arg)
+{
+    struct imgdisk *d = calloc(1, sizeof(*d) + threads * sizeof(d->threads[0]));
+    sigset_t all, before;
+
+    if (!d)
+        die(EXIT_CODE_HOST, "out of memory for the disk %s", b->name);
+    d->disk = (struct disk){ &ops, b->size, !b->writable, b->writable && b->discard };
+    d->b = b;
+    d->loop = loop;
+    d->event = event;
+    d->arg = arg;
+    d->retry.fire = retry;
+    d->retry.arg = d;
+    d->nthreads = threads;
+    list_init(&d->waiting);
+    list_init(&d->running);
+    list_init(&d->done);
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_cond_init(&d->work, NULL);
+    pthread_cond_init(&d->idle, NULL);
+    d->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (d->fd < 0)
+        die(EXIT_CODE_HOST, "cannot make an eventfd: %s", strerror(errno));
+    d->watch = evloop_add(loop, d->fd, POLLIN, ready, d);
+    /* Signals are for the event loop. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    for (unsigned i = 0; i < threads; i++) {
+        int error = pthread_create(&d->threads[i], NULL, worker, d);
+
+        if (error)
+            die(EXIT_CODE_HOST, "cannot start a thread for the disk %s: %s", b->name, strerror(error));
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return &d->disk;
+}
+
+int disk_drain(struct disk *disk)
+{
+    struct imgdisk *d = (struct imgdisk *)disk;
+    bool stuck, more;
+
+    disk_resume(disk);
+    do {
+        pthread_mutex_lock(&d->lock);
+        while (d->running.first || (d->waiting.first && choose(d)))
+            pthread_cond_wait(&d->idle, &d->lock);
+        stuck = d->waiting.first;
+        pthread_mutex_unlock(&d->lock);
+        deliver(d);
+        pthread_mutex_lock(&d->lock);
+        more = d->running.first || d->done.first || choose(d);
+        pthread_mutex_unlock(&d->lock);
+    } while (more);
+    return stuck ? -ENOSPC : 0;
+}
+
+int disk_free(struct disk *disk)
+{
+    struct imgdisk *d = (struct imgdisk *)disk;
+    int drained = disk_drain(disk), closed;
+
+    /* What waits for room is tried once more, and then answered whatever happens. */
+    pthread_mutex_lock(&d->lock);
+    d->ending = true;
+    d->full = false;
+    pthread_cond_broadcast(&d->work);
+    pthread_mutex_unlock(&d->lock);
+    for (unsigned i = 0; i < d->nthreads; i++)
+        pthread_join(d->threads[i], NULL);
+    deliver(d);
+    evloop_delay_cancel(d->loop, &d->retry);
+    evloop_remove(d->watch);
+    close(d->fd);
+    pthread_mutex_destroy(&d->lock);
+    pthread_cond_destroy(&d->work);
+    pthread_cond_destroy(&d->idle);
+    closed = block_close(d->b);
+    free(d);
+    return drained ? drained : closed;
+}

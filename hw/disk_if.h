@@ -1,0 +1,67 @@
+/*
+ * disk_if.h - a disk, seen from the chip: requests that are answered later.
+ *
+ * The outside (block/disk.c, or a test) implements struct disk_ops.  A chip fills in a request, submits it
+ * and gets it back by done(); both with the device lock held, and done() never before submit() has
+ * returned.  Requests are not cancelled: a chip that is reset drops the answers when they come.
+ *
+ * Order: of requests that overlap, and write, the one submitted first is done first.  A flush covers all
+ * writes submitted before it, and no write submitted after it is begun before the flush is done. 
+ * Everything else may be answered in any order.
+ *
+ * A full disk of the host is not the guest's business: the requests wait until there is room.
+ */
+#ifndef HW_DISK_IF_H
+#define HW_DISK_IF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct disk;
+
+enum disk_op {
+    DISK_READ,
+    DISK_WRITE,
+    DISK_FLUSH,                 /* what was written is on the medium */
+    DISK_DISCARD,               /* the guest no longer needs the range */
+    DISK_ZERO,                  /* the range reads as zeros */
+};
+
+struct disk_buf {
+    void *data;
+    size_t len;
+};
+
+struct disk_req {
+    enum disk_op op;
+    bool fua;                   /* write, zero: on the medium when done */
+    bool unmap;                 /* zero: the space may be given back */
+    uint64_t off, len;          /* bytes, within the disk's size; not for flush */
+    const struct disk_buf *bufs;        /* read, write: `len` bytes in all; theirs until done */
+    unsigned nbufs;
+    void (*done)(struct disk_req *);    /* error says how it went */
+    void *dev;                  /* the chip's */
+    int error;                  /* 0, or a negative errno: an I/O error to the guest */
+    /* the disk's */
+    struct disk_req *next;
+    uint64_t number;
+};
+
+struct disk_ops {
+    void (*submit)(struct disk *, struct disk_req *);
+};
+
+struct disk {
+    const struct disk_ops *ops;
+    uint64_t size;              /* bytes */
+    bool read_only;             /* writes fail with -EROFS */
+    bool discards;              /* discard is worth offering to the guest */
+};
+
+static inline void disk_submit(struct disk *d, struct disk_req *r)
+{
+    d->ops->submit(d, r);
+}
+
+#endif

@@ -1,0 +1,333 @@
+/*
+ * test_disk.c - the queue between chip and image: order, barriers, full disks; locks, guessed formats,
+ * overlays.
+ */
+#define _GNU_SOURCE
+#include "tests/block/blocktest.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "block/disk.h"
+#include "host/evloop.h"
+
+#define SIZE ((uint64_t)2 << 20)
+#define MOST 40                 /* requests under way */
+#define LEN_MAX 40000u
+
+static struct evloop *loop;
+static struct disk *disk;
+static unsigned events[3];
+static char last_event[512];
+static uint8_t shadow[SIZE];
+
+static void event(void *arg, enum disk_event e, const char *text)
+{
+    events[e]++;
+    snprintf(last_event, sizeof(last_event), "%s", text);
+}
+
+/* ---- random requests ---- */
+
+struct request {
+    struct disk_req r;
+    struct disk_buf bufs[5];
+    uint8_t data[LEN_MAX], want[LEN_MAX];
+    bool busy;
+    unsigned number;
+};
+
+static struct request requests[MOST];
+static unsigned submitted, answered;
+
+static void done(struct disk_req *r)
+{
+    struct request *q = r->dev;
+    uint8_t *p = q->data;
+
+    MUST(!r->error, "request %u: %s", q->number, strerror(-r->error));
+    q->busy = false;
+    answered++;
+    if (r->op == DISK_READ) {
+        for (uint64_t i = 0; i < r->len; i++)
+            MUST(p[i] == q->want[i], "request %u: byte %llu is %02x instead of %02x", q->number,
+                 (unsigned long long)(r->off + i), p[i], q->want[i]);
+    }
+}
+
+/* A flush must not be answered before the writes it covers. */
+static void flushed(struct disk_req *r)
+{
+    struct request *q = r->dev;
+
+    for (unsigned i = 0; i < MOST; i++)
+        MUST(!requests[i].busy || requests[i].number > q->number || requests[i].r.op == DISK_READ ||
+             requests[i].r.op == DISK_FLUSH, "flush %u was answered before %u", q->number,
+                 requests[i].number);
+    done(r);
+}
+
+static void cut(struct request *q)
+{
+    uint64_t left = q->r.len;
+    uint8_t *p = q->data;
+    unsigned n = 0;
+
+    while (left) {
+        uint64_t len = n == 4 ? left : 1 + rnd_below(left);
+
+        q->bufs[n++] = (struct disk_buf){ p, len };
+        p += len;
+        left -= len;
+    }
+    q->r.bufs = q->bufs;
+    q->r.nbufs = n;
+}
+
+static void submit_random(struct request *q)
+{
+    static const enum disk_op op[] = { DISK_READ, DISK_READ, DISK_WRITE, DISK_WRITE, DISK_WRITE, DISK_FLUSH,
+                                      DISK_ZERO };
+    struct disk_req *r = &q->r;
+
+    memset(r, 0, sizeof(*r));
+    r->op = op[rnd_below(7)];
+    r->off = rnd_below(SIZE / 8) * (rnd_below(4) ? 1 : 8);
+    r->len = 1 + rnd_below(rnd_below(2) ? LEN_MAX : 2000);
+    r->len = r->len < SIZE - r->off ? r->len : SIZE - r->off;
+    r->done = r->op == DISK_FLUSH ? flushed : done;
+    r->dev = q;
+    r->fua = rnd_below(10) == 0;
+    r->unmap = rnd_below(2);
+    q->busy = true;
+    q->number = submitted++;
+    cut(q);
+    /* Of overlapping requests the order counts: what a read gives is known now. */
+    if (r->op == DISK_READ) {
+        memcpy(q->want, shadow + r->off, r->len);
+    } else if (r->op == DISK_WRITE) {
+        for (uint64_t i = 0; i < r->len; i++)
+            q->data[i] = (uint8_t)(q->number * 7 + i);
+        memcpy(shadow + r->off, q->data, r->len);
+    } else if (r->op == DISK_ZERO) {
+        memset(shadow + r->off, 0, r->len);
+    }
+    disk_submit(disk, r);
+}
+
+static void some_requests(unsigned n)
+{
+    for (unsigned end = submitted + n; submitted < end;) {
+        unsigned i = (unsigned)rnd_below(MOST);
+
+        if (!requests[i].busy)
+            submit_random(&requests[i]);
+        else
+            evloop_step(loop, 1000000);
+    }
+}
+
+static void start(struct block *b)
+{
+    submitted = answered = 0;
+    memset(events, 0, sizeof(events));
+    disk = disk_new(loop, b, 4, event, NULL);
+}
+
+static void order_case(void)
+{
+    memset(shadow, 0, sizeof(shadow));
+    make_image("a", SIZE, NULL);
+    start(must_open("a", (struct block_open){ .writable = true }));
+    some_requests(600);
+    MUST(!disk_drain(disk) && answered == submitted, "%u of %u requests answered", answered, submitted);
+    some_requests(100);
+    MUST(!disk_free(disk) && answered == submitted, "%u of %u requests answered", answered, submitted);
+    check_image("a", false);
+}
+
+/* One that still has to grow. */
+static struct block *growing_image(void)
+{
+    struct block *b = NULL;
+
+    do {
+        block_close(b);
+        make_image("a", SIZE, NULL);
+        b = must_open("a", (struct block_open){ .writable = true });
+    } while (b->file.size > SIZE / 2);
+    return b;
+}
+
+static void full_case(void)
+{
+    memset(shadow, 0, sizeof(shadow));
+    start(growing_image());
+    host_room = 50000;
+    while (!events[DISK_EVENT_FULL]) {
+        unsigned i = (unsigned)rnd_below(MOST), busy = 0;
+
+        for (unsigned k = 0; k < MOST; k++)
+            busy += requests[k].busy;
+        if (!requests[i].busy && busy < MOST - 5)
+            submit_random(&requests[i]);
+        evloop_step(loop, busy < MOST - 5 ? 0 : 10000000);
+    }
+    MUST(strstr(last_event, "no room"), "%s", last_event);
+    MUST(disk_drain(disk) == -ENOSPC, "a full disk has no requests that wait");
+    MUST(!events[DISK_EVENT_ROOM] && !events[DISK_EVENT_ERROR], "%s", last_event);
+    host_room = -1;
+    while (!events[DISK_EVENT_ROOM] || answered < submitted)
+        evloop_step(loop, UINT64_MAX);          /* the retry comes by itself */
+    MUST(events[DISK_EVENT_FULL] == 1 && events[DISK_EVENT_ROOM] == 1, "%u, %u events", events[0], events[1]);
+    some_requests(100);
+    MUST(!disk_free(disk) && answered == submitted, "%u of %u requests answered", answered, submitted);
+    check_image("a", false);
+}
+
+/* Ended while the disk is full: everything is answered, the image is whole. */
+static int last_error;
+static void failed(struct disk_req *r)
+{
+    last_error = r->error;
+}
+
+static void full_end_case(void)
+{
+    static uint8_t data[300000];
+    struct disk_buf buf = { data, sizeof(data) };
+    struct disk_req r = { .op = DISK_WRITE, .len = sizeof(data), .bufs = &buf, .nbufs = 1, .done = failed };
+
+    start(growing_image());
+    memset(data, 0x55, sizeof(data));
+    host_room = 1000;
+    disk_submit(disk, &r);
+    while (!events[DISK_EVENT_FULL])
+        evloop_step(loop, UINT64_MAX);
+    MUST(disk_free(disk) == -ENOSPC && last_error == -ENOSPC, "the write did not end with -ENOSPC");
+    host_room = -1;
+    check_image("a", true);
+}
+
+/* ---- images ---- */
+
+static void overlay_case(void)
+{
+    struct block *base, *b;
+    struct block_error e;
+    uint8_t was[4096], is[4096];
+
+    make_image("a", SIZE, "base");
+    run("cp a before");
+    base = must_open("a", (struct block_open){ 0 });
+    MUST(!block_read(base, 8192, was, sizeof(was)), "cannot read");
+    b = block_overlay(base, &e);
+    MUST(b, "%s", e.text);
+    MUST(b->size == SIZE && !block_read(b, 8192, is, sizeof(is)) && !memcmp(was, is, sizeof(is)),
+         "the overlay differs");
+    memset(is, 0x77, sizeof(is));
+    MUST(!block_write(b, 8192, is, sizeof(is)) && !block_flush(b), "cannot write to the overlay");
+    MUST(!block_read(b, 8192, was, sizeof(was)) && !memcmp(was, is, sizeof(is)), "the overlay forgets");
+    MUST(!block_close(b), "close failed");
+    MUST(!run("cmp a before"), "the image under an overlay was changed");
+}
+
+static int try_lock(const char *name, bool writable, struct block_error *e)
+{
+    int error = 0;
+
+    block_close(block_open(path(name), &(struct block_open){ .writable = writable }, e, &error));
+    return error;
+}
+
+static void lock_case(void)
+{
+    struct block_error e;
+    struct block *b;
+    int ready[2], error;
+    pid_t child;
+    char c;
+
+    make_image("a", SIZE, NULL);
+    b = must_open("a", (struct block_open){ 0 });
+    MUST(!try_lock("a", false, &e), "two readers: %s", e.text);
+    MUST(try_lock("a", true, &e) == -EAGAIN && strstr(e.text, "given twice"), "a writer beside a reader: %s",
+         e.text);
+    block_close(b);
+    MUST(pipe(ready) == 0, "pipe");
+    child = fork();
+    if (!child) {
+        b = must_open("a", (struct block_open){ .writable = true });
+        if (write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    MUST(read(ready[0], &c, 1) == 1, "the other process did not start");
+    error = try_lock("a", true, &e);
+    snprintf(last_event, sizeof(last_event), "process %d", (int)child);
+    MUST(error == -EAGAIN && strstr(e.text, last_event), "two writers: %s", e.text);
+    MUST(try_lock("a", false, &e) == -EAGAIN, "a reader beside a writer");
+    if (have_qemu_img())
+        MUST(run("qemu-img info a >/dev/null 2>&1") && !run("qemu-img info -U a >/dev/null"),
+             "qemu-img ignores the lock");
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(ready[0]);
+    close(ready[1]);
+    MUST(!try_lock("a", true, &e), "after its end: %s", e.text);
+}
+
+/* A guest that writes another format's header to its disk, at once or in pieces. */
+static void forge_case(void)
+{
+    static uint8_t sector[512] = "QFI\xfb\0\0\0\3", zeros[4096];
+    struct disk_buf buf = { sector, sizeof(sector) };
+    struct disk_req r = { .op = DISK_WRITE, .len = sizeof(sector), .bufs = &buf, .nbufs = 1, .done = failed };
+    struct block_create c;
+    struct block_error e;
+    struct block *b;
+
+    block_create_defaults(&c);
+    c.format = "raw";
+    c.size = SIZE;
+    MUST(!block_create(path("r"), &c, &e), "%s", e.text);
+    b = must_open("r", (struct block_open){ .writable = true });
+    MUST(b->probed && !strcmp(b->ops->format, "raw"), "raw is not guessed");
+    MUST(!block_write(b, 0, "xFI\xfb", 4) && block_write(b, 0, "Q", 1) == -EPERM, "a header in two pieces");
+    MUST(!block_write(b, 0, "QED", 3) && !block_write(b, 3, "x", 1), "what only begins like a header");
+    MUST(block_zero(b, 3, 1000, false) == -EPERM && block_discard(b, 3, 1000) == -EPERM,
+         "a header that zeros complete");
+    MUST(!block_write(b, 0, zeros, 4096) && block_write(b, 60, "xxxx\x7f\x10\xda\xbe", 8) == -EPERM,
+         "not at the beginning");
+    MUST(!block_write(b, 512, sector, 512), "the second sector is free");
+    start(b);
+    disk_submit(disk, &r);
+    MUST(!disk_drain(disk) && last_error == -EPERM && events[DISK_EVENT_ERROR] == 1,
+         "no error for a forged header");
+    MUST(strstr(last_event, "format=raw"), "%s", last_event);
+    MUST(!disk_free(disk), "close failed");
+    b = must_open("r", (struct block_open){ .writable = true });
+    MUST(!strcmp(b->ops->format, "raw"), "a guest has made a %s image", b->ops->format);
+    block_close(b);
+    b = must_open("r", (struct block_open){ .writable = true, .format = "raw" });
+    MUST(!block_write(b, 0, sector, 512), "who says raw means it");
+    MUST(!block_close(b), "close failed");
+}
+
+int main(void)
+{
+    static void (*const cases[])(void) = {
+        order_case, order_case, full_case, full_end_case, overlay_case, lock_case, forge_case,
+    };
+
+    env_start();
+    loop = evloop_new();
+    for (seed = 1; seed <= 3 * sizeof(cases) / sizeof(cases[0]); seed++)
+        cases[(seed - 1) % (sizeof(cases) / sizeof(cases[0]))]();
+    evloop_free(loop);
+    printf("test_disk: all is well\n");
+    return 0;
+}
