@@ -26,7 +26,7 @@ struct hostfile {
     bool writable, device;      /* device: a block device, whose size is fixed */
     bool direct;                /* past the host's cache */
     bool unsafe;                /* hostfile_sync() does nothing */
-    bool no_punch, no_zero;     /* the file system cannot: not asked again */
+    atomic_bool no_punch, no_zero;      /* the file system cannot: not asked again */
     dev_t dev;
     ino_t ino;
     _Atomic uint64_t size;

@@ -113,7 +113,7 @@ struct qcow2 {
     uint8_t *unpacked;
 
     struct block_snapshot *snapshots;
-    struct qcow2_l1_place { uint64_t off; unsigned size; } *snapshot_l1;
+    struct qcow2_l1_place { uint64_t off; unsigned size, extra; } *snapshot_l1;     /* extra: bytes of it */
     unsigned nsnapshots;
     uint64_t snapshots_off, snapshots_len;
 

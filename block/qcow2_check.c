@@ -15,6 +15,8 @@
 
 #include "block/qcow2.h"
 
+#define SNAPSHOT_EXTRA 16       /* bytes: what version 3 must say of a snapshot */
+
 struct check {
     struct qcow2 *q;
     struct block_check *c;
@@ -193,6 +195,8 @@ static int count_all(struct check *k)
     if (!r && q->nsnapshots)
         place(k, q->snapshots_off, q->snapshots_len, "the table of snapshots");
     for (unsigned i = 0; i < q->nsnapshots && !r; i++) {
+        if (q->version >= 3 && q->snapshot_l1[i].extra < SNAPSHOT_EXTRA)
+            lost(k, "the table of snapshots", q->snapshots_off, "an entry does not tell the disk's size");
         if (q->snapshot_l1[i].size > QCOW2_L1_MAX / 8)
             lost(k, "a snapshot's L1 table", q->snapshot_l1[i].off, "is too long");
         else

@@ -19,7 +19,7 @@ void qcow2_compressed_place(const struct qcow2 *q, uint64_t entry, uint64_t *off
     unsigned x = 62 - (q->cluster_bits - 8);
     uint64_t sectors = (entry >> x & (((uint64_t)1 << (q->cluster_bits - 8)) - 1)) + 1;
 
-    *off = entry & (((uint64_t)1 << x) - 1) & ~((uint64_t)0xff << 56);
+    *off = entry & (((uint64_t)1 << x) - 1);
     *len = sectors * 512 - (*off & 511);
 }
 

@@ -52,7 +52,7 @@ static int read_entry(struct qcow2 *q, uint64_t *off, struct block_snapshot *s, 
     *s = (struct block_snapshot){ .date = get32(head + 16), .date_ns = get32(head + 20),
                                  .vm_clock_ns = get64(head + 24),
                                   .vm_state = get32(head + 32), .size = q->b->size };
-    *l1 = (struct qcow2_l1_place){ get64(head), get32(head + 8) };
+    *l1 = (struct qcow2_l1_place){ get64(head), get32(head + 8), extra };
     if (extra >= 8)
         s->vm_state = get64(head + 40);
     if (extra >= 16)

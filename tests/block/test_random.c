@@ -427,7 +427,7 @@ int main(int argc, char **argv)
         { "random", random_case }, { "power", power_case }, { "kill", kill_case }, { "full", full_case },
     };
     uint64_t first = 1;
-    unsigned seconds = 12, done[4] = { 0 };
+    unsigned seconds = 8, done[4] = { 0 };
     const char *only = NULL;
     time_t end;
 

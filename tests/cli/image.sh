@@ -152,6 +152,16 @@ done
 
 # ---- other programs' images ----
 if $qemu; then
+    for o in cluster_size=512 cluster_size=4k,compat=0.10 cluster_size=64k cluster_size=2M extended_l2=on \
+        extended_l2=on,cluster_size=16k compression_type=zstd compat=0.10 refcount_bits=64 preallocation=metadata; do
+        for c in '' -c; do
+            case $c$o in -cprealloc*) continue ;; esac
+            qemu-img convert $c -f raw -O qcow2 -o "$o" "$w/data" "$w/q"
+            i 0 'no errors' check "$w/q"
+            i 0 '' convert "$w/q" "$w/data2"
+            holds "qemu-img convert $c -o $o and back" 'head -c 400000 "$w/data2" | cmp - "$w/data"'
+        done
+    done
     (cd "$w" && qemu-img create -q -f qcow2 -b hurt -F qcow2 q1 && qemu-img create -q -f qcow2 -b q1 -F qcow2 q2 &&
         qemu-img snapshot -c before q2 && qemu-img bitmap --add q2 b0)
     i 0 'before' info "$w/q2"
