@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/probe.h"
 #include "block/qcow2.h"
@@ -362,31 +363,41 @@ static int create_raw(struct hostfile *f, const struct block_create *c, struct b
     return r ? block_fail(e, -r, "%s: %s", f->path, strerror(-r)) : 0;
 }
 
+/* What does not succeed leaves no file behind. */
+static int gone(const char *path, bool made, int r)
+{
+    if (r && made)
+        unlink(path);
+    return r;
+}
+
 int block_create(const char *path, const struct block_create *c, struct block_error *e)
 {
+    bool raw = strcmp(c->format, "raw") == 0, made;
     struct hostfile f;
     struct block *b;
     int r;
 
-    if (strcmp(c->format, "raw") != 0 && (r = qcow2_create_allowed(c, e)))
+    if (!raw && (r = qcow2_create_allowed(c, e)))
         return r;
     r = hostfile_open(&f, path, HOSTFILE_WRITE | HOSTFILE_CREATE, e);
     if (r)
         return r;
-    r = strcmp(c->format, "raw") == 0 ? create_raw(&f, c, e) : qcow2_create(&f, c, e);
+    made = f.made;
+    r = raw ? create_raw(&f, c, e) : qcow2_create(&f, c, e);
     if (!r && (r = hostfile_sync(&f)))
         block_fail(e, -r, "%s: %s", path, strerror(-r));
     hostfile_close(&f);
-    if (r || strcmp(c->format, "raw") == 0)
-        return r;
+    if (r || raw)
+        return gone(path, made, r);
     /* The rest is done as to any image: it grows from nothing. */
-    b = block_open(path, &(struct block_open){ .format = c->format, .writable = true, .no_backing = true },
-                   e, &r);
+    b = block_open(path, &(struct block_open){ .format = c->format, .writable = true, .no_backing = true }, e,
+                   &r);
     if (!b)
-        return r;
+        return gone(path, made, r);
     r = block_resize(b, c->size, c->prealloc, e);
     if (!r && (r = block_flush(b)))
         block_fail(e, -r, "%s: %s", path, strerror(-r));
     free_image(b);
-    return r;
+    return gone(path, made, r);
 }

@@ -36,6 +36,7 @@ struct block_open {
     const char *format;         /* NULL: by the first bytes */
     bool writable;
     enum block_cache cache;
+    size_t table_cache;         /* bytes for tables in memory (a few are kept in any case); 0: the default */
     bool no_discard;            /* block_discard() and unmapping zeros do not give space back */
     const char *snapshot;       /* ID or name of an internal snapshot to read instead; not with writable */
     bool no_lock;               /* also if another program writes it: what is read may be inconsistent */

@@ -71,6 +71,17 @@ static int fail_open(struct hostfile *f, unsigned flags, struct block_error *e)
     return block_fail(e, error, "%s: %s", f->path, strerror(error));
 }
 
+static int open_fd(struct hostfile *f, int how, unsigned flags, struct block_error *e)
+{
+    if (flags & HOSTFILE_CREATE) {
+        f->fd = open(f->path, how | O_CREAT | O_EXCL, 0666);
+        f->made = f->fd >= 0;
+    }
+    if (f->fd < 0)
+        f->fd = open(f->path, how | (flags & HOSTFILE_CREATE ? O_CREAT : 0), 0666);
+    return f->fd < 0 ? fail_open(f, flags, e) : 0;
+}
+
 static void start(struct hostfile *f, unsigned flags)
 {
     memset(f, 0, sizeof(*f));
@@ -86,14 +97,14 @@ int hostfile_open(struct hostfile *f, const char *path, unsigned flags, struct b
     int how = O_CLOEXEC | (flags & HOSTFILE_WRITE ? O_RDWR : O_RDONLY), r;
 
     start(f, flags);
-    how |= (flags & HOSTFILE_CREATE ? O_CREAT : 0) | (flags & HOSTFILE_DIRECT ? O_DIRECT : 0);
+    /* A FIFO must not keep us waiting. */
+    how |= O_NONBLOCK | (flags & HOSTFILE_DIRECT ? O_DIRECT : 0);
     f->path = strdup(path);
     if (!f->path)
         r = block_fail(e, ENOMEM, "%s: out of memory", path);
-    /* A FIFO must not keep us waiting. */
-    else if ((f->fd = open(path, how | O_NONBLOCK, 0666)) < 0)
-        r = fail_open(f, flags, e);
     else
+        r = open_fd(f, how, flags, e);
+    if (!r)
         r = identify(f, e);
     if (!r && !(flags & HOSTFILE_NO_LOCK))
         r = lock_take(f->fd, path, f->writable, e);

@@ -24,6 +24,7 @@ struct hostfile {
     int fd;
     char *path;
     bool writable, device;      /* device: a block device, whose size is fixed */
+    bool made;                  /* by HOSTFILE_CREATE: it did not exist before */
     bool direct;                /* past the host's cache */
     bool unsafe;                /* hostfile_sync() does nothing */
     atomic_bool no_punch, no_zero;      /* the file system cannot: not asked again */

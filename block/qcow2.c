@@ -334,7 +334,8 @@ static int load(struct qcow2 *q, const struct block_open *o, struct block_error 
     if (!r && q->b->size > INT64_MAX)
         r = block_fail(e, EINVAL, "%s: damaged: a size of %llu bytes", q->b->name,
                        (unsigned long long)q->b->size);
-    if (!r && (qcow2_cache_init(&q->l2, q, L2_CACHE) || qcow2_cache_init(&q->rb, q, RB_CACHE)))
+    if (!r && (qcow2_cache_init(&q->l2, q, o->table_cache ? o->table_cache : L2_CACHE) ||
+               qcow2_cache_init(&q->rb, q, o->table_cache ? o->table_cache : RB_CACHE)))
         r = block_fail(e, ENOMEM, "out of memory");
     if (!r)
         r = qcow2_snapshots_read(q, get32(head + H_NSNAPSHOTS), get64(head + H_SNAPSHOTS), e);

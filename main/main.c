@@ -145,6 +145,8 @@ int main(int argc, char **argv)
     struct options o;
     int code;
 
+    /* A limit on the size of files is an error like others, not the end. */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "image") == 0)
         return image_main(argc - 1, argv + 1);
     options_parse(&o, argc, argv, PACKAGE_VERSION);

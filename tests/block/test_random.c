@@ -148,7 +148,8 @@ static const enum block_cache modes[] = { BLOCK_WRITEBACK, BLOCK_WRITEBACK, BLOC
 /* Some file systems have no direct I/O. */
 static struct block *open_random(const char *name)
 {
-    struct block_open o = { .writable = true, .cache = modes[rnd_below(6)], .no_discard = rnd_below(8) == 0 };
+    struct block_open o = { .writable = true, .cache = modes[rnd_below(6)], .no_discard = rnd_below(8) == 0,
+                            .table_cache = rnd_below(2) };      /* next to none: tables come and go */
     struct block_error e;
     struct block *b = block_open(path(name), &o, &e, NULL);
 

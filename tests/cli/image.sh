@@ -60,7 +60,8 @@ damaged() {
     shift
     cp "$w/half" "$w/bad"
     while [ $# -gt 0 ]; do
-        perl -e 'open(my $f, "+<", $ARGV[0]); seek($f, $ARGV[1], 0); print $f pack("H*", $ARGV[2])' "$w/bad" "$1" "$2"
+        perl -e 'open(my $f, "+<", $ARGV[0]); seek($f, $ARGV[1], 0); print $f pack("H*", $ARGV[2])' \
+            "$w/bad" "$1" "$2"
         shift 2
     done
     i 3 "$text" info "$w/bad"
@@ -117,7 +118,8 @@ i 2 'has only' resize --shrink "$w/half" -1G
 # a refcount too low, and one too high: the refcount block is the third cluster
 perl -e 'open(my $f, ">", $ARGV[0]); print $f map { chr(rand(256)) } 1 .. 400000' "$w/data"
 i 0 '' convert -O qcow2 "$w/data" "$w/hurt"
-perl -e 'open(my $f, "+<", $ARGV[0]); seek($f, 131072 + 2 * 5, 0); print $f pack("n", 0); seek($f, 131072 + 400, 0); print $f pack("n", 1)' "$w/hurt"
+perl -e 'open(my $f, "+<", $ARGV[0]); seek($f, 131072 + 2 * 5, 0); print $f pack("n", 0);
+    seek($f, 131072 + 400, 0); print $f pack("n", 1)' "$w/hurt"
 i 2 'ERROR: cluster 5: refcount 0' check "$w/hurt"
 i 2 'leaked: cluster 200' check "$w/hurt"
 i 2 '' check -r leaks "$w/hurt"
@@ -130,12 +132,33 @@ i 3 'lost space' check "$w/half"
 i 0 'repaired' check -r leaks "$w/half"
 # an L1 entry that leads to L1 itself: cannot be repaired, and must not be written
 cp "$w/hurt" "$w/l1"
-perl -e 'open(my $f, "+<", $ARGV[0]); seek($f, 40, 0); read($f, my $x, 8); $x = unpack("Q>", $x); seek($f, $x, 0);
-    print $f pack("Q>", 0x8000000000000000 | $x)' "$w/l1"
+perl -e 'open(my $f, "+<", $ARGV[0]); seek($f, 40, 0); read($f, my $x, 8); $x = unpack("Q>", $x);
+    seek($f, $x, 0); print $f pack("Q>", 0x8000000000000000 | $x)' "$w/l1"
 i 2 'ERROR' check "$w/l1"
 i 3 'two of its tables are in one place' resize "$w/l1" +1M
 
+# not closed by a program that is lax with refcounts: repaired when it is to be written, not when it is read
+cp "$w/hurt" "$w/dirty"
+perl -e 'open(my $f, "+<", $ARGV[0]); seek($f, 48, 0); read($f, my $rt, 8); seek($f, unpack("Q>", $rt), 0);
+    read($f, my $block, 8); seek($f, unpack("Q>", $block) + 2 * 5, 0); print $f pack("n", 0);
+    seek($f, 79, 0); print $f "\1"' "$w/dirty"
+i 2 'ERROR: cluster 5: refcount 0' check "$w/dirty"
+i 0 'dirty: yes' info "$w/dirty"
+i 0 '' resize "$w/dirty" +1M
+i 0 'no errors' check "$w/dirty"
+holds 'it is no longer dirty' '! "$latimer" image info "$w/dirty" | grep -q "dirty: yes"'
+
 # ---- copying ----
+# a host that takes no more: an error, and nothing is left
+limited() {
+    (ulimit -f "$1"; shift; "$latimer" image "$@") >"$w/out" 2>&1
+    [ $? = 4 ] && grep -q 'File too large' "$w/out"
+}
+for blocks in 100 500; do
+    holds "no more than $blocks blocks" \
+        'limited $blocks convert -O qcow2 "$w/data" "$w/limited" && [ ! -e "$w/limited" ]'
+done
+holds 'nor for a new image' 'limited 100 create -f qcow2 "$w/limited" 1G && [ ! -e "$w/limited" ]'
 i 3 'would replace' convert "$w/data" "$w/data"
 i 2 'cannot be compressed' convert -c "$w/data" "$w/new"
 i 3 'no snapshot' convert -l s9 -O qcow2 "$w/hurt" "$w/new"
@@ -153,7 +176,8 @@ done
 # ---- other programs' images ----
 if $qemu; then
     for o in cluster_size=512 cluster_size=4k,compat=0.10 cluster_size=64k cluster_size=2M extended_l2=on \
-        extended_l2=on,cluster_size=16k compression_type=zstd compat=0.10 refcount_bits=64 preallocation=metadata; do
+        extended_l2=on,cluster_size=16k compression_type=zstd compat=0.10 refcount_bits=64 \
+        preallocation=metadata; do
         for c in '' -c; do
             case $c$o in -cprealloc*) continue ;; esac
             qemu-img convert $c -f raw -O qcow2 -o "$o" "$w/data" "$w/q"
@@ -162,7 +186,8 @@ if $qemu; then
             holds "qemu-img convert $c -o $o and back" 'head -c 400000 "$w/data2" | cmp - "$w/data"'
         done
     done
-    (cd "$w" && qemu-img create -q -f qcow2 -b hurt -F qcow2 q1 && qemu-img create -q -f qcow2 -b q1 -F qcow2 q2 &&
+    (cd "$w" && qemu-img create -q -f qcow2 -b hurt -F qcow2 q1 &&
+        qemu-img create -q -f qcow2 -b q1 -F qcow2 q2 &&
         qemu-img snapshot -c before q2 && qemu-img bitmap --add q2 b0)
     i 0 'before' info "$w/q2"
     i 0 'bitmaps: yes' info "$w/q2"
@@ -177,7 +202,8 @@ if $qemu; then
         'qemu-img check "$w/q2" >"$w/out" 2>&1; [ $? = 0 -o $? = 3 ]'
     qemu-img create -q -f qcow2 -o data_file="$w/ext" "$w/with" 1M
     i 3 'data is in another file' info "$w/with"
-    qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s "$w/luks" 1M
+    qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s \
+        "$w/luks" 1M
     i 3 'encrypted' info "$w/luks"
     # locks: qemu-io keeps an image open until its input ends
     if command -v qemu-io >/dev/null; then
