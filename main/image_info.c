@@ -228,6 +228,8 @@ int image_check(const struct image_args *a)
         die(CHECK_FAILED, "image check: -r %s: use leaks or all", a->r);
     if (a->r)
         fix = BLOCK_FIX_LEAKS | (strcmp(a->r, "all") == 0 ? BLOCK_FIX_ERRORS : 0);
+    if (a->r && a->U)
+        die(CHECK_FAILED, "image check: -r writes to the image, so others must not: leave out -U");
     b = image_open(a, a->file, (struct block_open){ .writable = fix, .repair = true, .no_lock = a->U });
     r = block_check(b, &c, fix, &e);
     if (r == -ENOTSUP && !b->ops->check) {

@@ -556,6 +556,7 @@ static void opt_help(struct options *o, const char *opt, const char *val)
     };
 
     printf("usage: latimer -kernel FILE [-initrd FILE] [-append LINE] [OPTION]...\n"
+           "       latimer image COMMAND ... (disk images: latimer image --help)\n"
            "Runs an x86 PC's kernel by translation.  Options take one dash or two.\n");
     for (unsigned i = 0; i < ROWS; i++) {
         const struct option *p = &table[i];

@@ -12,6 +12,7 @@ w=$work
 # ---- the command line ----
 i 2 'needs a command'
 i 0 'latimer image COMMAND' --help
+expect 0 'latimer image --help' --help
 i 0 'allow that the image gets smaller' resize --help
 i 2 'did you mean create' creat
 i 2 'there is no option -z' create -z "$w/a" 1M
@@ -108,6 +109,7 @@ i 0 'no errors' check "$w/half"
 i 63 'nothing that could be checked' check "$w/raw"
 i 1 'No such file' check "$w/missing"
 i 1 'use leaks or all' check -r some "$w/half"
+i 1 'leave out -U' check -U -r all "$w/half"
 i 0 '"corruptions": 0' check --output=json "$w/half"
 i 2 'SIZE is missing' resize "$w/half"
 i 2 'say --shrink' resize "$w/half" 1M
