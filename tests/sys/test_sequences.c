@@ -376,7 +376,7 @@ static struct result run(struct sys_env *e, unsigned k, uint64_t ax, uint64_t cx
     sys_ring3(e);
     for (unsigned g = 0; g < 16; g++)
         if (g != R_SP)
-            c->r[g] = 0x1111111111111111 * g;
+            c->r[g] = 0x1111111111111111u * g;
     c->r[R_AX] = ax;
     c->r[R_CX] = cx;
     c->r[R_DX] = dx;
