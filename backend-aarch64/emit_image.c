@@ -94,28 +94,58 @@ static void carry_by_register(struct emit *e, const struct ir_ins *p, unsigned t
         as_csel(&e->a, false, t, old, t, A_EQ);
 }
 
+/* Is count r below 32, whatever the guest's registers hold? */
+static bool count_fits(const struct ir_block *b, ir_ref r)
+{
+    while (b->ins[r].op == IR_TRUNC || b->ins[r].op == IR_ZEXT)
+        r = b->ins[r].a;
+    return b->ins[r].op == IR_AND && ir_is_const(b, b->ins[r].b) && (uint64_t)b->ins[b->ins[r].b].imm < 32;
+}
+
+/*
+ * Of 32 bits, where a count of 0 leaves no carry: in 64 bits there is room for what is shifted out, in bit 32 of t to the left
+ * and in bit 31 to the right, which is 0 if nothing is.  Returns which.
+ */
+static unsigned carry_beside(struct emit *e, const struct ir_ins *p, unsigned t)
+{
+    unsigned n = use_operand(e, p->b, H_S1);
+    if (!count_fits(e->b, p->b)) {
+        as_logic_i(&e->a, OPI_AND, false, H_S1, n, 31);
+        n = H_S1;
+    }
+    if (p->op == IR_SHL) {
+        use_extended(e, p->a, false, H_S0);
+        as_rrr(&e->a, OP_LSLV, true, t, H_S0, n);
+        return 32;
+    }
+    as_lsl(&e->a, true, H_S0, use_operand(e, p->a, H_S0), 32);
+    as_rrr(&e->a, OP_LSRV, true, t, H_S0, n);
+    return 31;
+}
+
 bool carry_alone(struct emit *e, const struct ir_ins *f, bool nzcv)
 {
     const struct ir_ins *p = &e->b->ins[e->i];
     ir_ref old = flags_kept(e, f);
-    unsigned n, t, o = NOREG;
+    unsigned n, t, k = 0, o = NOREG;
     bool shift = f->aux == FK_SHL || f->aux == FK_SHR || f->aux == FK_SAR;
     if (flags_needed(e, f) != FLX_C)
         return false;
     if (constant(e, p->b, f->aux == FK_BT || p->type == TY_I64 ? 63 : 31, &n)) {
-        int k = carry_bit(p, f, n);
-        if (k < 0)
+        int from = carry_bit(p, f, n);
+        if (from < 0)
             return false;
+        k = (unsigned)from;
         unsigned x = use_operand(e, p->a, H_S0);
         if (nzcv && host_has(e->be, HF_FLAGM)) {
             flags_clobber(e);
-            as_rmif(&e->a, x, ((unsigned)k + 63) & 63, 2);      /* bit k to C */
+            as_rmif(&e->a, x, (k + 63) & 63, 2);        /* bit k to C */
             e->h.af = false;
             flags_are(e, f, false, false, H_ZR);
             return true;
         }
         t = temp_get(e);
-        as_ubfx(&e->a, true, t, x, (unsigned)k, 1);
+        as_ubfx(&e->a, true, t, x, k, 1);
     } else {
         if (!nzcv || !shift || (f->aux == FK_SHL && p->type < TY_I32))
             return false;
@@ -125,17 +155,20 @@ bool carry_alone(struct emit *e, const struct ir_ins *f, bool nzcv)
             flags_carry_get(e, old, o = temp_get(e));
         flags_clobber(e);
         t = temp_get(e);
-        carry_by_register(e, p, t, o);
+        if (o == H_ZR && p->type == TY_I32)
+            k = carry_beside(e, p, t);
+        else
+            carry_by_register(e, p, t, o);
         if (o != H_ZR)
             temp_release(e, o);
         if (host_has(e->be, HF_FLAGM)) {
-            as_rmif(&e->a, t, 63, 2);
+            as_rmif(&e->a, t, (k + 63) & 63, 2);
             temp_release(e, t);
             e->h.af = false;
             flags_are(e, f, false, false, H_ZR);
             return true;
         }
-        as_logic_i(&e->a, OPI_AND, false, t, t, 1);
+        as_ubfx(&e->a, true, t, t, k, 1);
     }
     flags_in_temp(e, (ir_ref)(f - e->b->ins), t);
     temp_release(e, t);
