@@ -114,9 +114,9 @@ void cpu_enter_smm(struct cpu *c)
         log_msg(LOG_INT, "SMI at %04x:%llx cpl %u", c->seg[SEG_CS].sel, (unsigned long long)c->rip, c->cpl);
     c->smi_count++;
     smi_act(c, true);
-    phys_read(c->m->phys, c->smbase + SAVE_AREA, a.b, sizeof(a.b));
+    phys_read(c->m->phys, mmu_smm_pa(c, c->smbase + SAVE_AREA), a.b, sizeof(a.b));
     save(c, &a);
-    phys_write(c->m->phys, c->smbase + SAVE_AREA, a.b, sizeof(a.b));
+    phys_write(c->m->phys, mmu_smm_pa(c, c->smbase + SAVE_AREA), a.b, sizeof(a.b));
     c->smm_nmi_blocked = c->nmi_blocked;
     c->nmi_blocked = 1;
     c->halted = 0;
@@ -188,7 +188,7 @@ bool help_rsm(struct cpu *c)
 
     if (!c->smm)
         return fault_ud(c);
-    phys_read(c->m->phys, c->smbase + SAVE_AREA, a.b, sizeof(a.b));
+    phys_read(c->m->phys, mmu_smm_pa(c, c->smbase + SAVE_AREA), a.b, sizeof(a.b));
     restore(c, &a);
     smi_act(c, false);
     why = impossible(c);

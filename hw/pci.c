@@ -197,6 +197,21 @@ void pci_config_init(struct pci_dev *d, unsigned off, unsigned size, uint32_t va
     put(&d->writable[off], size, writable);
 }
 
+uint32_t pci_config(const struct pci_dev *d, unsigned off, unsigned size)
+{
+    return get(&d->config[off], size);
+}
+
+void pci_config_set(struct pci_dev *d, unsigned off, unsigned size, uint32_t val)
+{
+    put(&d->config[off], size, val);
+}
+
+void pci_config_writable(struct pci_dev *d, unsigned off, unsigned size, uint32_t bits)
+{
+    put(&d->writable[off], size, bits);
+}
+
 unsigned pci_add_cap(struct pci_dev *d, uint8_t id, unsigned len)
 {
     unsigned at = d->caps_end;

@@ -37,6 +37,11 @@ void pci_bar(struct pci_dev *, unsigned n, uint64_t size, unsigned flags, const 
 unsigned pci_add_cap(struct pci_dev *, uint8_t id, unsigned len);
 /* The device's own registers: initial value and the bits the guest may write. */
 void pci_config_init(struct pci_dev *, unsigned off, unsigned size, uint32_t val, uint32_t writable);
+/* The device itself reads and changes them; the latter counts no guest write and reaches read-only bits. */
+uint32_t pci_config(const struct pci_dev *, unsigned off, unsigned size);
+void pci_config_set(struct pci_dev *, unsigned off, unsigned size, uint32_t val);
+/* The guest may write other bits from now on (registers that lock); resets do not undo it. */
+void pci_config_writable(struct pci_dev *, unsigned off, unsigned size, uint32_t bits);
 /* fn(dev, off, size) is called after each guest write to the configuration space. */
 void pci_on_config(struct pci_dev *, void (*fn)(void *dev, unsigned off, unsigned size), void *dev);
 /* Drive the device's INTx pin. */

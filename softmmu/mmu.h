@@ -133,6 +133,16 @@ static inline bool lin_canonical(const struct cpu *c, uint64_t lin)
 {
     return !(c->efer & EFER_LMA) || (uint64_t)((int64_t)lin >> 47) + 1 <= 1;
 }
+/* What a processor's physical address means to the machine: A20 gate, memory of its own in SMM. */
+static inline uint64_t mmu_bus_pa(const struct cpu *c, uint64_t pa, bool fetch)
+{
+    const struct phys *p = c->mmu->phys;
+
+    pa &= p->a20_mask;
+    if (c->smm && p->smm.seen[fetch] && pa - p->smm.base < p->smm.len)
+        pa += SMM_ALIAS - p->smm.base;
+    return pa;
+}
 /* Linear addresses are 32 bits outside IA-32e mode. */
 static inline uint64_t lin_wrap(const struct cpu *c, uint64_t lin)
 {

@@ -1,7 +1,7 @@
 /*
  * phys.c - the physical address space: RAM, ROM and device regions, DMA, RAM allocation.
  *
- * Invariant: the view is exactly the enabled regions, I/O over ROM over RAM; whenever it changes,
+ * Invariant: the view is exactly the enabled regions, shadow over I/O over ROM over RAM; whenever it changes,
  * registered vCPUs forget all translations and code made from the changed range is discarded.
  * What no region claims reads as ones (an open bus) and ignores writes.
  */
@@ -22,7 +22,7 @@
 #include "base/shm.h"
 #include "frontend/cpu.h"
 
-enum priority { PRIO_RAM, PRIO_ROM, PRIO_IO };
+enum priority { PRIO_RAM, PRIO_ROM, PRIO_IO, PRIO_SHADOW };
 
 struct map {
     struct phys *phys;
@@ -30,6 +30,7 @@ struct map {
     uint64_t base, len;
     enum priority prio;
     bool enabled;
+    bool shadow_read, shadow_write;
     uint8_t *host;
     const struct io_ops *ops;
     void *dev;
@@ -69,6 +70,43 @@ static void pick_big(struct view *v)
     }
 }
 
+/* The enabled region on top at pa: of shadows, or of all others. */
+static struct map *on_top(const struct phys *p, uint64_t pa, bool shadow)
+{
+    struct map *top = NULL;
+
+    for (struct map *m = p->maps; m; m = m->next)
+        if (m->enabled && (m->prio == PRIO_SHADOW) == shadow && pa - m->base < m->len &&
+            (!top || m->prio > top->prio))
+            top = m;
+    return top;
+}
+
+static uint8_t *host_at(const struct map *m, uint64_t pa)
+{
+    return m->host ? m->host + (pa - m->base) : NULL;
+}
+
+/* What is at [base, end), where no region begins or ends. False: nothing. */
+static bool piece(const struct phys *p, uint64_t base, uint64_t end, struct flat *f)
+{
+    struct map *s = on_top(p, base, true), *m = on_top(p, base, false);
+
+    if (s && s->shadow_read)
+        *f = (struct flat){ base, end, host_at(s, base), s, !s->shadow_write, NULL };
+    else if (m)
+        *f = (struct flat){ base, end, host_at(m, base), m, m->prio == PRIO_ROM, NULL };
+    else if (s)
+        *f = (struct flat){ base, end, NULL, s, false, NULL };          /* shadow_ops */
+    else
+        return false;
+    if (s && m && !s->shadow_read && f->host) {
+        f->rom = true;
+        f->under = host_at(s, base);
+    }
+    return true;
+}
+
 /* Cut the address space at every region's edges and give each piece to the region on top. */
 static struct view *flatten(const struct phys *p)
 {
@@ -88,22 +126,14 @@ static struct view *flatten(const struct phys *p)
     }
     qsort(edge, e, sizeof(*edge), compare_u64);
     for (unsigned i = 0; i + 1 < e; i++) {
-        struct map *top = NULL;
-        struct flat *last = v->n ? &v->f[v->n - 1] : NULL;
+        struct flat *last = v->n ? &v->f[v->n - 1] : NULL, f;
 
-        if (edge[i] == edge[i + 1])
+        if (edge[i] == edge[i + 1] || !piece(p, edge[i], edge[i + 1], &f))
             continue;
-        for (struct map *m = p->maps; m; m = m->next)
-            if (m->enabled && edge[i] - m->base < m->len && (!top || m->prio > top->prio))
-                top = m;
-        if (!top)
-            continue;
-        if (last && last->map == top && last->end == edge[i]) {
-            last->end = edge[i + 1];
-            continue;
-        }
-        v->f[v->n++] = (struct flat){ edge[i], edge[i + 1],
-            top->host ? top->host + (edge[i] - top->base) : NULL, top, top->prio == PRIO_ROM };
+        if (last && last->map == f.map && last->end == f.base && !last->under && !f.under)
+            last->end = f.end;
+        else
+            v->f[v->n++] = f;
     }
     free(edge);
     pick_big(v);
@@ -166,6 +196,63 @@ struct map *phys_map_ram(struct phys *p, uint64_t base, uint64_t len, void *host
     assert(host);
     return map_new(p, (struct map){ .base = base, .len = len, .prio = rom ? PRIO_ROM : PRIO_RAM,
                                     .host = host, .name = name });
+}
+
+/* Reads of a hole whose writes are shadowed. */
+static uint64_t shadow_read(void *dev, uint64_t off, unsigned size)
+{
+    return ~(uint64_t)0;
+}
+
+static void shadow_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+{
+    struct map *m = dev;
+
+    for (unsigned i = 0; i < size; i++)
+        m->host[off + i] = (uint8_t)(val >> 8 * i);
+}
+
+struct map *phys_map_shadow(struct phys *p, uint64_t base, uint64_t len, void *host, const char *name)
+{
+    static const struct io_ops ops = { shadow_read, shadow_write, 1, LOG_DEV_NONE };
+    struct map *m = map_new(p, (struct map){ .base = base, .len = len, .prio = PRIO_SHADOW, .host = host,
+                                             .ops = &ops, .name = name });
+
+    assert(m && host);
+    m->dev = m;
+    map_move(m, base, false);
+    return m;
+}
+
+void map_shadow(struct map *m, bool read, bool write)
+{
+    if (m->shadow_read == read && m->shadow_write == write)
+        return;
+    m->shadow_read = read;
+    m->shadow_write = write;
+    m->enabled = read || write;
+    rebuild(m->phys, m->base, m->len);
+}
+
+void phys_smm_ram(struct phys *p, uint64_t base, uint64_t len, void *host)
+{
+    assert(!p->smm.len && SMM_ALIAS + len <= PA_END);
+    p->smm.base = base;
+    p->smm.len = len;
+    phys_map_ram(p, SMM_ALIAS, len, host, false, "smm-ram");
+}
+
+void phys_smm_written(struct phys *p)
+{
+    smc_written(p, SMM_ALIAS, p->smm.len);
+}
+
+void phys_smm_show(struct phys *p, bool code, bool data)
+{
+    p->smm.seen[0] = data;
+    p->smm.seen[1] = code;
+    phys_smm_written(p);
+    flush_cpus(p);
 }
 
 bool map_move(struct map *m, uint64_t base, bool enabled)
@@ -374,6 +461,8 @@ bool phys_rw(struct phys *p, uint64_t pa, void *buf, uint64_t len, bool write)
             smc_written(p, pa, n);
             if (p->monitored)
                 monitor_hit(p, pa, n);
+        } else if (f->under) {
+            copy(f->under + (pa - f->base), b, n);
         }
         b += n;
         pa += n;

@@ -14,12 +14,20 @@
 #define RETIRED 32
 #define A20_BIT ((uint64_t)1 << 20)
 #define PA_LIMIT ((uint64_t)1 << MMU_PA_BITS)
+/*
+ * Memory that processors see only in SMM has a physical address of its own, above all those that page tables
+ * can hold: mmu_bus_pa() puts it into the place of what others see. So translated code, TLBs and other
+ * processors need not hear of it, and entering SMM changes nothing but c->smm (and flushes).
+ */
+#define SMM_ALIAS PA_LIMIT
+#define PA_END (PA_LIMIT + ((uint64_t)1 << 21))
 
 struct flat {
     uint64_t base, end;         /* [base, end) */
     uint8_t *host;              /* of base; NULL: I/O */
     struct map *map;
     bool rom;
+    uint8_t *under;             /* rom: where writes go, unseen; NULL: nowhere */
 };
 
 struct view {
@@ -33,6 +41,10 @@ struct smc_leaf;
 struct phys {
     struct view *view;
     uint64_t a20_mask;          /* ANDed with every physical address the CPU makes */
+    struct {
+        uint64_t base, len;
+        bool seen[2];           /* in SMM, by data accesses and by fetches */
+    } smm;
     pthread_mutex_t *lock;      /* device lock; may be NULL in tests */
     struct map *maps;           /* all regions, enabled or not */
     struct view *retired[RETIRED];
@@ -79,7 +91,7 @@ struct smc_leaf {
 };
 static inline uint64_t smc_page_lines(const struct phys *p, uint64_t pa)
 {
-    const struct smc_leaf *l = pa < PA_LIMIT ? __atomic_load_n(&p->smc[pa >> 21], __ATOMIC_ACQUIRE) : NULL;
+    const struct smc_leaf *l = pa < PA_END ? __atomic_load_n(&p->smc[pa >> 21], __ATOMIC_ACQUIRE) : NULL;
 
     return l ? __atomic_load_n(&l->lines[pa >> 12 & 511], __ATOMIC_ACQUIRE) : 0;
 }

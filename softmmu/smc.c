@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "translator/exec.h"
 
-#define TOP_ENTRIES (PA_LIMIT >> 21)
+#define TOP_ENTRIES (PA_END >> 21)
 #define TOP_BYTES (TOP_ENTRIES * sizeof(struct smc_leaf *))
 
 void smc_init(struct phys *p)
@@ -40,7 +40,7 @@ static uint64_t *slot(struct phys *p, uint64_t pa, bool make)
 {
     struct smc_leaf *l;
 
-    if (pa >= PA_LIMIT)
+    if (pa >= PA_END)
         return NULL;
     l = p->smc[pa >> 21];
     if (!l && make) {
@@ -123,7 +123,7 @@ uint64_t smc_lines(struct phys *p, uint64_t pa)
 
 void smc_written(struct phys *p, uint64_t pa, uint64_t len)
 {
-    while (len && pa < PA_LIMIT) {
+    while (len && pa < PA_END) {
         uint64_t n = PAGE_SIZE - (pa & 0xfff);
 
         if (!p->smc[pa >> 21]) {

@@ -156,7 +156,7 @@ static bool start(struct cpu *c, struct phys *p, enum format f, uint64_t lin, st
             return true;
         pa = e & ADDR_MASK;
     }
-    at->table_pa = pa & p->a20_mask;
+    at->table_pa = mmu_bus_pa(c, pa, false);
     at->table = table_host(p, at->table_pa);
     at->rights = PTE_W | PTE_U;
     at->level = formats[f].top;
@@ -207,7 +207,7 @@ static enum outcome descend(struct cpu *c, enum format f, uint64_t lin, enum mmu
         if (leaf) {
             uint64_t in_page = ((uint64_t)1 << shift) - 1;
 
-            w->pa = ((leaf_frame(f, at->level, e) & ~in_page) | (lin & in_page)) & p->a20_mask;
+            w->pa = mmu_bus_pa(c, (leaf_frame(f, at->level, e) & ~in_page) | (lin & in_page), acc == ACC_EXEC);
             w->rights = rights;
             w->shift = (uint8_t)shift;
             w->global = (e & PTE_G) && (c->cr4 & CR4_PGE);
@@ -215,7 +215,7 @@ static enum outcome descend(struct cpu *c, enum format f, uint64_t lin, enum mmu
             return DONE;
         }
         at->rights = rights;
-        at->table_pa = e & ADDR_MASK & p->a20_mask;
+        at->table_pa = mmu_bus_pa(c, e & ADDR_MASK, false);
         at->table = table_host(p, at->table_pa);
         at->level--;
     }
@@ -254,7 +254,7 @@ static inline bool quick(const struct cpu *c, enum format f, const struct walk_e
         rights |= WALK_NX;
     if (!walk_permits(c, rights, acc, idx))
         return false;
-    w->pa = ((e & ADDR_MASK) | (lin & 0xfff)) & c->mmu->phys->a20_mask;
+    w->pa = mmu_bus_pa(c, (e & ADDR_MASK) | (lin & 0xfff), acc == ACC_EXEC);
     w->rights = rights;
     w->shift = PAGE_BITS;
     w->global = (e & PTE_G) && (c->cr4 & CR4_PGE);
@@ -272,7 +272,8 @@ static bool walk(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned idx,
     enum outcome o;
 
     if (f == FMT_NONE) {
-        *w = (struct walk_result){ (uint32_t)lin & m->phys->a20_mask, PTE_W | PTE_U, PAGE_BITS, false, true };
+        *w = (struct walk_result){ mmu_bus_pa(c, (uint32_t)lin, acc == ACC_EXEC), PTE_W | PTE_U, PAGE_BITS, false,
+                                   true };
         return false;
     }
     if (!peek && cache->key == lin >> 21 && cache->gen == m->cur->gen) {
@@ -321,7 +322,7 @@ bool walk_lin(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned idx, bo
 bool mmu_load_pdptes(struct cpu *c, uint64_t cr3)
 {
     struct phys *p = c->mmu->phys;
-    uint64_t base = (cr3 & 0xffffffe0u) & p->a20_mask, e[4];
+    uint64_t base = mmu_bus_pa(c, cr3 & 0xffffffe0u, false), e[4];
 
     for (unsigned i = 0; i < 4; i++) {
         e[i] = phys_io_read(p, base + 8 * i, 8);
@@ -341,6 +342,8 @@ bool mmu_code_mapping(struct cpu *c, uint64_t lin, struct code_mapping *m)
     lin = lin_wrap(c, lin);
     if (!lin_canonical(c, lin) || walk_lin(c, lin, ACC_EXEC, MMU_KERNEL_NOSMAP, true, &w, &code))
         return false;
+    if (c->smm && c->mmu->phys->smm.len)
+        w.shift = PAGE_BITS;    /* a large page may be only partly what others see there */
     mask = ~(((uint64_t)1 << w.shift) - 1);
     memset(m, 0, sizeof(*m));   /* padding too: callers compare */
     m->lin = lin & mask;
@@ -349,6 +352,13 @@ bool mmu_code_mapping(struct cpu *c, uint64_t lin, struct code_mapping *m)
     m->shift = w.shift;
     m->global = w.global;
     return true;
+}
+
+uint64_t mmu_smm_pa(const struct cpu *c, uint64_t pa)
+{
+    const struct phys *p = c->mmu->phys;
+
+    return p->smm.seen[0] && pa - p->smm.base < p->smm.len ? pa - p->smm.base + SMM_ALIAS : pa;
 }
 
 bool mmu_debug_translate(struct cpu *c, uint64_t lin, uint64_t *pa)
@@ -443,7 +453,7 @@ void mmu_explain(struct cpu *c, uint64_t lin, char *buf, unsigned len)
         return;
     }
     if (f == FMT_NONE) {
-        say(&t, "  physical %08" PRIx64 "\n", (uint32_t)lin & p->a20_mask);
+        say(&t, "  physical %08" PRIx64 "\n", mmu_bus_pa(c, (uint32_t)lin, false));
         return;
     }
     if (f == FMT_PAE)
@@ -468,13 +478,13 @@ void mmu_explain(struct cpu *c, uint64_t lin, char *buf, unsigned len)
             return;
         if (is_leaf(c, f, at.level, e)) {
             uint64_t in_page = ((uint64_t)1 << shift) - 1;
-            uint64_t to = ((leaf_frame(f, at.level, e) & ~in_page) | (lin & in_page)) & p->a20_mask;
+            uint64_t to = mmu_bus_pa(c, (leaf_frame(f, at.level, e) & ~in_page) | (lin & in_page), false);
 
             say(&t, "  physical %010" PRIx64 " (%s)\n", to,
                 phys_host(p, to, true, NULL) ? "RAM" : phys_host(p, to, false, NULL) ? "ROM"
                 : phys_find(p, to) ? "device" : "nothing there");
             return;
         }
-        at.table_pa = e & ADDR_MASK & p->a20_mask;
+        at.table_pa = mmu_bus_pa(c, e & ADDR_MASK, false);
     }
 }

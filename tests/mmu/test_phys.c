@@ -102,6 +102,50 @@ START_TEST(ranges)
 }
 END_TEST
 
+/* RAM over a ROM, a hole and RAM beneath: each of the four ways, whole and at the edges. */
+START_TEST(shadow)
+{
+    static uint8_t rom[0x2000], over[0x4000];
+    uint8_t *ram, b[2];
+    struct phys *p = make(&ram);
+    struct map *s;
+
+    memset(rom, 0x11, sizeof(rom));
+    memset(over, 0x22, sizeof(over));
+    memset(ram + 0x1ff000, 0x33, 0x1000);       /* RAM ends at 200000 */
+    phys_map_ram(p, 0x201000, sizeof(rom), rom, true, "rom");
+    s = phys_map_shadow(p, 0x1ff000, sizeof(over), over, "shadow");     /* RAM, hole, ROM, ROM */
+    for (unsigned way = 0; way < 5; way++) {
+        bool read = way & 1, write = way & 2;
+        static const uint32_t at[] = { 0x1fffff, 0x200fff, 0x201fff };
+        static const uint8_t beneath[] = { 0x33, 0xff, 0x11, 0x11 };
+
+        memset(over, 0x22, sizeof(over));
+        memset(ram + 0x1ff000, 0x33, 0x1000);
+        told.invalidated = 0;
+        smc_mark(p, 0x201010, 4);
+        map_shadow(s, read, write);
+        if (way)
+            ck_assert_uint_ge(told.invalidated, 1);
+        for (unsigned i = 0; i < 3; i++) {
+            phys_read(p, at[i], b, 2);
+            ck_assert_uint_eq(b[0], read ? 0x22 : beneath[i]);
+            ck_assert_uint_eq(b[1], read ? 0x22 : beneath[i + 1]);
+            phys_write(p, at[i], "DD", 2);
+            ck_assert_uint_eq(over[at[i] - 0x1ff000], write ? 'D' : 0x22);
+            ck_assert_uint_eq(over[at[i] - 0x1ff000 + 1], write ? 'D' : 0x22);
+            phys_read(p, at[i], b, 2);
+            ck_assert_uint_eq(b[0], read ? (write ? 'D' : 0x22) : i || write ? beneath[i] : 'D');
+        }
+        ck_assert_uint_eq(rom[0xfff], 0x11);
+        ck_assert_uint_eq(ram[0x1fffff], way & 3 ? 0x33 : 'D');
+        ck_assert(!!phys_host(p, 0x201000, true, NULL) == (read && write));
+        ck_assert_ptr_eq(phys_host(p, 0x201004, false, NULL), read ? over + 0x2004 : rom + 4);
+    }
+    phys_free(p);
+}
+END_TEST
+
 START_TEST(sizes)
 {
     uint8_t *ram;
@@ -170,6 +214,7 @@ int main(void)
     TCase *t = tcase_create("all");
 
     tcase_add_test(t, ranges);
+    tcase_add_test(t, shadow);
     tcase_add_test(t, sizes);
     tcase_add_test(t, dma);
     suite_add_tcase(s, t);

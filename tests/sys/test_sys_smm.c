@@ -143,12 +143,13 @@ static struct sys_env *begin(enum sys_mode mode, bool interp)
 static uint8_t smram[4096] __attribute__((aligned(4096)));
 static struct map *overlay;
 
+/* A board that swaps the memory for all; the other way is phys_smm_ram(), for the processor alone. */
 static void smi_act(struct machine *m, unsigned cpu, bool on)
 {
     ck_assert(map_move(overlay, 0xa0000, on));
 }
 
-START_TEST(test_smram)
+static void run_smram(int _i, bool swapped)
 {
     static const uint8_t code[] = { 0xe8, 0xfb, 0xff, 0x06, 0, 0xe6, 0xb2, 0xe8, 0xf4, 0xff, 0x06, 0, 0x48, 0x89, 0xc3,
                                     0xf4 };
@@ -158,21 +159,65 @@ START_TEST(test_smram)
                                       0x67, 0x66, 0x89, 0x83, 0xf8, 0xff, 0, 0, 0x0f, 0xaa };
     struct sys_env *e = begin(LONG, _i);
     struct cpu *c = e->c;
+    uint8_t seen;
 
     memcpy(e->ram + CODE, code, sizeof(code));
     memcpy(e->ram + 0xa0000, outside, sizeof(outside));
     memcpy(e->ram + ENTRY, handler, sizeof(handler));
     memcpy(smram, inside, sizeof(inside));
-    overlay = phys_map_ram(e->m.phys, 0xa0000, sizeof(smram), smram, true, "smram");
-    ck_assert(map_move(overlay, 0xa0000, false));
-    e->m.smi_act = smi_act;
+    if (swapped) {
+        overlay = phys_map_ram(e->m.phys, 0xa0000, sizeof(smram), smram, true, "smram");
+        ck_assert(map_move(overlay, 0xa0000, false));
+        e->m.smi_act = smi_act;
+    } else {
+        phys_smm_ram(e->m.phys, 0xa0000, sizeof(smram), smram);
+        phys_smm_show(e->m.phys, true, true);
+    }
     c->r[R_DX] = 0;
     c->r[R_AX] = 0x41;
     sys_run(e);
+    ck_assert(phys_read(e->m.phys, 0xa0000, &seen, 1));
+    ck_assert_uint_eq(seen, outside[0]);
     ck_assert_uint_eq(c->r[R_DX], 2);
     ck_assert_uint_eq(sys_peek(e, COUNT, 4), 1);
     ck_assert_uint_eq(c->r[R_BX], 0x42);        /* the handler changed the saved RAX */
     sys_free(e);
+}
+
+START_TEST(test_smram) { run_smram(_i, true); } END_TEST
+START_TEST(test_smram_own) { run_smram(_i, false); } END_TEST
+
+/*
+ * The handler and the state are in such memory, too; what others see there is neither read nor written. With
+ * fetches only, the handler's data accesses go outside:
+ *   addr32 incl 0xa0100; rsm
+ */
+START_TEST(test_smram_state)
+{
+    static const uint8_t code[] = { 0xe6, 0xb2, 0x90, 0xf4 };
+    static const uint8_t handler[] = { 0x67, 0x66, 0xff, 0x05, 0x00, 0x01, 0x0a, 0x00, 0x0f, 0xaa };
+    static uint8_t own[0x10000] __attribute__((aligned(4096)));
+
+    for (unsigned data = 0; data < 2; data++) {
+        struct sys_env *e = begin(PROT, _i);
+        uint8_t *outside = e->ram + 0xa0000;
+
+        memset(own, 0, sizeof(own));
+        memset(outside, 0x5a, sizeof(own));
+        memcpy(e->ram + CODE, code, sizeof(code));
+        memcpy(own + 0x8000, handler, sizeof(handler));
+        memcpy(outside + 0x8000, handler, sizeof(handler));     /* D_CLS: only fetches are inside */
+        phys_smm_ram(e->m.phys, 0xa0000, sizeof(own), own);
+        phys_smm_show(e->m.phys, true, data);
+        e->c->smbase = 0xa0000;
+        sys_run(e);
+        ck_assert_uint_eq(e->c->rip, CODE + 4);
+        ck_assert_uint_eq(own[0x100], data);
+        ck_assert_uint_eq(outside[0x100], data ? 0x5a : 0x5b);
+        ck_assert_uint_eq(own[0xfefc], data ? 0x64 : 0);        /* the revision */
+        ck_assert_uint_eq(outside[0xfefc], data ? 0x5a : 0x64);
+        sys_free(e);
+    }
 }
 END_TEST
 
@@ -278,6 +323,8 @@ int main(void)
     tcase_add_loop_test(t, test_round_trip, 0, sizeof(from) / sizeof(from[0]));
     tcase_add_loop_test(t, test_impossible, 0, 5);
     tcase_add_engines(t, test_smram);
+    tcase_add_engines(t, test_smram_own);
+    tcase_add_engines(t, test_smram_state);
     tcase_add_engines(t, test_auto_halt);
     tcase_add_engines(t, test_blocking);
     tcase_add_engines(t, test_relocation);
