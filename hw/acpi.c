@@ -1,9 +1,8 @@
 /*
  * acpi.c - ACPI fixed hardware: PM1a event/control, PM timer (ACPI 6.4, 4.8).
  *
- * There is no SMI command port (SMI_CMD = 0 in the FADT), so the machine is
- * always in ACPI mode and SCI_EN reads 1.  Invariant: the SCI line is the OR of
- * status & enable.
+ * Boards without SMI command port (SMI_CMD = 0 in the FADT) are always in ACPI mode and SCI_EN
+ * reads 1.  Invariant: the SCI line is the OR of status & enable, if SCI_EN is set.
  */
 #include "base/log.h"
 #include "hw/acpi.h"
@@ -17,6 +16,9 @@
 #define CNT_SLP_EN (1u << 13)
 
 struct acpi {
+    const struct acpi_model *model;
+    struct ports *ports;
+    uint16_t base;              /* 0: nowhere */
     struct clock *clock;
     struct irq sci;
     void (*off)(void *);
@@ -40,7 +42,7 @@ static uint64_t pm_count(struct acpi *s)
 
 static void update(struct acpi *s)
 {
-    irq_set(&s->sci, s->sts & s->en);
+    irq_set(&s->sci, (s->cnt & CNT_SCI_EN) && (s->sts & s->en));
 }
 
 /* TMR_STS follows each change of the timer's top bit, 600 s apart. */
@@ -68,10 +70,10 @@ void acpi_power_button(struct acpi *s)
 
 static void control(struct acpi *s, uint16_t val)
 {
-    s->cnt = (val & CNT_KEEP) | CNT_SCI_EN;
+    s->cnt = (val & (CNT_KEEP | CNT_SCI_EN)) | (s->model->legacy ? 0 : CNT_SCI_EN);
     if (!(val & CNT_SLP_EN))
         return;
-    if ((val >> 10 & 7) == ACPI_S5_TYPE)
+    if ((val >> 10 & 7) == s->model->s5_type)
         s->off(s->arg);
     else
         log_msg(LOG_GUEST, "acpi: sleep type %u was not offered", val >> 10 & 7);
@@ -112,7 +114,7 @@ static void acpi_reset(void *dev)
     struct acpi *s = dev;
 
     s->sts = s->en = 0;
-    s->cnt = CNT_SCI_EN;
+    s->cnt = s->model->legacy ? 0 : CNT_SCI_EN;
     timer_arm(s);
     update(s);
 }
@@ -128,18 +130,40 @@ static const struct chip acpi_chip = {
     "acpi-pm", sizeof(struct acpi), acpi_reset, acpi_state, acpi_loaded
 };
 
-struct acpi *acpi_new(struct chip_list *chips, struct ports *ports, uint16_t base, struct clock *clock,
-                      struct irq sci, void (*off)(void *arg), void *arg)
+void acpi_move(struct acpi *s, uint16_t base)
+{
+    if (s->base == base)
+        return;
+    if (s->base) {
+        ports_unmap(s->ports, s->base, 6);
+        ports_unmap(s->ports, s->base + ACPI_PM_TMR, 4);
+    }
+    s->base = base;
+    if (!base)
+        return;
+    ports_map(s->ports, base, 6, &pm1_ops, s, "acpi-pm1");
+    ports_map(s->ports, base + ACPI_PM_TMR, 4, &tmr_ops, s, "acpi-timer");
+}
+
+void acpi_enable(struct acpi *s, bool on)
+{
+    s->cnt = (s->cnt & ~CNT_SCI_EN) | (on ? CNT_SCI_EN : 0);
+    update(s);
+}
+
+struct acpi *acpi_new(struct chip_list *chips, const struct acpi_model *model, struct ports *ports, uint16_t base,
+                      struct clock *clock, struct irq sci, void (*off)(void *arg), void *arg)
 {
     struct acpi *s = chip_new(chips, &acpi_chip, "acpi-pm");
 
+    s->model = model;
+    s->ports = ports;
     s->clock = clock;
     s->sci = sci;
     s->off = off;
     s->arg = arg;
     timer_init(&s->timer, clock, timer_fire, s);
-    ports_map(ports, base, 6, &pm1_ops, s, "acpi-pm1");
-    ports_map(ports, base + ACPI_PM_TMR, 4, &tmr_ops, s, "acpi-timer");
+    acpi_move(s, base);
     acpi_reset(s);
     return s;
 }

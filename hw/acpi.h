@@ -11,12 +11,20 @@
 #define ACPI_PM_LEN  12         /* ports: PM1a event 4, PM1a control 2, unused 2, PM timer 4 */
 #define ACPI_PM_CNT  4
 #define ACPI_PM_TMR  8
-#define ACPI_S5_TYPE 5          /* SLP_TYP of soft-off, as \_S5 says */
+
+struct acpi_model {
+    uint8_t s5_type;            /* SLP_TYP of soft-off, as \_S5 says */
+    bool legacy;                /* SCI_EN is software's, clear at first; else it is always set: no SMI_CMD is needed */
+};
 
 struct acpi;
-/* sci: level. off(arg) is called on soft-off. */
-struct acpi *acpi_new(struct chip_list *, struct ports *, uint16_t base, struct clock *, struct irq sci,
-                      void (*off)(void *arg), void *arg);
+/* base 0: nowhere yet. sci: level. off(arg) is called on soft-off. */
+struct acpi *acpi_new(struct chip_list *, const struct acpi_model *, struct ports *, uint16_t base, struct clock *,
+                      struct irq sci, void (*off)(void *arg), void *arg);
+/* To another base, 0: nowhere. The ports are free. */
+void acpi_move(struct acpi *, uint16_t base);
+/* Set or clear SCI_EN, as a legacy firmware's SMI handler does for ACPI_ENABLE and ACPI_DISABLE. */
+void acpi_enable(struct acpi *, bool on);
 /* The power button is pressed (device lock held). */
 void acpi_power_button(struct acpi *);
 
@@ -28,6 +36,7 @@ struct acpi_board {
     uint32_t hpet;
     uint16_t pm;                /* PM1a event block */
     uint8_t sci;                /* GSI, level-triggered */
+    uint8_t s5_type;            /* as struct acpi_model */
     uint16_t reset_port;        /* write 6 */
     uint32_t pci_lo, pci_hi;    /* 32-bit PCI memory window [lo, hi) */
     uint8_t serial;             /* bit n: COM n+1 is there */

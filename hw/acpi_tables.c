@@ -155,7 +155,7 @@ static void dsdt(struct aml *a, const struct acpi_board *b)
     aml_close(a, m);
     aml_name(a, "\\_S5");
     pkg = aml_package(a, 4);
-    aml_int(a, ACPI_S5_TYPE);
+    aml_int(a, b->s5_type);
     for (unsigned i = 0; i < 3; i++)
         aml_int(a, 0);
     aml_close(a, pkg);

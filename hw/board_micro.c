@@ -39,6 +39,7 @@
 #define TABLES_MAX 0x20000u
 #define PM_PORT    0x600
 #define SCI        9
+#define S5_TYPE    5
 #define ELCR2      0x4d1                /* edge/level control of IRQ 8-15 */
 #define ELCR2_PCI  (1u << (10 - 8) | 1u << (11 - 8) | 1u << (SCI - 8))
 #define CF9        0xcf9
@@ -281,9 +282,10 @@ void board_micro_init(struct machine *m)
     static const struct { uint16_t port; uint8_t irq; const char *name; } com[4] = {
         { 0x3f8, 4, "com1" }, { 0x2f8, 3, "com2" }, { 0x3e8, 4, "com3" }, { 0x2e8, 3, "com4" }
     };
+    static const struct acpi_model acpi_model = { .s5_type = S5_TYPE };
     const struct machine_config *cfg = &m->cfg;
     struct acpi_board desc = { .ncpu = cfg->cpus, .lapic = LAPIC_BASE, .ioapic = IOAPIC_BASE,
-                               .hpet = HPET_BASE, .pm = PM_PORT, .sci = SCI, .reset_port = CF9,
+                               .hpet = HPET_BASE, .pm = PM_PORT, .sci = SCI, .s5_type = S5_TYPE, .reset_port = CF9,
                                .pci_lo = PCI_LO, .pci_hi = PCI_HI };
     struct pci_ident bridge = { .vendor = 0x8086, .device = 0x1237, .class = 0x060000,
                                 .revision = 2, .subvendor = 0x1af4, .subdevice = 0x1100 };
@@ -339,7 +341,7 @@ void board_micro_init(struct machine *m)
         debugexit_new(m->chips, m->ports, cfg->debug_exit.iobase, cfg->debug_exit.iosize, debug_exit, m);
     if (cfg->testdev)
         testdev_new(m->chips, m->ports, m->phys, (struct irq){ .set = test_gsi_set, .to = b });
-    b->acpi = acpi_new(m->chips, m->ports, PM_PORT, m->clock, isa(b, SCI, 0), soft_off, m);
+    b->acpi = acpi_new(m->chips, &acpi_model, m->ports, PM_PORT, m->clock, isa(b, SCI, 0), soft_off, m);
     pci = pci_bus_new(m->chips, m->ports, m->phys, &reset_ops, reset_new(m->chips, reset),
                       (struct irq){ .set = intx_set, .to = b });
     pci_add(pci, "host-bridge", 0, 0, &bridge);

@@ -14,6 +14,7 @@
 
 #define PM 0x600
 #define AT 0xe0000u
+#define S5_TYPE 5
 
 static struct env *e;
 static struct acpi *a;
@@ -26,9 +27,11 @@ static void off(void *arg)
 
 static void setup(void)
 {
+    static const struct acpi_model model = { .s5_type = S5_TYPE };
+
     e = env_new();
     offs = 0;
-    a = acpi_new(e->chips, e->ports, PM, e->clock, env_line(e, 9), off, NULL);
+    a = acpi_new(e->chips, &model, e->ports, PM, e->clock, env_line(e, 9), off, NULL);
 }
 
 static void teardown(void)
@@ -47,13 +50,13 @@ START_TEST(power)
     ck_assert_uint_eq(ports_read(e->ports, PM, 4), 0x01000100);
     ports_write(e->ports, PM, 0x100, 2);
     ck_assert(!e->line[9]);
-    ports_write(e->ports, PM + 4, ACPI_S5_TYPE << 10, 2);
+    ports_write(e->ports, PM + 4, S5_TYPE << 10, 2);
     ck_assert_uint_eq(offs, 0);
     ports_write(e->ports, PM + 4, 1 << 13 | 1 << 10, 2);        /* a sleep state we do not have */
     ck_assert_uint_eq(offs, 0);
-    ports_write(e->ports, PM + 4, 1 << 13 | ACPI_S5_TYPE << 10, 2);
+    ports_write(e->ports, PM + 4, 1 << 13 | S5_TYPE << 10, 2);
     ck_assert_uint_eq(offs, 1);
-    ck_assert_uint_eq(ports_read(e->ports, PM + 4, 2), ACPI_S5_TYPE << 10 | 1);
+    ck_assert_uint_eq(ports_read(e->ports, PM + 4, 2), S5_TYPE << 10 | 1);
 }
 END_TEST
 
@@ -113,7 +116,7 @@ static bool contains(const uint8_t *p, size_t n, const char *text)
 static uint8_t *build(unsigned cpus, size_t *len)
 {
     struct acpi_board b = { .ncpu = cpus, .lapic = 0xfee00000, .ioapic = 0xfec00000,
-                            .hpet = 0xfed00000, .pm = PM, .sci = 9, .reset_port = 0xcf9,
+                            .hpet = 0xfed00000, .pm = PM, .sci = 9, .s5_type = S5_TYPE, .reset_port = 0xcf9,
                             .pci_lo = 0xc0000000, .pci_hi = 0xfec00000, .serial = 15 };
 
     return acpi_tables(&b, AT, len);
