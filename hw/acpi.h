@@ -38,14 +38,37 @@ struct acpi_board {
     uint8_t sci;                /* GSI, level-triggered */
     uint8_t s5_type;            /* as struct acpi_model */
     uint16_t reset_port;        /* write 6 */
+    uint16_t gpe;               /* GPE0 block: 2 bytes status, 2 enable; 0: none */
+    uint8_t pm_len;             /* ports from `pm` on that are the chip's */
+    uint16_t smi_cmd;           /* port that turns ACPI mode on and off; 0: always on */
+    uint8_t acpi_enable, acpi_disable;  /* what is written there */
+    bool links;                 /* PCI interrupts go where PIRQ registers say (acpi_links.c); else to GSI 16-19 */
+    uint8_t isa_slot;           /* links: the ISA bridge that has them */
+    uint16_t fw_cfg;            /* its ports; 0: none */
     uint32_t pci_lo, pci_hi;    /* 32-bit PCI memory window [lo, hi) */
     uint8_t serial;             /* bit n: COM n+1 is there */
     bool vga;
 };
+/* What a firmware that moves the tables must do again. Offsets are into the tables. */
+struct acpi_fixes {
+    struct { uint32_t at, size; } pointer[32];
+    struct { uint32_t field, start, len; } sum[16];
+    unsigned npointer, nsum;
+};
 /*
  * Build all tables to lie at `pa` (16-byte aligned, below 4 GiB), RSDP first.
- * Returns a malloc'ed blob, *len its length.
+ * Returns a malloc'ed blob, *len its length. fixes: filled in, may be NULL.
  */
-uint8_t *acpi_tables(const struct acpi_board *, uint32_t pa, size_t *len);
+uint8_t *acpi_tables(const struct acpi_board *, uint32_t pa, size_t *len, struct acpi_fixes *);
+
+#define ACPI_LINK_IRQS (1u << 5 | 1u << 10 | 1u << 11)
+/* The PIRQ link devices LNKA-LNKD and the _PRT that names them (acpi_links.c). */
+struct aml;
+void acpi_links(struct aml *, uint8_t isa_slot);
+void acpi_links_prt(struct aml *);
+
+/* The tables as files for firmware, and the script that tells it how to place them (acpi_loader.c). */
+struct fw_cfg;
+void acpi_fw_cfg(const struct acpi_board *, struct fw_cfg *);
 
 #endif

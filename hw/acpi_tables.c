@@ -10,6 +10,7 @@
 
 #include "hw/acpi.h"
 #include "hw/aml.h"
+#include "hw/fw_cfg.h"
 
 static void checksum(struct aml *a, size_t at, size_t len, size_t field)
 {
@@ -46,10 +47,34 @@ static void put32(struct aml *a, size_t at, uint32_t v)
         a->buf[at + i] = v >> (8 * i);
 }
 
-static void table_end(struct aml *a, size_t at)
+/* Sum up `len` bytes from `at`; the firmware shall again, once it has moved them. */
+static void sum(struct aml *a, struct acpi_fixes *f, size_t at, size_t len, size_t field)
+{
+    checksum(a, at, len, field);
+    assert(f->nsum < sizeof(f->sum) / sizeof(f->sum[0]));
+    f->sum[f->nsum].field = at + field;
+    f->sum[f->nsum].start = at;
+    f->sum[f->nsum++].len = len;
+}
+
+/* A pointer to a table is at `at`. */
+static void points(struct acpi_fixes *f, size_t at, unsigned size)
+{
+    assert(f->npointer < sizeof(f->pointer) / sizeof(f->pointer[0]));
+    f->pointer[f->npointer].at = at;
+    f->pointer[f->npointer++].size = size;
+}
+
+static void pointer(struct aml *a, struct acpi_fixes *f, uint32_t pa, unsigned size)
+{
+    points(f, a->len, size);
+    aml_le(a, pa, size);
+}
+
+static void table_end(struct aml *a, struct acpi_fixes *f, size_t at)
 {
     put32(a, at + 4, a->len - at);
-    checksum(a, at, a->len - at, 9);
+    sum(a, f, at, a->len - at, 9);
 }
 
 /* ---- DSDT ---- */
@@ -102,6 +127,20 @@ static void routing(struct aml *a, const char *name, bool apic)
     aml_close(a, all);
 }
 
+static void fw_cfg(struct aml *a, uint16_t port)
+{
+    size_t dev = aml_device(a, "FWCF"), crs;
+
+    aml_name(a, "_HID");
+    aml_string(a, "QEMU0002");
+    aml_name(a, "_STA");
+    aml_int(a, 11);                             /* nothing to show to the user */
+    crs = aml_crs(a);
+    aml_res_io(a, port, FW_CFG_LEN);
+    aml_crs_end(a, crs);
+    aml_close(a, dev);
+}
+
 static void pci_bridge(struct aml *a, const struct acpi_board *b)
 {
     size_t dev = aml_device(a, "PCI0"), crs, prt;
@@ -120,11 +159,16 @@ static void pci_bridge(struct aml *a, const struct acpi_board *b)
     aml_res_window(a, AML_WINDOW_MEMORY, 0xa0000, 0xbffff);
     aml_res_window(a, AML_WINDOW_MEMORY, b->pci_lo, b->pci_hi - 1);
     aml_crs_end(a, crs);
-    routing(a, "RPIC", false);
-    routing(a, "RAPC", true);
-    prt = aml_method(a, "_PRT", 0);
-    aml_return_either(a, "\\PICF", "RAPC", "RPIC");
-    aml_close(a, prt);
+    if (b->links) {
+        acpi_links(a, b->isa_slot);
+        acpi_links_prt(a);
+    } else {
+        routing(a, "RPIC", false);
+        routing(a, "RAPC", true);
+        prt = aml_method(a, "_PRT", 0);
+        aml_return_either(a, "\\PICF", "RAPC", "RPIC");
+        aml_close(a, prt);
+    }
 
     isa_device(a, "PIC_", "PNP0000", 0, 2, 0x20, 2, 0xa0, 2);
     isa_device(a, "PIT_", "PNP0100", 0, 0, 0x40, 4, 0, 0);
@@ -140,7 +184,11 @@ static void pci_bridge(struct aml *a, const struct acpi_board *b)
         isa_device(a, "COM3", "PNP0501", 3, 4, 0x3e8, 8, 0, 0);
     if (b->serial & 8)
         isa_device(a, "COM4", "PNP0501", 4, 3, 0x2e8, 8, 0, 0);
-    isa_device(a, "PMRS", "PNP0C02", 1, -1, b->pm, ACPI_PM_LEN, 0x92, 1);
+    isa_device(a, "PMRS", "PNP0C02", 1, -1, b->pm, b->pm_len, 0x92, 1);
+    if (b->smi_cmd)
+        isa_device(a, "APM_", "PNP0C02", 3, -1, b->smi_cmd, 2, 0, 0);
+    if (b->fw_cfg)
+        fw_cfg(a, b->fw_cfg);
     aml_close(a, dev);
 }
 
@@ -199,27 +247,31 @@ static void gas_io(struct aml *a, uint16_t port, unsigned bits)
 }
 
 /* FADT, revision 3 (ACPI 2.0 form, 244 bytes). */
-static void fadt(struct aml *a, const struct acpi_board *b, uint32_t facs, uint32_t dsdt_pa)
+static void fadt(struct aml *a, struct acpi_fixes *f, const struct acpi_board *b, uint32_t facs, uint32_t dsdt_pa)
 {
-    aml_le(a, facs, 4);
-    aml_le(a, dsdt_pa, 4);
+    pointer(a, f, facs, 4);
+    pointer(a, f, dsdt_pa, 4);
     aml_byte(a, 0);
     aml_byte(a, 1);                             /* preferred profile: desktop */
     aml_le(a, b->sci, 2);
-    aml_le(a, 0, 4);                            /* no SMI command port: always in ACPI mode */
-    aml_le(a, 0, 4);                            /* ACPI enable/disable, S4BIOS, P-state control */
+    aml_le(a, b->smi_cmd, 4);
+    aml_byte(a, b->acpi_enable);
+    aml_byte(a, b->acpi_disable);
+    aml_le(a, 0, 2);                            /* S4BIOS, P-state control */
     aml_le(a, b->pm, 4);
     aml_le(a, 0, 4);
     aml_le(a, b->pm + ACPI_PM_CNT, 4);
     aml_le(a, 0, 4);
     aml_le(a, 0, 4);                            /* PM2 control */
     aml_le(a, b->pm + ACPI_PM_TMR, 4);
-    aml_le(a, 0, 8);                            /* GPE blocks */
+    aml_le(a, b->gpe, 4);                       /* GPE blocks */
+    aml_le(a, 0, 4);
     aml_byte(a, 4);                             /* lengths: PM1 event, control, PM2, timer, GPEs */
     aml_byte(a, 2);
     aml_byte(a, 0);
     aml_byte(a, 4);
-    aml_le(a, 0, 4);                            /* GPE lengths, GPE1 base, _CST */
+    aml_byte(a, b->gpe ? 4 : 0);
+    aml_le(a, 0, 3);                            /* GPE1 length and base, _CST */
     aml_le(a, 0xffff, 2);                       /* C2, C3 latency: not supported */
     aml_le(a, 0xffff, 2);
     aml_le(a, 0, 4);                            /* flush size and stride */
@@ -236,14 +288,14 @@ static void fadt(struct aml *a, const struct acpi_board *b, uint32_t facs, uint3
     aml_byte(a, 6);
     aml_le(a, 0, 3);
     aml_le(a, 0, 8);                            /* X_FIRMWARE_CTRL: the 32-bit one holds */
-    aml_le(a, dsdt_pa, 8);
+    pointer(a, f, dsdt_pa, 8);
     gas_io(a, b->pm, 32);
     gas_io(a, 0, 0);
     gas_io(a, b->pm + ACPI_PM_CNT, 16);
     gas_io(a, 0, 0);
     gas_io(a, 0, 0);
     gas_io(a, b->pm + ACPI_PM_TMR, 32);
-    gas_io(a, 0, 0);
+    gas_io(a, b->gpe, 32);
     gas_io(a, 0, 0);
 }
 
@@ -286,6 +338,9 @@ static void madt(struct aml *a, const struct acpi_board *b)
     aml_le(a, 0, 4);
     override(a, 0, 2, 0);                       /* the PIT is on input 2 */
     override(a, b->sci, b->sci, 0x000d);        /* active high, level */
+    for (unsigned irq = 0; b->links && irq < 16; irq++)
+        if (ACPI_LINK_IRQS >> irq & 1)
+            override(a, irq, irq, 0x000d);
     aml_byte(a, 4);                             /* NMI on every LINT1 */
     aml_byte(a, 6);
     aml_byte(a, 0xff);
@@ -314,9 +369,10 @@ static void hpet(struct aml *a, const struct acpi_board *b)
     aml_byte(a, 0);
 }
 
-uint8_t *acpi_tables(const struct acpi_board *b, uint32_t pa, size_t *len)
+uint8_t *acpi_tables(const struct acpi_board *b, uint32_t pa, size_t *len, struct acpi_fixes *fixes)
 {
     struct aml a = { 0 };
+    struct acpi_fixes f = { .npointer = 0 };
     uint32_t list[3];
     unsigned n = 0;
     size_t at, facs, dsdt_at, rsdt, xsdt;
@@ -340,36 +396,40 @@ uint8_t *acpi_tables(const struct acpi_board *b, uint32_t pa, size_t *len)
 
     dsdt_at = table(&a, "DSDT", 2);
     dsdt(&a, b);
-    table_end(&a, dsdt_at);
+    table_end(&a, &f, dsdt_at);
 
     list[n++] = at = table(&a, "FACP", 3);
-    fadt(&a, b, pa + facs, pa + dsdt_at);
-    table_end(&a, at);
+    fadt(&a, &f, b, pa + facs, pa + dsdt_at);
+    table_end(&a, &f, at);
     assert(a.len - at == 244);
 
     list[n++] = at = table(&a, "APIC", 3);
     madt(&a, b);
-    table_end(&a, at);
+    table_end(&a, &f, at);
 
     if (b->hpet) {
         list[n++] = at = table(&a, "HPET", 1);
         hpet(&a, b);
-        table_end(&a, at);
+        table_end(&a, &f, at);
     }
 
     rsdt = table(&a, "RSDT", 1);
     for (unsigned i = 0; i < n; i++)
-        aml_le(&a, pa + list[i], 4);
-    table_end(&a, rsdt);
+        pointer(&a, &f, pa + list[i], 4);
+    table_end(&a, &f, rsdt);
     xsdt = table(&a, "XSDT", 1);
     for (unsigned i = 0; i < n; i++)
-        aml_le(&a, pa + list[i], 8);
-    table_end(&a, xsdt);
+        pointer(&a, &f, pa + list[i], 8);
+    table_end(&a, &f, xsdt);
 
     put32(&a, 16, pa + rsdt);
     put32(&a, 24, pa + xsdt);
-    checksum(&a, 0, 20, 8);
-    checksum(&a, 0, 36, 32);
+    points(&f, 16, 4);
+    points(&f, 24, 8);
+    sum(&a, &f, 0, 20, 8);
+    sum(&a, &f, 0, 36, 32);
+    if (fixes)
+        *fixes = f;
     *len = a.len;
     return a.buf;
 }

@@ -12,7 +12,8 @@ enum {
     OP_ZERO = 0x00, OP_ONE = 0x01, OP_NAME = 0x08, OP_BYTE = 0x0a, OP_WORD = 0x0b, OP_DWORD = 0x0c,
     OP_QWORD = 0x0e, OP_SCOPE = 0x10, OP_BUFFER = 0x11, OP_PACKAGE = 0x12,
     OP_METHOD = 0x14, OP_DUAL = 0x2e, OP_MULTI = 0x2f, OP_EXT = 0x5b, OP_ROOT = 0x5c, OP_ARG0 = 0x68,
-    OP_STORE = 0x70, OP_DEVICE = 0x82 /* after OP_EXT */, OP_IF = 0xa0, OP_RETURN = 0xa4
+    OP_STORE = 0x70, OP_STRING = 0x0d,
+    OP_REGION = 0x80, OP_FIELD = 0x81, OP_DEVICE = 0x82 /* these after OP_EXT */, OP_IF = 0xa0, OP_RETURN = 0xa4
 };
 
 #define PKG_LENGTH 3            /* bytes of a length field in its 20-bit form */
@@ -110,6 +111,12 @@ void aml_int(struct aml *a, uint64_t v)
     }
 }
 
+void aml_string(struct aml *a, const char *s)
+{
+    aml_byte(a, OP_STRING);
+    aml_bytes(a, s, strlen(s) + 1);
+}
+
 /* Three letters of 5 bits and four hexadecimal digits, big-endian (ACPI 19.3.4). */
 void aml_eisaid(struct aml *a, const char *id)
 {
@@ -171,6 +178,34 @@ size_t aml_package(struct aml *a, unsigned elements)
     return at;
 }
 
+size_t aml_if(struct aml *a)
+{
+    aml_byte(a, OP_IF);
+    return open_package(a);
+}
+
+void aml_pci_region(struct aml *a, const char *name, uint8_t off, uint8_t len, const char *const names[])
+{
+    size_t at;
+
+    aml_byte(a, OP_EXT);
+    aml_byte(a, OP_REGION);
+    aml_path(a, name);
+    aml_byte(a, 2);             /* PCI_Config */
+    aml_int(a, off);
+    aml_int(a, len);
+    aml_byte(a, OP_EXT);
+    aml_byte(a, OP_FIELD);
+    at = open_package(a);
+    aml_path(a, name);
+    aml_byte(a, 1);             /* bytes, no lock, preserve */
+    for (unsigned i = 0; i < len; i++) {
+        aml_path(a, names[i]);
+        aml_byte(a, 8);         /* bits */
+    }
+    aml_close(a, at);
+}
+
 void aml_return_either(struct aml *a, const char *cond, const char *yes, const char *no)
 {
     size_t at;
@@ -195,16 +230,21 @@ void aml_store_arg0(struct aml *a, const char *to)
 /* ---- resource templates (6.4) ---- */
 
 /* Buffer (WordConst size) { bytes }: the size is patched by aml_crs_end(). */
-size_t aml_crs(struct aml *a)
+size_t aml_resources(struct aml *a, const char *name)
 {
     size_t at;
 
-    aml_name(a, "_CRS");
+    aml_name(a, name);
     aml_byte(a, OP_BUFFER);
     at = open_package(a);
     aml_byte(a, OP_WORD);
     aml_le(a, 0, 2);
     return at;
+}
+
+size_t aml_crs(struct aml *a)
+{
+    return aml_resources(a, "_CRS");
 }
 
 void aml_crs_end(struct aml *a, size_t at)
@@ -233,6 +273,16 @@ void aml_res_irq(struct aml *a, unsigned irq)
 {
     aml_byte(a, 0x22);
     aml_le(a, 1u << irq, 2);
+}
+
+void aml_res_gsi(struct aml *a, const uint8_t *gsi, unsigned n)
+{
+    aml_byte(a, 0x89);
+    aml_le(a, 2 + 4 * n, 2);
+    aml_byte(a, 9);             /* consumer, level, active high, shared */
+    aml_byte(a, n);
+    for (unsigned i = 0; i < n; i++)
+        aml_le(a, gsi[i], 4);
 }
 
 void aml_res_memory(struct aml *a, uint32_t base, uint32_t len)

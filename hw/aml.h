@@ -24,6 +24,7 @@ void aml_le(struct aml *, uint64_t val, unsigned bytes);
 /* A name string: "\\_SB", "PCI0", "\\_SB.PCI0", "^X". Segments are padded to four. */
 void aml_path(struct aml *, const char *path);
 void aml_int(struct aml *, uint64_t val);
+void aml_string(struct aml *, const char *);
 void aml_eisaid(struct aml *, const char *id);          /* "PNP0501" */
 
 void aml_name(struct aml *, const char *name);          /* Name (name, <the term that follows>) */
@@ -36,11 +37,22 @@ void aml_close(struct aml *, size_t at);
 void aml_return_either(struct aml *, const char *cond, const char *yes, const char *no);
 void aml_store_arg0(struct aml *, const char *to);      /* Store (Arg0, to) */
 
+/* Bodies of methods are written term by term, operands behind their operator. */
+enum { AML_LOCAL0 = 0x60, AML_ARG0 = 0x68, AML_STORE = 0x70, AML_AND = 0x7b, AML_OR = 0x7d, AML_DWORD_FIELD = 0x8a,
+       AML_LESS = 0x95, AML_RETURN = 0xa4 };
+size_t aml_if(struct aml *);                            /* the condition follows, then what is done */
+/* OperationRegion (name, PCI_Config, off, len) and Field of whole bytes, named by `names`, over it. */
+void aml_pci_region(struct aml *, const char *name, uint8_t off, uint8_t len, const char *const names[]);
+
 /* Resource templates: Name (_CRS, ResourceTemplate () { ... }). */
 size_t aml_crs(struct aml *);
+size_t aml_resources(struct aml *, const char *name);   /* the same by another name */
 void aml_crs_end(struct aml *, size_t at);
 void aml_res_io(struct aml *, uint16_t base, uint8_t len);
 void aml_res_irq(struct aml *, unsigned irq);           /* edge, active high */
+/* One of n interrupts, level-triggered, active high, shared. The number is AML_GSI_AT bytes into the template. */
+#define AML_GSI_AT 5
+void aml_res_gsi(struct aml *, const uint8_t *gsi, unsigned n);
 void aml_res_memory(struct aml *, uint32_t base, uint32_t len);
 enum { AML_WINDOW_MEMORY, AML_WINDOW_IO, AML_WINDOW_BUS };
 /* A window a bridge passes on: inclusive bounds. */

@@ -285,7 +285,7 @@ void board_micro_init(struct machine *m)
     static const struct acpi_model acpi_model = { .s5_type = S5_TYPE };
     const struct machine_config *cfg = &m->cfg;
     struct acpi_board desc = { .ncpu = cfg->cpus, .lapic = LAPIC_BASE, .ioapic = IOAPIC_BASE,
-                               .hpet = HPET_BASE, .pm = PM_PORT, .sci = SCI, .s5_type = S5_TYPE, .reset_port = CF9,
+                               .hpet = HPET_BASE, .pm = PM_PORT, .sci = SCI, .s5_type = S5_TYPE, .pm_len = ACPI_PM_LEN, .reset_port = CF9,
                                .pci_lo = PCI_LO, .pci_hi = PCI_HI };
     struct pci_ident bridge = { .vendor = 0x8086, .device = 0x1237, .class = 0x060000,
                                 .revision = 2, .subvendor = 0x1af4, .subdevice = 0x1100 };
@@ -346,7 +346,7 @@ void board_micro_init(struct machine *m)
                       (struct irq){ .set = intx_set, .to = b });
     pci_add(pci, "host-bridge", 0, 0, &bridge);
 
-    b->tables = acpi_tables(&desc, TABLES, &b->tables_len);
+    b->tables = acpi_tables(&desc, TABLES, &b->tables_len, NULL);
     if (b->tables_len > TABLES_MAX)
         die(EXIT_CODE_HOST, "the ACPI tables need %zu bytes and may take %u", b->tables_len, TABLES_MAX);
     m->rsdp = TABLES;

@@ -113,13 +113,22 @@ static bool contains(const uint8_t *p, size_t n, const char *text)
     return false;
 }
 
-static uint8_t *build(unsigned cpus, size_t *len)
+static uint8_t *build(unsigned cpus, bool pc, size_t *len)
 {
     struct acpi_board b = { .ncpu = cpus, .lapic = 0xfee00000, .ioapic = 0xfec00000,
-                            .hpet = 0xfed00000, .pm = PM, .sci = 9, .s5_type = S5_TYPE, .reset_port = 0xcf9,
+                            .hpet = 0xfed00000, .pm = PM, .sci = 9, .s5_type = S5_TYPE, .pm_len = ACPI_PM_LEN, .reset_port = 0xcf9,
                             .pci_lo = 0xc0000000, .pci_hi = 0xfec00000, .serial = 15 };
 
-    return acpi_tables(&b, AT, len);
+    if (pc) {
+        b.gpe = PM + 12;
+        b.smi_cmd = 0xb2;
+        b.acpi_enable = 0xf1;
+        b.acpi_disable = 0xf0;
+        b.links = true;
+        b.isa_slot = 1;
+        b.fw_cfg = 0x510;
+    }
+    return acpi_tables(&b, AT, len, NULL);
 }
 
 START_TEST(tables)
@@ -128,7 +137,7 @@ START_TEST(tables)
 
     for (unsigned k = 0; k < 4; k++) {
         size_t len;
-        uint8_t *t = build(cpus[k], &len);
+        uint8_t *t = build(cpus[k], k == 1, &len);
         uint32_t rsdt = le32(t + 16) - AT, xsdt = le32(t + 24) - AT, n;
         unsigned lapics = 0;
 
@@ -157,6 +166,9 @@ START_TEST(tables)
                 ck_assert_uint_eq((facs - t) & 63, 0);
                 sums(dsdt, le32(dsdt + 4));
                 ck_assert_uint_eq(le32(p + 56), PM);
+                ck_assert_uint_eq(le32(p + 48), k == 1 ? 0xb2 : 0);
+                ck_assert_uint_eq(le32(p + 80), k == 1 ? PM + 12 : 0);
+                ck_assert_uint_eq(p[92], k == 1 ? 4 : 0);
                 ck_assert_uint_eq(p[128], 6);           /* reset value */
                 /* The power button is a fixed one (PWR_BUTTON 0: status and enable in PM1, and no PNP0C0C
                  * device); there is no sleep button (SLP_BUTTON 1 and no device). */
@@ -179,7 +191,7 @@ END_TEST
 START_TEST(dsdt)
 {
     size_t len;
-    uint8_t *t = build(2, &len);
+    uint8_t *t = build(2, _i, &len);
     static const char *const name[] = { "DSDT", "FACP", "FACS", "APIC", "HPET", "RSDT", "XSDT" };
     char dir[] = "/tmp/test_acpi.XXXXXX", cmd[256];
     unsigned found = 0;
@@ -214,7 +226,7 @@ START_TEST(dsdt)
              "iasl -we -p out dsdt.dsl >c.log 2>&1", dir);
     ck_assert_int_eq(system(cmd), 0);
     snprintf(cmd, sizeof(cmd), "cd %s && grep -q ' 0 Warnings' c.log && grep -q 'PNP0501' dsdt.dsl && "
-             "grep -q '_PRT' dsdt.dsl", dir);
+             "grep -q '_PRT' dsdt.dsl && %s grep -q LNKA dsdt.dsl", dir, _i ? "" : "!");
     ck_assert_int_eq(system(cmd), 0);
     snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
     ck_assert_int_eq(system(cmd), 0);
@@ -231,7 +243,7 @@ int main(void)
     tcase_add_test(t, pm_timer);
     tcase_add_test(t, reset_port);
     tcase_add_test(t, tables);
-    tcase_add_test(t, dsdt);
+    tcase_add_loop_test(t, dsdt, 0, 2);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
