@@ -151,8 +151,8 @@ void acpi_enable(struct acpi *s, bool on)
     update(s);
 }
 
-struct acpi *acpi_new(struct chip_list *chips, const struct acpi_model *model, struct ports *ports, uint16_t base,
-                      struct clock *clock, struct irq sci, void (*off)(void *arg), void *arg)
+struct acpi *acpi_new(struct chip_list *chips, const struct acpi_model *model, struct ports *ports,
+                      uint16_t base, struct clock *clock, struct irq sci, void (*off)(void *arg), void *arg)
 {
     struct acpi *s = chip_new(chips, &acpi_chip, "acpi-pm");
 

@@ -14,13 +14,13 @@
 
 struct acpi_model {
     uint8_t s5_type;            /* SLP_TYP of soft-off, as \_S5 says */
-    bool legacy;                /* SCI_EN is software's, clear at first; else it is always set: no SMI_CMD is needed */
+    bool legacy;                /* SCI_EN is software's, clear at first; else always set: no SMI_CMD */
 };
 
 struct acpi;
 /* base 0: nowhere yet. sci: level. off(arg) is called on soft-off. */
-struct acpi *acpi_new(struct chip_list *, const struct acpi_model *, struct ports *, uint16_t base, struct clock *,
-                      struct irq sci, void (*off)(void *arg), void *arg);
+struct acpi *acpi_new(struct chip_list *, const struct acpi_model *, struct ports *, uint16_t base,
+                      struct clock *, struct irq sci, void (*off)(void *arg), void *arg);
 /* To another base, 0: nowhere. The ports are free. */
 void acpi_move(struct acpi *, uint16_t base);
 /* Set or clear SCI_EN, as a legacy firmware's SMI handler does for ACPI_ENABLE and ACPI_DISABLE. */
@@ -42,7 +42,7 @@ struct acpi_board {
     uint8_t pm_len;             /* ports from `pm` on that are the chip's */
     uint16_t smi_cmd;           /* port that turns ACPI mode on and off; 0: always on */
     uint8_t acpi_enable, acpi_disable;  /* what is written there */
-    bool links;                 /* PCI interrupts go where PIRQ registers say (acpi_links.c); else to GSI 16-19 */
+    bool links;                 /* PCI interrupts go where PIRQ registers say; else to GSI 16-19 */
     uint8_t isa_slot;           /* links: the ISA bridge that has them */
     uint16_t fw_cfg;            /* its ports; 0: none */
     uint32_t pci_lo, pci_hi;    /* 32-bit PCI memory window [lo, hi) */

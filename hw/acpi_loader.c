@@ -1,7 +1,7 @@
 /*
  * acpi_loader.c - the ACPI tables for firmware that places them itself: files etc/acpi/rsdp, etc/acpi/tables
- * and etc/table-loader, a list of 128-byte commands: allocate memory for a file, add a file's address to a field
- * of another, make a sum 0 again.
+ * and etc/table-loader, a list of 128-byte commands: allocate memory for a file, add a file's address to a
+ * field of another, make a sum 0 again.
  */
 #include <stdlib.h>
 #include <string.h>

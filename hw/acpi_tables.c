@@ -247,7 +247,8 @@ static void gas_io(struct aml *a, uint16_t port, unsigned bits)
 }
 
 /* FADT, revision 3 (ACPI 2.0 form, 244 bytes). */
-static void fadt(struct aml *a, struct acpi_fixes *f, const struct acpi_board *b, uint32_t facs, uint32_t dsdt_pa)
+static void fadt(struct aml *a, struct acpi_fixes *f, const struct acpi_board *b, uint32_t facs,
+                 uint32_t dsdt_pa)
 {
     pointer(a, f, facs, 4);
     pointer(a, f, dsdt_pa, 4);

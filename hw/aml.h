@@ -38,8 +38,8 @@ void aml_return_either(struct aml *, const char *cond, const char *yes, const ch
 void aml_store_arg0(struct aml *, const char *to);      /* Store (Arg0, to) */
 
 /* Bodies of methods are written term by term, operands behind their operator. */
-enum { AML_LOCAL0 = 0x60, AML_ARG0 = 0x68, AML_STORE = 0x70, AML_AND = 0x7b, AML_OR = 0x7d, AML_DWORD_FIELD = 0x8a,
-       AML_LESS = 0x95, AML_RETURN = 0xa4 };
+enum { AML_LOCAL0 = 0x60, AML_ARG0 = 0x68, AML_STORE = 0x70, AML_AND = 0x7b, AML_OR = 0x7d,
+       AML_DWORD_FIELD = 0x8a, AML_LESS = 0x95, AML_RETURN = 0xa4 };
 size_t aml_if(struct aml *);                            /* the condition follows, then what is done */
 /* OperationRegion (name, PCI_Config, off, len) and Field of whole bytes, named by `names`, over it. */
 void aml_pci_region(struct aml *, const char *name, uint8_t off, uint8_t len, const char *const names[]);
@@ -50,7 +50,7 @@ size_t aml_resources(struct aml *, const char *name);   /* the same by another n
 void aml_crs_end(struct aml *, size_t at);
 void aml_res_io(struct aml *, uint16_t base, uint8_t len);
 void aml_res_irq(struct aml *, unsigned irq);           /* edge, active high */
-/* One of n interrupts, level-triggered, active high, shared. The number is AML_GSI_AT bytes into the template. */
+/* One of n interrupts, level-triggered, active high, shared; the number is AML_GSI_AT bytes behind. */
 #define AML_GSI_AT 5
 void aml_res_gsi(struct aml *, const uint8_t *gsi, unsigned n);
 void aml_res_memory(struct aml *, uint32_t base, uint32_t len);

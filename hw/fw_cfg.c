@@ -2,10 +2,10 @@
  * fw_cfg.c - the firmware configuration device of emulated PCs (documented as "fw_cfg" by the project that
  * introduced it): selector 510h, data 511h, DMA from 514h.
  *
- * The selector names an item and rewinds; each read of the data port gives its next byte, and zeros behind its
- * end. Through the DMA address register (big-endian, the write of its lower half starts) a
- * guest names a structure {control, length, address} that reads, skips and selects many bytes at once; control
- * tells the end: 0, or 1 for an error. Nothing is writable.
+ * The selector names an item and rewinds; each read of the data port gives its next byte, and zeros behind
+ * its end. Through the DMA address register (big-endian, the write of its lower half starts) a
+ * guest names a structure {control, length, address} that reads, skips and selects many bytes at once;
+ * control tells the end: 0, or 1 for an error. Nothing is writable.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #include "hw/pci.h"
 
 struct i440fx;
-/* The bridge at 00:00.0. ram: host memory of guest RAM from address 0, at least 1 MiB; the board leaves A0000-FFFFF
- * unmapped or gives it to ROM and devices. */
+/* The bridge at 00:00.0. ram: host memory of guest RAM from address 0, at least 1 MiB; the board leaves
+ * A0000-FFFFF unmapped or gives it to ROM and devices. */
 struct i440fx *i440fx_new(struct chip_list *, struct pci_bus *, struct phys *, void *ram);
 /* A processor enters system management mode (SMIACT#). */
 void i440fx_smi_act(struct i440fx *);

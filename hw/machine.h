@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include "hw/dev.h"
 
+struct board;
 struct cpu;
 struct chardev;
 struct evloop;
@@ -16,9 +17,13 @@ struct cpu_lines;
 
 /* Everything the command line can say about the machine. */
 struct machine_config {
+    const struct board *board;                  /* boards.h */
     uint64_t ram;
     unsigned cpus;
     const char *kernel, *initrd, *append;       /* initrd may be "file args,file args" for multiboot */
+    const uint8_t *bios;                        /* the firmware's image, if it is to run */
+    size_t bios_len;
+    const char *bios_name;
     struct chardev *serial[4];
     unsigned nserial;
     struct chardev *debugcon;

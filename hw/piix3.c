@@ -1,9 +1,9 @@
 /*
  * piix3.c - Intel 82371SB (PIIX3) PCI-ISA bridge: configuration space, PIRQ routing (data sheet 290550, 2.2).
  *
- * The 8259s with ELCR, the timer, port 61h and the reset control at CF9h are chips of their own (pic.c, pit.c,
- * reset.c). Registers that tell of what is not modelled (recovery times, X-bus chip selects, ISA memory) keep what
- * is written.
+ * The 8259s with ELCR, the timer, port 61h and the reset control at CF9h are chips of their own (pic.c,
+ * pit.c, reset.c). Registers that tell of what is not modelled (recovery times, X-bus chip selects, ISA
+ * memory) keep what is written.
  * Invariant: an ISA line is driven exactly while some PIRQ that is high is routed to it.
  */
 #include "hw/piix3.h"
@@ -58,7 +58,7 @@ static void written(void *dev, unsigned off, unsigned size)
         update(dev);
 }
 
-/* Comes after the configuration space, which drops the routes, and devices, which drop their lines. */
+/* After the configuration space, a chip of its own that comes first: there are no routes any more. */
 static void piix3_reset(void *dev)
 {
     struct piix3 *s = dev;

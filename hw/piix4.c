@@ -3,9 +3,9 @@
  *
  * The ACPI registers at the front of the PM block are acpi.c's; GPE, global and device registers are here and
  * remember what software writes; of what would set their status bits only the APM port is there.
- * A write to the APM command port is an SMI if DEVACTB's APMC_EN says so. Firmware does not look at GLBCTL's SMI_EN
- * nor set EOS, so these hold no SMI back. The commands that turn ACPI on and off are done at once, as the SMI
- * handler of a firmware would: kernels that are loaded directly have none.
+ * A write to the APM command port is an SMI if DEVACTB's APMC_EN says so. Firmware does not look at
+ * GLBCTL's SMI_EN nor set EOS, so these hold no SMI back. The commands that turn ACPI on and off are done
+ * at once, as the SMI handler of a firmware would: kernels that are loaded directly have none.
  * The SMBus has no slaves: each transaction ends at once with a device error.
  */
 #include "hw/piix4.h"
@@ -206,8 +206,8 @@ static const struct chip piix4_chip = {
     "piix4-pm", sizeof(struct piix4), piix4_reset, piix4_state, piix4_loaded
 };
 
-struct piix4 *piix4_new(struct chip_list *chips, struct pci_bus *bus, struct ports *ports, struct clock *clock,
-                        unsigned slot, const struct piix4_lines *lines)
+struct piix4 *piix4_new(struct chip_list *chips, struct pci_bus *bus, struct ports *ports,
+                        struct clock *clock, unsigned slot, const struct piix4_lines *lines)
 {
     static const struct pci_ident id = { .vendor = 0x8086, .device = 0x7113, .class = 0x068000, .revision = 3,
                                          .subvendor = 0x1af4, .subdevice = 0x1100, .pin = 1 };

@@ -16,7 +16,7 @@ struct smbios_info {
     uint64_t ram_low, ram_high; /* bytes from 0 and from 4 GiB */
     bool bios;                  /* type 0, too: there is no firmware that adds its own */
 };
-/* Returns malloc'ed structures that are to lie at `pa`; the anchor goes to 16-byte aligned memory in F0000-FFFFF.
+/* Returns malloc'ed structures that are to lie at `pa`; the anchor goes to a multiple of 16 in F0000-FFFFF.
  * Firmware that moves the structures puts their address and the checksums right. */
 uint8_t *smbios_tables(const struct smbios_info *, uint32_t pa, size_t *len, uint8_t anchor[SMBIOS_ANCHOR]);
 

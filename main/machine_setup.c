@@ -15,8 +15,9 @@
 #include "host/chardev.h"
 #include "host/evloop.h"
 #include "host/host_clock.h"
-#include "hw/board_micro.h"
+#include "hw/boards.h"
 #include "hw/clock.h"
+#include "main/firmware.h"
 #include "main/load.h"
 #include "main/vcpu.h"
 #include "translator/backend.h"
@@ -82,9 +83,12 @@ void machine_setup(struct machine *m, const struct options *o)
     m->cfg.nserial = o->nserial;
     if (o->debugcon)
         m->cfg.debugcon = open_chardev(m, o->debugcon, "debugcon");
-    board_micro_init(m);
+    if (!m->cfg.kernel)
+        firmware_read(m, o);
+    m->cfg.board->init(m);
     evloop_attach(m->loop, m->clock, &m->lock);
-    load_kernel(m);
+    if (m->cfg.kernel)
+        load_kernel(m);
 
     model->cpus = m->cfg.cpus;
     if (model->cpus > 1)        /* MWAIT would not see other processors' stores */
@@ -113,6 +117,7 @@ void machine_teardown(struct machine *m)
     free(model);
     load_free(m);
     evloop_free(m->loop);
-    board_micro_free(m);
+    m->cfg.board->free(m);
+    firmware_free(m);
     pthread_mutex_destroy(&m->lock);
 }

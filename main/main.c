@@ -19,7 +19,7 @@
 #include "frontend/fault_story.h"
 #include "host/evloop.h"
 #include "host/term.h"
-#include "hw/board_micro.h"
+#include "hw/boards.h"
 #include "main/crash.h"
 #include "main/image.h"
 #include "main/machine_setup.h"
@@ -65,7 +65,9 @@ static void on_signal(void *arg, short revents)
         if (info.ssi_signo == SIGTERM && !s->pressed) {
             s->pressed = true;
             fprintf(stderr, "latimer: SIGTERM: power button pressed; a second one ends Latimer\n");
-            board_micro_power_button(&s->m);
+            machine_lock(&s->m);
+            s->m.cfg.board->power_button(&s->m);
+            machine_unlock(&s->m);
             continue;
         }
         s->signal = (int)info.ssi_signo;

@@ -18,7 +18,8 @@
 #include "base/log.h"
 #include "base/nearest.h"
 #include "frontend/cpu_model.h"
-#include "hw/board_micro.h"
+#include "hw/boards.h"
+#include "hw/pcbase.h"
 #include "translator/backend.h"
 #include "translator/exec.h"
 #include "translator/features.h"
@@ -133,23 +134,36 @@ static void set_accel(struct options *o, const char *opt, const char *name)
         die(EXIT_CODE_USAGE, "%s: unknown engine '%s': use jit or interp", opt, name);
 }
 
+static const struct board *const boards[] = { &board_micro, &board_pc };
+#define BOARDS (sizeof(boards) / sizeof(boards[0]))
+
+static const struct board *board(const char *opt, const char *name)
+{
+    for (unsigned i = 0; i < BOARDS; i++)
+        if (strcmp(name, boards[i]->name) == 0)
+            return boards[i];
+    die(EXIT_CODE_USAGE, "%s: there is no machine '%s': use micro, with a kernel given by -kernel, or pc", opt, name);
+}
+
 static void opt_machine(struct options *o, const char *opt, const char *val)
 {
     struct item it;
     bool first = true;
 
     if (is_help(val)) {
-        printf("Machines:\n  micro        a PC's basic chips without firmware; kernels are loaded directly (default)\n");
+        printf("Machines:\n");
+        for (unsigned i = 0; i < BOARDS; i++)
+            printf("  %-12s %s\n", boards[i]->name, boards[i]->what);
         exit(0);
     }
     for (; next_item(&val, &it); first = false) {
         const char *name = !it.val && first ? it.key : strcmp(it.key, "type") == 0 ? it.val : NULL;
 
-        if (name && strcmp(name, "micro") != 0)
-            die(EXIT_CODE_USAGE, "%s: there is no machine '%s': use micro, with a kernel given by -kernel", opt, name);
-        else if (!name && it.val && strcmp(it.key, "accel") == 0)
+        if (name)
+            o->cfg.board = board(opt, name);
+        else if ( it.val && strcmp(it.key, "accel") == 0)
             set_accel(o, opt, it.val);
-        else if (!name)
+        else
             die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel= is understood", opt, it.key);
     }
 }
@@ -178,9 +192,9 @@ static void opt_smp(struct options *o, const char *opt, const char *val)
         else if (strcmp(it.key, "sockets") && strcmp(it.key, "cores") && strcmp(it.key, "threads") && strcmp(it.key, "maxcpus"))
             die(EXIT_CODE_USAGE, "%s: unknown property '%s': use cpus, sockets, cores, threads or maxcpus", opt, it.key);
     }
-    if (n > MICRO_MAX_CPUS)
+    if (n > PC_MAX_CPUS)
         die(EXIT_CODE_USAGE, "%s %s: the machine takes at most %u processors, and this version runs one: use %s 1",
-            opt, val, MICRO_MAX_CPUS, opt);
+            opt, val, PC_MAX_CPUS, opt);
     if (n > 1)
         die(EXIT_CODE_USAGE, "%s %s: more than one processor is not implemented yet: use %s 1", opt, val, opt);
     o->cfg.cpus = (unsigned)n;
@@ -340,6 +354,18 @@ static void opt_name(struct options *o, const char *opt, const char *val)
         else if (strcmp(it.key, "debug-threads") != 0)
             die(EXIT_CODE_USAGE, "%s: unknown property '%s': use guest= or process=", opt, it.key);
     }
+}
+
+static void opt_bios(struct options *o, const char *opt, const char *val)
+{
+    o->bios = val;
+}
+
+static void opt_L(struct options *o, const char *opt, const char *val)
+{
+    if (o->ndir == DATA_DIRS)
+        die(EXIT_CODE_USAGE, "%s: more than %u folders", opt, DATA_DIRS);
+    o->dir[o->ndir++] = val;
 }
 
 static void opt_kernel(struct options *o, const char *opt, const char *val)
@@ -556,8 +582,9 @@ static void opt_help(struct options *o, const char *opt, const char *val)
     };
 
     printf("usage: latimer -kernel FILE [-initrd FILE] [-append LINE] [OPTION]...\n"
+           "       latimer -machine pc [OPTION]... (runs the firmware)\n"
            "       latimer image COMMAND ... (disk images: latimer image --help)\n"
-           "Runs an x86 PC's kernel by translation.  Options take one dash or two.\n");
+           "Runs an x86 PC by translation.  Options take one dash or two.\n");
     for (unsigned i = 0; i < ROWS; i++) {
         const struct option *p = &table[i];
         int col = 0;
@@ -643,6 +670,7 @@ static void __attribute__((noreturn)) unknown(const char *arg, const char *name)
 void options_parse(struct options *o, int argc, char **argv, const char *version)
 {
     memset(o, 0, sizeof(*o));
+    o->cfg.board = &board_micro;
     o->cfg.ram = 256 * MIB;
     o->interp = !backend_exists;
     o->hot = EXEC_HOT;
@@ -671,9 +699,13 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
             "a code generator");
     if (o->check && o->interp)
         die(EXIT_CODE_USAGE, "--check compares the interpreter with translated code: leave out -accel interp");
-    if (!o->cfg.kernel)
+    if (!o->cfg.kernel && !o->cfg.board->firmware)
         die(EXIT_CODE_USAGE, "no kernel: this machine has no firmware, give one with -kernel FILE (--help lists the "
             "options)");
+    if (o->bios && !o->cfg.board->firmware)
+        die(EXIT_CODE_USAGE, "-bios: machine %s has no firmware: use -machine pc", o->cfg.board->name);
+    if (o->bios && o->cfg.kernel)
+        note("the kernel is loaded directly: the firmware given by -bios does not run");
     if (!o->nserial && !o->nodefaults)
         o->serial[o->nserial++] = o->debugcon && strstr(o->debugcon, "stdio") ? "null" : "mon:stdio";
 }

@@ -7,12 +7,16 @@
 #include "hw/machine.h"
 
 #define SERIAL_MAX 4
+#define DATA_DIRS 16
 
 struct options {
     struct machine_config cfg;  /* without its chardevs: those are named below */
     const char *serial[SERIAL_MAX];
     unsigned nserial;
     const char *debugcon;
+    const char *bios;           /* as given; NULL: the board's usual one */
+    const char *dir[DATA_DIRS]; /* -L: where firmware is looked for first */
+    unsigned ndir;
     const char *cpu;            /* for cpu_model_parse(), NULL: the default */
     char name[16];              /* of the process; empty: as started */
     bool interp, check;

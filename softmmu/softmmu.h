@@ -135,7 +135,7 @@ struct code_mapping {
 };
 bool mmu_code_mapping(struct cpu *c, uint64_t lin, struct code_mapping *);
 
-/* The address, for phys_read() and phys_write(), of what the processor sees at pa while it saves its state for SMM. */
+/* The address, for phys_read() and phys_write(), of what the processor sees at pa in SMM. */
 uint64_t mmu_smm_pa(const struct cpu *c, uint64_t pa);
 
 /* Debugger's view: no faults, no A/D updates. False if unmapped. */
@@ -195,15 +195,15 @@ struct map *phys_map_ram(struct phys *, uint64_t base, uint64_t len, void *host,
                          const char *name);
 bool map_move(struct map *, uint64_t base, bool enabled);
 /*
- * RAM that can be laid over all other regions for reads, writes or both, as chipsets shadow ROM; neither at first.
- * For reads only: writes are dropped. For writes only: reads see what is beneath (a device there
+ * RAM that can be laid over all other regions for reads, writes or both, as chipsets shadow ROM; neither at
+ * first. For reads only: writes are dropped. For writes only: reads see what is beneath (a device there
  * keeps both). Such regions must not overlap.
  */
 struct map *phys_map_shadow(struct phys *, uint64_t base, uint64_t len, void *host, const char *name);
 void map_shadow(struct map *, bool read, bool write);
 /*
- * RAM for SMM alone (one range, at most 2 MiB): processors in SMM see it at [base, base + len) for fetches and for
- * data as phys_smm_show() says; nobody else sees it. Where the same RAM is also mapped
+ * RAM for SMM alone (one range, at most 2 MiB): processors in SMM see it at [base, base + len) for fetches
+ * and for data as phys_smm_show() says; nobody else sees it. Where the same RAM is also mapped
  * for all, say phys_smm_written() between writing it there and running it in SMM.
  */
 void phys_smm_ram(struct phys *, uint64_t base, uint64_t len, void *host);

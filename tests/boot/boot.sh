@@ -9,6 +9,9 @@
 # early (both in lock-step through the kernel's start, without its decompressor),
 # button (SIGTERM powers the guest off), own (the installer's own initrd, to its first question),
 # owninterp (the same with the interpreter).
+# pc, pcbutton, pcreboot (jit, button, reboot on machine pc; the first finds nothing wrong with ACPI and SMBIOS),
+# seabios (no kernel: the firmware on machine pc, on the debug console and on the serial port, until it finds no disk,
+# and once more after it has reset the machine).
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case (six
 # times as many for whole boots by the interpreter, which take 30 to 100 times the CPU time).
@@ -18,8 +21,8 @@ latimer=${LATIMER:-$here/../../latimer}
 patience=${BOOT_TIMEOUT:-600}
 early='x86/fpu: Enabled xstate'     # what the guest writes after some million blocks
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
-    installer-i386-jit amd64-early amd64-interp"
-all="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
+    installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton"
+all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
     amd64-check"
@@ -93,6 +96,18 @@ installer() {
         -append "console=ttyS0 DEBIAN_FRONTEND=text"
 }
 
+# SeaBIOS; reset at the end of its patience: etc/boot-fail-wait is not set, so that is after 60 s.
+firmware() {
+    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    until_text 'No bootable device' 2 end -M pc -debugcon file:"$work/debug" -global isa-debugcon.iobase=0x402 ||
+        return 1
+    for word in 'SeaBIOS (version' 'fw_cfg DMA interface supported' 'Found 1 cpu' 'Using pmtimer, ioport 0x608' \
+        'ACPI: parse DSDT' 'Copying SMBIOS' 'sercon: using ioport 0x3f8' 'Attempting a hard reboot'; do
+        grep -aq "$word" "$work/debug" || { why="the firmware did not write '$word'"; return 1; }
+    done
+    [ "$(grep -ac 'SeaBIOS (version' "$work/serial")" -ge 2 ] || { why="no second start"; return 1; }
+}
+
 # Notes the CPU seconds (user and system) of all this shell has waited for; not in a subshell: that has its own.
 note_cpu() {
     times >"$work/times"
@@ -103,11 +118,20 @@ try() {
     kernel_name=${1%-*} how=${1##*-}
     timeout=$patience
     case $how in *interp | check) timeout=$((6 * patience)) ;; esac
+    [ "$how" != seabios ] || { firmware; return; }
     kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
     initramfs=$(sh "$here/guest.sh" initramfs "$kernel_name") || return 77
     line="console=ttyS0 quiet panic=-1"
     set -- -kernel "$kernel" -initrd "$initramfs"
+    case $how in pcbutton | pcreboot) set -- -M pc "$@" ;; esac
     case $how in
+    pc)
+        boot 'model name.*Latimer' 0 -M pc -no-reboot "$@" -append "console=ttyS0 panic=-1 do=info" &&
+            for word in 'SMBIOS 2' 'ACPI: PCI: Interrupt link LNKD configured'; do
+                grep -aq "$word" "$work/serial" || { why="no '$word' in the kernel's log"; return 1; }
+            done &&
+            ! grep -aiE 'ACPI.*(error|warning|exception)|ACPI bug|firmware bug|DMI not present' "$work/serial" >"$work/why" ||
+            { why=${why:-$(cat "$work/why")}; false; } ;;
     jit) boot 'model name.*Latimer' 0 -no-reboot "$@" -append "$line do=info" ;;
     interp) boot 'model name.*Latimer' 0 -accel interp -no-reboot "$@" -append "$line do=info" ;;
     check) boot 'model name.*Latimer' 0 --check -no-reboot "$@" -append "$line do=info" &&
@@ -118,10 +142,10 @@ try() {
             -append "console=ttyS0 earlyprintk=ttyS0,115200" ;;
     fork) boot 'forked 1000' 0 -no-reboot "$@" -append "$line do=fork" ;;
     reset) boot 'guest: reset' 0 -no-reboot "$@" -append "$line do=reboot" ;;
-    reboot)
+    *reboot)
         # The second boot shows that the first one's reset worked.
         until_text 'guest: reset' 2 end "$@" -append "$line do=reboot" ;;
-    button)
+    *button)
         until_text 'guest: waits' 1 press "$@" -append "$line do=button" &&
             [ "$code" = 0 ] || { why=${why:-exit code $code after the power button}; false; } ;;
     starved)
@@ -149,7 +173,7 @@ for case in "$@"; do
     took="$(($(date +%s) - start)) s, CPU $(echo "$cpu $before" | awk '{ printf "%.1f", $1 - $2 }') s"
     case $result in
     0) passed=$((passed + 1)); echo "PASS: boot $case ($took)" ;;
-    77) skipped=$((skipped + 1)); echo "SKIP: boot $case: its kernel cannot be had" ;;
+    77) skipped=$((skipped + 1)); echo "SKIP: boot $case: its kernel or firmware cannot be had" ;;
     *)
         failed=$((failed + 1)); echo "FAIL: boot $case: $why ($took)"
         tail -n 15 "$work/serial" "$work/stderr" 2>/dev/null | sed 's/^/    /'

@@ -27,6 +27,7 @@ expect 0 '^  128+n' -h
 expect 0 'Latimer version' --version
 expect 0 latimer64 -cpu help
 expect 0 micro -M '?'
+expect 0 '^  pc ' -M help
 expect 0 isa-debug-exit -device '?'
 expect 0 interp -accel help
 expect 0 unimp -d help
@@ -52,6 +53,12 @@ expect 2 'unknown CPU feature' -cpu latimer64,+warp -kernel "$work/exit"
 expect 2 'did you mean.*ssse3' -cpu latimer64,+sse3x -kernel "$work/exit"
 expect 2 'unknown CPU model' -cpu 8086 -kernel "$work/exit"
 expect 2 'no machine' -M q35
+expect 2 'has no firmware: use -machine pc' -bios "$work/text" -kernel "$work/exit"
+expect 3 '-bios .*: there is no such file' -M pc -bios "$work/none"
+expect 3 'multiple of 64 KiB' -M pc -bios "$work/text"
+expect 3 'multiple of 64 KiB' -M pc -L "$work" -bios text
+expect 3 'at most 16 MiB' -M pc -bios "$work/large"
+expect 3 'the file is empty' -M pc -bios "$work/empty"
 expect 2 'unknown engine' -accel warp
 expect_jit 2 'use a number of executions' -accel jit,hot=often
 expect_jit 2 'use a number of executions' -accel jit,hot=-1
@@ -107,6 +114,14 @@ expect 3 'cannot write' -D "$work/no/such" -kernel "$work/exit"
 
 # ---- guests ----
 expect 67 '' -kernel "$work/exit" -device isa-debug-exit,iobase=0xf4,iosize=0x04
+expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit
+# A firmware of 64 KiB: from the reset vector to F000:0000, the same program there
+perl -e 'print "\xb0\x21\xe6\xf4\xf4", "\x90" x (0xfff0 - 5), "\xea\x00\x00\x00\xf0", "\x90" x 11' >"$work/bios"
+for engine in $($jit && echo jit) interp; do
+    expect 67 '' -M pc -accel $engine -bios "$work/bios" -device isa-debug-exit
+    expect 67 '' -M pc,accel=$engine -L "$work" -bios bios -device isa-debug-exit
+done
+expect 67 'firmware given by -bios does not run' -M pc -bios "$work/bios" -kernel "$work/exit" -device isa-debug-exit
 expect 67 '' --kernel "$work/exit" --device isa-debug-exit -accel interp
 expect_jit 67 'no difference' -kernel "$work/exit" -device isa-debug-exit --check
 expect 7 '' -kernel "$work/exit2" -device isa-debug-exit,iobase=0x501,iosize=2

@@ -1,6 +1,6 @@
 /*
- * test_fw_cfg.c - the firmware's configuration by ports and by DMA; the ACPI tables as a firmware places them;
- * SMBIOS structures.
+ * test_fw_cfg.c - the firmware's configuration by ports and by DMA; the ACPI tables as a firmware places
+ * them; SMBIOS structures.
  */
 #include <check.h>
 #include <stdlib.h>

@@ -1,0 +1,22 @@
+/* boards.h - the kinds of machine there are. */
+#ifndef HW_BOARDS_H
+#define HW_BOARDS_H
+
+#include "hw/machine.h"
+
+struct board {
+    const char *name, *what;    /* for -machine help */
+    bool firmware;              /* runs one where no kernel is given */
+    /*
+     * Wire the whole machine by m->cfg. Before: m->cfg, m->lock (recursive) and m->clock. Afterwards
+     * everything in *m but cpu[], vcpus, loop and boot is set. Chips are in their power-on state; call
+     * machine_reset() before the first boot all the same: it also does what a firmware would leave behind.
+     */
+    void (*init)(struct machine *);
+    void (*free)(struct machine *);
+    void (*power_button)(struct machine *);     /* pressed by the user; device lock held */
+};
+
+extern const struct board board_micro, board_pc;
+
+#endif

@@ -1,0 +1,298 @@
+/*
+ * pcbase.c - what every PC board has: interrupt controllers, clocks, keyboard, serial ports, and how
+ * processors reach them.
+ *
+ * Each ISA interrupt goes to both the 8259s and the I/O APIC (IRQ 0 to input 2).
+ * FERR# of the boot processor makes IRQ 13.
+ */
+#include "hw/pcbase.h"
+
+#include "base/log.h"
+#include "hw/clock.h"
+#include "hw/debugcon.h"
+#include "hw/debugexit.h"
+#include "hw/ferr.h"
+#include "hw/hpet.h"
+#include "hw/ioapic.h"
+#include "hw/kbc.h"
+#include "hw/lapic.h"
+#include "hw/pic.h"
+#include "hw/pit.h"
+#include "hw/port92.h"
+#include "hw/ps2.h"
+#include "hw/rtc.h"
+#include "hw/testdev.h"
+#include "hw/uart.h"
+
+static const struct field pcbase_state[] = { FIELD_ARRAY(struct pcbase, source), FIELD_END };
+
+static void pcbase_chip_reset(void *dev)
+{
+    struct pcbase *b = dev;
+
+    for (unsigned i = 0; i < 16; i++)
+        b->source[i] = 0;
+}
+
+static const struct chip pcbase_chip = {
+    "pcbase", sizeof(struct pcbase), pcbase_chip_reset, pcbase_state, NULL
+};
+
+/* ---- interrupt routing ---- */
+
+static void gsi_set(void *to, int n, bool level)
+{
+    struct pcbase *b = to;
+
+    ioapic_set(b->ioapic, n, level);
+}
+
+void pcbase_isa_set(void *to, int line, bool level)
+{
+    struct pcbase *b = to;
+    int irq = line & 0xff, source = line >> 8;
+
+    b->source[irq] = level ? b->source[irq] | 1u << source : b->source[irq] & ~(1u << source);
+    pic_set_line(b->pic, irq, b->source[irq]);
+    ioapic_set(b->ioapic, irq == 0 ? 2 : irq, b->source[irq]);
+}
+
+static void gsi_tick(void *to, int n, unsigned ticks)
+{
+    struct pcbase *b = to;
+
+    ioapic_tick(b->ioapic, n, ticks);
+}
+
+static void isa_tick(void *to, int line, unsigned ticks)
+{
+    struct pcbase *b = to;
+    int irq = line & 0xff, source = line >> 8;
+    struct irq pic = pic_line(b->pic, irq);
+
+    if (ticks)
+        b->source[irq] |= 1u << source;
+    irq_tick(&pic, ticks);
+    ioapic_tick(b->ioapic, irq == 0 ? 2 : irq, ticks);
+}
+
+struct irq pcbase_isa(struct pcbase *b, int irq, int source)
+{
+    return (struct irq){ pcbase_isa_set, b, ISA_LINE(irq, source), isa_tick };
+}
+
+/* The test device names I/O APIC inputs; the first 16 are ISA lines to everyone else. */
+static void test_gsi_set(void *to, int n, bool level)
+{
+    if (n < 16)
+        pcbase_isa_set(to, ISA_LINE(n == 2 ? 0 : n, 7), level);
+    else
+        gsi_set(to, n, level);
+}
+
+static uint8_t int_ack(struct machine *m, unsigned cpu)
+{
+    struct pcbase *b = m->board;
+    int v;
+
+    machine_lock(m);
+    v = apics_ack(b->apics, cpu);
+    if (v < 0)
+        v = pic_ack(b->pic);
+    machine_unlock(m);
+    return v;
+}
+
+/* ---- what the CPU reaches of its local APIC ---- */
+
+static bool apic_rdmsr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *val)
+{
+    struct pcbase *b = m->board;
+    bool gp;
+
+    machine_lock(m);
+    gp = apics_rdmsr(b->apics, cpu, msr, val);
+    machine_unlock(m);
+    return gp;
+}
+
+static bool apic_wrmsr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t val)
+{
+    struct pcbase *b = m->board;
+    bool gp;
+
+    machine_lock(m);
+    gp = apics_wrmsr(b->apics, cpu, msr, val);
+    machine_unlock(m);
+    return gp;
+}
+
+static void apic_init(struct machine *m, unsigned cpu)
+{
+    struct pcbase *b = m->board;
+
+    machine_lock(m);
+    apics_init(b->apics, cpu);
+    machine_unlock(m);
+}
+
+static uint8_t tpr_get(struct machine *m, unsigned cpu)
+{
+    struct pcbase *b = m->board;
+
+    return apics_cr8_get(b->apics, cpu);
+}
+
+static void tpr_set(struct machine *m, unsigned cpu, uint8_t cr8)
+{
+    struct pcbase *b = m->board;
+
+    machine_lock(m);
+    apics_cr8_set(b->apics, cpu, cr8);
+    machine_unlock(m);
+}
+
+/* ---- lines to the whole machine ---- */
+
+static void ferr_pin(struct machine *m, unsigned cpu, bool level)
+{
+    struct pcbase *b = m->board;
+
+    if (!cpu)
+        ferr_set(b->ferr, level);
+}
+
+static void ignne_set(void *to, int line, bool level)
+{
+    cpu_lines.ignne(to, 0, level);
+}
+
+static void a20_set(void *to, int line, bool on)
+{
+    struct machine *m = to;
+
+    phys_set_a20(m->phys, on);
+}
+
+static void reset_set(void *to, int line, bool level)
+{
+    if (level)
+        machine_request_stop(to, STOP_RESET, 0);
+}
+
+void pcbase_soft_off(void *to)
+{
+    machine_request_stop(to, STOP_POWEROFF, 0);
+}
+
+static void debug_exit(void *to, int code)
+{
+    machine_request_stop(to, STOP_DEBUG_EXIT, code);
+}
+
+/* Memory sizes where old software looks for them (CMOS 15h-18h, 30h-31h, 34h-35h, 5Bh-5Dh). */
+static void cmos_memory(struct rtc *rtc, const struct machine *m)
+{
+    uint64_t ext = m->ram_low > 0x100000 ? (m->ram_low - 0x100000) >> 10 : 0;
+    uint64_t above16 = m->ram_low > 0x1000000 ? (m->ram_low - 0x1000000) >> 16 : 0;
+    uint64_t high = m->ram_high >> 16;
+
+    if (ext > 0xffff)
+        ext = 0xffff;
+    if (above16 > 0xffff)
+        above16 = 0xffff;
+    rtc_cmos_set(rtc, 0x15, 640 & 0xff);
+    rtc_cmos_set(rtc, 0x16, 640 >> 8);
+    for (unsigned at = 0x17; at <= 0x30; at += 0x30 - 0x17) {
+        rtc_cmos_set(rtc, at, ext);
+        rtc_cmos_set(rtc, at + 1, ext >> 8);
+    }
+    rtc_cmos_set(rtc, 0x34, above16);
+    rtc_cmos_set(rtc, 0x35, above16 >> 8);
+    for (unsigned i = 0; i < 3; i++)
+        rtc_cmos_set(rtc, 0x5b + i, high >> (8 * i));
+}
+
+struct pcbase *pcbase_new(struct machine *m, uint64_t hole)
+{
+    const struct machine_config *cfg = &m->cfg;
+    struct pcbase *b;
+
+    if (cfg->cpus < 1 || cfg->cpus > PC_MAX_CPUS)
+        die(EXIT_CODE_USAGE, "-smp %u: this board takes 1 to %u processors", cfg->cpus, PC_MAX_CPUS);
+    m->ncpu = cfg->cpus;
+    m->phys = phys_new(&m->lock);
+    m->ports = ports_new();
+    m->chips = chips_new();
+    clock_set_rtc(m->clock, cfg->rtc_base, cfg->rtc_localtime);
+    b = m->board = chip_new(m->chips, &pcbase_chip, "board");
+    b->reset = (struct irq){ .set = reset_set, .to = m };
+
+    m->ram = phys_ram_alloc(m->phys, cfg->ram);
+    m->ram_low = cfg->ram < hole ? cfg->ram : hole;
+    m->ram_high = cfg->ram - m->ram_low;
+    if (m->ram_high)
+        phys_map_ram(m->phys, 1ull << 32, m->ram_high, (uint8_t *)m->ram + m->ram_low, false, "ram-high");
+    m->int_ack = int_ack;
+    m->apic_rdmsr = apic_rdmsr;
+    m->apic_wrmsr = apic_wrmsr;
+    m->apic_init = apic_init;
+    m->ferr = ferr_pin;
+    m->tpr_get = tpr_get;
+    m->tpr_set = tpr_set;
+    return b;
+}
+
+void pcbase_chips(struct pcbase *b, struct machine *m)
+{
+    static const struct { uint16_t port; uint8_t irq; const char *name; } com[4] = {
+        { 0x3f8, 4, "com1" }, { 0x2f8, 3, "com2" }, { 0x3e8, 4, "com3" }, { 0x2e8, 3, "com4" }
+    };
+    const struct machine_config *cfg = &m->cfg;
+    struct irq a20 = { .set = a20_set, .to = m };
+    struct hpet_lines hpet_lines;
+    struct kbc_lines kbc_lines;
+    struct hpet *hpet;
+    struct ps2 *kbd, *mouse;
+
+    /* Interrupt controllers first: chips reset in this order, and devices drive their lines then. */
+    b->apics = apics_new(m->chips, m->phys, m->clock, m, &cpu_lines, m->ncpu, MMU_PA_BITS);
+    b->ioapic = ioapic_new(m->chips, m->phys, IOAPIC_BASE, b->apics, 0);
+    b->pic = pic_new(m->chips, m->ports, (struct irq){ .set = apics_lint0, .to = b->apics });
+    hpet_lines = (struct hpet_lines){ { gsi_set, b, 0, gsi_tick }, pcbase_isa(b, 0, 0), pcbase_isa(b, 8, 0) };
+    hpet = hpet_new(m->chips, m->phys, HPET_BASE, m->clock, &hpet_lines);
+
+    pit_new(m->chips, m->ports, m->clock, hpet_pit_in(hpet));
+    b->rtc = rtc_new(m->chips, m->ports, m->clock, hpet_rtc_in(hpet));
+    cmos_memory(b->rtc, m);
+    kbd = ps2_keyboard_new(m->chips, "kbd", m->clock);
+    mouse = ps2_mouse_new(m->chips, "mouse", m->clock);
+    kbc_lines = (struct kbc_lines){ pcbase_isa(b, 1, 0), pcbase_isa(b, 12, 0), a20, b->reset };
+    kbc_new(m->chips, m->ports, m->clock, &kbc_lines, kbd, mouse);
+    b->ferr = ferr_new(m->chips, m->ports, pcbase_isa(b, 13, 0), (struct irq){ .set = ignne_set, .to = m });
+    port92_new(m->chips, m->ports, a20, b->reset);
+    for (unsigned i = 0; i < 4 && i < cfg->nserial; i++) {
+        uart_new(m->chips, com[i].name, m->ports, com[i].port, pcbase_isa(b, com[i].irq, i), m->clock,
+                 cfg->serial[i]);
+        b->serial |= 1u << i;
+    }
+    if (cfg->debugcon)
+        debugcon_new(m->chips, m->ports, cfg->debugcon_port, cfg->debugcon);
+    if (cfg->debug_exit.on)
+        debugexit_new(m->chips, m->ports, cfg->debug_exit.iobase, cfg->debug_exit.iosize, debug_exit, m);
+    if (cfg->testdev)
+        testdev_new(m->chips, m->ports, m->phys, (struct irq){ .set = test_gsi_set, .to = b });
+}
+
+void pcbase_free(struct machine *m)
+{
+    chips_free(m->chips);
+    ports_free(m->ports);
+    phys_free(m->phys);
+    clock_free(m->clock);
+    m->board = NULL;
+    m->chips = NULL;
+    m->ports = NULL;
+    m->phys = NULL;
+    m->clock = NULL;
+}

@@ -1,0 +1,37 @@
+/* pcbase.h - what every PC board has, and how a board wires it. */
+#ifndef HW_PCBASE_H
+#define HW_PCBASE_H
+
+#include "hw/machine.h"
+
+#define PC_MAX_CPUS 255
+#define PC_COM1     0x3f8
+
+/* A chip for the state of shared lines. m->board points to it. */
+struct pcbase {
+    struct pic *pic;
+    struct ioapic *ioapic;
+    struct apics *apics;
+    struct ferr *ferr;
+    struct rtc *rtc;
+    struct irq reset;           /* set(true) resets the machine */
+    uint8_t serial;             /* bit n: COM n+1 is there */
+    uint16_t source[16];        /* per ISA line: who asserts it, one bit a source */
+    void *own;                  /* the board's */
+};
+
+/* Memory, ports, chip list, and what processors call. RAM lies below `hole` and from 4 GiB; the board maps what
+ * is below. Dies if there are too many processors. */
+struct pcbase *pcbase_new(struct machine *, uint64_t hole);
+/* The chips: interrupt controllers first. */
+void pcbase_chips(struct pcbase *, struct machine *);
+void pcbase_free(struct machine *);
+
+/* A source (0-15) of an ISA line: sources are ORed, so that chips may share one. */
+#define ISA_LINE(irq, source) ((irq) | (source) << 8)
+struct irq pcbase_isa(struct pcbase *, int irq, int source);
+void pcbase_isa_set(void *pcbase, int line, bool level);
+/* off() of power management chips; arg is the machine. */
+void pcbase_soft_off(void *machine);
+
+#endif

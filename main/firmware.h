@@ -1,0 +1,12 @@
+/* firmware.h - finding and reading the firmware's image. */
+#ifndef MAIN_FIRMWARE_H
+#define MAIN_FIRMWARE_H
+
+#include "hw/machine.h"
+#include "main/options.h"
+
+/* Fill in m->cfg.bios by -bios and -L. Dies with EXIT_CODE_FILE and what to install. */
+void firmware_read(struct machine *m, const struct options *);
+void firmware_free(struct machine *m);
+
+#endif
