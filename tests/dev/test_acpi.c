@@ -188,6 +188,17 @@ START_TEST(tables)
 }
 END_TEST
 
+/* And not a name in AML that looks like the beginning of one. */
+static bool is_table(const uint8_t *p, size_t room)
+{
+    uint8_t sum = 0;
+    if (room < 36 || le32(p + 4) > room)
+        return false;
+    for (uint32_t i = 0; i < le32(p + 4); i++)
+        sum = (uint8_t)(sum + p[i]);
+    return sum == 0 || !memcmp(p, "FACS", 4);
+}
+
 START_TEST(dsdt)
 {
     size_t len;
@@ -205,7 +216,7 @@ START_TEST(dsdt)
     ck_assert_ptr_nonnull(mkdtemp(dir));
     for (size_t i = 0; i < len; i += 16)
         for (unsigned k = 0; k < sizeof(name) / sizeof(name[0]); k++)
-            if (!memcmp(t + i, name[k], 4)) {
+            if (!memcmp(t + i, name[k], 4) && is_table(t + i, len - i)) {
                 snprintf(cmd, sizeof(cmd), "%s/%s.aml", dir, k ? name[k] : "dsdt");
                 f = fopen(cmd, "wb");
                 ck_assert_ptr_nonnull(f);
