@@ -189,7 +189,9 @@ void emit_ops(struct emit *e)
             alloc_dead(e, p, e->use[i].dies);
 #ifdef LATIMER_CHECKED
         for (unsigned k = 0; k < T_COUNT; k++)
-            assert(!e->temp_busy[k] && !e->vtemp_busy[k]);
+            assert(!e->temp_busy[k]);
+        for (unsigned k = 0; k < VT_COUNT; k++)
+            assert(!e->vtemp_busy[k]);
 #endif
         if (e->nfl_spilled)
             flags_free(e);

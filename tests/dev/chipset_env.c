@@ -88,6 +88,18 @@ struct irq env_line(struct env *e, int n)
     return (struct irq){ .set = env_set, .to = e, .line = n };
 }
 
+uint32_t env_config_read(struct env *e, unsigned devfn, unsigned reg, unsigned size)
+{
+    ports_write(e->ports, 0xcf8, 0x80000000u | devfn << 8 | (reg & 0xfc), 4);
+    return ports_read(e->ports, 0xcfc + (reg & 3), size);
+}
+
+void env_config_write(struct env *e, unsigned devfn, unsigned reg, uint32_t val, unsigned size)
+{
+    ports_write(e->ports, 0xcf8, 0x80000000u | devfn << 8 | (reg & 0xfc), 4);
+    ports_write(e->ports, 0xcfc + (reg & 3), val, size);
+}
+
 uint32_t env_read(struct env *e, uint64_t pa)
 {
     return phys_io_read(e->phys, pa, 4);

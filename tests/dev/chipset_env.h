@@ -32,6 +32,9 @@ extern const struct cpu_lines env_lines;
 struct env *env_new(void);
 void env_free(struct env *);
 struct irq env_line(struct env *, int n);
+/* Configuration register `reg` of bus 0's device devfn (slot << 3 | function), by mechanism 1. */
+uint32_t env_config_read(struct env *, unsigned devfn, unsigned reg, unsigned size);
+void env_config_write(struct env *, unsigned devfn, unsigned reg, uint32_t val, unsigned size);
 /* For chips that use irq.set with a number of their own: line base + n. */
 void env_set(void *env, int n, bool level);
 uint32_t env_read(struct env *, uint64_t pa);

@@ -14,14 +14,12 @@ static uint8_t ram[0x100000], rom[0x20000];
 
 static uint32_t rd(unsigned reg, unsigned size)
 {
-    ports_write(e->ports, 0xcf8, 0x80000000u | (reg & 0xfc), 4);
-    return ports_read(e->ports, 0xcfc + (reg & 3), size);
+    return env_config_read(e, 0, reg, size);
 }
 
 static void wr(unsigned reg, uint32_t val, unsigned size)
 {
-    ports_write(e->ports, 0xcf8, 0x80000000u | (reg & 0xfc), 4);
-    ports_write(e->ports, 0xcfc + (reg & 3), val, size);
+    env_config_write(e, 0, reg, val, size);
 }
 
 static void setup(void)

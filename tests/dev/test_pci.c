@@ -31,14 +31,12 @@ static void on_config(void *dev, unsigned off, unsigned size)
 
 static uint32_t rd(unsigned slot, unsigned reg, unsigned size)
 {
-    ports_write(e->ports, 0xcf8, 0x80000000u | slot << 11 | (reg & 0xfc), 4);
-    return ports_read(e->ports, 0xcfc + (reg & 3), size);
+    return env_config_read(e, slot << 3, reg, size);
 }
 
 static void wr(unsigned slot, unsigned reg, uint32_t val, unsigned size)
 {
-    ports_write(e->ports, 0xcf8, 0x80000000u | slot << 11 | (reg & 0xfc), 4);
-    ports_write(e->ports, 0xcfc + (reg & 3), val, size);
+    env_config_write(e, slot << 3, reg, val, size);
 }
 
 static void setup(void)

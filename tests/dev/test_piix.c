@@ -19,14 +19,12 @@ static unsigned offs;
 
 static uint32_t rd(unsigned fn, unsigned reg, unsigned size)
 {
-    ports_write(e->ports, 0xcf8, 0x80000800u | fn << 8 | (reg & 0xfc), 4);
-    return ports_read(e->ports, 0xcfc + (reg & 3), size);
+    return env_config_read(e, 1 << 3 | fn, reg, size);
 }
 
 static void wr(unsigned fn, unsigned reg, uint32_t val, unsigned size)
 {
-    ports_write(e->ports, 0xcf8, 0x80000800u | fn << 8 | (reg & 0xfc), 4);
-    ports_write(e->ports, 0xcfc + (reg & 3), val, size);
+    env_config_write(e, 1 << 3 | fn, reg, val, size);
 }
 
 static void off(void *arg)

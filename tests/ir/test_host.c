@@ -127,6 +127,22 @@ static void begin(struct ir_block *b)
     ir_emit(b, IR_MARK, TY_NONE, 2, 0, 0, 0, 0);
 }
 
+/* A block whose values begin as guest registers and end in them. */
+static void begin_pool(struct ir_block *b, ir_ref *pool)
+{
+    begin(b);
+    for (unsigned k = 0; k < POOL; k++)
+        pool[k] = get(b, rnd(2) ? TY_I64 : TY_I32);
+}
+
+static void compare_pool(struct ir_block *b, const ir_ref *pool, unsigned n)
+{
+    for (unsigned k = 0; k < POOL; k++)
+        put(b, pool[k]);
+    ir_emit(b, IR_EXIT, TY_NONE, 0, 0, 0, 0, 4);
+    compare(b, n);
+}
+
 START_TEST(test_integer)
 {
     struct ir_block b;
@@ -134,19 +150,14 @@ START_TEST(test_integer)
     setup();
     ir_init(&b);
     for (unsigned n = 0; n < 20000; n++) {
-        begin(&b);
-        for (unsigned k = 0; k < POOL; k++)
-            pool[k] = get(&b, rnd(2) ? TY_I64 : TY_I32);
+        begin_pool(&b, pool);
         for (unsigned k = rnd(60); k > 0; k--) {
             ir_ref r = integer_op(&b, pool);
             pool[rnd(POOL)] = r;
             if (rnd(2))
                 put(&b, r);
         }
-        for (unsigned k = 0; k < POOL; k++)
-            put(&b, pool[k]);
-        ir_emit(&b, IR_EXIT, TY_NONE, 0, 0, 0, 0, 4);
-        compare(&b, n);
+        compare_pool(&b, pool, n);
     }
     ir_free(&b);
 }
@@ -196,9 +207,7 @@ START_TEST(test_images)
     setup();
     ir_init(&b);
     for (unsigned n = 0; n < 20000; n++) {
-        begin(&b);
-        for (unsigned k = 0; k < POOL; k++)
-            pool[k] = get(&b, rnd(2) ? TY_I64 : TY_I32);
+        begin_pool(&b, pool);
         for (unsigned k = rnd(12); k > 0; k--)
             pool[rnd(POOL)] = integer_op(&b, pool);
         ir_ref f = ir_emit(&b, IR_GETF, TY_FLAGS, 0, 0, 0, 0, 0);
@@ -213,10 +222,7 @@ START_TEST(test_images)
             put(&b, ir_emit(&b, IR_CC, TY_I8, conditions[how[k].flags <= FK_SAR ? rnd(3) : 0], f, 0, 0, 0));
             pool[rnd(POOL)] = r;
         }
-        for (unsigned k = 0; k < POOL; k++)
-            put(&b, pool[k]);
-        ir_emit(&b, IR_EXIT, TY_NONE, 0, 0, 0, 0, 4);
-        compare(&b, n);
+        compare_pool(&b, pool, n);
     }
     ir_free(&b);
 }
