@@ -90,7 +90,10 @@ static void init(struct machine *m)
                          pcbase_soft_off, m);
     pci = pci_bus_new(m->chips, m->ports, m->phys, &reset_ops, reset_new(m->chips, b->reset),
                       (struct irq){ .set = intx_set, .to = b });
+    pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
     pci_add(pci, "host-bridge", 0, 0, &bridge);
+    b->plugs.pci = pci;
+    pcbase_plugs(b);
 
     own->tables = acpi_tables(&desc, TABLES, &own->tables_len, NULL);
     if (own->tables_len > TABLES_MAX)
@@ -109,6 +112,6 @@ static void board_free(struct machine *m)
 }
 
 const struct board board_micro = {
-    "micro", "a PC's basic chips without firmware; kernels are loaded directly (default)", false, init,
+    "micro", "a PC's basic chips without firmware; kernels are loaded directly (default with -kernel)", false, init,
     board_free, power_button
 };

@@ -202,6 +202,9 @@ static void init(struct machine *m)
     pc->isa = piix3_new(m->chips, pci, ISA_SLOT, (struct irq){ .set = pirq_set, .to = b });
     pc->pm = piix4_new(m->chips, pci, m->ports, m->clock, ISA_SLOT, &lines);
     pc->cfg = fw_cfg_new(m->chips, m->ports, m->phys);
+    pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
+    b->plugs.pci = pci;
+    pcbase_plugs(b);
 
     acpi.serial = b->serial;
     acpi.pci_lo = m->ram_low <= 0x80000000u ? 0x80000000u : HOLE;

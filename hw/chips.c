@@ -20,7 +20,7 @@
 
 struct instance {
     const struct chip *type;
-    const char *name;
+    char *name;
     void *dev;
     struct instance *next;
 };
@@ -44,7 +44,10 @@ void chips_free(struct chip_list *l)
         return;
     for (struct instance *i = l->first, *next; i; i = next) {
         next = i->next;
+        if (i->type->free)
+            i->type->free(i->dev);
         free(i->dev);
+        free(i->name);
         free(i);
     }
     free(l);
@@ -54,12 +57,13 @@ void *chip_new(struct chip_list *l, const struct chip *type, const char *name)
 {
     struct instance *i = calloc(1, sizeof(*i));
     void *dev = calloc(1, type->size);
-    if (!i || !dev)
+    char *copy = strdup(name);
+    if (!i || !dev || !copy)
         die(EXIT_CODE_HOST, "out of memory for chip %s", name);
     for (struct instance *o = l->first; o; o = o->next)
         assert(strcmp(o->name, name) != 0);     /* names identify instances in saved state */
     assert(strlen(name) < 256);
-    *i = (struct instance){ type, name, dev, NULL };
+    *i = (struct instance){ type, copy, dev, NULL };
     *l->last = i;
     l->last = &i->next;
     return dev;

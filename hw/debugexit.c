@@ -3,8 +3,10 @@
  * harnesses use it): a write of v of any size to any of its ports ends the machine with exit code
  * (v << 1) | 1, so that no exit reads as success.  Reading gives 0.
  */
-#include "base/log.h"
 #include "hw/debugexit.h"
+
+#include "base/log.h"
+#include "hw/plug.h"
 
 struct debugexit {
     void (*stop)(void *arg, int code);
@@ -37,3 +39,34 @@ struct debugexit *debugexit_new(struct chip_list *chips, struct ports *ports, ui
     ports_map(ports, iobase, iosize, &debugexit_ops, d, "isa-debug-exit");
     return d;
 }
+
+/* ---- as a device of the command line ---- */
+
+struct debugexit_props {
+    struct plug_common common;
+    uint64_t iobase, iosize;
+};
+
+static const struct prop debugexit_props[] = {
+    { "iobase", PROP_NUMBER, offsetof(struct debugexit_props, iobase), 0, 0xffff, "its first port" },
+    { "iosize", PROP_NUMBER, offsetof(struct debugexit_props, iosize), 1, 0xffff, "how many ports" },
+    PROP_END
+};
+
+static void machine_exit(void *to, int code)
+{
+    machine_request_stop(to, STOP_DEBUG_EXIT, code);
+}
+
+static void make(struct plug_env *env, void *bus, const void *props)
+{
+    const struct debugexit_props *p = props;
+
+    debugexit_new(env->m->chips, env->m->ports, p->iobase, p->iosize, machine_exit, env->m);
+}
+
+const struct plug debugexit_plug = {
+    "isa-debug-exit", "writing v to its port ends Latimer with exit code v*2+1", "ISA",
+    sizeof(struct debugexit_props), &(const struct debugexit_props){ .iobase = 0xf4, .iosize = 4 },
+    debugexit_props, make
+};

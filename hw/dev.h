@@ -123,6 +123,7 @@ struct chip {                   /* const description of a chip type */
     void (*reset)(void *dev);
     const struct field *state;
     void (*loaded)(void *dev);  /* after state was loaded: re-arm timers, drive lines; may be NULL */
+    void (*free)(void *dev);    /* what it holds besides itself; may be NULL */
 };
 /* Instances a board made, in order; owned by the machine. */
 struct chip_list;

@@ -64,4 +64,38 @@ static inline void disk_submit(struct disk *d, struct disk_req *r)
     d->ops->submit(d, r);
 }
 
+/* ---- what a disk device is given ---- */
+
+struct drive_user {             /* the device, told with the device lock held */
+    /* The medium was exchanged, or taken away (disk is NULL), by the user. */
+    void (*changed)(void *dev);
+};
+
+/* A place for a medium, named on the command line. What it says of the medium holds for the device. */
+struct drive {
+    const char *id;
+    struct disk *disk;          /* NULL: no medium */
+    bool cdrom;                 /* media=cdrom */
+    bool read_only;             /* to the guest, whatever the medium is */
+    const char *serial;         /* number the device tells; NULL: its own choice */
+    struct { unsigned cyls, heads, secs; } chs;         /* 0: the device's choice */
+    bool used;                  /* some device has it */
+    const struct drive_user *user;
+    void *dev;
+    /* The guest throws the medium out: disk becomes NULL when its requests are done. Set by who made the drive. */
+    void (*eject)(struct drive *);
+    void *arg;
+};
+
+/* A device takes the drive. False: another one has it. */
+static inline bool drive_take(struct drive *d, const struct drive_user *user, void *dev)
+{
+    if (d->used)
+        return false;
+    d->used = true;
+    d->user = user;
+    d->dev = dev;
+    return true;
+}
+
 #endif

@@ -38,6 +38,7 @@ bool apics_send(struct apics *, const struct apic_msg *);
 void apics_forget(struct apics *, uint8_t vector);
 /* MSI: a store of `data` to 0xfeexxxxx. */
 void apics_msi(struct apics *, uint64_t addr, uint32_t data);
+void apics_pci_msi(void *apics, uint64_t addr, uint32_t data);         /* the same, for pci.h */
 /* Who wants to see EOIs of level-triggered vectors (I/O APICs; at most four). */
 void apics_on_eoi(struct apics *, void (*fn)(void *, uint8_t vector), void *arg);
 /* The 8259's INTR output: every LINT0 pin, `line` unused (struct irq). */

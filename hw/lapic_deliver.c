@@ -283,6 +283,11 @@ void apics_msi(struct apics *s, uint64_t addr, uint32_t data)
     apics_send(s, &g);
 }
 
+void apics_pci_msi(void *apics, uint64_t addr, uint32_t data)
+{
+    apics_msi(apics, addr, data);
+}
+
 void lapic_icr_send(struct lapic *l)
 {
     struct apics *s = l->bus;

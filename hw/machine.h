@@ -14,6 +14,8 @@ struct evloop;
 struct boot;
 struct vcpus;
 struct cpu_lines;
+struct drive;
+struct plug_use;
 
 /* Everything the command line can say about the machine. */
 struct machine_config {
@@ -28,8 +30,8 @@ struct machine_config {
     unsigned nserial;
     struct chardev *debugcon;
     uint16_t debugcon_port;
-    struct { bool on; uint16_t iobase, iosize; } debug_exit;
-    bool testdev;
+    const struct plug_use *devices;             /* plug.h */
+    struct drive *ide[4], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
     bool no_reboot, no_shutdown;
     int64_t rtc_base;                           /* seconds since 1970, or INT64_MIN: host's UTC */
     bool rtc_localtime;

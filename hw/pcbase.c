@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "hw/clock.h"
 #include "hw/debugcon.h"
-#include "hw/debugexit.h"
 #include "hw/ferr.h"
 #include "hw/hpet.h"
 #include "hw/ioapic.h"
@@ -21,7 +20,6 @@
 #include "hw/port92.h"
 #include "hw/ps2.h"
 #include "hw/rtc.h"
-#include "hw/testdev.h"
 #include "hw/uart.h"
 
 static const struct field pcbase_state[] = { FIELD_ARRAY(struct pcbase, source), FIELD_END };
@@ -185,9 +183,9 @@ void pcbase_soft_off(void *to)
     machine_request_stop(to, STOP_POWEROFF, 0);
 }
 
-static void debug_exit(void *to, int code)
+static struct irq plug_irq(struct machine *m, unsigned irq, unsigned source)
 {
-    machine_request_stop(to, STOP_DEBUG_EXIT, code);
+    return pcbase_isa(m->board, irq, source);
 }
 
 /* Memory sizes where old software looks for them (CMOS 15h-18h, 30h-31h, 34h-35h, 5Bh-5Dh). */
@@ -233,6 +231,7 @@ struct pcbase *pcbase_new(struct machine *m, uint64_t hole)
     m->ram_high = cfg->ram - m->ram_low;
     if (m->ram_high)
         phys_map_ram(m->phys, 1ull << 32, m->ram_high, (uint8_t *)m->ram + m->ram_low, false, "ram-high");
+    b->plugs = (struct plug_env){ .m = m, .isa_irq = plug_irq, .gsi = { .set = test_gsi_set, .to = b } };
     m->int_ack = int_ack;
     m->apic_rdmsr = apic_rdmsr;
     m->apic_wrmsr = apic_wrmsr;
@@ -278,10 +277,12 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     }
     if (cfg->debugcon)
         debugcon_new(m->chips, m->ports, cfg->debugcon_port, cfg->debugcon);
-    if (cfg->debug_exit.on)
-        debugexit_new(m->chips, m->ports, cfg->debug_exit.iobase, cfg->debug_exit.iosize, debug_exit, m);
-    if (cfg->testdev)
-        testdev_new(m->chips, m->ports, m->phys, (struct irq){ .set = test_gsi_set, .to = b });
+}
+
+void pcbase_plugs(struct pcbase *b)
+{
+    plugs_make(&b->plugs, b->plugs.m->cfg.devices);
+    plug_buses_free(&b->plugs);
 }
 
 void pcbase_free(struct machine *m)

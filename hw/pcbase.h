@@ -2,7 +2,7 @@
 #ifndef HW_PCBASE_H
 #define HW_PCBASE_H
 
-#include "hw/machine.h"
+#include "hw/plug.h"
 
 #define PC_MAX_CPUS 255
 #define PC_COM1     0x3f8
@@ -17,6 +17,7 @@ struct pcbase {
     struct irq reset;           /* set(true) resets the machine */
     uint8_t serial;             /* bit n: COM n+1 is there */
     uint16_t source[16];        /* per ISA line: who asserts it, one bit a source */
+    struct plug_env plugs;
     void *own;                  /* the board's */
 };
 
@@ -25,6 +26,8 @@ struct pcbase {
 struct pcbase *pcbase_new(struct machine *, uint64_t hole);
 /* The chips: interrupt controllers first. */
 void pcbase_chips(struct pcbase *, struct machine *);
+/* The devices that were asked for, when the board's own chips and buses are there. */
+void pcbase_plugs(struct pcbase *);
 void pcbase_free(struct machine *);
 
 /* A source (0-15) of an ISA line: sources are ORed, so that chips may share one. */

@@ -6,63 +6,13 @@
  * space is enabled in the command register, and nothing else is there; the guest
  * may program nonsense and gets no region, with a log line.
  */
+#include "hw/pci_int.h"
+
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "hw/pci.h"
-
-#define CFG_COMMAND 0x04
-#define CFG_STATUS  0x06
-#define CFG_BAR     0x10
-#define CFG_CAP     0x34
-#define CFG_PIN     0x3d
-
-#define CMD_IO      1u
-#define CMD_MEM     2u
-#define CMD_MASTER  4u
-#define CMD_NO_INTX (1u << 10)
-#define STATUS_INTX (1u << 3)
-#define STATUS_CAP  (1u << 4)
-
-#define BARS 6
-#define SLOTS 32
-#define CONFIG 256
-
-struct bar {
-    uint64_t size;              /* 0: none */
-    unsigned flags;
-    const struct io_ops *ops;
-    void *dev;
-    struct map *map;            /* memory: made on first use, then moved */
-    uint64_t at;
-    bool on;
-};
-
-struct pci_dev {
-    struct pci_bus *bus;
-    const char *name;
-    unsigned slot, fn;
-    uint8_t config[CONFIG], writable[CONFIG], first[CONFIG];
-    uint8_t irq;                /* what the device drives */
-    uint8_t intx;               /* what the bus sees: irq unless disabled */
-    unsigned caps_end;
-    struct bar bar[BARS];
-    void (*written)(void *, unsigned, unsigned);
-    void *written_dev;
-};
-
-struct pci_bus {
-    struct chip_list *chips;
-    struct ports *ports;
-    struct phys *phys;
-    const struct io_ops *cf9;
-    void *cf9_dev;
-    struct irq intx;
-    uint32_t address;
-    uint16_t asserted[4];       /* devices that drive each line */
-    struct pci_dev *dev[SLOTS * 8];
-};
 
 static const struct field bus_state[] = {
     FIELD(struct pci_bus, address), FIELD_ARRAY(struct pci_bus, asserted), FIELD_END
@@ -100,18 +50,11 @@ static void bar_off(struct pci_dev *d, struct bar *b)
         map_move(b->map, b->at, false);
 }
 
-static void bar_update(struct pci_dev *d, unsigned n)
+/* `at`: where the guest wants it; on: and whether it decodes there. */
+static void bar_place(struct pci_dev *d, struct bar *b, const char *what, uint64_t at, bool on)
 {
-    struct bar *b = &d->bar[n];
-    bool io = b->flags & PCI_BAR_IO, on, ok = true;
-    uint64_t at = get(&d->config[CFG_BAR + 4 * n], 4);
+    bool io = b->flags & PCI_BAR_IO, ok = true;
 
-    if (!b->size)
-        return;
-    if (b->flags & PCI_BAR_64)
-        at |= (uint64_t)get(&d->config[CFG_BAR + 4 * n + 4], 4) << 32;
-    at &= ~(b->size - 1);
-    on = d->config[CFG_COMMAND] & (io ? CMD_IO : CMD_MEM);
     /* Address 0 and the all-ones of sizing are "not assigned". */
     if (!at || at + b->size - 1 < at || at >> 52 || (io && at + b->size > 0x10000) ||
         (!(b->flags & PCI_BAR_64) && at + b->size > 0xffffffffu))
@@ -128,25 +71,53 @@ static void bar_update(struct pci_dev *d, unsigned n)
     } else if (b->map) {
         ok = map_move(b->map, at, true);
     } else {
-        b->map = phys_map_io(d->bus->phys, at, b->size, b->ops, b->dev, d->name);
+        b->map = b->ops ? phys_map_io(d->bus->phys, at, b->size, b->ops, b->dev, d->name) :
+                 phys_map_ram(d->bus->phys, at, b->size, b->host, b == &d->rom, d->name);
         ok = b->map;
     }
     b->at = at;
     b->on = ok;
     if (!ok)
-        log_msg(LOG_GUEST, "pci: %s: BAR %u at %#llx overlaps another region", d->name, n,
-                (unsigned long long)at);
+        log_msg(LOG_GUEST, "pci: %s: %s at %#llx overlaps another region", d->name, what, (unsigned long long)at);
 }
 
-void pci_bar(struct pci_dev *d, unsigned n, uint64_t size, unsigned flags, const struct io_ops *ops,
-             void *dev)
+static void bar_update(struct pci_dev *d, unsigned n)
+{
+    struct bar *b = &d->bar[n];
+    uint64_t at = get(&d->config[CFG_BAR + 4 * n], 4);
+    char what[8];
+
+    if (!b->size)
+        return;
+    if (b->flags & PCI_BAR_64)
+        at |= (uint64_t)get(&d->config[CFG_BAR + 4 * n + 4], 4) << 32;
+    snprintf(what, sizeof(what), "BAR %u", n);
+    bar_place(d, b, what, at & ~(b->size - 1), d->config[CFG_COMMAND] & (b->flags & PCI_BAR_IO ? CMD_IO : CMD_MEM));
+}
+
+static void rom_update(struct pci_dev *d)
+{
+    uint32_t v = get(&d->config[CFG_ROM], 4);
+
+    if (d->rom.size)
+        bar_place(d, &d->rom, "ROM", v & ~(d->rom.size - 1), (v & ROM_ON) && (d->config[CFG_COMMAND] & CMD_MEM));
+}
+
+static void update_all(struct pci_dev *d)
+{
+    for (unsigned n = 0; n < BARS; n++)
+        bar_update(d, n);
+    rom_update(d);
+}
+
+static void bar_init(struct pci_dev *d, unsigned n, uint64_t size, unsigned flags)
 {
     uint64_t mask = ~(size - 1);
     unsigned regs = flags & PCI_BAR_64 ? 2 : 1;
 
     assert(n + regs <= BARS && !(size & (size - 1)));
     assert(flags & PCI_BAR_IO ? size >= 4 && size <= 256 && regs == 1 : size >= 16);
-    d->bar[n] = (struct bar){ .size = size, .flags = flags, .ops = ops, .dev = dev };
+    d->bar[n] = (struct bar){ .size = size, .flags = flags };
     for (unsigned i = 0; i < 4 * regs; i++)
         d->writable[CFG_BAR + 4 * n + i] = mask >> (8 * i);
     d->config[CFG_BAR + 4 * n] = d->first[CFG_BAR + 4 * n] = flags;
@@ -156,6 +127,28 @@ void pci_bar(struct pci_dev *d, unsigned n, uint64_t size, unsigned flags, const
     } else {
         d->writable[CFG_COMMAND] |= CMD_MEM;
     }
+}
+
+void pci_bar(struct pci_dev *d, unsigned n, uint64_t size, unsigned flags, const struct io_ops *ops, void *dev)
+{
+    bar_init(d, n, size, flags);
+    d->bar[n].ops = ops;
+    d->bar[n].dev = dev;
+}
+
+void pci_bar_ram(struct pci_dev *d, unsigned n, uint64_t size, unsigned flags, void *host)
+{
+    assert(size >= PAGE_SIZE && !(flags & PCI_BAR_IO));
+    bar_init(d, n, size, flags);
+    d->bar[n].host = host;
+}
+
+void pci_rom(struct pci_dev *d, const void *image, uint32_t size)
+{
+    assert(size >= PAGE_SIZE && !(size & (size - 1)));
+    d->rom = (struct bar){ .size = size, .host = (void *)(uintptr_t)image };    /* only read */
+    pci_config_init(d, CFG_ROM, 4, 0, ~(size - 1) | ROM_ON);
+    d->writable[CFG_COMMAND] |= CMD_MEM;
 }
 
 /* ---- INTx ---- */
@@ -238,11 +231,12 @@ static void config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_
 
         *c = (*c & ~w) | (val >> (8 * i) & w);
     }
-    if (off < CFG_BAR + 4 * BARS && off + size > CFG_COMMAND) {
-        for (unsigned n = 0; n < BARS; n++)
-            bar_update(d, n);
+    if (off < CFG_ROM + 4 && off + size > CFG_COMMAND) {
+        update_all(d);
         intx_update(d);
     }
+    if (d->msi)
+        pci_msi_written(d, off, size);
     if (d->written)
         d->written(d->written_dev, off, size);
 }
@@ -303,16 +297,12 @@ static void dev_reset(void *dev)
     d->irq = 0;
     intx_update(d);
     memcpy(d->config, d->first, CONFIG);
-    for (unsigned n = 0; n < BARS; n++)
-        bar_update(d, n);
+    update_all(d);
 }
 
 static void dev_loaded(void *dev)
 {
-    struct pci_dev *d = dev;
-
-    for (unsigned n = 0; n < BARS; n++)
-        bar_update(d, n);
+    update_all(dev);
 }
 
 static const struct chip bus_chip = { "pci-bus", sizeof(struct pci_bus), bus_reset, bus_state, NULL };
@@ -335,15 +325,46 @@ struct pci_bus *pci_bus_new(struct chip_list *chips, struct ports *ports, struct
     return s;
 }
 
+void pci_bus_msi(struct pci_bus *s, struct pci_msi_to to)
+{
+    s->msi = to;
+}
+
+int pci_free_slot(const struct pci_bus *s)
+{
+    for (int slot = 0; slot < SLOTS; slot++) {
+        bool free = true;
+
+        for (unsigned fn = 0; fn < 8; fn++)
+            free = free && !s->dev[slot << 3 | fn];
+        if (free)
+            return slot;
+    }
+    return -1;
+}
+
+bool pci_taken(const struct pci_bus *s, unsigned slot, unsigned fn)
+{
+    return s->dev[slot << 3 | fn];
+}
+
+unsigned pci_devfn(const struct pci_dev *d)
+{
+    return d->slot << 3 | d->fn;
+}
+
 struct pci_dev *pci_add(struct pci_bus *s, const char *name, unsigned slot, unsigned fn,
                         const struct pci_ident *id)
 {
-    struct pci_dev *d = chip_new(s->chips, &dev_chip, name);
+    char chip[sizeof(((struct pci_dev *)0)->name) + 4];
+    struct pci_dev *d;
 
+    snprintf(chip, sizeof(chip), "pci:%s", name);
+    d = chip_new(s->chips, &dev_chip, chip);
     assert(slot < SLOTS && fn < 8 && !s->dev[slot << 3 | fn]);
     s->dev[slot << 3 | fn] = d;
     d->bus = s;
-    d->name = name;
+    snprintf(d->name, sizeof(d->name), "%s", name);
     d->slot = slot;
     d->fn = fn;
     d->caps_end = 0x40;

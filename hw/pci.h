@@ -15,6 +15,16 @@ struct pci_dev;
 struct pci_bus *pci_bus_new(struct chip_list *, struct ports *, struct phys *, const struct io_ops *cf9,
                             void *cf9_dev, struct irq intx);
 
+/* Where message-signalled interrupts go: writes of `data` to FEExxxxxh. */
+struct pci_msi_to {
+    void (*send)(void *to, uint64_t addr, uint32_t data);
+    void *to;
+};
+void pci_bus_msi(struct pci_bus *, struct pci_msi_to);
+/* The first slot without any function, -1: none. */
+int pci_free_slot(const struct pci_bus *);
+bool pci_taken(const struct pci_bus *, unsigned slot, unsigned fn);
+
 struct pci_ident {
     uint16_t vendor, device, subvendor, subdevice;
     uint32_t class;             /* base class, sub-class, interface: 24 bits */
@@ -22,7 +32,7 @@ struct pci_ident {
     uint8_t pin;                /* 0: no interrupt, 1-4: INTA-INTD */
 };
 
-/* `name` is the chip instance's; it is kept. */
+/* `name`, of at most 47 characters, is unique. */
 struct pci_dev *pci_add(struct pci_bus *, const char *name, unsigned slot, unsigned fn,
                         const struct pci_ident *);
 
@@ -33,6 +43,11 @@ struct pci_dev *pci_add(struct pci_bus *, const char *name, unsigned slot, unsig
  * the guest puts the BAR while its command register enables decoding. */
 void pci_bar(struct pci_dev *, unsigned n, uint64_t size, unsigned flags, const struct io_ops *,
              void *dev);
+/* The same with host memory, aligned to a page, that the guest reads and writes. */
+void pci_bar_ram(struct pci_dev *, unsigned n, uint64_t size, unsigned flags, void *host);
+/* An expansion ROM (6.2.5.2): a power of two, at least 4 KiB; `image` must stay, aligned to a page. */
+void pci_rom(struct pci_dev *, const void *image, uint32_t size);
+unsigned pci_devfn(const struct pci_dev *);     /* slot << 3 | function */
 /* Append a capability of `len` bytes, id and next pointer included; returns its offset. */
 unsigned pci_add_cap(struct pci_dev *, uint8_t id, unsigned len);
 /* The device's own registers: initial value and the bits the guest may write. */
@@ -48,5 +63,30 @@ void pci_on_config(struct pci_dev *, void (*fn)(void *dev, unsigned off, unsigne
 void pci_irq(struct pci_dev *, bool level);
 /* May the device read and write memory (bus master enable)? */
 bool pci_bus_master(struct pci_dev *);
+
+/* ---- message-signalled interrupts (pci_msi.c) ---- */
+
+#define PCI_MSIX_MAX 128
+
+/* MSI (6.8.1) with 1, 2, 4, ... 32 vectors, 64-bit addresses and masks. */
+void pci_msi_init(struct pci_dev *, unsigned vectors);
+/* MSI-X (6.8.2) with 1 to PCI_MSIX_MAX vectors, its tables in a memory BAR of their own. */
+void pci_msix_init(struct pci_dev *, unsigned bar, unsigned vectors);
+bool pci_msix_on(const struct pci_dev *);
+/* Sends message `vector` (MSI: modulo what the guest allows), or remembers it while masked. False: neither is
+   enabled, use pci_irq(). */
+bool pci_msi_send(struct pci_dev *, unsigned vector);
+
+/* ---- a device's accesses to memory: RAM only, while bus mastering is on (pci_dma.c) ---- */
+
+/* False, with a log line: not all of it could be done; what was not read is FFh. */
+bool pci_dma_read(struct pci_dev *, uint64_t pa, void *buf, uint64_t len);
+bool pci_dma_write(struct pci_dev *, uint64_t pa, const void *buf, uint64_t len);
+/*
+ * Host memory of guest RAM, for who copies for himself, up to the end of what is contiguous: *run bytes, at most
+ * len. NULL: no RAM. After writing there: pci_dma_written(). RAM never goes away.
+ */
+void *pci_dma_host(struct pci_dev *, uint64_t pa, uint64_t len, bool write, uint64_t *run);
+void pci_dma_written(struct pci_dev *, uint64_t pa, uint64_t len);
 
 #endif

@@ -7,6 +7,7 @@
  *   2000h-2017h      write v to 2000h + n: interrupt input n follows v != 0 (ioapic, eventinj tests)
  *   FF000000h, 64K   memory that is accessed as a device (emulator tests)
  */
+#include "hw/plug.h"
 #include "hw/testdev.h"
 
 #include <string.h>
@@ -118,3 +119,12 @@ struct testdev *testdev_new(struct chip_list *chips, struct ports *ports, struct
         die(EXIT_CODE_USAGE, "pc-testdev: its memory at 0x%x is taken", IOMEM_BASE);
     return t;
 }
+
+static void make(struct plug_env *env, void *bus, const void *props)
+{
+    testdev_new(env->m->chips, env->m->ports, env->m->phys, env->gsi);
+}
+
+const struct plug testdev_plug = {
+    "pc-testdev", "what kvm-unit-tests drive interrupts and I/O with", "ISA", sizeof(struct plug_common), NULL, NULL, make
+};

@@ -58,7 +58,7 @@ static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_
     return c;
 }
 
-void machine_setup(struct machine *m, const struct options *o)
+void machine_setup(struct machine *m, struct options *o)
 {
     static const char *const label[SERIAL_MAX] = { "serial0", "serial1", "serial2", "serial3" };
     pthread_mutexattr_t recursive;
@@ -83,6 +83,7 @@ void machine_setup(struct machine *m, const struct options *o)
     m->cfg.nserial = o->nserial;
     if (o->debugcon)
         m->cfg.debugcon = open_chardev(m, o->debugcon, "debugcon");
+    drives_open(m, o->drives);
     if (!m->cfg.kernel)
         firmware_read(m, o);
     m->cfg.board->init(m);
@@ -101,9 +102,10 @@ void machine_setup(struct machine *m, const struct options *o)
         make_cpu(m, i, model, o);
 }
 
-void machine_teardown(struct machine *m)
+bool machine_teardown(struct machine *m, struct options *o)
 {
     struct cpu_model *model = (struct cpu_model *)(uintptr_t)m->cpu[0]->model;
+    bool ok = drives_close(o->drives);
 
     for (unsigned i = 0; i < m->cfg.nserial; i++)
         chardev_close(m->cfg.serial[i]);
@@ -120,4 +122,5 @@ void machine_teardown(struct machine *m)
     m->cfg.board->free(m);
     firmware_free(m);
     pthread_mutex_destroy(&m->lock);
+    return ok;
 }

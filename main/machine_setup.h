@@ -6,8 +6,8 @@
 #include "main/options.h"
 
 /* Makes everything in *m but the threads.  Dies with a message and a documented exit code. */
-void machine_setup(struct machine *m, const struct options *o);
-/* After vcpus_join(). */
-void machine_teardown(struct machine *m);
+void machine_setup(struct machine *m, struct options *o);
+/* After vcpus_join(). False: not all that the guest wrote to disks reached their images; the user has been told. */
+bool machine_teardown(struct machine *m, struct options *o);
 
 #endif

@@ -174,7 +174,9 @@ int main(int argc, char **argv)
             fprintf(stderr, "latimer: check: %llu blocks compared, no difference\n",
                     (unsigned long long)exec_stats(s.m.cpu[i])->checked);
     }
-    machine_teardown(&s.m);
+    if (!machine_teardown(&s.m, &o) && !code)
+        code = EXIT_CODE_HOST;
+    options_free(&o);
     close(s.signal_fd);
     return code;
 }

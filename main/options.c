@@ -8,7 +8,6 @@
 #include "main/options.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +16,11 @@
 
 #include "base/log.h"
 #include "base/nearest.h"
+#include "base/size.h"
 #include "frontend/cpu_model.h"
 #include "hw/boards.h"
 #include "hw/pcbase.h"
+#include "main/options_priv.h"
 #include "translator/backend.h"
 #include "translator/exec.h"
 #include "translator/features.h"
@@ -34,89 +35,6 @@ struct option {
     void (*set)(struct options *, const char *opt, const char *val);
 };
 
-/* ---- values ---- */
-
-static bool is_help(const char *val)
-{
-    return strcmp(val, "help") == 0 || strcmp(val, "?") == 0;
-}
-
-/* A number in C's notation, the whole string. */
-static bool number(const char *s, uint64_t *out)
-{
-    char *end;
-
-    if (*s < '0' || *s > '9')
-        return false;
-    errno = 0;
-    *out = strtoull(s, &end, 0);
-    return !errno && !*end;
-}
-
-/* Bytes, from a number with an optional suffix; without one the unit is MiB. */
-static bool size(const char *s, uint64_t *out)
-{
-    static const char suffix[] = "KMGT";
-    char *end;
-    unsigned shift = 20;
-
-    if (*s < '0' || *s > '9')
-        return false;
-    errno = 0;
-    *out = strtoull(s, &end, 10);
-    if (*end) {
-        const char *p = strchr(suffix, *end & ~0x20);
-
-        if (!p || (end[1] && (end[1] != 'B' || end[2])))
-            return false;
-        shift = 10 * (unsigned)(p - suffix + 1);
-    }
-    if (errno || *out > UINT64_MAX >> shift)
-        return false;
-    *out <<= shift;
-    return true;
-}
-
-/* One of a comma-separated list: "key=value", or a word (then val is NULL). */
-struct item {
-    char *key, *val;
-    char text[256];
-};
-
-/* ",," stands for a comma.  False at the list's end. */
-static bool next_item(const char **list, struct item *it)
-{
-    const char *p = *list;
-    size_t n = 0;
-
-    if (!*p)
-        return false;
-    while (*p && (*p != ',' || p[1] == ',')) {
-        p += *p == ',';
-        if (n == sizeof(it->text) - 1)
-            die(EXIT_CODE_USAGE, "'%.40s...': too long", *list);
-        it->text[n++] = *p++;
-    }
-    it->text[n] = 0;
-    *list = p + (*p == ',');
-    it->key = it->text;
-    it->val = strchr(it->text, '=');
-    if (it->val)
-        *it->val++ = 0;
-    return true;
-}
-
-static void __attribute__((format(printf, 1, 2))) note(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    fputs("latimer: note: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-}
-
 /* ---- the options, in the table's order ---- */
 
 static void set_accel(struct options *o, const char *opt, const char *name)
@@ -129,7 +47,7 @@ static void set_accel(struct options *o, const char *opt, const char *name)
     else if (strcmp(name, "interp") == 0)
         o->interp = true;
     else if (strcmp(name, "kvm") == 0)
-        note("hardware virtualization (kvm) is never used: going on with %s", backend_exists ? "translation" : "interpretation");
+        arg_note("hardware virtualization (kvm) is never used: going on with %s", backend_exists ? "translation" : "interpretation");
     else
         die(EXIT_CODE_USAGE, "%s: unknown engine '%s': use jit or interp", opt, name);
 }
@@ -145,18 +63,18 @@ static const struct board *board(const char *opt, const char *name)
     die(EXIT_CODE_USAGE, "%s: there is no machine '%s': use micro, with a kernel given by -kernel, or pc", opt, name);
 }
 
-static void opt_machine(struct options *o, const char *opt, const char *val)
+void opt_machine(struct options *o, const char *opt, const char *val)
 {
-    struct item it;
+    struct arg_item it;
     bool first = true;
 
-    if (is_help(val)) {
+    if (arg_is_help(val)) {
         printf("Machines:\n");
         for (unsigned i = 0; i < BOARDS; i++)
             printf("  %-12s %s\n", boards[i]->name, boards[i]->what);
         exit(0);
     }
-    for (; next_item(&val, &it); first = false) {
+    for (; arg_next(&val, &it); first = false) {
         const char *name = !it.val && first ? it.key : strcmp(it.key, "type") == 0 ? it.val : NULL;
 
         if (name)
@@ -168,24 +86,24 @@ static void opt_machine(struct options *o, const char *opt, const char *val)
     }
 }
 
-static void opt_cpu(struct options *o, const char *opt, const char *val)
+void opt_cpu(struct options *o, const char *opt, const char *val)
 {
-    if (is_help(val)) {
+    if (arg_is_help(val)) {
         cpu_model_list(stdout);
         exit(0);
     }
     o->cpu = val;
 }
 
-static void opt_smp(struct options *o, const char *opt, const char *val)
+void opt_smp(struct options *o, const char *opt, const char *val)
 {
-    struct item it;
+    struct arg_item it;
     uint64_t n = 1;
 
-    for (const char *p = val; next_item(&p, &it);) {
+    for (const char *p = val; arg_next(&p, &it);) {
         uint64_t x;
 
-        if (!number(it.val ? it.val : it.key, &x) || x < 1)
+        if (!arg_number(it.val ? it.val : it.key, &x) || x < 1)
             die(EXIT_CODE_USAGE, "%s %s: '%s' is no number of processors: use %s 1", opt, val, it.val ? it.val : it.key, opt);
         if (!it.val || strcmp(it.key, "cpus") == 0)
             n = x;
@@ -200,13 +118,13 @@ static void opt_smp(struct options *o, const char *opt, const char *val)
     o->cfg.cpus = (unsigned)n;
 }
 
-static void opt_m(struct options *o, const char *opt, const char *val)
+void opt_m(struct options *o, const char *opt, const char *val)
 {
     const char *s = strncmp(val, "size=", 5) == 0 ? val + 5 : val;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
     uint64_t n;
 
-    if (!size(s, &n))
+    if (!size_parse(s, 20, &n))
         die(EXIT_CODE_USAGE, "%s %s: not a memory size: use a number of MiB, or one with suffix K, M, G or T", opt,
             val);
     if (n < RAM_MIN)
@@ -218,7 +136,7 @@ static void opt_m(struct options *o, const char *opt, const char *val)
     if (n % 4096)
         die(EXIT_CODE_USAGE, "%s %s: not a multiple of 4 KiB", opt, val);
     if (pages > 0 && page > 0 && n / (uint64_t)page > (uint64_t)pages)
-        note("the guest gets more memory than this host has: if it uses all, this process may be killed");
+        arg_note("the guest gets more memory than this host has: if it uses all, this process may be killed");
     o->cfg.ram = n;
 }
 
@@ -242,12 +160,12 @@ static void set_tso(struct options *o, const char *opt, const char *val)
             "tso=on", opt);
 }
 
-static void opt_accel(struct options *o, const char *opt, const char *val)
+void opt_accel(struct options *o, const char *opt, const char *val)
 {
-    struct item it;
+    struct arg_item it;
     bool first = true, listing = false;
 
-    if (is_help(val)) {
+    if (arg_is_help(val)) {
         if (backend_exists)
             printf("Engines:\n  jit          guest code is translated to host code (default)\n"
                    "  interp       guest code is interpreted; slow, the reference\n"
@@ -262,22 +180,22 @@ static void opt_accel(struct options *o, const char *opt, const char *val)
         }
         exit(0);
     }
-    for (; next_item(&val, &it); first = false) {
+    for (; arg_next(&val, &it); first = false) {
         uint64_t n;
 
         if (first) {
             set_accel(o, opt, it.val ? it.val : it.key);
         } else if (it.val && strcmp(it.key, "tb-size") == 0) {
-            if (!number(it.val, &n) || n < 8 || n > 2047)
+            if (!arg_number(it.val, &n) || n < 8 || n > 2047)
                 die(EXIT_CODE_USAGE, "%s: tb-size=%s: use a number of MiB from 8 to 2047", opt, it.val);
             if (n > backend_max_mib) {
-                note("translated code cannot be spread over more than %u MiB on this kind of host: using that for "
+                arg_note("translated code cannot be spread over more than %u MiB on this kind of host: using that for "
                      "tb-size=%s", backend_max_mib, it.val);
                 n = backend_max_mib;
             }
             o->cache_size = n * MIB;
         } else if (it.val && strcmp(it.key, "hot") == 0) {
-            if (!number(it.val, &n) || n > 1000000000)
+            if (!arg_number(it.val, &n) || n > 1000000000)
                 die(EXIT_CODE_USAGE, "%s: hot=%s: use a number of executions from 0 to 1000000000", opt, it.val);
             o->hot = (unsigned)n;
         } else if (it.val && strcmp(it.key, "tso") == 0) {
@@ -297,7 +215,7 @@ static void opt_accel(struct options *o, const char *opt, const char *val)
     }
 }
 
-static void opt_enable_kvm(struct options *o, const char *opt, const char *val)
+void opt_enable_kvm(struct options *o, const char *opt, const char *val)
 {
     set_accel(o, opt, "kvm");
 }
@@ -319,11 +237,11 @@ static bool date(const char *s, int64_t *out)
     return true;
 }
 
-static void opt_rtc(struct options *o, const char *opt, const char *val)
+void opt_rtc(struct options *o, const char *opt, const char *val)
 {
-    struct item it;
+    struct arg_item it;
 
-    while (next_item(&val, &it)) {
+    while (arg_next(&val, &it)) {
         bool base = it.val && strcmp(it.key, "base") == 0;
 
         if (base && strcmp(it.val, "utc") == 0) {
@@ -344,11 +262,11 @@ static void opt_rtc(struct options *o, const char *opt, const char *val)
     }
 }
 
-static void opt_name(struct options *o, const char *opt, const char *val)
+void opt_name(struct options *o, const char *opt, const char *val)
 {
-    struct item it;
+    struct arg_item it;
 
-    while (next_item(&val, &it)) {
+    while (arg_next(&val, &it)) {
         if (!it.val || strcmp(it.key, "guest") == 0 || strcmp(it.key, "process") == 0)
             snprintf(o->name, sizeof(o->name), "%s", it.val ? it.val : it.key);
         else if (strcmp(it.key, "debug-threads") != 0)
@@ -356,61 +274,61 @@ static void opt_name(struct options *o, const char *opt, const char *val)
     }
 }
 
-static void opt_bios(struct options *o, const char *opt, const char *val)
+void opt_bios(struct options *o, const char *opt, const char *val)
 {
     o->bios = val;
 }
 
-static void opt_L(struct options *o, const char *opt, const char *val)
+void opt_L(struct options *o, const char *opt, const char *val)
 {
     if (o->ndir == DATA_DIRS)
         die(EXIT_CODE_USAGE, "%s: more than %u folders", opt, DATA_DIRS);
     o->dir[o->ndir++] = val;
 }
 
-static void opt_kernel(struct options *o, const char *opt, const char *val)
+void opt_kernel(struct options *o, const char *opt, const char *val)
 {
     o->cfg.kernel = val;
 }
 
-static void opt_initrd(struct options *o, const char *opt, const char *val)
+void opt_initrd(struct options *o, const char *opt, const char *val)
 {
     o->cfg.initrd = val;
 }
 
-static void opt_append(struct options *o, const char *opt, const char *val)
+void opt_append(struct options *o, const char *opt, const char *val)
 {
     o->cfg.append = val;
 }
 
-static void opt_no_reboot(struct options *o, const char *opt, const char *val)
+void opt_no_reboot(struct options *o, const char *opt, const char *val)
 {
     o->cfg.no_reboot = true;
 }
 
-static void opt_no_shutdown(struct options *o, const char *opt, const char *val)
+void opt_no_shutdown(struct options *o, const char *opt, const char *val)
 {
     o->cfg.no_shutdown = true;
 }
 
 /* The terminal is where the first serial port goes anyway. */
-static void opt_nographic(struct options *o, const char *opt, const char *val)
+void opt_nographic(struct options *o, const char *opt, const char *val)
 {
 }
 
-static void opt_display(struct options *o, const char *opt, const char *val)
+void opt_display(struct options *o, const char *opt, const char *val)
 {
-    if (is_help(val)) {
+    if (arg_is_help(val)) {
         printf("Displays:\n  none\n");
         exit(0);
     }
     if (strcmp(val, "none") != 0)
-        note("there is no display in this version: going on with -display none");
+        arg_note("there is no display in this version: going on with -display none");
 }
 
-static void opt_serial(struct options *o, const char *opt, const char *val)
+void opt_serial(struct options *o, const char *opt, const char *val)
 {
-    if (is_help(val)) {
+    if (arg_is_help(val)) {
         printf("Serial ports: stdio mon:stdio file:PATH pty null none\n");
         exit(0);
     }
@@ -419,7 +337,7 @@ static void opt_serial(struct options *o, const char *opt, const char *val)
     o->serial[o->nserial++] = val;
 }
 
-static void opt_debugcon(struct options *o, const char *opt, const char *val)
+void opt_debugcon(struct options *o, const char *opt, const char *val)
 {
     o->debugcon = val;
 }
@@ -428,72 +346,38 @@ static uint16_t port(const char *opt, const char *key, const char *val)
 {
     uint64_t n;
 
-    if (!val || !number(val, &n) || n > 0xffff)
+    if (!val || !arg_number(val, &n) || n > 0xffff)
         die(EXIT_CODE_USAGE, "%s: %s=%s: use a number from 0 to 0xffff", opt, key, val ? val : "");
     return (uint16_t)n;
 }
 
-static void opt_global(struct options *o, const char *opt, const char *val)
+void opt_global(struct options *o, const char *opt, const char *val)
 {
-    struct item it;
+    struct arg_item it;
 
-    while (next_item(&val, &it)) {
+    while (arg_next(&val, &it)) {
         if (!it.val || strcmp(it.key, "isa-debugcon.iobase") != 0)
             die(EXIT_CODE_USAGE, "%s: unknown property '%s': only isa-debugcon.iobase= is understood", opt, it.key);
         o->cfg.debugcon_port = port(opt, it.key, it.val);
     }
 }
 
-static void device_help(void)
-{
-    printf("Devices:\n"
-           "  isa-debug-exit[,iobase=PORT][,iosize=N]   ends Latimer with exit code v*2+1 when v is written (0xf4, 4)\n"
-           "  pc-testdev                                what kvm-unit-tests drive interrupts and I/O with\n");
-    exit(0);
-}
-
-static void opt_device(struct options *o, const char *opt, const char *val)
-{
-    struct item it;
-    bool debug_exit;
-
-    if (!next_item(&val, &it) || is_help(it.key))
-        device_help();
-    debug_exit = strcmp(it.key, "isa-debug-exit") == 0;
-    if (!debug_exit && strcmp(it.key, "pc-testdev") != 0)
-        die(EXIT_CODE_USAGE, "%s: there is no device '%s': use isa-debug-exit or pc-testdev", opt, it.key);
-    o->cfg.debug_exit.on |= debug_exit;
-    o->cfg.testdev |= !debug_exit;
-    while (next_item(&val, &it)) {
-        if (is_help(it.key))
-            device_help();
-        else if (debug_exit && strcmp(it.key, "iobase") == 0)
-            o->cfg.debug_exit.iobase = port(opt, it.key, it.val);
-        else if (debug_exit && strcmp(it.key, "iosize") == 0)
-            o->cfg.debug_exit.iosize = port(opt, it.key, it.val);
-        else if (strcmp(it.key, "id") != 0)
-            die(EXIT_CODE_USAGE, "%s: the device has no property '%s': %s help lists what there is", opt, it.key, opt);
-    }
-    if (!o->cfg.debug_exit.iosize)
-        die(EXIT_CODE_USAGE, "%s: iosize must be at least 1", opt);
-}
-
-static void opt_nodefaults(struct options *o, const char *opt, const char *val)
+void opt_nodefaults(struct options *o, const char *opt, const char *val)
 {
     o->nodefaults = true;
 }
 
-static void opt_check(struct options *o, const char *opt, const char *val)
+void opt_check(struct options *o, const char *opt, const char *val)
 {
     o->check = true;
 }
 
-static void opt_d(struct options *o, const char *opt, const char *val)
+void opt_d(struct options *o, const char *opt, const char *val)
 {
     struct nearest near;
     char bad[64];
 
-    if (is_help(val)) {
+    if (arg_is_help(val)) {
         log_help(stdout);
         exit(0);
     }
@@ -507,7 +391,7 @@ static void opt_d(struct options *o, const char *opt, const char *val)
     die(EXIT_CODE_USAGE, "%s %s: unknown log item '%s': %s help lists what there is", opt, val, bad, opt);
 }
 
-static void opt_dfilter(struct options *o, const char *opt, const char *val)
+void opt_dfilter(struct options *o, const char *opt, const char *val)
 {
     char *end;
     bool ok;
@@ -531,7 +415,7 @@ static void opt_dfilter(struct options *o, const char *opt, const char *val)
             opt, val);
 }
 
-static void opt_D(struct options *o, const char *opt, const char *val)
+void opt_D(struct options *o, const char *opt, const char *val)
 {
     FILE *f = fopen(val, "we");
 
@@ -541,9 +425,6 @@ static void opt_D(struct options *o, const char *opt, const char *val)
 }
 
 /* ---- the table ---- */
-
-static void opt_help(struct options *o, const char *opt, const char *val);
-static void opt_version(struct options *o, const char *opt, const char *val);
 
 static const struct option table[] = {
 #define SECTION(title) { title, NULL, NULL, NULL, NULL },
@@ -573,7 +454,7 @@ static void wrap(const char *text, unsigned from)
     printf("\n");
 }
 
-static void opt_help(struct options *o, const char *opt, const char *val)
+void opt_help(struct options *o, const char *opt, const char *val)
 {
     static const struct { const char *code, *meaning; } exits[] = {
 #define EXIT(code, meaning) { code, meaning },
@@ -581,8 +462,8 @@ static void opt_help(struct options *o, const char *opt, const char *val)
 #undef EXIT
     };
 
-    printf("usage: latimer -kernel FILE [-initrd FILE] [-append LINE] [OPTION]...\n"
-           "       latimer -machine pc [OPTION]... (runs the firmware)\n"
+    printf("usage: latimer [OPTION]... [DISK]   (boots the firmware: from DISK, or what the options name)\n"
+           "       latimer -kernel FILE [-initrd FILE] [-append LINE] [OPTION]...\n"
            "       latimer image COMMAND ... (disk images: latimer image --help)\n"
            "Runs an x86 PC by translation.  Options take one dash or two.\n");
     for (unsigned i = 0; i < ROWS; i++) {
@@ -617,7 +498,7 @@ static void opt_help(struct options *o, const char *opt, const char *val)
     exit(0);
 }
 
-static void opt_version(struct options *o, const char *opt, const char *val)
+void opt_version(struct options *o, const char *opt, const char *val)
 {
     printf("Latimer version %s\n", val);
     exit(0);
@@ -670,22 +551,20 @@ static void __attribute__((noreturn)) unknown(const char *arg, const char *name)
 void options_parse(struct options *o, int argc, char **argv, const char *version)
 {
     memset(o, 0, sizeof(*o));
-    o->cfg.board = &board_micro;
     o->cfg.ram = 256 * MIB;
     o->interp = !backend_exists;
     o->hot = EXEC_HOT;
     o->cfg.cpus = 1;
     o->cfg.rtc_base = INT64_MIN;
     o->cfg.debugcon_port = 0xe9;
-    o->cfg.debug_exit.iobase = 0xf4;
-    o->cfg.debug_exit.iosize = 4;
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i], *name = arg + 1;
         const struct option *p;
 
-        if (arg[0] != '-' || !arg[1])
-            die(EXIT_CODE_USAGE, "'%s': not an option: a kernel is given with -kernel; disk images are not "
-                "implemented yet", arg);
+        if (arg[0] != '-') {
+            opt_hda(o, arg, arg);
+            continue;
+        }
         name += *name == '-';
         p = find(name);
         if (!p)
@@ -699,13 +578,51 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
             "a code generator");
     if (o->check && o->interp)
         die(EXIT_CODE_USAGE, "--check compares the interpreter with translated code: leave out -accel interp");
+    if (!o->cfg.board)
+        o->cfg.board = o->cfg.kernel && !o->drives ? &board_micro : &board_pc;
     if (!o->cfg.kernel && !o->cfg.board->firmware)
         die(EXIT_CODE_USAGE, "no kernel: this machine has no firmware, give one with -kernel FILE (--help lists the "
             "options)");
     if (o->bios && !o->cfg.board->firmware)
         die(EXIT_CODE_USAGE, "-bios: machine %s has no firmware: use -machine pc", o->cfg.board->name);
     if (o->bios && o->cfg.kernel)
-        note("the kernel is loaded directly: the firmware given by -bios does not run");
+        arg_note("the kernel is loaded directly: the firmware given by -bios does not run");
     if (!o->nserial && !o->nodefaults)
         o->serial[o->nserial++] = o->debugcon && strstr(o->debugcon, "stdio") ? "null" : "mon:stdio";
+    options_drives(o);
+    options_devices(o);
+    for (unsigned i = 0; i < 4 && !o->cfg.board->firmware; i++)
+        if (o->cfg.ide[i] || (i < 2 && o->cfg.floppy[i]))
+            die(EXIT_CODE_USAGE, "machine %s has no disk controllers: use -machine pc", o->cfg.board->name);
+}
+
+struct kept {
+    struct kept *next;
+    char text[];
+};
+
+const char *options_keep(struct options *o, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    struct kept *k = malloc(sizeof(*k) + n);
+
+    if (!k)
+        die(EXIT_CODE_HOST, "out of memory");
+    memcpy(k->text, text, n);
+    k->next = o->kept;
+    o->kept = k;
+    return k->text;
+}
+
+void options_free(struct options *o)
+{
+    for (struct plug_use *u = o->devices, *next; u; u = next) {
+        next = u->next;
+        plug_use_free(u);
+    }
+    drives_free(o->drives);
+    for (struct kept *k = o->kept, *next; k; k = next) {
+        next = k->next;
+        free(k);
+    }
 }

@@ -4,7 +4,8 @@
 #ifndef MAIN_OPTIONS_H
 #define MAIN_OPTIONS_H
 
-#include "hw/machine.h"
+#include "hw/plug.h"
+#include "main/drives.h"
 
 #define SERIAL_MAX 4
 #define DATA_DIRS 16
@@ -27,6 +28,11 @@ struct options {
     uint64_t no_features;       /* of the host, exec.h */
     bool tso, host_tso;         /* x86's memory order also with one processor; by a mode of the host */
     uint64_t cache_size;        /* bytes of translated code, 0: the default */
+    struct drive_arg *drives;   /* -drive and its short forms, in their order */
+    bool snapshot;              /* -snapshot: of all drives */
+    struct device_arg *device_args;     /* -device, in their order */
+    struct plug_use *devices, **last_device;
+    struct kept *kept;          /* options_keep() */
 };
 
 /*
@@ -34,5 +40,7 @@ struct options {
  * and exits with 0 for -help, -version and the help arguments.  version: what -version says.
  */
 void options_parse(struct options *o, int argc, char **argv, const char *version);
+/* After the machine has gone. */
+void options_free(struct options *o);
 
 #endif

@@ -314,7 +314,7 @@ static void reset_all(struct machine *m)
     for (unsigned i = 0; i < s->n; i++) {
         struct cpu *c = s->v[i].c;
 
-        __atomic_store_n(&c->attn, 0, __ATOMIC_SEQ_CST);
+        __atomic_fetch_and(&c->attn, ATTN_WORK, __ATOMIC_SEQ_CST);      /* code that was overwritten stays so */
         s->v[i].init = s->v[i].sipi = 0;
         cpu_reset(c, false);
         backend_fp_changed(c);

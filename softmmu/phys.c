@@ -385,7 +385,7 @@ static unsigned io_piece(struct phys *p, const struct map *m, uint64_t off, uint
 }
 
 /* Copy so that an aligned 1, 2, 4 or 8 byte access is one access: rings are polled by the other side. */
-static void copy(void *to, const void *from, uint64_t len)
+void phys_copy(void *to, const void *from, uint64_t len)
 {
     switch (len) {
     case 1: memcpy(to, from, 1); break;
@@ -418,7 +418,7 @@ void phys_set_wake(struct phys *p, void (*wake)(struct cpu *))
 }
 
 /* [pa, pa + len) was written: wake who waits for that (frontend/help_monitor.c). */
-static void monitor_hit(struct phys *p, uint64_t pa, uint64_t len)
+void phys_monitor_hit(struct phys *p, uint64_t pa, uint64_t len)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < p->ncpu; i++) {
@@ -455,14 +455,14 @@ bool phys_rw(struct phys *p, uint64_t pa, void *buf, uint64_t len, bool write)
                 n = 8;
             n = io_piece(p, f->map, off, b, (unsigned)n, write);
         } else if (!write) {
-            copy(b, f->host + (pa - f->base), n);
+            phys_copy(b, f->host + (pa - f->base), n);
         } else if (!f->rom) {
-            copy(f->host + (pa - f->base), b, n);
+            phys_copy(f->host + (pa - f->base), b, n);
             smc_written(p, pa, n);
             if (p->monitored)
-                monitor_hit(p, pa, n);
+                phys_monitor_hit(p, pa, n);
         } else if (f->under) {
-            copy(f->under + (pa - f->base), b, n);
+            phys_copy(f->under + (pa - f->base), b, n);
         }
         b += n;
         pa += n;

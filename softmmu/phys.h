@@ -84,6 +84,11 @@ static inline const struct flat *phys_find(const struct phys *p, uint64_t pa)
 /* What phys_read and phys_write do, in one. */
 bool phys_rw(struct phys *, uint64_t pa, void *buf, uint64_t len, bool write);
 
+/* memcpy(), but an aligned one of 1, 2, 4 or 8 bytes is one access: rings are polled by the other side. */
+void phys_copy(void *to, const void *from, uint64_t len);
+/* [pa, pa + len) was written and processors may wait for that. */
+void phys_monitor_hit(struct phys *, uint64_t pa, uint64_t len);
+
 /* smc.c */
 struct smc_leaf {
     uint64_t lines[512];

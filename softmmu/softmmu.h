@@ -218,6 +218,15 @@ void *phys_host(struct phys *, uint64_t pa, bool write, uint64_t *run);
  * Return false if some byte had no RAM/ROM/device behind it. */
 bool phys_read(struct phys *, uint64_t pa, void *buf, uint64_t len);
 bool phys_write(struct phys *, uint64_t pa, const void *buf, uint64_t len);
+/*
+ * What bus masters may reach: RAM (ROM for reads), never a device nor memory that only SMM sees. False: some byte
+ * was none of that; it read as FFh, or was not written. phys NULL: nothing is reached. phys_dma_host() is
+ * phys_host() with the same limits; who writes there says so by phys_dma_written(), with the device lock held.
+ */
+bool phys_dma_read(struct phys *, uint64_t pa, void *buf, uint64_t len);
+bool phys_dma_write(struct phys *, uint64_t pa, const void *buf, uint64_t len);
+void *phys_dma_host(struct phys *, uint64_t pa, bool write, uint64_t *run);
+void phys_dma_written(struct phys *, uint64_t pa, uint64_t len);
 /* A processor is about to wait for a store (c->monitor): from now on writes by phys_write() to the
  * line of one that waits set its ATTN_STORE and call `wake` (NULL: the flag alone). */
 void phys_monitor(struct phys *);

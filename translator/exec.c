@@ -123,14 +123,6 @@ bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_i
     return false;
 }
 
-void exec_invalidate(struct phys *p, uint64_t pa, unsigned len)
-{
-    struct cpu *c;
-    for (unsigned n = 0; (c = phys_cpu(p, n)); n++)
-        if (c->exec)
-            cache_invalidate(&c->exec->cache, pa, len);
-}
-
 /* ---- the loop ---- */
 
 static void deliver(struct cpu *c)
@@ -222,7 +214,9 @@ static void run_check(struct cpu *c, uint32_t extra)
         c->pc_page = page;
         c->pagekey = ~0u;                       /* no guard matches */
         c->jc_salt = 0;                         /* no tag matches: jc_clear() */
+        machine_lock(c->m);                     /* no device writes to memory between the two */
         check_block(e->check, c, &e->cache, b, b->ir, &why, &interp);
+        machine_unlock(c->m);
         if (!interp && (why == WHY_ATTN || why == WHY_SLOW || why == WHY_UNSHARED || why == WHY_HOT))
             exec_left(c, why);
         if (why == WHY_HOT) {
@@ -426,6 +420,8 @@ void exec_run(struct cpu *c)
 {
     struct exec *e = c->exec;
     while (!(c->attn & (ATTN_EXIT | ATTN_INIT | ATTN_SIPI))) {
+        if (c->attn & ATTN_WORK)
+            exec_work(c);
         if (c->attn) {
             settle_flags(c);
             cpu_take_interrupt(c);
@@ -463,6 +459,7 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     e->cache.arg = c;
     e->global_gen = e->local_gen = 1;
     e->stale = true;
+    exec_work_init(e);
     ir_init(&e->ir);
     interp_init();
     c->exec = e;
@@ -487,6 +484,7 @@ uint64_t exec_features(const struct cpu *c)
 
 void exec_thread(struct cpu *c)
 {
+    exec_work_thread(c->exec);
     if (c->exec->o.host_tso && !backend_tso())
         die(EXIT_CODE_HOST, "-accel tso=host: this host cannot keep x86's memory order: use tso=on");
 }
@@ -497,6 +495,7 @@ void exec_free(struct cpu *c)
     check_free(c->exec->check);
     stencils_free(c->exec->stencils);
     ir_free(&c->exec->ir);
+    exec_work_free(c->exec);
     free(c->exec);
     c->exec = NULL;
 }

@@ -62,7 +62,8 @@ const struct block *exec_translate(struct cpu *c);
 /* Translations of lin->pa for code may have changed: links guarded by page keys, the jump cache
  * and the code TLB of this vCPU forget them. all: also global pages. lin: only that page if one. */
 void exec_code_map_changed(struct cpu *c, bool all, bool one, uint64_t lin);
-/* Bytes [pa, pa+len) were stored to while marked as code. Blocks made from them are discarded. */
+/* Bytes [pa, pa+len) were stored to while marked as code. Blocks made from them are discarded: by the vCPU itself
+ * before it takes its next interrupt, where another thread stored (exec_work.c). */
 void exec_invalidate(struct phys *p, uint64_t pa, unsigned len);
 /* For translated code that ends with the mode or mappings changed: the host code to go on with at
  * c->rip, or NULL if the run loop must look. Sets c->pc_page and c->pagekey. */

@@ -24,6 +24,18 @@ struct pagekey {
     uint32_t id;
 };
 
+/* What other threads stored to, marked as code (exec_work.c). */
+struct code_span {
+    uint64_t pa, len;
+};
+struct exec_work {
+    pthread_mutex_t lock;
+    pthread_t thread;           /* the vCPU's; until there is one, everybody is it */
+    bool has_thread;
+    struct code_span *span;
+    unsigned n, cap;
+};
+
 struct exec {
     struct exec_options o;
     struct cache cache;
@@ -49,6 +61,7 @@ struct exec {
     uint8_t shadow;             /* INHIBIT_*: of the shadow the instruction to run alone is in, 0: none */
     bool hot;                   /* the block at hot_rip has become hot: it is to be translated as a whole */
     uint64_t hot_rip;
+    struct exec_work work;
     struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };
 
@@ -57,6 +70,13 @@ struct exec {
 uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global);
 /* Bring what depends on mappings and mode up to date before looking anything up. */
 void exec_refresh(struct cpu *c);
+
+/* --- exec_work.c --- */
+void exec_work_init(struct exec *);
+void exec_work_free(struct exec *);
+void exec_work_thread(struct exec *);   /* on the vCPU's own */
+/* Discard the blocks that other threads stored into. */
+void exec_work(struct cpu *);
 
 /* --- exec.c --- */
 /* The guest RIP of page offset or EIP `pc` of a block that runs now. */

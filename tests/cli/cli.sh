@@ -37,9 +37,9 @@ expect 0 'dev:ioapic' -d help
 expect 2 'did you mean -kernel?' -kernal x
 expect 2 'did you mean -initrd?' --intird x
 expect 2 'unknown option -zzzzzzzz' -zzzzzzzz
-expect 2 'not an option' disk.img
+expect 3 'disk.img' disk.img
 expect 2 'needs an argument' -m
-expect 2 'no kernel' -m 64
+expect 2 'no kernel' -M micro -m 64
 expect 2 'not a memory size' -m lots
 expect 2 'not a memory size' -m 12x
 expect 2 'too little memory' -m 1K

@@ -1,0 +1,69 @@
+/*
+ * net_if.h - an Ethernet cable between a chip and the outside, seen from the chip.
+ *
+ * The outside (host/net_*.c, or a test) implements struct net_ops; a chip implements struct net_user. Both are
+ * called with the device lock held. Frames begin with the destination address and have no frame check sequence;
+ * the outside gives and takes them without padding to 60 bytes. A chip without a cable has NULL.
+ */
+#ifndef HW_NET_IF_H
+#define HW_NET_IF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NET_FRAME_MAX 65550u    /* the longest frame that goes either way; chips of old take 1518 bytes and less */
+
+struct net;
+
+struct net_ops {
+    /* Never blocks; what the outside cannot take is lost, as on a cable. */
+    void (*send)(struct net *, const uint8_t *frame, size_t len);
+    void (*ready)(struct net *);        /* the chip takes frames again */
+};
+
+struct net_user {
+    /* Takes the frame, or drops it as a chip does that does not want it (other addresses, receiver off). False: it
+       has no buffer just now; the outside keeps the frame until net_ready(). */
+    bool (*receive)(void *dev, const uint8_t *frame, size_t len);
+    void (*link)(void *dev, bool up);   /* the cable was plugged in or out; may be NULL */
+};
+
+struct net {
+    const struct net_ops *ops;
+    const char *id;
+    bool up;                    /* the cable is plugged in */
+    const struct net_user *user;        /* NULL: no chip */
+    void *dev;
+};
+
+/* False: another chip has the cable. */
+static inline bool net_connect(struct net *n, const struct net_user *user, void *dev)
+{
+    if (!n)
+        return true;
+    if (n->user)
+        return false;
+    n->user = user;
+    n->dev = dev;
+    return true;
+}
+
+static inline bool net_is_up(const struct net *n)
+{
+    return n && n->up;
+}
+
+static inline void net_send(struct net *n, const uint8_t *frame, size_t len)
+{
+    if (n && n->up)
+        n->ops->send(n, frame, len);
+}
+
+static inline void net_ready(struct net *n)
+{
+    if (n)
+        n->ops->ready(n);
+}
+
+#endif

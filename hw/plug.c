@@ -1,0 +1,293 @@
+/*
+ * plug.c - devices that can be added: their properties by table, names, places (plug.h).
+ */
+#include "hw/plug.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/size.h"
+#include "hw/boards.h"
+
+#define ISA_FIRST_SOURCE 8      /* of each line: those below are the board's own */
+#define ISA_SOURCES 16
+
+struct plug_bus {
+    const char *type, *name;
+    void *bus;
+    struct plug_bus *next;
+};
+
+#define PLUG(id) extern const struct plug id##_plug;
+#include "hw/plugs.def"
+#undef PLUG
+
+static const struct plug *const plugs[] = {
+#define PLUG(id) &id##_plug,
+#include "hw/plugs.def"
+#undef PLUG
+};
+#define PLUGS (sizeof(plugs) / sizeof(plugs[0]))
+
+static const struct prop common[] = {
+    { "id", PROP_STRING, offsetof(struct plug_common, id), 0, 0, "a name for the device" },
+    { "bus", PROP_STRING, offsetof(struct plug_common, bus), 0, 0, "the bus it sits on, by name" },
+    { "bootindex", PROP_NUMBER, offsetof(struct plug_common, bootindex), 0, INT32_MAX,
+      "its place in the firmware's boot order, the lowest first" },
+    { "addr", PROP_STRING, offsetof(struct plug_common, slot), 0, 0, "PCI: SLOT or SLOT.FUNCTION, hexadecimal" },
+    PROP_END
+};
+
+const struct plug *plug_nth(unsigned n)
+{
+    return n < PLUGS ? plugs[n] : NULL;
+}
+
+const struct plug *plug_find(const char *name)
+{
+    for (unsigned i = 0; i < PLUGS; i++)
+        if (strcmp(plugs[i]->name, name) == 0)
+            return plugs[i];
+    return NULL;
+}
+
+struct plug_use *plug_use_new(const struct plug *plug)
+{
+    struct plug_use *u = calloc(1, sizeof(*u));
+    struct plug_common *props = calloc(1, plug->size);
+
+    if (!u || !props)
+        die(EXIT_CODE_HOST, "out of memory for device %s", plug->name);
+    if (plug->defaults)
+        memcpy(props, plug->defaults, plug->size);
+    memset(props, 0, sizeof(*props));
+    props->slot = props->bootindex = -1;
+    u->plug = plug;
+    u->props = props;
+    return u;
+}
+
+void plug_use_free(struct plug_use *u)
+{
+    if (u)
+        free(u->props);
+    free(u);
+}
+
+static const struct prop *find_prop(const struct prop *p, const char *name)
+{
+    for (; p && p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    return NULL;
+}
+
+const struct prop *plug_prop(const struct plug *plug, const char *name)
+{
+    const struct prop *p = find_prop(plug->props, name);
+
+    return p ? p : find_prop(common, name);
+}
+
+/* ---- values ---- */
+
+static bool set_bool(bool *to, const char *val)
+{
+    static const char *const yes[] = { "on", "yes", "true" }, *const no[] = { "off", "no", "false" };
+
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(val, yes[i]) && strcmp(val, no[i]))
+            continue;
+        *to = strcmp(val, yes[i]) == 0;
+        return true;
+    }
+    return false;
+}
+
+static bool set_mac(uint8_t *to, const char *val)
+{
+    unsigned b[6];
+    char tail;
+
+    if (sscanf(val, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &tail) != 6)
+        return false;
+    for (unsigned i = 0; i < 6; i++)
+        to[i] = b[i];
+    return true;
+}
+
+static bool set_addr(struct plug_common *c, const char *val)
+{
+    char *end;
+    unsigned long slot, fn = 0;
+
+    errno = 0;
+    slot = strtoul(val, &end, 16);
+    if (end != val && *end == '.')
+        fn = strtoul(end + 1, &end, 16);
+    if (errno || end == val || *end || slot > 31 || fn > 7)
+        return false;
+    c->slot = (int)slot;
+    c->fn = (int)fn;
+    return true;
+}
+
+static bool set_number(uint64_t *to, const struct prop *p, const char *val, bool size)
+{
+    char *end;
+    uint64_t n;
+
+    errno = 0;
+    n = strtoull(val, &end, 0);
+    if (*val < '0' || *val > '9' || errno || *end) {
+        if (!size || !size_parse(val, 0, &n))
+            return false;
+    }
+    *to = n;
+    return n >= p->min && n <= p->max;
+}
+
+/* A thing that the user named before. */
+static bool set_named(void *at, void *thing, const char *what, const char *val, char *why, size_t len)
+{
+    if (!thing)
+        snprintf(why, len, "there is no %s with id=%s", what, val);
+    else
+        memcpy(at, &thing, sizeof(thing));
+    return thing;
+}
+
+bool plug_set(struct plug_use *u, const struct prop *p, const char *val, const struct plug_names *names, char *why,
+              size_t len)
+{
+    uint8_t *at = (uint8_t *)u->props + p->offset;
+    uint64_t n;
+
+    *why = 0;
+    if (p == find_prop(common, "addr")) {
+        if (set_addr(u->props, val))
+            return true;
+        snprintf(why, len, "use a slot from 0 to 1f, or SLOT.FUNCTION with a function from 0 to 7");
+        return false;
+    }
+    if (p == find_prop(common, "bootindex")) {
+        if (!set_number(&n, p, val, false)) {
+            snprintf(why, len, "use a number from 0 up");
+            return false;
+        }
+        u->props->bootindex = (int)n;
+        return true;
+    }
+    switch (p->type) {
+    case PROP_NUMBER:
+    case PROP_SIZE:
+        if (set_number((uint64_t *)(void *)at, p, val, p->type == PROP_SIZE))
+            return true;
+        snprintf(why, len, "use a number from %llu to %llu", (unsigned long long)p->min, (unsigned long long)p->max);
+        return false;
+    case PROP_BOOL:
+        if (set_bool((bool *)(void *)at, val))
+            return true;
+        snprintf(why, len, "use on or off");
+        return false;
+    case PROP_STRING:
+        memcpy(at, &val, sizeof(val));
+        return true;
+    case PROP_MAC:
+        if (set_mac(at, val))
+            return true;
+        snprintf(why, len, "use an address like 52:54:00:12:34:56");
+        return false;
+    case PROP_DRIVE:
+        return set_named(at, names->drive ? names->drive(names->arg, val) : NULL, "-drive", val, why, len);
+    case PROP_NETDEV:
+        return set_named(at, names->netdev ? names->netdev(names->arg, val) : NULL, "-netdev", val, why, len);
+    case PROP_CHARDEV:
+        return set_named(at, names->chardev ? names->chardev(names->arg, val) : NULL, "-chardev", val, why, len);
+    case PROP_AUDIODEV:
+        return set_named(at, names->audiodev ? names->audiodev(names->arg, val) : NULL, "-audiodev", val, why, len);
+    }
+    return false;
+}
+
+/* ---- wiring ---- */
+
+void plug_bus_add(struct plug_env *env, const char *type, const char *name, void *bus)
+{
+    struct plug_bus *b = calloc(1, sizeof(*b)), **last = &env->buses;
+
+    if (!b)
+        die(EXIT_CODE_HOST, "out of memory for bus %s", name);
+    *b = (struct plug_bus){ type, name, bus, NULL };
+    while (*last)
+        last = &(*last)->next;
+    *last = b;
+}
+
+void plug_buses_free(struct plug_env *env)
+{
+    for (struct plug_bus *b = env->buses, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    env->buses = NULL;
+}
+
+struct irq plug_isa_irq(struct plug_env *env, unsigned irq)
+{
+    if (!env->isa_irq || irq < 3 || irq > 15 || env->isa_sources[irq] == ISA_SOURCES - ISA_FIRST_SOURCE)
+        die(EXIT_CODE_USAGE, "machine %s has no interrupt %u left for another device", env->m->cfg.board->name, irq);
+    return env->isa_irq(env->m, irq, ISA_FIRST_SOURCE + env->isa_sources[irq]++);
+}
+
+/* The bus it sits on. */
+static void *place(struct plug_env *env, const struct plug *plug, const struct plug_common *c)
+{
+    const struct board *board = env->m->cfg.board;
+    bool some = false;
+
+    if (strcmp(plug->bus, "ISA") == 0)
+        return NULL;
+    if (strcmp(plug->bus, "PCI") == 0) {
+        if (!env->pci)
+            die(EXIT_CODE_USAGE, "-device %s: machine %s has no PCI bus for it: use -machine pc", plug->name,
+                board->name);
+        if (c->bus && strcmp(c->bus, "pci.0") && strcmp(c->bus, "pci"))
+            die(EXIT_CODE_USAGE, "-device %s: bus=%s: this machine has one PCI bus, pci.0", plug->name, c->bus);
+        return NULL;
+    }
+    for (const struct plug_bus *b = env->buses; b; b = b->next) {
+        if (strcmp(b->type, plug->bus))
+            continue;
+        some = true;
+        if (!c->bus || strcmp(b->name, c->bus) == 0)
+            return b->bus;
+    }
+    if (some)
+        die(EXIT_CODE_USAGE, "-device %s: there is no %s bus named %s", plug->name, plug->bus, c->bus);
+    die(EXIT_CODE_USAGE, "-device %s: there is no %s bus for it: add a controller before", plug->name, plug->bus);
+}
+
+void plugs_make(struct plug_env *env, const struct plug_use *list)
+{
+    for (const struct plug_use *u = list; u; u = u->next) {
+        struct plug_common *c = u->props;
+        void *bus = place(env, u->plug, c);
+        int n;
+
+        for (const struct plug_use *o = list; c->id && o != u; o = o->next)
+            if (o->props->id && strcmp(o->props->id, c->id) == 0)
+                die(EXIT_CODE_USAGE, "-device %s: there is another device with id=%s", u->plug->name, c->id);
+        if (c->id)
+            n = snprintf(c->name, sizeof(c->name), "%s/%s", u->plug->name, c->id);
+        else
+            n = snprintf(c->name, sizeof(c->name), "%s#%u", u->plug->name, env->made);
+        if (n < 0 || (size_t)n >= sizeof(c->name))
+            die(EXIT_CODE_USAGE, "-device %s: id=%s: too long", u->plug->name, c->id);
+        env->made++;
+        u->plug->make(env, bus, c);
+    }
+}

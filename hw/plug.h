@@ -1,0 +1,106 @@
+/*
+ * plug.h - devices that a user or a board adds: -device NAME,property=value and what such options stand for.
+ *
+ * A device type is a const struct plug beside its chip, listed in plugs.def.  Its properties are the members
+ * of a struct of its own, which begins with struct plug_common; the command line fills that in by the table
+ * (plug_set()), and make() wires the chip to what the board offers.  Sequence: plug_use_new(), plug_set() for
+ * each property, then, while the board is wired, plugs_make().
+ */
+#ifndef HW_PLUG_H
+#define HW_PLUG_H
+
+#include "hw/machine.h"
+
+struct dma8237;
+struct pci_bus;
+struct plug_bus;
+
+enum prop_type {
+    PROP_NUMBER,                /* uint64_t, from min to max */
+    PROP_SIZE,                  /* uint64_t bytes, with K, M, G or T */
+    PROP_BOOL,                  /* bool: on, off, yes, no, true, false */
+    PROP_STRING,                /* const char * */
+    PROP_MAC,                   /* uint8_t[6] */
+    PROP_DRIVE,                 /* struct drive *, named by -drive's id */
+    PROP_NETDEV,                /* struct net *, named by -netdev's id */
+    PROP_CHARDEV,               /* struct chardev_slot *, named by -chardev's id */
+    PROP_AUDIODEV,              /* struct audio *, named by -audiodev's id */
+};
+
+struct prop {
+    const char *name;
+    enum prop_type type;
+    size_t offset;              /* of the member */
+    uint64_t min, max;          /* PROP_NUMBER, PROP_SIZE */
+    const char *help;
+};
+#define PROP_END { NULL, 0, 0, 0, 0, NULL }
+
+/* What every device has: id=, bus=, addr= (PCI: slot or slot.function, hexadecimal), bootindex=. */
+struct plug_common {
+    const char *id, *bus;
+    int slot, fn;               /* slot -1: the first that is free */
+    int bootindex;              /* -1: the firmware is not told of it */
+    char name[48];              /* for its chip, made by plugs_make(): unique, "e1000/net0" */
+};
+
+struct plug_env {               /* what a board offers; zero but for what it sets */
+    struct machine *m;
+    struct pci_bus *pci;        /* NULL: there is none */
+    struct dma8237 *dma;        /* NULL: there is none */
+    struct irq (*isa_irq)(struct machine *, unsigned irq, unsigned source);
+    struct irq gsi;             /* interrupt input n of the I/O APIC: gsi.set(gsi.to, n, level) */
+    struct plug_bus *buses;
+    unsigned isa_sources[16], made;
+};
+
+struct plug {
+    const char *name, *what;
+    const char *bus;            /* type of the bus it sits on: "PCI", "ISA", "IDE", "SCSI", "USB", ... */
+    size_t size;                /* of the struct of its properties */
+    const void *defaults;       /* one such struct; NULL: all zero. plug_common's part is not looked at */
+    const struct prop *props;   /* besides those of struct plug_common */
+    /* `bus` is what plug_bus_add() was given (PCI, ISA: NULL). Dies on what cannot be wired. */
+    void (*make)(struct plug_env *, void *bus, const void *props);
+};
+
+/* One device to be made. `props` and what its strings point to live as long as the machine. */
+struct plug_use {
+    const struct plug *plug;
+    struct plug_common *props;
+    struct plug_use *next;
+};
+
+/* NULL behind the last. */
+const struct plug *plug_nth(unsigned n);
+const struct plug *plug_find(const char *name);
+/* A device of that type with all properties at their defaults. */
+struct plug_use *plug_use_new(const struct plug *);
+void plug_use_free(struct plug_use *);
+/* The property called `name` of that type, those of all devices included; NULL: there is none. */
+const struct prop *plug_prop(const struct plug *, const char *name);
+
+/* What names in properties stand for; each returns NULL for a name it does not know. */
+struct plug_names {
+    struct drive *(*drive)(void *arg, const char *id);
+    struct net *(*netdev)(void *arg, const char *id);
+    struct chardev_slot *(*chardev)(void *arg, const char *id);
+    struct audio *(*audiodev)(void *arg, const char *id);
+    void *arg;
+};
+/* False: `why` says what is wrong with the value and what would be right. `val` must live as long as the machine. */
+bool plug_set(struct plug_use *, const struct prop *, const char *val, const struct plug_names *, char *why,
+              size_t len);
+
+/* Make all of a list, in its order. Dies naming the device that the board has no place for. */
+void plugs_make(struct plug_env *, const struct plug_use *);
+
+/* ---- for boards and devices ---- */
+
+/* A bus other devices can sit on: make() of those of this type, or that ask for it by bus=name, is given `bus`. */
+void plug_bus_add(struct plug_env *, const char *type, const char *name, void *bus);
+void plug_buses_free(struct plug_env *);        /* when all are made */
+/* A line to ISA interrupt `irq`, 3 to 15, shared with others. Dies where the board has no such lines left. */
+struct irq plug_isa_irq(struct plug_env *, unsigned irq);
+
+#endif

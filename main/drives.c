@@ -1,0 +1,99 @@
+/*
+ * drives.c - images in drives: opened before the board is wired, closed when the machine has stopped.
+ */
+#include "main/drives.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "block/disk.h"
+#include "hw/machine.h"
+
+#define THREADS 4               /* of each image: requests under way at the host */
+
+struct drive *drive_find(struct drive_arg *list, const char *id)
+{
+    for (struct drive_arg *a = list; a; a = a->next)
+        if (a->drive.id && strcmp(a->drive.id, id) == 0)
+            return &a->drive;
+    return NULL;
+}
+
+/* Something happened to the image that its user should know; the device lock is held. */
+static void event(void *arg, enum disk_event what, const char *text)
+{
+    struct drive_arg *a = arg;
+
+    fprintf(stderr, "latimer: drive %s: %s\n", a->drive.id, text);
+}
+
+static void eject(struct drive *d)
+{
+    struct disk *disk = d->disk;
+    int error;
+
+    if (!disk)
+        return;
+    d->disk = NULL;
+    error = disk_free(disk);
+    if (error < 0)
+        fprintf(stderr, "latimer: drive %s: closing its image: %s\n", d->id, strerror(-error));
+}
+
+static void open_one(struct machine *m, struct drive_arg *a)
+{
+    struct block_error e;
+    struct block_open how = a->open;
+    struct block *b;
+
+    how.writable = !a->drive.read_only && !a->snapshot;
+    b = block_open(a->file, &how, &e, NULL);
+    if (b && a->snapshot) {
+        struct block *over = block_overlay(b, &e);
+
+        if (!over)
+            block_close(b);
+        b = over;
+    }
+    if (!b)
+        die(EXIT_CODE_FILE, "%s: %s", a->opt, e.text);
+    a->drive.disk = disk_new(m->loop, b, THREADS, event, a);
+}
+
+void drives_open(struct machine *m, struct drive_arg *list)
+{
+    for (struct drive_arg *a = list; a; a = a->next) {
+        a->m = m;
+        a->drive.eject = eject;
+        a->drive.arg = a;
+        if (a->file)
+            open_one(m, a);
+    }
+}
+
+bool drives_close(struct drive_arg *list)
+{
+    bool ok = true;
+
+    for (struct drive_arg *a = list; a; a = a->next) {
+        int error = a->drive.disk ? disk_free(a->drive.disk) : 0;
+
+        a->drive.disk = NULL;
+        if (error == 0)
+            continue;
+        fprintf(stderr, "latimer: drive %s: not all that the guest wrote reached %s: %s\n", a->drive.id, a->file,
+                strerror(-error));
+        ok = false;
+    }
+    return ok;
+}
+
+void drives_free(struct drive_arg *list)
+{
+    for (struct drive_arg *a = list, *next; a; a = next) {
+        next = a->next;
+        free(a);
+    }
+}

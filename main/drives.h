@@ -1,0 +1,35 @@
+/*
+ * drives.h - drives as the command line names them, and the images in them.
+ */
+#ifndef MAIN_DRIVES_H
+#define MAIN_DRIVES_H
+
+#include "block/block.h"
+#include "hw/disk_if.h"
+
+struct machine;
+
+enum drive_if { DRIVE_IF_IDE, DRIVE_IF_FLOPPY, DRIVE_IF_SCSI, DRIVE_IF_VIRTIO, DRIVE_IF_NONE, DRIVE_IFS };
+
+struct drive_arg {
+    struct drive drive;         /* what a device is given */
+    const char *opt;            /* that asked for it */
+    enum drive_if iface;
+    int index;                  /* place on that interface; -1: the next one */
+    const char *file;           /* NULL: no medium */
+    struct block_open open;
+    bool snapshot;              /* what is written goes away */
+    char name[24];              /* drive.id, where the user gave none: "ide0" */
+    struct machine *m;
+    struct drive_arg *next;
+};
+
+/* NULL: there is none of that id. */
+struct drive *drive_find(struct drive_arg *list, const char *id);
+/* Open all images. Dies with EXIT_CODE_FILE and what failed. */
+void drives_open(struct machine *, struct drive_arg *list);
+/* Flush and close; what fails is told. False: something did. */
+bool drives_close(struct drive_arg *list);
+void drives_free(struct drive_arg *list);
+
+#endif

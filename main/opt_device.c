@@ -1,0 +1,152 @@
+/*
+ * opt_device.c - -device: a type of hw/plugs.def and its properties by that type's table.
+ *
+ * Devices name drives and other host ends that may come later on the command line, so they are made when all of it
+ * has been read.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/nearest.h"
+#include "main/options_priv.h"
+
+struct device_arg {
+    const char *opt, *val;
+    struct device_arg *next;
+};
+
+static void __attribute__((noreturn)) list_devices(void)
+{
+    const struct plug *p;
+
+    printf("Devices (-device NAME,help lists the properties of one):\n");
+    for (unsigned i = 0; (p = plug_nth(i)); i++)
+        printf("  %-22s %-5s %s\n", p->name, p->bus, p->what);
+    exit(0);
+}
+
+static void print_default(const struct plug *plug, const struct prop *p)
+{
+    const uint8_t *at = (const uint8_t *)plug->defaults + p->offset;
+    const char *const *text = (const void *)at;
+
+    if (!plug->defaults)
+        return;
+    if (p->type == PROP_BOOL)
+        printf(" (default %s)", *(const bool *)(const void *)at ? "on" : "off");
+    else if (p->type == PROP_NUMBER || p->type == PROP_SIZE)
+        printf(p->type == PROP_NUMBER && p->max == 0xffff ? " (default %#llx)" : " (default %llu)",
+               *(const unsigned long long *)(const void *)at);
+    else if (p->type == PROP_STRING && *text)
+        printf(" (default %s)", *text);
+}
+
+static void __attribute__((noreturn)) list_props(const struct plug *plug)
+{
+    static const char *const value[] = {
+        [PROP_NUMBER] = "N", [PROP_SIZE] = "SIZE", [PROP_BOOL] = "on|off", [PROP_STRING] = "TEXT", [PROP_MAC] = "MAC",
+        [PROP_DRIVE] = "DRIVE", [PROP_NETDEV] = "NETDEV", [PROP_CHARDEV] = "CHARDEV", [PROP_AUDIODEV] = "AUDIODEV"
+    };
+    char text[64];
+
+    printf("%s: %s\n", plug->name, plug->what);
+    for (const struct prop *p = plug->props; p && p->name; p++) {
+        snprintf(text, sizeof(text), "%s=%s", p->name, value[p->type]);
+        printf("  %-24s %s", text, p->help);
+        print_default(plug, p);
+        printf("\n");
+    }
+    printf("  id=, bus=, bootindex= and, on PCI, addr= are for every device\n");
+    exit(0);
+}
+
+static void __attribute__((noreturn)) unknown_device(const char *opt, const char *name)
+{
+    struct nearest near;
+    const struct plug *p;
+
+    nearest_init(&near, name, "");
+    for (unsigned i = 0; (p = plug_nth(i)); i++)
+        nearest_try(&near, p->name, strlen(p->name));
+    if (near.list[0])
+        die(EXIT_CODE_USAGE, "%s: there is no device '%s': did you mean %s? (%s help lists all)", opt, name, near.list,
+            opt);
+    die(EXIT_CODE_USAGE, "%s: there is no device '%s': %s help lists what there is", opt, name, opt);
+}
+
+void opt_device(struct options *o, const char *opt, const char *val)
+{
+    struct device_arg *a, **last = &o->device_args;
+    struct arg_item it;
+    const struct plug *plug;
+    const char *p = val;
+
+    /* What help is asked for, and wrong names, need not wait. */
+    if (!arg_next(&p, &it) || arg_is_help(it.key))
+        list_devices();
+    plug = plug_find(it.val && strcmp(it.key, "driver") == 0 ? it.val : it.key);
+    if (!plug)
+        unknown_device(opt, it.key);
+    while (arg_next(&p, &it)) {
+        if (arg_is_help(it.key))
+            list_props(plug);
+        if (!plug_prop(plug, it.key))
+            die(EXIT_CODE_USAGE, "%s: %s has no property '%s': %s %s,help lists what there is", opt, plug->name, it.key,
+                opt, plug->name);
+    }
+    a = calloc(1, sizeof(*a));
+    if (!a)
+        die(EXIT_CODE_HOST, "out of memory");
+    *a = (struct device_arg){ opt, val, NULL };
+    while (*last)
+        last = &(*last)->next;
+    *last = a;
+}
+
+/* ---- names of host ends ---- */
+
+static struct drive *find_drive(void *arg, const char *id)
+{
+    return drive_find(((struct options *)arg)->drives, id);
+}
+
+static void make_device(struct options *o, const struct device_arg *a)
+{
+    const struct plug_names names = { .drive = find_drive, .arg = o };
+    const char *p = a->val;
+    struct arg_item it;
+    struct plug_use *use;
+    char why[200];
+
+    arg_next(&p, &it);
+    use = plug_use_new(plug_find(it.val ? it.val : it.key));
+    while (arg_next(&p, &it)) {
+        const struct prop *prop = plug_prop(use->plug, it.key);
+        const char *val = it.val ? options_keep(o, it.val) : "on";
+
+        if (!plug_set(use, prop, val, &names, why, sizeof(why)))
+            die(EXIT_CODE_USAGE, "%s: %s: %s=%s: %s", a->opt, use->plug->name, it.key, val, why);
+    }
+    options_add_device(o, use);
+}
+
+void options_add_device(struct options *o, struct plug_use *use)
+{
+    if (!o->last_device)
+        o->last_device = &o->devices;
+    *o->last_device = use;
+    o->last_device = &use->next;
+    o->cfg.devices = o->devices;
+}
+
+void options_devices(struct options *o)
+{
+    for (struct device_arg *a = o->device_args, *next; a; a = next) {
+        next = a->next;
+        make_device(o, a);
+        free(a);
+    }
+    o->device_args = NULL;
+}

@@ -1,0 +1,301 @@
+/*
+ * opt_drive.c - -drive, -blockdev and their short forms: what is in which drive, and who is given it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "hw/boards.h"
+#include "main/options_priv.h"
+
+#define IDE_DRIVES 4            /* two channels, two drives each */
+#define CD_INDEX   2            /* -cdrom, and the drive that is there without being asked for */
+#define FLOPPIES   2
+
+static const char *const iface_name[DRIVE_IFS] = {
+    [DRIVE_IF_IDE] = "ide", [DRIVE_IF_FLOPPY] = "floppy", [DRIVE_IF_SCSI] = "scsi", [DRIVE_IF_VIRTIO] = "virtio",
+    [DRIVE_IF_NONE] = "none"
+};
+
+static struct drive_arg *new_drive(struct options *o, const char *opt)
+{
+    struct drive_arg *a = calloc(1, sizeof(*a)), **last = &o->drives;
+
+    if (!a)
+        die(EXIT_CODE_HOST, "out of memory");
+    a->opt = opt;
+    a->index = -1;
+    while (*last)
+        last = &(*last)->next;
+    *last = a;
+    return a;
+}
+
+static unsigned small(const char *opt, const struct arg_item *it, unsigned max)
+{
+    uint64_t n;
+
+    if (!it->val || !arg_number(it->val, &n) || n > max)
+        die(EXIT_CODE_USAGE, "%s: %s=%s: use a number from 0 to %u", opt, it->key, it->val ? it->val : "", max);
+    return (unsigned)n;
+}
+
+static void one_of(const char *opt, const struct arg_item *it, const char *const *words, const char *all)
+{
+    for (; it->val && *words; words++)
+        if (strcmp(it->val, *words) == 0)
+            return;
+    die(EXIT_CODE_USAGE, "%s: %s=%s: use %s", opt, it->key, it->val ? it->val : "", all);
+}
+
+static void set_cache(struct drive_arg *a, const struct arg_item *it)
+{
+    if (!it->val || !block_cache_mode(it->val, &a->open.cache))
+        die(EXIT_CODE_USAGE, "%s: cache=%s: use writeback, none, writethrough, directsync or unsafe", a->opt,
+            it->val ? it->val : "");
+}
+
+static void set_format(struct drive_arg *a, struct options *o, const struct arg_item *it)
+{
+    static const char *const formats[] = { "raw", "qcow2", NULL };
+
+    one_of(a->opt, it, formats, "raw or qcow2");
+    a->open.format = options_keep(o, it->val);
+}
+
+static void set_discard(struct drive_arg *a, const struct arg_item *it)
+{
+    static const char *const words[] = { "unmap", "on", "ignore", "off", NULL };
+
+    one_of(a->opt, it, words, "unmap or ignore");
+    a->open.no_discard = strcmp(it->val, "ignore") == 0 || strcmp(it->val, "off") == 0;
+}
+
+/* False: the key is none of a drive. */
+static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *it, bool *bus_given)
+{
+    static const char *const media[] = { "disk", "cdrom", NULL }, *const aio[] = { "threads", "native", "io_uring", NULL };
+    static const char *const errors[] = { "report", "enospc", NULL };
+    const char *key = it->key;
+
+    if (it->val && strcmp(key, "file") == 0) {
+        a->file = options_keep(o, it->val);
+    } else if (it->val && strcmp(key, "id") == 0) {
+        a->drive.id = options_keep(o, it->val);
+    } else if (it->val && strcmp(key, "if") == 0) {
+        for (a->iface = 0; a->iface < DRIVE_IFS && strcmp(it->val, iface_name[a->iface]); a->iface++)
+            ;
+        if (a->iface == DRIVE_IFS)
+            die(EXIT_CODE_USAGE, "%s: if=%s: use ide, floppy, scsi, virtio or none", a->opt, it->val);
+    } else if (strcmp(key, "index") == 0) {
+        a->index = (int)small(a->opt, it, 255);
+    } else if (strcmp(key, "bus") == 0 || strcmp(key, "unit") == 0) {
+        unsigned n = small(a->opt, it, 127);
+
+        a->index = (a->index < 0 ? 0 : a->index) + (int)(*key == 'b' ? 2 * n : n);
+        *bus_given = true;
+    } else if (strcmp(key, "media") == 0) {
+        one_of(a->opt, it, media, "disk or cdrom");
+        a->drive.cdrom = strcmp(it->val, "cdrom") == 0;
+    } else if (strcmp(key, "format") == 0) {
+        set_format(a, o, it);
+    } else if (strcmp(key, "cache") == 0) {
+        set_cache(a, it);
+    } else if (strcmp(key, "discard") == 0) {
+        set_discard(a, it);
+    } else if (strcmp(key, "snapshot") == 0) {
+        a->snapshot = arg_bool(a->opt, key, it->val);
+    } else if (strcmp(key, "readonly") == 0 || strcmp(key, "read-only") == 0) {
+        a->drive.read_only = arg_bool(a->opt, key, it->val);
+    } else if (it->val && strcmp(key, "serial") == 0) {
+        a->drive.serial = options_keep(o, it->val);
+    } else if (strcmp(key, "cyls") == 0) {
+        a->drive.chs.cyls = small(a->opt, it, 65535);
+    } else if (strcmp(key, "heads") == 0) {
+        a->drive.chs.heads = small(a->opt, it, 16);
+    } else if (strcmp(key, "secs") == 0) {
+        a->drive.chs.secs = small(a->opt, it, 63);
+    } else if (strcmp(key, "aio") == 0) {
+        one_of(a->opt, it, aio, "threads (what there is; native and io_uring are taken for it)");
+    } else if (strcmp(key, "werror") == 0 || strcmp(key, "rerror") == 0) {
+        one_of(a->opt, it, errors, "enospc or report: the guest is told of errors, and waits while the host's disk is full");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void opt_drive(struct options *o, const char *opt, const char *val)
+{
+    struct drive_arg *a = new_drive(o, opt);
+    struct arg_item it;
+    bool bus_given = false;
+
+    while (arg_next(&val, &it))
+        if (!set_drive(o, a, &it, &bus_given))
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s%s%s': use file, if, index, bus, unit, media, format, cache, "
+                "discard, snapshot, readonly, id, serial, cyls, heads or secs", opt, it.key, it.val ? "=" : "",
+                it.val ? it.val : "");
+}
+
+/* The common forms: [driver=FORMAT,]node-name=ID with file.filename= or, for a single file driver, filename=. */
+void opt_blockdev(struct options *o, const char *opt, const char *val)
+{
+    static const char *const file_drivers[] = { "file", NULL };
+    struct drive_arg *a = new_drive(o, opt);
+    struct arg_item it;
+
+    a->iface = DRIVE_IF_NONE;
+    a->open.format = "raw";
+    while (arg_next(&val, &it)) {
+        const char *key = it.key;
+
+        if (*key == '{')
+            die(EXIT_CODE_USAGE, "%s: JSON is not understood: use key=value", opt);
+        if (it.val && strcmp(key, "node-name") == 0)
+            a->drive.id = options_keep(o, it.val);
+        else if (it.val && strcmp(key, "driver") == 0 && strcmp(it.val, "file"))
+            set_format(a, o, &it);
+        else if (it.val && (strcmp(key, "filename") == 0 || strcmp(key, "file.filename") == 0))
+            a->file = options_keep(o, it.val);
+        else if (strcmp(key, "file.driver") == 0 || strcmp(key, "driver") == 0)
+            one_of(opt, &it, file_drivers, "file");
+        else if (strcmp(key, "read-only") == 0 || strcmp(key, "file.read-only") == 0)
+            a->drive.read_only = arg_bool(opt, key, it.val);
+        else if (strcmp(key, "discard") == 0 || strcmp(key, "file.discard") == 0)
+            set_discard(a, &it);
+        else if (strcmp(key, "cache.direct") == 0 || strcmp(key, "file.cache.direct") == 0)
+            a->open.cache = arg_bool(opt, key, it.val) ? BLOCK_NONE : BLOCK_WRITEBACK;
+        else if (strcmp(key, "cache.no-flush") == 0)
+            a->open.cache = arg_bool(opt, key, it.val) ? BLOCK_UNSAFE : a->open.cache;
+        else if (strcmp(key, "auto-read-only") && strcmp(key, "file.aio") && strcmp(key, "aio"))
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use driver, node-name, file.driver, file.filename, read-only, "
+                "discard, cache.direct or cache.no-flush", opt, key);
+    }
+    if (!a->drive.id || !a->file)
+        die(EXIT_CODE_USAGE, "%s: needs node-name= and file.filename=, as in driver=qcow2,node-name=disk,"
+            "file.driver=file,file.filename=PATH", opt);
+}
+
+static void short_form(struct options *o, const char *opt, const char *file, enum drive_if iface, int index, bool cd)
+{
+    struct drive_arg *a = new_drive(o, opt);
+
+    a->file = file;
+    a->iface = iface;
+    a->index = index;
+    a->drive.cdrom = cd;
+}
+
+#define DISK_OPTION(name, index)                                                                                   \
+    void opt_hd##name(struct options *o, const char *opt, const char *val)                                         \
+    {                                                                                                              \
+        short_form(o, opt, val, DRIVE_IF_IDE, index, false);                                                       \
+    }
+DISK_OPTION(a, 0)
+DISK_OPTION(b, 1)
+DISK_OPTION(c, 2)
+DISK_OPTION(d, 3)
+
+void opt_cdrom(struct options *o, const char *opt, const char *val)
+{
+    short_form(o, opt, val, DRIVE_IF_IDE, CD_INDEX, true);
+}
+
+void opt_fda(struct options *o, const char *opt, const char *val)
+{
+    short_form(o, opt, val, DRIVE_IF_FLOPPY, 0, false);
+}
+
+void opt_fdb(struct options *o, const char *opt, const char *val)
+{
+    short_form(o, opt, val, DRIVE_IF_FLOPPY, 1, false);
+}
+
+void opt_snapshot(struct options *o, const char *opt, const char *val)
+{
+    o->snapshot = true;
+}
+
+/* ---- who is given them ---- */
+
+/* A device for a drive of an interface that the board has no controller for. */
+static void add_device(struct options *o, struct drive_arg *a, const char *name)
+{
+    const struct plug *plug = plug_find(name);
+    struct plug_use *use;
+    const struct prop *prop;
+
+    if (!plug)
+        die(EXIT_CODE_USAGE, "%s: if=%s: there is no such controller in this version: use if=ide", a->opt,
+            iface_name[a->iface]);
+    use = plug_use_new(plug);
+    prop = plug_prop(plug, "drive");
+    memcpy((uint8_t *)use->props + prop->offset, &(struct drive *){ &a->drive }, sizeof(struct drive *));
+    options_add_device(o, use);
+}
+
+/* Its place on an interface with `n` of them: the one asked for, or the first free one. */
+static void put(struct drive_arg *a, struct drive **place, unsigned n)
+{
+    int at = a->index;
+
+    for (unsigned i = 0; at < 0 && i < n; i++)
+        if (!place[i])
+            at = (int)i;
+    if (at < 0 || at >= (int)n)
+        die(EXIT_CODE_USAGE, "%s: interface %s has places 0 to %u: use another index or interface", a->opt,
+            iface_name[a->iface], n - 1);
+    if (place[at])
+        die(EXIT_CODE_USAGE, "%s: %s drive %d is already there: use another index", a->opt, iface_name[a->iface], at);
+    place[at] = &a->drive;
+}
+
+/* A PC has a CD drive, even if nothing is in it. */
+static void default_cd(struct options *o)
+{
+    struct drive_arg *a = new_drive(o, "-cdrom");
+
+    a->index = CD_INDEX;
+    a->drive.cdrom = a->drive.read_only = true;
+    a->drive.id = drive_find(o->drives, "cd") ? "default-cd" : "cd";
+    put(a, o->cfg.ide, IDE_DRIVES);
+}
+
+void options_drives(struct options *o)
+{
+    unsigned n = 0;
+
+    for (struct drive_arg *a = o->drives; a; a = a->next, n++) {
+        a->snapshot |= o->snapshot && !a->drive.cdrom;
+        a->drive.read_only |= a->drive.cdrom;
+        if (!a->file && !a->drive.cdrom && a->iface != DRIVE_IF_FLOPPY)
+            die(EXIT_CODE_USAGE, "%s: a disk needs file=PATH", a->opt);
+        if (!a->drive.id) {
+            snprintf(a->name, sizeof(a->name), "%s%u", iface_name[a->iface], n);
+            a->drive.id = a->name;
+        }
+        if (drive_find(o->drives, a->drive.id) != &a->drive)
+            die(EXIT_CODE_USAGE, "%s: there are two drives with id=%s", a->opt, a->drive.id);
+    }
+    /* Those that ask for a place first. */
+    for (int asked = 1; asked >= 0; asked--) {
+        for (struct drive_arg *a = o->drives; a; a = a->next) {
+            if (asked != (a->index >= 0))
+                continue;
+            if (a->iface == DRIVE_IF_IDE)
+                put(a, o->cfg.ide, IDE_DRIVES);
+            else if (a->iface == DRIVE_IF_FLOPPY)
+                put(a, o->cfg.floppy, FLOPPIES);
+        }
+    }
+    for (struct drive_arg *a = o->drives; a; a = a->next) {
+        if (a->iface == DRIVE_IF_VIRTIO)
+            add_device(o, a, "virtio-blk-pci");
+        else if (a->iface == DRIVE_IF_SCSI)
+            add_device(o, a, a->drive.cdrom ? "scsi-cd" : "scsi-hd");
+    }
+    if (!o->nodefaults && o->cfg.board->firmware && !o->cfg.ide[CD_INDEX])
+        default_cd(o);
+}

@@ -1,0 +1,26 @@
+/*
+ * options_priv.h - what the files of the command line share: the options' handlers, by the table in options.def.
+ */
+#ifndef MAIN_OPTIONS_PRIV_H
+#define MAIN_OPTIONS_PRIV_H
+
+#include "main/optarg.h"
+#include "main/options.h"
+
+/* opt: as the user wrote it, with dashes; val: its argument, for options without one the version. */
+#define SECTION(title)
+#define OPT(id, names, arg, help) void opt_##id(struct options *, const char *opt, const char *val);
+#include "main/options.def"
+#undef SECTION
+#undef OPT
+
+/* A copy of the text that lives as long as the options. */
+const char *options_keep(struct options *, const char *text);
+/* opt_device.c: all drives and the like have been named; make what -device asked for. */
+void options_devices(struct options *);
+/* One more device, as if by -device. */
+void options_add_device(struct options *, struct plug_use *);
+/* opt_drive.c: give drives to the machine's own controllers, or make devices for them. */
+void options_drives(struct options *);
+
+#endif
