@@ -38,6 +38,7 @@ struct imgdisk {
     void *arg;
     bool told_full;             /* the last event was DISK_EVENT_FULL */
     bool told_damage, told_forged, told_other;
+    bool bounce;                /* disk_bounce() */
 
     pthread_mutex_t lock;       /* what follows */
     pthread_cond_t work, idle;
@@ -126,29 +127,46 @@ static struct disk_req *choose(const struct imgdisk *d)
 /* ---- the threads ---- */
 
 /* A request in pieces goes through one buffer, so that the image sees it as a whole. */
-static int transfer(struct block *b, const struct disk_req *r)
+static void gather(uint8_t *to, const struct disk_req *r)
 {
-    uint8_t *whole, *p;
+    for (unsigned i = 0; i < r->nbufs; to += r->bufs[i++].len)
+        memcpy(to, r->bufs[i].data, r->bufs[i].len);
+}
+
+static void scatter(const struct disk_req *r, const uint8_t *from)
+{
+    for (unsigned i = 0; i < r->nbufs; from += r->bufs[i++].len)
+        memcpy(r->bufs[i].data, from, r->bufs[i].len);
+}
+
+static int transfer(struct imgdisk *d, struct disk_req *r)
+{
+    bool in = r->op == DISK_READ;
+    uint8_t *whole;
     int error;
 
-    if (r->nbufs == 1)
-        return r->op == DISK_READ ? block_read(b, r->off, r->bufs[0].data, r->len) :
-            block_write(b, r->off, r->bufs[0].data, r->len);
-    whole = p = hostfile_buffer(r->len);
+    if (r->nbufs == 1 && !(in && d->bounce))
+        return in ? block_read(d->b, r->off, r->bufs[0].data, r->len) :
+            block_write(d->b, r->off, r->bufs[0].data, r->len);
+    whole = hostfile_buffer(r->len);
     if (!whole)
         return -ENOMEM;
-    for (unsigned i = 0; i < r->nbufs && r->op == DISK_WRITE; p += r->bufs[i++].len)
-        memcpy(p, r->bufs[i].data, r->bufs[i].len);
-    error = r->op == DISK_READ ? block_read(b, r->off, whole, r->len) : block_write(b, r->off, whole, r->len);
-    p = whole;
-    for (unsigned i = 0; i < r->nbufs && r->op == DISK_READ && !error; p += r->bufs[i++].len)
-        memcpy(r->bufs[i].data, p, r->bufs[i].len);
+    if (!in)
+        gather(whole, r);
+    error = in ? block_read(d->b, r->off, whole, r->len) : block_write(d->b, r->off, whole, r->len);
+    if (in && !error && d->bounce) {
+        r->bounce = whole;
+        return 0;
+    }
+    if (in && !error)
+        scatter(r, whole);
     free(whole);
     return error;
 }
 
-static int perform(struct block *b, const struct disk_req *r)
+static int perform(struct imgdisk *d, struct disk_req *r)
 {
+    struct block *b = d->b;
     int error;
 
     switch (r->op) {
@@ -160,7 +178,7 @@ static int perform(struct block *b, const struct disk_req *r)
         error = block_zero(b, r->off, r->len, r->unmap);
         break;
     default:
-        error = transfer(b, r);
+        error = transfer(d, r);
     }
     return !error && r->fua && r->op != DISK_READ ? block_flush(b) : error;
 }
@@ -211,7 +229,7 @@ static void *worker(void *arg)
         list_remove(&d->waiting, r);
         list_add(&d->running, r);
         pthread_mutex_unlock(&d->lock);
-        error = perform(d->b, r);
+        error = perform(d, r);
         pthread_mutex_lock(&d->lock);
         finished(d, r, error);
     }
@@ -267,6 +285,9 @@ static void deliver(struct imgdisk *d)
         pthread_mutex_unlock(&d->lock);
         if (r->error)
             explain(d, r);
+        if (r->bounce)
+            scatter(r, r->bounce);
+        free(r->bounce);
         r->done(r);
         pthread_mutex_lock(&d->lock);
     }
@@ -314,6 +335,7 @@ static void submit(struct disk *disk, struct disk_req *r)
 {
     struct imgdisk *d = (struct imgdisk *)disk;
 
+    r->bounce = NULL;
     pthread_mutex_lock(&d->lock);
     r->number = d->next_number++;
     list_add(&d->waiting, r);
@@ -321,7 +343,32 @@ static void submit(struct disk *disk, struct disk_req *r)
     pthread_mutex_unlock(&d->lock);
 }
 
-static const struct disk_ops ops = { submit };
+/* Those that wait for a write that waits for room stay: their memory is the chip's for longer. */
+static void drain_reads(struct disk *disk)
+{
+    struct imgdisk *d = (struct imgdisk *)disk;
+    bool reads;
+
+    do {
+        pthread_mutex_lock(&d->lock);
+        reads = false;
+        for (const struct disk_req *r = d->running.first; r; r = r->next)
+            reads |= r->op == DISK_READ;
+        for (const struct disk_req *r = d->waiting.first; r; r = r->next)
+            reads |= r->op == DISK_READ && may_start(d, r);
+        if (reads)
+            pthread_cond_wait(&d->idle, &d->lock);
+        pthread_mutex_unlock(&d->lock);
+    } while (reads);
+    deliver(d);
+}
+
+static const struct disk_ops ops = { submit, drain_reads };
+
+void disk_bounce(struct disk *disk)
+{
+    ((struct imgdisk *)disk)->bounce = true;
+}
 
 struct block *disk_block(struct disk *disk)
 {

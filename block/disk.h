@@ -27,6 +27,8 @@ typedef void disk_event_fn(void *arg, enum disk_event, const char *text);
 /* Takes the image over.  Dies if the host refuses threads. */
 struct disk *disk_new(struct evloop *, struct block *, unsigned threads, disk_event_fn *, void *arg);
 struct block *disk_block(struct disk *);
+/* What is read gets to its buffers when it is answered, with the device lock held, and not before (--check). */
+void disk_bounce(struct disk *);
 /* Writes that wait for room are tried again at once. */
 void disk_resume(struct disk *);
 /*

@@ -9,7 +9,8 @@
  *   FEC00000  I/O APIC     FED00000  HPET     FEE00000  local APICs     the firmware's ROM ends at 4 GiB
  *
  *   00:00.0   82441FX host bridge
- *   00:01.0   PIIX3 ISA bridge          00:01.3   PIIX4 power management
+ *   00:01.0   PIIX3 ISA bridge          00:01.1   PIIX3 IDE
+ *                                       00:01.3   PIIX4 power management
  *
  * Pin p of slot s is PIRQ (s + p - 1) & 3, which the PIIX3 routes to an ISA interrupt.
  *
@@ -28,6 +29,7 @@
 #include "hw/lapic.h"
 #include "hw/pcbase.h"
 #include "hw/piix3.h"
+#include "hw/piix3_ide.h"
 #include "hw/piix4.h"
 #include "hw/reset.h"
 #include "hw/rtc.h"
@@ -60,6 +62,7 @@ enum { BOOT_FLOPPY = 1, BOOT_DISK, BOOT_CD };
 struct pc {
     struct i440fx *bridge;
     struct piix3 *isa;
+    struct piix3_ide *ide;
     struct piix4 *pm;
     struct fw_cfg *cfg;
     uint8_t *tables, *smbios;           /* for a kernel that is loaded directly */
@@ -117,6 +120,7 @@ static void board_reset(struct machine *m)
     for (unsigned n = 0; n < 4; n++)
         piix3_route(pc->isa, n, n < 2 ? 10 : 11);
     ports_write(m->ports, ELCR2, ELCR2_PCI, 1);
+    piix3_ide_enable(pc->ide);
     piix4_place(pc->pm, PM_PORT);
     apics_virtual_wire(b->apics);
 }
@@ -189,6 +193,7 @@ static void init(struct machine *m)
     struct smbios_info info = { .product = PRODUCT, .ncpu = m->ncpu };
     struct piix4_lines lines = { .sci = pcbase_isa(b, PIIX4_SCI, 0), .smi = { .set = smi_set, .to = m },
                                  .off = pcbase_soft_off, .arg = m };
+    struct irq ide_irq[2] = { pcbase_isa(b, 14, 0), pcbase_isa(b, 15, 0) };
     struct pci_bus *pci;
 
     if (!pc)
@@ -200,6 +205,7 @@ static void init(struct machine *m)
                       (struct irq){ .set = intx_set, .to = b });
     pc->bridge = i440fx_new(m->chips, pci, m->phys, m->ram);
     pc->isa = piix3_new(m->chips, pci, ISA_SLOT, (struct irq){ .set = pirq_set, .to = b });
+    pc->ide = piix3_ide_new(m->chips, pci, m->ports, ISA_SLOT, ide_irq, m->cfg.ide);
     pc->pm = piix4_new(m->chips, pci, m->ports, m->clock, ISA_SLOT, &lines);
     pc->cfg = fw_cfg_new(m->chips, m->ports, m->phys);
     pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
@@ -238,6 +244,6 @@ static void board_free(struct machine *m)
 }
 
 const struct board board_pc = {
-    "pc", "i440FX and PIIX with firmware (SeaBIOS) or a kernel loaded directly; no disks nor video yet", true,
+    "pc", "i440FX and PIIX with firmware (SeaBIOS) or a kernel loaded directly", true,
     init, board_free, power_button
 };

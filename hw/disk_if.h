@@ -3,7 +3,8 @@
  *
  * The outside (block/disk.c, or a test) implements struct disk_ops.  A chip fills in a request, submits it
  * and gets it back by done(); both with the device lock held, and done() never before submit() has
- * returned.  Requests are not cancelled: a chip that is reset drops the answers when they come.
+ * returned.  Requests are not cancelled: a chip that is reset drops the answers when they come, and calls
+ * disk_drain_reads() where a read would go on writing to memory that is no longer its own.
  *
  * Order: of requests that overlap, and write, the one submitted first is done first.  A flush covers all
  * writes submitted before it, and no write submitted after it is begun before the flush is done. 
@@ -46,10 +47,13 @@ struct disk_req {
     /* the disk's */
     struct disk_req *next;
     uint64_t number;
+    void *bounce;
 };
 
 struct disk_ops {
     void (*submit)(struct disk *, struct disk_req *);
+    /* Waits until all reads that were submitted have been answered. */
+    void (*drain_reads)(struct disk *);
 };
 
 struct disk {
@@ -62,6 +66,11 @@ struct disk {
 static inline void disk_submit(struct disk *d, struct disk_req *r)
 {
     d->ops->submit(d, r);
+}
+
+static inline void disk_drain_reads(struct disk *d)
+{
+    d->ops->drain_reads(d);
 }
 
 /* ---- what a disk device is given ---- */

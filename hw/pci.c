@@ -121,12 +121,7 @@ static void bar_init(struct pci_dev *d, unsigned n, uint64_t size, unsigned flag
     for (unsigned i = 0; i < 4 * regs; i++)
         d->writable[CFG_BAR + 4 * n + i] = mask >> (8 * i);
     d->config[CFG_BAR + 4 * n] = d->first[CFG_BAR + 4 * n] = flags;
-    if (flags & PCI_BAR_IO) {
-        d->writable[CFG_BAR + 4 * n + 2] = d->writable[CFG_BAR + 4 * n + 3] = 0;
-        d->writable[CFG_COMMAND] |= CMD_IO;
-    } else {
-        d->writable[CFG_COMMAND] |= CMD_MEM;
-    }
+    d->writable[CFG_COMMAND] |= flags & PCI_BAR_IO ? CMD_IO : CMD_MEM;
 }
 
 void pci_bar(struct pci_dev *d, unsigned n, uint64_t size, unsigned flags, const struct io_ops *ops, void *dev)

@@ -42,7 +42,7 @@ static void eject(struct drive *d)
         fprintf(stderr, "latimer: drive %s: closing its image: %s\n", d->id, strerror(-error));
 }
 
-static void open_one(struct machine *m, struct drive_arg *a)
+static void open_one(struct machine *m, struct drive_arg *a, bool bounce)
 {
     struct block_error e;
     struct block_open how = a->open;
@@ -60,16 +60,18 @@ static void open_one(struct machine *m, struct drive_arg *a)
     if (!b)
         die(EXIT_CODE_FILE, "%s: %s", a->opt, e.text);
     a->drive.disk = disk_new(m->loop, b, THREADS, event, a);
+    if (bounce)
+        disk_bounce(a->drive.disk);
 }
 
-void drives_open(struct machine *m, struct drive_arg *list)
+void drives_open(struct machine *m, struct drive_arg *list, bool bounce)
 {
     for (struct drive_arg *a = list; a; a = a->next) {
         a->m = m;
         a->drive.eject = eject;
         a->drive.arg = a;
         if (a->file)
-            open_one(m, a);
+            open_one(m, a, bounce);
     }
 }
 

@@ -26,8 +26,8 @@ struct drive_arg {
 
 /* NULL: there is none of that id. */
 struct drive *drive_find(struct drive_arg *list, const char *id);
-/* Open all images. Dies with EXIT_CODE_FILE and what failed. */
-void drives_open(struct machine *, struct drive_arg *list);
+/* Open all images. Dies with EXIT_CODE_FILE and what failed. bounce: disk_bounce(). */
+void drives_open(struct machine *, struct drive_arg *list, bool bounce);
 /* Flush and close; what fails is told. False: something did. */
 bool drives_close(struct drive_arg *list);
 void drives_free(struct drive_arg *list);

@@ -83,7 +83,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->cfg.nserial = o->nserial;
     if (o->debugcon)
         m->cfg.debugcon = open_chardev(m, o->debugcon, "debugcon");
-    drives_open(m, o->drives);
+    drives_open(m, o->drives, o->check);
     if (!m->cfg.kernel)
         firmware_read(m, o);
     m->cfg.board->init(m);
