@@ -300,7 +300,7 @@ static void deliver(struct imgdisk *d)
         return;
     if (!d->told_full) {
         d->told_full = true;
-        tell(d, DISK_EVENT_FULL, "%s: no room for what the guest writes on the host's disk: waiting until "
+        tell(d, DISK_EVENT_FULL, "%s: no room for what the guest writes on the host's disk: it waits until "
              "there is",
              d->b->name);
     }

@@ -19,6 +19,7 @@
  * the PM registers in their place.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "hw/boards.h"
@@ -57,7 +58,8 @@
 #define CMOS_BOOT3     0x38             /* third boot device in the upper half */
 #define CMOS_BOOT12    0x3d             /* first in the lower half, second in the upper */
 #define CMOS_CPUS      0x5f             /* processors beside the first */
-enum { BOOT_FLOPPY = 1, BOOT_DISK, BOOT_CD };
+enum { BOOT_FLOPPY = 1, BOOT_DISK, BOOT_CD, BOOT_NETWORK };
+#define BOOT_ORDER "cad"
 
 struct pc {
     struct i440fx *bridge;
@@ -68,6 +70,7 @@ struct pc {
     uint8_t *tables, *smbios;           /* for a kernel that is loaded directly */
     size_t tables_len, smbios_len;
     uint8_t anchor[SMBIOS_ANCHOR];
+    unsigned started;                   /* times; a guest's resets count */
 };
 
 static struct pc *pc_of(struct machine *m)
@@ -105,12 +108,28 @@ static void power_button(struct machine *m)
     piix4_power_button(pc_of(m)->pm);
 }
 
+/* Where to boot from, in this order; letters as on the command line, NULL: the usual. */
+static void boot_order(struct rtc *rtc, const char *order)
+{
+    static const char letters[] = "acdn";
+    uint8_t device[3] = { 0 };
+
+    if (!order)
+        order = BOOT_ORDER;
+    for (unsigned i = 0; i < 3 && order[i]; i++)
+        device[i] = (uint8_t)(strchr(letters, order[i]) - letters) + BOOT_FLOPPY;
+    rtc_cmos_set(rtc, CMOS_BOOT12, device[0] | device[1] << 4);
+    rtc_cmos_set(rtc, CMOS_BOOT3, device[2] << 4);
+}
+
 static void board_reset(struct machine *m)
 {
     struct pcbase *b = m->board;
     struct pc *pc = b->own;
 
     phys_set_a20(m->phys, true);
+    if (pc->started++ && m->cfg.firmware.once)
+        boot_order(b->rtc, m->cfg.firmware.order);
     if (!m->cfg.kernel)
         return;
     i440fx_shadow_all(pc->bridge);
@@ -165,7 +184,11 @@ static void configure(struct machine *m, const struct acpi_board *acpi, const st
     fw_cfg_number(pc->cfg, FW_CFG_NB_CPUS, m->ncpu, 2);
     fw_cfg_number(pc->cfg, FW_CFG_MAX_CPUS, m->ncpu, 2);
     fw_cfg_number(pc->cfg, FW_CFG_NUMA, 0, 8);
-    fw_cfg_number(pc->cfg, FW_CFG_BOOT_MENU, 0, 2);
+    fw_cfg_number(pc->cfg, FW_CFG_BOOT_MENU, m->cfg.firmware.menu, 2);
+    if (m->cfg.firmware.splash_ms)
+        fw_cfg_file_number(pc->cfg, "etc/boot-menu-wait", m->cfg.firmware.splash_ms, 2);
+    if (m->cfg.firmware.retry_ms)
+        fw_cfg_file_number(pc->cfg, "etc/boot-fail-wait", (uint32_t)m->cfg.firmware.retry_ms, 4);
     fw_cfg_number(pc->cfg, FW_CFG_IRQ0_OVERRIDE, 1, 4);
     fw_cfg_file(pc->cfg, "etc/e820", e820, n * sizeof(e820[0]));
     acpi_fw_cfg(acpi, pc->cfg);
@@ -176,8 +199,7 @@ static void configure(struct machine *m, const struct acpi_board *acpi, const st
     if (b->serial & 1)          /* there is no video: the firmware's text goes to the serial port */
         fw_cfg_file_number(pc->cfg, "etc/sercon-port", PC_COM1, 8);
     rtc_cmos_set(b->rtc, CMOS_EQUIPMENT, 0x06);         /* coprocessor, mouse */
-    rtc_cmos_set(b->rtc, CMOS_BOOT12, BOOT_DISK | BOOT_FLOPPY << 4);
-    rtc_cmos_set(b->rtc, CMOS_BOOT3, BOOT_CD << 4);
+    boot_order(b->rtc, m->cfg.firmware.once ? m->cfg.firmware.once : m->cfg.firmware.order);
     rtc_cmos_set(b->rtc, CMOS_CPUS, m->ncpu - 1);
 }
 

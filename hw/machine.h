@@ -30,6 +30,12 @@ struct machine_config {
     unsigned nserial;
     struct chardev *debugcon;
     uint16_t debugcon_port;
+    struct {                                    /* -boot, for the firmware */
+        const char *order, *once;               /* letters a, c, d, n: floppy, disk, CD, network; NULL: usual */
+        bool menu;
+        unsigned splash_ms;                     /* how long it waits for the menu's key, 0: its own choice */
+        int retry_ms;                           /* from "no bootable device" to a reset, -1: never; 0: its choice */
+    } firmware;
     const struct plug_use *devices;             /* plug.h */
     struct drive *ide[4], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
     bool no_reboot, no_shutdown;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "block/disk.h"
 #include "hw/machine.h"
+#include "main/vcpu.h"
 
 #define THREADS 4               /* of each image: requests under way at the host */
 
@@ -27,6 +28,11 @@ static void event(void *arg, enum disk_event what, const char *text)
     struct drive_arg *a = arg;
 
     fprintf(stderr, "latimer: drive %s: %s\n", a->drive.id, text);
+    /* A guest that waits for long takes its disk for broken: its time stands still, too. */
+    if (what == DISK_EVENT_FULL)
+        vcpus_pause(a->m);
+    else if (what == DISK_EVENT_ROOM)
+        vcpus_resume(a->m);
 }
 
 static void eject(struct drive *d)

@@ -49,6 +49,7 @@ struct vcpus {
     pthread_mutex_t mutex;      /* guards the rest */
     pthread_cond_t go;
     unsigned parked, generation;
+    unsigned pauses;            /* how many asked for it */
     bool over;
     void (*stopped)(void *);
     void *arg;
@@ -273,6 +274,49 @@ static void take_sipi(struct vcpu *v, unsigned vector)
     log_msg(LOG_INT, "CPU %u: start-up at %05x", c->index, vector << 12);
 }
 
+/* ---- pausing ---- */
+
+/* Waits while somebody wants the machine to stand still. */
+static void hold(struct vcpu *v)
+{
+    struct vcpus *s = v->c->m->vcpus;
+
+    pthread_mutex_lock(&s->mutex);
+    while (s->pauses && stopping(s->m) == STOP_NONE)
+        pthread_cond_wait(&s->go, &s->mutex);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void vcpus_pause(struct machine *m)
+{
+    struct vcpus *s = m->vcpus;
+
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->mutex);
+    s->pauses++;
+    pthread_mutex_unlock(&s->mutex);
+    clock_pause(m->clock, true);
+    for (unsigned i = 0; i < s->n; i++)
+        attend(&s->v[i], ATTN_EXIT);
+}
+
+void vcpus_resume(struct machine *m)
+{
+    struct vcpus *s = m->vcpus;
+    bool go;
+
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->mutex);
+    go = s->pauses && !--s->pauses;
+    if (go)
+        pthread_cond_broadcast(&s->go);
+    pthread_mutex_unlock(&s->mutex);
+    if (go)
+        clock_pause(m->clock, false);
+}
+
 static void run(struct vcpu *v)
 {
     struct cpu *c = v->c;
@@ -283,6 +327,7 @@ static void run(struct vcpu *v)
 
         /* Clear first, look after: what comes in between is seen in the next round. */
         __atomic_fetch_and(&c->attn, ~ATTN_MINE, __ATOMIC_SEQ_CST);
+        hold(v);
         if (stopping(m))
             return;
         if (__atomic_load_n(&v->init, __ATOMIC_SEQ_CST)) {

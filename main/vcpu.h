@@ -18,6 +18,13 @@ void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg);
 /* After machine_request_stop(): wait for the threads to end. */
 void vcpus_join(struct machine *m);
 
+/*
+ * The vCPUs stop soon after, virtual time at once, until as many vcpus_resume() as there were vcpus_pause(). A
+ * request to stop the machine gets through. Device lock held; nothing happens where there are no vCPUs.
+ */
+void vcpus_pause(struct machine *m);
+void vcpus_resume(struct machine *m);
+
 /* HLT: sleep until c->attn is not 0; returns at once if it is. Own thread, device lock not held. */
 void vcpu_halt_wait(struct cpu *c);
 /* A store was made that the vCPU waits for (MWAIT). */

@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""os.py - unmodified systems from their own media (make check-os).
+
+    os.py [--list] [--beside] [--latimer PROGRAM] [--log DIR] [CASE...]
+
+Without cases: all. --beside runs each case that measures on qemu-system-x86_64 (TCG), too, right after, and the table
+shows both. Media are made of Debian packages in ~/.cache/latimer/os (LATIMER_CACHE names another folder) and kept.
+A case is skipped, with its reason, where its medium cannot be made. LOG_DIR keeps each guest's console.
+"""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from guest import Failed, Guest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CACHE = os.path.join(os.environ.get("LATIMER_CACHE", os.path.expanduser("~/.cache/latimer")), "os")
+QEMU = ["qemu-system-x86_64", "-accel", "tcg", "-M", "pc"]
+
+
+class Skipped(Exception):
+    """What is missing, in words."""
+
+
+class Run:
+    """One case on one emulator: its scratch folder and what it measured."""
+
+    def __init__(self, name, program, qemu, log):
+        self.name, self.program, self.qemu = name, program, qemu
+        self.work = os.path.join(log, name + ("-qemu" if qemu else ""))
+        shutil.rmtree(self.work, ignore_errors=True)
+        os.makedirs(self.work)
+        self.cpu = None
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def guest(self, *args, patience=600):
+        base = QEMU if self.qemu else [self.program, "-M", "pc"]
+        return Guest([*base, "-m", "512", "-display", "none", "-serial", "stdio", *args], self.path("console"),
+                     patience)
+
+    def copy(self, image):
+        """A copy that may be written to."""
+        to = self.path(os.path.basename(image))
+        subprocess.run(["cp", "--sparse=always", image, to], check=True)
+        return to
+
+
+# ---- media ----
+
+def need(*tools):
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    for tool in tools:
+        if not shutil.which(tool, path=path):
+            raise Skipped(f"{tool} is not installed")
+
+
+def medium(name, make, *tools):
+    """The medium of that name in the cache, made by make(path) where it is not there yet."""
+    path = os.path.join(CACHE, name)
+    if os.path.exists(path):
+        return path
+    need(*tools)
+    os.makedirs(CACHE, exist_ok=True)
+    part = path + ".part"
+    try:
+        make(part)
+    except subprocess.CalledProcessError as e:
+        raise Skipped(f"{name} cannot be made: {e}") from e
+    os.rename(part, path)
+    return path
+
+
+def debian(path):
+    if os.geteuid() != 0:
+        raise Skipped("only root can install a Debian into an image")
+    subprocess.run(["sh", os.path.join(HERE, "mkdisk.sh"), path], check=True)
+
+
+def debian_disk():
+    return medium("debian.img", debian, "mmdebstrap", "mke2fs", "sfdisk", "mkfs.vfat", "mcopy")
+
+
+def grub_rescue(path):
+    """A CD whose GRUB talks on the serial port."""
+    tree = path + ".d"
+    os.makedirs(os.path.join(tree, "boot/grub"), exist_ok=True)
+    with open(os.path.join(tree, "boot/grub/grub.cfg"), "w", encoding="ascii") as f:
+        f.write("serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\necho rescued\n")
+    subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", path, tree], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    shutil.rmtree(tree)
+
+
+# ---- cases ----
+
+def check_root(run, image):
+    """The file system of a disk from mkdisk.sh must be clean."""
+    part = run.path("root.part")
+    subprocess.run(["dd", f"if={image}", f"of={part}", "bs=1M", "skip=33", "conv=sparse", "status=none"], check=True)
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    check = subprocess.run(["e2fsck", "-fn", part], capture_output=True, text=True, check=False, env={"PATH": path})
+    os.remove(part)
+    if check.returncode:
+        raise Failed(f"e2fsck finds errors: {check.stdout[-400:]}")
+
+
+def debian_on(run, args, device, module=None):
+    """GRUB, kernel, systemd, login; some work on the disk; power button; a clean file system."""
+    image = run.copy(debian_disk())
+    with run.guest(*[a.replace("IMAGE", image) for a in args]) as g:
+        g.expect("GRUB")
+        g.expect("login: ")
+        run.cpu = g.cpu()
+        g.seen -= len("login: ")
+        g.login()
+        if device not in g.run("findmnt -no SOURCE /"):
+            raise Failed(f"the root file system is not on {device}")
+        g.run("dd if=/dev/urandom of=/a bs=64k count=160 conv=fsync 2>/dev/null; cp /a /b; sync; "
+              "echo 3 >/proc/sys/vm/drop_caches; cmp /a /b")
+        if run.qemu:
+            g.send("poweroff\r")
+        else:
+            g.signal()
+        g.wait()
+    check_root(run, image)
+    if not run.qemu and subprocess.run([run.program, "image", "check", image], check=False,
+                                       stdout=subprocess.DEVNULL).returncode not in (0, 63):
+        raise Failed("latimer image check finds errors")
+
+
+def case_debian_ide(run):
+    debian_on(run, ["-drive", "file=IMAGE,format=raw"], "/dev/sda2")
+
+
+def case_grub_cd(run):
+    """GRUB's rescue CD to its prompt (El Torito without emulation)."""
+    iso = medium("grub.iso", grub_rescue, "grub-mkrescue", "xorriso", "mformat")
+    with run.guest("-cdrom", iso, "-boot", "d", patience=120) as g:
+        g.expect("rescued")
+        run.cpu = g.cpu()
+        g.expect("grub> ")
+        g.send("ls\r")
+        g.expect(r"\(cd0?\)")
+
+
+CASES = {name[5:].replace("_", "-"): fn for name, fn in list(globals().items()) if name.startswith("case_")}
+
+
+# ---- running ----
+
+def run_one(name, program, qemu, log):
+    """PASS, FAIL or SKIP, why, and the seconds of CPU time to the milestone that counts."""
+    run = Run(name, program, qemu, log)
+    start = time.monotonic()
+    try:
+        CASES[name](run)
+        result, why = "PASS", ""
+    except Failed as e:
+        result, why = "FAIL", str(e)
+    except Skipped as e:
+        result, why = "SKIP", str(e)
+    for entry in os.listdir(run.work):          # images are large
+        if entry.endswith((".img", ".qcow2")):
+            os.remove(run.path(entry))
+    who = " (QEMU)" if qemu else ""
+    cpu = f", CPU {run.cpu:.1f} s" if run.cpu is not None else ""
+    print(f"{result}: os {name}{who} ({time.monotonic() - start:.0f} s{cpu}){': ' + why if why else ''}", flush=True)
+    return result, run.cpu
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Boots unmodified systems from their own media.")
+    parser.add_argument("cases", nargs="*", metavar="CASE")
+    parser.add_argument("--list", action="store_true", help="name the cases")
+    parser.add_argument("--beside", action="store_true", help="run QEMU beside, and show a table")
+    parser.add_argument("--latimer", default=os.path.join(HERE, "../../latimer"), help="the program")
+    parser.add_argument("--log", default="check-os.log.d", metavar="DIR", help="where consoles are kept")
+    a = parser.parse_args()
+    if a.list:
+        print("\n".join(CASES))
+        return 0
+    unknown = [c for c in a.cases if c not in CASES]
+    if unknown:
+        parser.error(f"there is no case {unknown[0]}: --list names them")
+    if a.beside and not shutil.which(QEMU[0]):
+        parser.error(f"{QEMU[0]} is not installed")
+    count = {"PASS": 0, "FAIL": 0, "SKIP": 0}
+    rows = []
+    for name in a.cases or CASES:
+        result, cpu = run_one(name, a.latimer, False, a.log)
+        count[result] += 1
+        if a.beside and result == "PASS" and cpu is not None:
+            other = run_one(name, a.latimer, True, a.log)
+            if other[0] == "PASS":
+                rows.append((name, cpu, other[1]))
+    if rows:
+        print("\n| CPU s | latimer | qemu | ratio |\n|---|---:|---:|---:|")
+        for name, mine, other in rows:
+            print(f"| {name} | {mine:.1f} | {other:.1f} | {mine / other:.2f} |")
+    print(f"{count['PASS']} passed, {count['FAIL']} failed, {count['SKIP']} skipped")
+    return 1 if count["FAIL"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
