@@ -48,6 +48,8 @@ struct acpi_board {
     uint32_t pci_lo, pci_hi;    /* 32-bit PCI memory window [lo, hi) */
     uint8_t serial;             /* bit n: COM n+1 is there */
     bool vga;
+    bool floppy;                /* its controller is there */
+    bool parallel;              /* LPT1 is there */
 };
 /* What a firmware that moves the tables must do again. Offsets are into the tables. */
 struct acpi_fixes {

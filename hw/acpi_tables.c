@@ -102,6 +102,22 @@ static void isa_device(struct aml *a, const char *name, const char *hid, unsigne
     aml_close(a, dev);
 }
 
+/* The floppy controller; 3F6h is the disk controller's. */
+static void floppy(struct aml *a)
+{
+    size_t dev = aml_device(a, "FDC0"), crs;
+
+    aml_name(a, "_HID");
+    aml_eisaid(a, "PNP0700");
+    crs = aml_crs(a);
+    aml_res_io(a, 0x3f2, 4);
+    aml_res_io(a, 0x3f7, 1);
+    aml_res_irq(a, 6);
+    aml_res_dma(a, 2);
+    aml_crs_end(a, crs);
+    aml_close(a, dev);
+}
+
 /*
  * _PRT: each pin of each slot straight to an interrupt, no link devices. With
  * I/O APICs to GSI 16-19, with the 8259s to IRQ 10 and 11 in turn; the board
@@ -184,6 +200,10 @@ static void pci_bridge(struct aml *a, const struct acpi_board *b)
         isa_device(a, "COM3", "PNP0501", 3, 4, 0x3e8, 8, 0, 0);
     if (b->serial & 8)
         isa_device(a, "COM4", "PNP0501", 4, 3, 0x2e8, 8, 0, 0);
+    if (b->parallel)
+        isa_device(a, "LPT1", "PNP0400", 1, 7, 0x378, 3, 0, 0);
+    if (b->floppy)
+        floppy(a);
     isa_device(a, "PMRS", "PNP0C02", 1, -1, b->pm, b->pm_len, 0x92, 1);
     if (b->smi_cmd)
         isa_device(a, "APM_", "PNP0C02", 3, -1, b->smi_cmd, 2, 0, 0);

@@ -275,6 +275,13 @@ void aml_res_irq(struct aml *a, unsigned irq)
     aml_le(a, 1u << irq, 2);
 }
 
+void aml_res_dma(struct aml *a, unsigned channel)
+{
+    aml_byte(a, 0x2a);
+    aml_byte(a, 1u << channel);
+    aml_byte(a, 0);             /* 8 bits, no bus master */
+}
+
 void aml_res_gsi(struct aml *a, const uint8_t *gsi, unsigned n)
 {
     aml_byte(a, 0x89);

@@ -50,6 +50,7 @@ size_t aml_resources(struct aml *, const char *name);   /* the same by another n
 void aml_crs_end(struct aml *, size_t at);
 void aml_res_io(struct aml *, uint16_t base, uint8_t len);
 void aml_res_irq(struct aml *, unsigned irq);           /* edge, active high */
+void aml_res_dma(struct aml *, unsigned channel);       /* bytes, compatible timing */
 /* One of n interrupts, level-triggered, active high, shared; the number is AML_GSI_AT bytes behind. */
 #define AML_GSI_AT 5
 void aml_res_gsi(struct aml *, const uint8_t *gsi, unsigned n);

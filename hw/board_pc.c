@@ -23,6 +23,8 @@
 
 #include "base/log.h"
 #include "hw/boards.h"
+#include "hw/dma8237.h"
+#include "hw/floppy.h"
 #include "hw/fw_cfg.h"
 #include "hw/hpet.h"
 #include "hw/i440fx.h"
@@ -51,9 +53,13 @@
 #define ELCR2      0x4d1
 #define ELCR2_PCI  (1u << (10 - 8) | 1u << (11 - 8) | 1u << (PIIX4_SCI - 8))
 #define CF9        0xcf9
+#define DMA2_MASK  0xd4                 /* channel 4: the cascade */
+#define DMA2_MODE  0xd6
+#define DMA_CASCADE 0xc0
 #define PRODUCT    "PC (i440FX + PIIX)"
 
 /* CMOS, as firmware for this board reads it. */
+#define CMOS_FLOPPIES  0x10             /* kinds: drive A in the upper half, B in the lower */
 #define CMOS_EQUIPMENT 0x14
 #define CMOS_BOOT3     0x38             /* third boot device in the upper half */
 #define CMOS_BOOT12    0x3d             /* first in the lower half, second in the upper */
@@ -67,6 +73,7 @@ struct pc {
     struct piix3_ide *ide;
     struct piix4 *pm;
     struct fw_cfg *cfg;
+    struct floppy *floppy;              /* NULL: no drives */
     uint8_t *tables, *smbios;           /* for a kernel that is loaded directly */
     size_t tables_len, smbios_len;
     uint8_t anchor[SMBIOS_ANCHOR];
@@ -140,6 +147,8 @@ static void board_reset(struct machine *m)
         piix3_route(pc->isa, n, n < 2 ? 10 : 11);
     ports_write(m->ports, ELCR2, ELCR2_PCI, 1);
     piix3_ide_enable(pc->ide);
+    ports_write(m->ports, DMA2_MODE, DMA_CASCADE, 1);
+    ports_write(m->ports, DMA2_MASK, 0, 1);
     piix4_place(pc->pm, PM_PORT);
     apics_virtual_wire(b->apics);
 }
@@ -154,6 +163,14 @@ static void map_rom(struct machine *m)
             m->cfg.bios_name, len);
     phys_map_ram(m->phys, (1ull << 32) - len, len, rom, true, "firmware");
     phys_map_ram(m->phys, 0x100000 - low, low, rom + len - low, true, "firmware-low");
+}
+
+/* Bits 7-6: floppy drives beside the first; 2: mouse; 1: coprocessor; 0: there are floppy drives. */
+static uint8_t equipment(const struct pc *pc)
+{
+    bool a = floppy_type(pc->floppy, 0), b = floppy_type(pc->floppy, 1);
+
+    return 0x06 | (a || b) | (a && b ? 0x40 : 0);
 }
 
 static void put_le(uint8_t *p, uint64_t v, unsigned size)
@@ -198,7 +215,8 @@ static void configure(struct machine *m, const struct acpi_board *acpi, const st
     free(tables);
     if (b->serial & 1)          /* there is no video: the firmware's text goes to the serial port */
         fw_cfg_file_number(pc->cfg, "etc/sercon-port", PC_COM1, 8);
-    rtc_cmos_set(b->rtc, CMOS_EQUIPMENT, 0x06);         /* coprocessor, mouse */
+    rtc_cmos_set(b->rtc, CMOS_EQUIPMENT, equipment(pc));
+    rtc_cmos_set(b->rtc, CMOS_FLOPPIES, floppy_type(pc->floppy, 0) << 4 | floppy_type(pc->floppy, 1));
     boot_order(b->rtc, m->cfg.firmware.once ? m->cfg.firmware.once : m->cfg.firmware.order);
     rtc_cmos_set(b->rtc, CMOS_CPUS, m->ncpu - 1);
 }
@@ -232,9 +250,15 @@ static void init(struct machine *m)
     pc->cfg = fw_cfg_new(m->chips, m->ports, m->phys);
     pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
     b->plugs.pci = pci;
+    b->plugs.dma = dma8237_new(m->chips, m->ports, m->phys);
+    if (m->cfg.floppy[0] || m->cfg.floppy[1])
+        pc->floppy = floppy_new(m->chips, m->ports, m->clock, pcbase_isa(b, FLOPPY_IRQ, 0), b->plugs.dma,
+                                m->cfg.floppy);
     pcbase_plugs(b);
 
     acpi.serial = b->serial;
+    acpi.parallel = b->parallel;
+    acpi.floppy = pc->floppy;
     acpi.pci_lo = m->ram_low <= 0x80000000u ? 0x80000000u : HOLE;
     info.ram_low = m->ram_low;
     info.ram_high = m->ram_high;

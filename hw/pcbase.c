@@ -15,6 +15,7 @@
 #include "hw/ioapic.h"
 #include "hw/kbc.h"
 #include "hw/lapic.h"
+#include "hw/parport.h"
 #include "hw/pic.h"
 #include "hw/pit.h"
 #include "hw/port92.h"
@@ -274,6 +275,10 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
         uart_new(m->chips, com[i].name, m->ports, com[i].port, pcbase_isa(b, com[i].irq, i), m->clock,
                  cfg->serial[i]);
         b->serial |= 1u << i;
+    }
+    if (cfg->has_parallel) {
+        parport_new(m->chips, "lpt1", m->ports, 0x378, pcbase_isa(b, 7, 0), m->clock, cfg->parallel);
+        b->parallel = true;
     }
     if (cfg->debugcon)
         debugcon_new(m->chips, m->ports, cfg->debugcon_port, cfg->debugcon);

@@ -16,6 +16,7 @@ struct pcbase {
     struct rtc *rtc;
     struct irq reset;           /* set(true) resets the machine */
     uint8_t serial;             /* bit n: COM n+1 is there */
+    bool parallel;              /* LPT1 is there */
     uint16_t source[16];        /* per ISA line: who asserts it, one bit a source */
     struct plug_env plugs;
     void *own;                  /* the board's */

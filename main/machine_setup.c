@@ -83,6 +83,8 @@ void machine_setup(struct machine *m, struct options *o)
     m->cfg.nserial = o->nserial;
     if (o->debugcon)
         m->cfg.debugcon = open_chardev(m, o->debugcon, "debugcon");
+    m->cfg.has_parallel = strcmp(o->parallel, "none") != 0;
+    m->cfg.parallel = open_chardev(m, o->parallel, "parallel0");
     drives_open(m, o->drives, o->check);
     if (!m->cfg.kernel)
         firmware_read(m, o);
@@ -110,6 +112,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     for (unsigned i = 0; i < m->cfg.nserial; i++)
         chardev_close(m->cfg.serial[i]);
     chardev_close(m->cfg.debugcon);
+    chardev_close(m->cfg.parallel);
     for (unsigned i = 0; i < m->ncpu; i++) {
         exec_free(m->cpu[i]);
         mmu_free(m->cpu[i]);

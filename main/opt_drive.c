@@ -263,6 +263,17 @@ static void default_cd(struct options *o)
     put(a, o->cfg.ide, IDE_DRIVES);
 }
 
+/* And a floppy drive. */
+static void default_floppy(struct options *o)
+{
+    struct drive_arg *a = new_drive(o, "-fda");
+
+    a->index = 0;
+    a->iface = DRIVE_IF_FLOPPY;
+    a->drive.id = drive_find(o->drives, "floppy") ? "default-floppy" : "floppy";
+    put(a, o->cfg.floppy, FLOPPIES);
+}
+
 void options_drives(struct options *o)
 {
     unsigned n = 0;
@@ -298,4 +309,6 @@ void options_drives(struct options *o)
     }
     if (!o->nodefaults && o->cfg.board->firmware && !o->cfg.ide[CD_INDEX])
         default_cd(o);
+    if (!o->nodefaults && o->cfg.board->firmware && !o->cfg.floppy[0])
+        default_floppy(o);
 }

@@ -337,6 +337,11 @@ void opt_serial(struct options *o, const char *opt, const char *val)
     o->serial[o->nserial++] = val;
 }
 
+void opt_parallel(struct options *o, const char *opt, const char *val)
+{
+    o->parallel = val;
+}
+
 void opt_debugcon(struct options *o, const char *opt, const char *val)
 {
     o->debugcon = val;
@@ -589,6 +594,8 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
         arg_note("the kernel is loaded directly: the firmware given by -bios does not run");
     if (!o->nserial && !o->nodefaults)
         o->serial[o->nserial++] = o->debugcon && strstr(o->debugcon, "stdio") ? "null" : "mon:stdio";
+    if (!o->parallel)
+        o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";
     options_drives(o);
     options_devices(o);
     for (unsigned i = 0; i < 4 && !o->cfg.board->firmware; i++)

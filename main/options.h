@@ -15,6 +15,7 @@ struct options {
     const char *serial[SERIAL_MAX];
     unsigned nserial;
     const char *debugcon;
+    const char *parallel;       /* NULL: the board's default */
     const char *bios;           /* as given; NULL: the board's usual one */
     const char *dir[DATA_DIRS]; /* -L: where firmware is looked for first */
     unsigned ndir;

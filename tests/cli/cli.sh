@@ -89,6 +89,9 @@ expect 2 'already belongs to' -device isa-debug-exit,iobase=0x3f8 -kernel "$work
 expect 2 'unknown destination' -serial printer -kernel "$work/exit"
 expect 2 'a path is missing' -serial file: -kernel "$work/exit"
 expect 2 'already used' -serial stdio -serial stdio -kernel "$work/exit"
+expect 2 'unknown destination' -parallel printer -kernel "$work/exit"
+expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -parallel file:"$work/lpt"
+expect 2 'at most 3932160' -fda "$work/large"
 expect 2 'serial ports' -serial none -serial none -serial none -serial none -serial none
 expect 2 'unknown log item .everything.: -d help' -d everything
 expect 2 'did you mean stats?' -d int,sats

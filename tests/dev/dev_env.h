@@ -47,5 +47,6 @@ Suite *suite_kbc(void);
 Suite *suite_misc(void);
 Suite *suite_chips(void);
 Suite *suite_chardev(void);
+Suite *suite_parport(void);
 
 #endif
