@@ -50,6 +50,7 @@ struct acpi_board {
     bool vga;
     bool floppy;                /* its controller is there */
     bool parallel;              /* LPT1 is there */
+    uint16_t pvpanic;           /* its port; 0: none */
 };
 /* What a firmware that moves the tables must do again. Offsets are into the tables. */
 struct acpi_fixes {

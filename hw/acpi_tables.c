@@ -157,6 +157,20 @@ static void fw_cfg(struct aml *a, uint16_t port)
     aml_close(a, dev);
 }
 
+static void pvpanic(struct aml *a, uint16_t port)
+{
+    size_t dev = aml_device(a, "PEVT"), crs;
+
+    aml_name(a, "_HID");
+    aml_string(a, "QEMU0001");
+    aml_name(a, "_STA");
+    aml_int(a, 15);
+    crs = aml_crs(a);
+    aml_res_io(a, port, 1);
+    aml_crs_end(a, crs);
+    aml_close(a, dev);
+}
+
 static void pci_bridge(struct aml *a, const struct acpi_board *b)
 {
     size_t dev = aml_device(a, "PCI0"), crs, prt;
@@ -209,6 +223,8 @@ static void pci_bridge(struct aml *a, const struct acpi_board *b)
         isa_device(a, "APM_", "PNP0C02", 3, -1, b->smi_cmd, 2, 0, 0);
     if (b->fw_cfg)
         fw_cfg(a, b->fw_cfg);
+    if (b->pvpanic)
+        pvpanic(a, b->pvpanic);
     aml_close(a, dev);
 }
 

@@ -259,6 +259,7 @@ static void init(struct machine *m)
     acpi.serial = b->serial;
     acpi.parallel = b->parallel;
     acpi.floppy = pc->floppy;
+    acpi.pvpanic = b->plugs.pvpanic;
     acpi.pci_lo = m->ram_low <= 0x80000000u ? 0x80000000u : HOLE;
     info.ram_low = m->ram_low;
     info.ram_high = m->ram_high;

@@ -1,7 +1,7 @@
 /*
  * machine.c - what every board shares: stopping and resetting the machine.
  */
-#include "hw/machine.h"
+#include "hw/boards.h"
 
 /* The first reason wins: a guest that writes S5 and then spins must not turn it into a reset. */
 void machine_request_stop(struct machine *m, enum stop_reason why, int code)
@@ -14,6 +14,22 @@ void machine_request_stop(struct machine *m, enum stop_reason why, int code)
     machine_unlock(m);
     for (unsigned i = 0; i < m->ncpu; i++)
         cpu_lines.kick(m, i);
+}
+
+void machine_event(struct machine *m, enum machine_event what, const char *who)
+{
+    if (m->tell)
+        m->tell(m, what, who);
+    if (what == EVENT_CRASH_KERNEL)
+        return;
+    switch (what == EVENT_WATCHDOG ? m->cfg.on_watchdog : m->cfg.on_panic) {
+    case ACTION_RESET: machine_request_stop(m, STOP_RESET, 0); break;
+    case ACTION_POWEROFF: machine_request_stop(m, STOP_POWEROFF, 0); break;
+    case ACTION_POWER_BUTTON: m->cfg.board->power_button(m); break;
+    case ACTION_NMI: cpu_lines.nmi(m, 0); break;
+    case ACTION_NONE: break;
+    case ACTION_FAIL: machine_request_stop(m, STOP_PANIC, 0); break;
+    }
 }
 
 void machine_reset(struct machine *m)

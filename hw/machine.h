@@ -17,6 +17,10 @@ struct cpu_lines;
 struct drive;
 struct plug_use;
 
+/* What a guest's system is told to have come to, and what is done about it. */
+enum machine_event { EVENT_WATCHDOG, EVENT_PANIC, EVENT_CRASH_KERNEL };
+enum machine_action { ACTION_RESET, ACTION_POWEROFF, ACTION_POWER_BUTTON, ACTION_NMI, ACTION_NONE, ACTION_FAIL };
+
 /* Everything the command line can say about the machine. */
 struct machine_config {
     const struct board *board;                  /* boards.h */
@@ -41,12 +45,14 @@ struct machine_config {
     const struct plug_use *devices;             /* plug.h */
     struct drive *ide[4], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
     bool no_reboot, no_shutdown;
+    enum machine_action on_watchdog, on_panic;
     int64_t rtc_base;                           /* seconds since 1970, or INT64_MIN: host's UTC */
     bool rtc_localtime;
 };
 
 /* Why the machine stopped; the exit code is main's business. */
-enum stop_reason { STOP_NONE, STOP_POWEROFF, STOP_RESET, STOP_DEBUG_EXIT, STOP_TRIPLE, STOP_QUIT };
+enum stop_reason { STOP_NONE, STOP_POWEROFF, STOP_RESET, STOP_DEBUG_EXIT, STOP_TRIPLE, STOP_PANIC,
+                   STOP_QUIT };
 
 struct machine {
     struct machine_config cfg;
@@ -80,6 +86,8 @@ struct machine {
     void (*boot)(struct machine *);
     struct boot *boot_image;    /* what main/load.c read */
     struct vcpus *vcpus;        /* main/vcpu.c: the vCPU threads */
+    /* The user is told, before what cfg says is done; NULL: nobody listens */
+    void (*tell)(struct machine *, enum machine_event, const char *who);
 };
 
 /* The CPU side of interrupts, provided to boards by main (so hw sees no CPU header). */
@@ -100,6 +108,8 @@ struct cpu_lines {
 extern const struct cpu_lines cpu_lines;        /* main/vcpu.c */
 
 void machine_request_stop(struct machine *, enum stop_reason, int code);
+/* A watchdog has bitten, a guest panicked; `who` noticed. The device lock is held. */
+void machine_event(struct machine *, enum machine_event, const char *who);
 /* Chips and board back to power-on; the caller resets the CPUs and calls m->boot. All vCPUs parked. */
 void machine_reset(struct machine *);
 static inline void machine_lock(struct machine *m) { pthread_mutex_lock(&m->lock); }

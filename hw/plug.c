@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "hw/boards.h"
+#include "hw/pci.h"
 
 #define ISA_FIRST_SOURCE 8      /* of each line: those below are the board's own */
 #define ISA_SOURCES 16
@@ -243,8 +244,19 @@ struct irq plug_isa_irq(struct plug_env *env, unsigned irq)
     return env->isa_irq(env->m, irq, ISA_FIRST_SOURCE + env->isa_sources[irq]++);
 }
 
+/* A slot of its own for a PCI device that asked for none. */
+static void pci_place(struct plug_env *env, const struct plug *plug, struct plug_common *c)
+{
+    if (c->slot < 0)
+        c->slot = pci_free_slot(env->pci);
+    if (c->slot < 0)
+        die(EXIT_CODE_USAGE, "-device %s: all slots of the PCI bus are taken", plug->name);
+    if (pci_taken(env->pci, c->slot, c->fn))
+        die(EXIT_CODE_USAGE, "-device %s: addr=%x.%x: another device is there", plug->name, c->slot, c->fn);
+}
+
 /* The bus it sits on. */
-static void *place(struct plug_env *env, const struct plug *plug, const struct plug_common *c)
+static void *place(struct plug_env *env, const struct plug *plug, struct plug_common *c)
 {
     const struct board *board = env->m->cfg.board;
     bool some = false;
@@ -257,6 +269,7 @@ static void *place(struct plug_env *env, const struct plug *plug, const struct p
                 board->name);
         if (c->bus && strcmp(c->bus, "pci.0") && strcmp(c->bus, "pci"))
             die(EXIT_CODE_USAGE, "-device %s: bus=%s: this machine has one PCI bus, pci.0", plug->name, c->bus);
+        pci_place(env, plug, c);
         return NULL;
     }
     for (const struct plug_bus *b = env->buses; b; b = b->next) {

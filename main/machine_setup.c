@@ -19,6 +19,7 @@
 #include "hw/clock.h"
 #include "main/firmware.h"
 #include "main/load.h"
+#include "main/options_priv.h"
 #include "main/vcpu.h"
 #include "translator/backend.h"
 #include "translator/exec.h"
@@ -69,6 +70,7 @@ void machine_setup(struct machine *m, struct options *o)
         die(EXIT_CODE_USAGE, "-cpu: %s", wrong);
     memset(m, 0, sizeof(*m));
     m->cfg = o->cfg;
+    m->tell = options_tell_event;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&m->lock, &recursive);

@@ -135,6 +135,7 @@ static int exit_code(const struct session *s)
     case STOP_DEBUG_EXIT:
         return s->m.stop_code & 0xff;
     case STOP_TRIPLE:
+    case STOP_PANIC:
         return EXIT_CODE_GUEST;
     default:
         return 0;

@@ -562,6 +562,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     o->cfg.cpus = 1;
     o->cfg.rtc_base = INT64_MIN;
     o->cfg.debugcon_port = 0xe9;
+    o->cfg.on_panic = ACTION_POWEROFF;
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i], *name = arg + 1;
         const struct option *p;

@@ -23,4 +23,7 @@ void options_add_device(struct options *, struct plug_use *);
 /* opt_drive.c: give drives to the machine's own controllers, or make devices for them. */
 void options_drives(struct options *);
 
+/* opt_action.c: m->tell. */
+void options_tell_event(struct machine *, enum machine_event, const char *who);
+
 #endif

@@ -8,6 +8,7 @@ guest exit2 66ba0105b003eef4                    # mov dx,501h; mov al,3; out dx,
 guest exit3 a12000e0feb005e6f4                  # mov eax,[0fee00020h]; mov al,5; out 0f4h,al
 guest triple 0f011d28001000cc000000000000       # lidt of a zero limit; int3
 guest btf b9d9010000b80200000031d20f30b005e6f4f4 # mov ecx,1d9h; mov eax,2; xor edx,edx; wrmsr; mov al,5; out 0f4h,al
+guest panic b00166ba0505eeebfe               # mov al,1; mov dx,505h; out dx,al; jmp
 guest halt fbf4ebfd                             # sti; hlt; jmp
 guest reset b0fee664f4                          # mov al,0feh; out 64h,al; hlt
 echo "this is text, and not a kernel at all; it is only here to be refused" >"$work/text"
@@ -92,6 +93,12 @@ expect 2 'already used' -serial stdio -serial stdio -kernel "$work/exit"
 expect 2 'unknown destination' -parallel printer -kernel "$work/exit"
 expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -parallel file:"$work/lpt"
 expect 2 'at most 3932160' -fda "$work/large"
+expect 2 'use reset, shutdown, poweroff, inject-nmi or none' -watchdog-action bite
+expect 2 'panic=.*use shutdown, exit-failure or none' -action panic=faint
+expect 2 'unknown event' -action power=off
+expect 0 'guest has panicked: the machine is switched off' -kernel "$work/panic" -device pvpanic
+expect 10 'the machine ends' -kernel "$work/panic" -device pvpanic -action watchdog=none,panic=exit-failure
+expect 2 'another device is there' -M pc -kernel "$work/exit" -device i6300esb,addr=5 -device pvpanic-pci,addr=5
 expect 2 'serial ports' -serial none -serial none -serial none -serial none -serial none
 expect 2 'unknown log item .everything.: -d help' -d everything
 expect 2 'did you mean stats?' -d int,sats
