@@ -4,8 +4,8 @@
  *
  * A device has two queues: replies to commands, which go first, and events (key codes, movement
  * packets).  A command throws away replies not fetched yet.  A keyboard whose queue is full says so
- * with one overrun code; a mouse adds movement up until its packet was fetched, which is also
- * its rate limit: the sample rate is kept and reported, and drives nothing.
+ * with one overrun code; a mouse adds movement up until its packet was fetched and the time of a sample
+ * is over.  Its resolution is kept and reported; how far the pointer moves is the host's choice.
  */
 #include "hw/ps2.h"
 
@@ -16,6 +16,11 @@
 #define KEYS 128
 #define KEY_SYSRQ 99            /* Print Screen */
 #define KEY_PAUSE 119
+enum { KEY_CTRL = 29, KEY_SHIFT = 42, KEY_RSHIFT = 54, KEY_ALT = 56, KEY_RCTRL = 97, KEY_SLASH = 98,
+       KEY_RALT = 100,
+       KEY_HOME = 102, KEY_DELETE = 111 };
+#define LED_NUM 2
+#define CODE_MAX 12             /* bytes of the longest code: with both shift keys held */
 #define EVENTS 64
 #define EVENT_LIMIT 17          /* a keyboard's buffer: 16 codes and the overrun code */
 #define REPLIES 8
@@ -24,7 +29,7 @@ enum { ACK = 0xfa, RESEND = 0xfe, BAT_OK = 0xaa };
 
 struct ps2 {
     struct clock *clock;
-    struct timer repeat;        /* keyboard: next repeat of repeat_key */
+    struct timer repeat;        /* keyboard: next repeat of repeat_key; mouse: end of the sample's time */
     void (*ready)(void *arg);
     void *ready_arg;
     uint8_t is_mouse;
@@ -113,6 +118,80 @@ static void key_code(struct ps2 *d, const uint8_t *buf, unsigned n)
     queue(d, &overrun, 1, EVENT_LIMIT);
 }
 
+/* The same key of set 2 in set 1. */
+static uint8_t in_set_1(uint8_t code)
+{
+    switch (code) {
+    case 0x12: return 0x2a;
+    case 0x59: return 0x36;
+    default: return code;
+    }
+}
+
+static unsigned put_shift(const struct ps2 *d, uint8_t *b, uint8_t code, bool down)
+{
+    unsigned n = 0;
+
+    b[n++] = 0xe0;
+    if (d->set == 1) {
+        b[n++] = in_set_1(code) | (down ? 0 : 0x80);
+    } else {
+        if (!down)
+            b[n++] = 0xf0;
+        b[n++] = code;
+    }
+    return n;
+}
+
+/*
+ * Keys that an 84-key keyboard had on its keypad alone, in sets 1 and 2: software that knows no E0h would
+ * take them for those, so the shift keys are made to look released, or, with Num Lock on, pressed, while
+ * they are down. `down`: before the make code; else behind the break code.
+ */
+static unsigned shifts(const struct ps2 *d, unsigned key, bool down, uint8_t *b)
+{
+    bool cursor = key >= KEY_HOME && key <= KEY_DELETE, left = d->down[KEY_SHIFT],
+        right = d->down[KEY_RSHIFT];
+    bool num = d->leds & LED_NUM;
+    unsigned n = 0;
+
+    if (d->set == 3 || (!cursor && key != KEY_SLASH))
+        return 0;
+    if (num && cursor)          /* then a shift key alone makes them cursor keys already */
+        return left || right ? 0 : put_shift(d, b, 0x12, down);
+    if (left)
+        n += put_shift(d, b + n, 0x12, !down);
+    if (right)
+        n += put_shift(d, b + n, 0x59, !down);
+    return n;
+}
+
+/* Print Screen with Alt is SysRq, with Shift or Ctrl it has no shift code of its own; Pause with Ctrl is
+ * Break. */
+static unsigned changed_code(const struct ps2 *d, unsigned key, bool down, uint8_t *b)
+{
+    static const struct { uint8_t n, b[6]; } seq[3][2][2] = {  /* [case][set - 1][down] */
+        { { { 1, { 0xd4 } }, { 1, { 0x54 } } }, { { 2, { 0xf0, 0x84 } }, { 1, { 0x84 } } } },
+        { { { 2, { 0xe0, 0xb7 } }, { 2, { 0xe0, 0x37 } } },
+          { { 3, { 0xe0, 0xf0, 0x7c } }, { 2, { 0xe0, 0x7c } } } },
+        { { { 0, { 0 } }, { 4, { 0xe0, 0x46, 0xe0, 0xc6 } } },
+          { { 0, { 0 } }, { 5, { 0xe0, 0x7e, 0xe0, 0xf0, 0x7e } } } },
+    };
+    bool ctrl = d->down[KEY_CTRL] || d->down[KEY_RCTRL], shift = d->down[KEY_SHIFT] || d->down[KEY_RSHIFT];
+    unsigned i;
+
+    if (key == KEY_PAUSE && ctrl)
+        i = 2;
+    else if (key == KEY_SYSRQ && (d->down[KEY_ALT] || d->down[KEY_RALT]))
+        i = 0;
+    else if (key == KEY_SYSRQ && (ctrl || shift))
+        i = 1;
+    else
+        return 0;
+    memcpy(b, seq[i][d->set - 1][down].b, 6);
+    return seq[i][d->set - 1][down].n;
+}
+
 /* The two keys with sequences of their own in sets 1 and 2. */
 static unsigned special_code(unsigned set, unsigned key, bool down, uint8_t *b)
 {
@@ -123,6 +202,9 @@ static unsigned special_code(unsigned set, unsigned key, bool down, uint8_t *b)
           { { 0, { 0 } }, { 8, { 0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77 } } } },
     };
     unsigned k = key == KEY_PAUSE;
+
+    if (key == KEY_PAUSE && !down)
+        return 0;
     memcpy(b, seq[k][set - 1][down].b, 8);
     return seq[k][set - 1][down].n;
 }
@@ -140,19 +222,31 @@ static unsigned plain_code(const struct ps2 *d, unsigned code, bool down, uint8_
     return n;
 }
 
+static unsigned code_of(const struct ps2 *d, unsigned key)
+{
+    if (d->set == 3 && (key == KEY_SYSRQ || key == KEY_PAUSE))
+        return key == KEY_SYSRQ ? 0x57 : 0x62;
+    return keys[key].code[d->set - 1];
+}
+
 static void send_key(struct ps2 *d, unsigned key, bool down)
 {
-    uint8_t b[8];
-    unsigned n, code = keys[key].code[d->set - 1];
+    uint8_t b[CODE_MAX];
+    unsigned n = 0, code = code_of(d, key);
     bool special = key == KEY_SYSRQ || key == KEY_PAUSE;
-    if (special && d->set == 3)
-        code = key == KEY_SYSRQ ? 0x57 : 0x62;
     if (d->set == 3 && !down && !(d->key_type[code & 0xff] & KT_BREAK))
         return;
-    if (special && d->set != 3)
-        n = special_code(d->set, key, down, b);
-    else
-        n = plain_code(d, code, down, b);
+    if (special && d->set != 3) {
+        n = changed_code(d, key, down, b);
+        if (!n)
+            n = special_code(d->set, key, down, b);
+    } else {
+        if (down)
+            n = shifts(d, key, true, b);
+        n += plain_code(d, code, down, b + n);
+        if (!down)
+            n += shifts(d, key, false, b + n);
+    }
     key_code(d, b, n);
     tell(d);
 }
@@ -161,7 +255,7 @@ static bool repeats(const struct ps2 *d, unsigned key)
 {
     if (key == KEY_PAUSE)
         return false;
-    return d->set != 3 || (d->key_type[keys[key].code[2] & 0xff] & KT_TYPEMATIC);
+    return d->set != 3 || (d->key_type[code_of(d, key) & 0xff] & KT_TYPEMATIC);
 }
 
 /* Typematic byte: bits 6:5 delay in 250 ms steps; 4:0 period = (8 + A) * 2^B * 4.17 ms. */
@@ -181,9 +275,17 @@ static void repeat_stop(struct ps2 *d)
     timer_cancel(&d->repeat);
 }
 
+static void mouse_stream(struct ps2 *d);
+
 static void repeat_fire(void *dev)
 {
     struct ps2 *d = dev;
+    if (d->is_mouse) {
+        timer_cancel(&d->repeat);
+        mouse_stream(d);
+        tell(d);
+        return;
+    }
     if (!d->repeat_key)
         return;
     /* A guest that does not fetch gets no more of them: nobody wants a queue of repeats. */
@@ -253,7 +355,11 @@ static void keyboard_parameter(struct ps2 *d, uint8_t cmd, uint8_t val)
         }
         return;
     case 0xf3:
-        d->typematic = val & 0x7f;
+        if (val & 0x80) {
+            reply(d, RESEND);
+            return;
+        }
+        d->typematic = val;
         break;
     case 0xfb: d->key_type[val] = KT_TYPEMATIC; break;
     case 0xfc: d->key_type[val] = KT_BREAK; break;
@@ -348,9 +454,10 @@ static void mouse_stream(struct ps2 *d)
 {
     uint8_t b[4];
     bool news = d->dx || d->dy || (d->id && d->dz) || d->buttons != d->sent_buttons;
-    if (!d->enabled || d->remote || d->wrap || !news || d->event_count)
+    if (!d->enabled || d->remote || d->wrap || !news || d->event_count || d->repeat.due != UINT64_MAX)
         return;
     queue(d, b, mouse_packet(d, b), EVENTS);
+    timer_set(&d->repeat, clock_now(d->clock) + 1000000000u / d->rate);
 }
 
 void ps2_mouse(struct ps2 *d, int dx, int dy, int dz, unsigned buttons)
@@ -370,6 +477,7 @@ static void mouse_defaults(struct ps2 *d)
     d->scaling2 = d->remote = d->wrap = d->enabled = 0;
     d->dx = d->dy = d->dz = 0;
     clear_events(d);
+    timer_cancel(&d->repeat);
 }
 
 static void mouse_rate(struct ps2 *d, uint8_t rate)
@@ -441,11 +549,17 @@ static void mouse_command(struct ps2 *d, uint8_t cmd)
 
 static void mouse_parameter(struct ps2 *d, uint8_t cmd, uint8_t val)
 {
-    if (cmd == 0xe8)
-        d->resolution = val & 3;
-    else
+    static const uint8_t rates[] = { 10, 20, 40, 60, 80, 100, 200 };
+    bool good = cmd == 0xe8 ? val <= 3 : memchr(rates, val, sizeof(rates)) != NULL;
+
+    if (good && cmd == 0xe8)
+        d->resolution = val;
+    else if (good)
         mouse_rate(d, val);
-    reply(d, ACK);
+    else
+        log_msg(LOG_GUEST, "ps/2 mouse: %s %u: there is no such", cmd == 0xe8 ? "resolution" : "sample rate",
+                val);
+    reply(d, good ? ACK : RESEND);
 }
 
 /* ---- the cable ---- */
@@ -513,6 +627,8 @@ static void ps2_loaded(void *dev)
     d->event_count = d->event_count > EVENTS ? EVENTS : d->event_count;
     d->set = d->set >= 1 && d->set <= 3 ? d->set : 2;
     d->repeat_key %= KEYS;
+    if (d->is_mouse && !d->rate)
+        d->rate = 100;
     timer_set(&d->repeat, d->repeat.due);
 }
 

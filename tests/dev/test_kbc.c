@@ -38,6 +38,15 @@ static int next_aux(void)
     return in8(&e, 0x60);
 }
 
+/* The same with values that are not constant. */
+#define EXPECT_VALUES(...)                                              \
+    do {                                                                \
+        const int want[] = { __VA_ARGS__ };                             \
+        for (unsigned i_ = 0; i_ < sizeof(want) / sizeof(want[0]); i_++)    \
+            ck_assert_int_eq(next(), want[i_]);                         \
+        ck_assert_int_eq(next(), -1);                                   \
+    } while (0)
+
 #define EXPECT(...)                                                     \
     do {                                                                \
         static const int want[] = { __VA_ARGS__ };                      \
@@ -254,6 +263,191 @@ START_TEST(keyboard_overrun)
 }
 END_TEST
 
+/* Print Screen, Pause and the keys beside the keypad change with Shift, Ctrl, Alt and Num Lock. */
+START_TEST(keys_that_change)
+{
+    cmd2(0x60, 0x03);                           /* no translation: set 2 */
+    ps2_key(kbd, 102, true);                    /* Home */
+    ps2_key(kbd, 102, false);
+    EXPECT(0xe0, 0x6c, 0xe0, 0xf0, 0x6c);
+    ps2_key(kbd, 42, true);
+    EXPECT(0x12);
+    ps2_key(kbd, 102, true);
+    EXPECT(0xe0, 0xf0, 0x12, 0xe0, 0x6c);
+    ps2_key(kbd, 102, false);
+    EXPECT(0xe0, 0xf0, 0x6c, 0xe0, 0x12);
+    ps2_key(kbd, 98, true);                     /* keypad / */
+    EXPECT(0xe0, 0xf0, 0x12, 0xe0, 0x4a);
+    ps2_key(kbd, 98, false);
+    EXPECT(0xe0, 0xf0, 0x4a, 0xe0, 0x12);
+    ps2_key(kbd, 54, true);
+    EXPECT(0x59);
+    ps2_key(kbd, 111, true);                    /* Delete, both shift keys held */
+    EXPECT(0xe0, 0xf0, 0x12, 0xe0, 0xf0, 0x59, 0xe0, 0x71);
+    ps2_key(kbd, 111, false);
+    EXPECT(0xe0, 0xf0, 0x71, 0xe0, 0x12, 0xe0, 0x59);
+    ps2_key(kbd, 54, false);
+    EXPECT(0xf0, 0x59);
+    ps2_key(kbd, 99, true);                     /* Print Screen with Shift */
+    ps2_key(kbd, 99, false);
+    EXPECT(0xe0, 0x7c, 0xe0, 0xf0, 0x7c);
+    ps2_key(kbd, 42, false);
+    EXPECT(0xf0, 0x12);
+    out8(&e, 0x60, 0xed);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 2);                          /* Num Lock */
+    EXPECT(0xfa);
+    ps2_key(kbd, 103, true);
+    ps2_key(kbd, 103, false);
+    EXPECT(0xe0, 0x12, 0xe0, 0x75, 0xe0, 0xf0, 0x75, 0xe0, 0xf0, 0x12);
+    ps2_key(kbd, 42, true);
+    EXPECT(0x12);
+    ps2_key(kbd, 103, true);
+    ps2_key(kbd, 103, false);
+    EXPECT(0xe0, 0x75, 0xe0, 0xf0, 0x75);
+    ps2_key(kbd, 42, false);
+    EXPECT(0xf0, 0x12);
+    ps2_key(kbd, 56, true);                     /* SysRq */
+    EXPECT(0x11);
+    ps2_key(kbd, 99, true);
+    ps2_key(kbd, 99, false);
+    EXPECT(0x84, 0xf0, 0x84);
+    ps2_key(kbd, 56, false);
+    EXPECT(0xf0, 0x11);
+    ps2_key(kbd, 97, true);                     /* Break */
+    EXPECT(0xe0, 0x14);
+    ps2_key(kbd, 119, true);
+    ps2_key(kbd, 119, false);
+    EXPECT(0xe0, 0x7e, 0xe0, 0xf0, 0x7e);
+    ps2_key(kbd, 97, false);
+    EXPECT(0xe0, 0xf0, 0x14);
+    cmd2(0x60, 0x43);                           /* the same as set 1 */
+    ps2_key(kbd, 56, true);
+    ps2_key(kbd, 99, true);
+    ps2_key(kbd, 99, false);
+    EXPECT(0x38, 0x54, 0xd4);
+    cmd2(0x60, 0x03);
+    out8(&e, 0x60, 0xf0);                       /* and in a set 1 of the keyboard's own */
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x01);
+    EXPECT(0xfa);
+    ps2_key(kbd, 56, false);
+    EXPECT(0xb8);
+    ps2_key(kbd, 103, true);
+    ps2_key(kbd, 103, false);
+    EXPECT(0xe0, 0x2a, 0xe0, 0x48, 0xe0, 0xc8, 0xe0, 0xaa);
+    ps2_key(kbd, 29, true);
+    ps2_key(kbd, 119, true);
+    EXPECT(0x1d, 0xe0, 0x46, 0xe0, 0xc6);
+}
+END_TEST
+
+/* Set 3: what F7h to FDh make of keys, and what each sends by itself. */
+START_TEST(set_3_types)
+{
+    static const struct { unsigned key; uint8_t code; bool breaks, repeats; } keys[] = {
+        { 30, 0x1c, false, true }, { 42, 0x12, true, false }, { 29, 0x11, true, false },
+        { 58, 0x14, true, false },
+        { 56, 0x19, true, false }, { 54, 0x59, true, false }, { 97, 0x58, false, false },
+        { 100, 0x39, false, false },
+        { 1, 0x08, false, false }, { 59, 0x07, false, false }, { 103, 0x63, false, true },
+        { 111, 0x64, false, true },
+        { 110, 0x67, false, false }, { 99, 0x57, false, false }, { 119, 0x62, false, false },
+        { 78, 0x7c, false, true }, { 96, 0x79, false, false }
+    };
+    static const struct { uint8_t command; bool breaks, repeats; } all[] = {
+        { 0xf7, false, true }, { 0xf8, true, false }, { 0xf9, false, false }, { 0xfa, true, true }
+    };
+
+    cmd2(0x60, 0x03);
+    out8(&e, 0x60, 0xf0);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x03);
+    EXPECT(0xfa);
+    for (unsigned a = 0; a < 5; a++) {
+        if (a) {
+            out8(&e, 0x60, all[a - 1].command);
+            EXPECT(0xfa);
+        }
+        for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+            bool breaks = a ? all[a - 1].breaks : keys[i].breaks, repeats = a ?
+                all[a - 1].repeats : keys[i].repeats;
+            unsigned n = 0;
+
+            ps2_key(kbd, keys[i].key, true);
+            EXPECT_VALUES(keys[i].code);
+            for (unsigned ms = 0; ms < 700; ms++) {
+                pass(&e, 1 * MS);
+                while (full()) {
+                    ck_assert_uint_eq(in8(&e, 0x60), keys[i].code);
+                    n++;
+                }
+            }
+            ck_assert_msg((n > 0) == (repeats && keys[i].key != 119), "key %u repeats %u times", keys[i].key,
+                          n);
+            ps2_key(kbd, keys[i].key, false);
+            if (breaks)
+                EXPECT_VALUES(0xf0, keys[i].code);
+            else
+                ck_assert_int_eq(next(), -1);
+        }
+    }
+    out8(&e, 0x60, 0xf6);                       /* defaults, then one key at a time */
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0xf0);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x03);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0xfc);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x1c);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x08);                       /* several */
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0xf4);
+    EXPECT(0xfa);
+    ps2_key(kbd, 30, true);
+    ps2_key(kbd, 30, false);
+    ps2_key(kbd, 1, true);
+    ps2_key(kbd, 1, false);
+    ps2_key(kbd, 31, true);
+    ps2_key(kbd, 31, false);
+    EXPECT(0x1c, 0xf0, 0x1c, 0x08, 0xf0, 0x08, 0x1b);
+}
+END_TEST
+
+/* Every rate and delay there is. */
+START_TEST(typematic_rates)
+{
+    for (unsigned v = 0; v < 128; v += 9) {
+        unsigned delay = (1 + (v >> 5)) * 250, period = (8 + (v & 7)) * (1 << (v >> 3 & 3)) * 417, n = 0;
+
+        out8(&e, 0x60, 0xf3);
+        EXPECT(0xfa);
+        out8(&e, 0x60, v);
+        EXPECT(0xfa);
+        ps2_key(kbd, 30, true);
+        EXPECT(0x1e);
+        for (unsigned ms = 0; ms < delay + 1000; ms++) {
+            pass(&e, 1 * MS);
+            ck_assert(ms + 2 >= delay || !full());
+            while (full()) {
+                in8(&e, 0x60);
+                n++;
+            }
+        }
+        ck_assert_uint_ge(n, 100000 / period);
+        ck_assert_uint_le(n, 100000 / period + 2);
+        ps2_key(kbd, 30, false);
+        EXPECT(0x9e);
+    }
+    out8(&e, 0x60, 0xf3);
+    EXPECT(0xfa);
+    out8(&e, 0x60, 0x80);
+    EXPECT(0xfe);
+}
+END_TEST
+
 static void aux(uint8_t byte)
 {
     cmd2(0xd4, byte);
@@ -283,7 +477,27 @@ START_TEST(mouse_standard)
     ps2_mouse(mouse, 1, 0, 0, 1);
     ps2_mouse(mouse, 200, 0, 0, 1);             /* adds up behind the packet in the queue */
     ps2_mouse(mouse, 10, 0, 0, 0);
-    EXPECT(0x09, 1, 0, 0x08, 127, 0, 0x08, 83, 0);
+    ck_assert_int_eq(next(), -1);               /* 100 samples a second */
+    pass(&e, 10 * MS);
+    EXPECT(0x08, 127, 0);                       /* with its buttons as they are by then */
+    pass(&e, 8 * MS);
+    ck_assert_int_eq(next(), -1);
+    pass(&e, 2 * MS);
+    EXPECT(0x08, 84, 0);
+    pass(&e, 100 * MS);
+    ck_assert_int_eq(next(), -1);
+    aux(0xf3);
+    aux(10);
+    ps2_mouse(mouse, 1, 0, 0, 0);
+    EXPECT(0x08, 1, 0);
+    ps2_mouse(mouse, 2, 0, 0, 0);
+    pass(&e, 98 * MS);
+    ck_assert_int_eq(next(), -1);
+    pass(&e, 3 * MS);
+    EXPECT(0x08, 2, 0);
+    pass(&e, 100 * MS);
+    aux(0xf3);
+    aux(100);
     aux(0xe9);
     ck_assert_int_eq(next_aux(), 0x20);
     ck_assert_int_eq(next_aux(), 0x02);
@@ -293,6 +507,40 @@ START_TEST(mouse_standard)
     ck_assert_int_eq(next(), -1);
     aux(0xeb);
     EXPECT(0x18, 0xfc, 0);
+    aux(0xea);                                  /* stream again */
+    aux(0xe7);                                  /* 2:1 */
+    for (int v = 1; v < 8; v++) {
+        static const int twice[] = { 0, 1, 1, 3, 6, 9, 12, 14 };
+
+        pass(&e, 10 * MS);
+        ps2_mouse(mouse, v, -v, 0, 0);
+        EXPECT_VALUES(0x08, twice[v], twice[v]);
+    }
+    aux(0xe6);
+    pass(&e, 10 * MS);
+    aux(0xee);                                  /* wrap: everything comes back */
+    ps2_mouse(mouse, 1, 1, 0, 0);
+    for (unsigned c = 0; c < 256; c++) {
+        if (c == 0xec || c == 0xff)
+            continue;
+        cmd2(0xd4, c);
+        ck_assert_int_eq(next_aux(), c);
+    }
+    cmd2(0xd4, 0xec);
+    EXPECT(0xfa, 0x28, 1, 0xff);                /* what moved meanwhile was not lost */
+    aux(0xe8);
+    aux(3);
+    aux(0xf3);
+    cmd2(0xd4, 55);                             /* no such rate */
+    EXPECT(0xfe);
+    aux(0xe8);
+    cmd2(0xd4, 4);
+    EXPECT(0xfe);
+    aux(0xe9);
+    EXPECT(0x20, 3, 100);
+    aux(0xf6);
+    aux(0xe9);
+    EXPECT(0x00, 2, 100);
 }
 END_TEST
 
@@ -306,6 +554,7 @@ START_TEST(mouse_wheel)
             aux(0xf2);
             ck_assert_int_eq(next_aux(), 3);
             aux(0xf4);
+            pass(&e, 20 * MS);
             ps2_mouse(mouse, 0, 0, -1, 0);
             EXPECT(0x08, 0, 0, 0xff);
             aux(0xf5);
@@ -314,8 +563,10 @@ START_TEST(mouse_wheel)
     aux(0xf2);
     ck_assert_int_eq(next_aux(), 4);
     aux(0xf4);
+    pass(&e, 20 * MS);
     ps2_mouse(mouse, 0, 0, 2, 8);
     EXPECT(0x08, 0, 0, 0x12);
+    pass(&e, 20 * MS);
     cmd(0xa7);                                  /* aux off */
     ps2_mouse(mouse, 1, 0, 0, 8);
     ck_assert_int_eq(next(), -1);
@@ -337,6 +588,9 @@ Suite *suite_kbc(void)
     tcase_add_test(t, keyboard_commands);
     tcase_add_test(t, typematic);
     tcase_add_test(t, keyboard_overrun);
+    tcase_add_test(t, keys_that_change);
+    tcase_add_test(t, set_3_types);
+    tcase_add_test(t, typematic_rates);
     tcase_add_test(t, mouse_standard);
     tcase_add_test(t, mouse_wheel);
     suite_add_tcase(s, t);
