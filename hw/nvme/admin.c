@@ -1,6 +1,6 @@
 /*
- * admin.c - NVMe admin commands (NVM Express 1.4, chapter 5): queues, identification, events; features.c and log.c have
- * the rest.
+ * admin.c - NVMe admin commands (NVM Express 1.4, chapter 5): queues, identification, events; features.c
+ * and log.c have the rest.
  *
  * Requests the disk has cannot be called back, so ABORT aborts asynchronous event requests alone.
  */
@@ -23,7 +23,8 @@ enum { CNS_NAMESPACE, CNS_CONTROLLER, CNS_ACTIVE, CNS_DESCRIPTORS };
 /* ---- queues ---- */
 
 /* What both kinds of queue need; `size` in entries. */
-static uint16_t check_queue(struct nvme_cmd *c, const uint16_t *sizes, unsigned *q, unsigned *size, uint64_t *at)
+static uint16_t check_queue(struct nvme_cmd *c, const uint16_t *sizes, unsigned *q, unsigned *size,
+                            uint64_t *at)
 {
     *q = c->dw[10] & 0xffff;
     *size = (c->dw[10] >> 16) + 1;
@@ -135,12 +136,14 @@ static void controller(const struct nvme *s, uint8_t *p)
     p[512] = 0x66;                              /* sizes of queue entries: 64, 16 */
     p[513] = 0x44;
     nvme_put(p + 516, 4, 1);                    /* namespaces */
-    nvme_put(p + 520, 2, 1 | 4 | 8 | 16 | 128); /* compare, dataset management, write zeroes, select, verify */
+    /* Compare, dataset management, write zeroes, select, verify. */
+    nvme_put(p + 520, 2, 1 | 4 | 8 | 16 | 128);
     p[525] = 7;                                 /* a write cache; flush takes all namespaces, too */
     nvme_put(p + 536, 4, 1);                    /* SGLs, of any alignment */
-    snprintf((char *)p + 768, 256, "nqn.2014-08.org.nvmexpress:uuid:%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-             "%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
-             u[13], u[14], u[15]);
+    snprintf((char *)p + 768, 256,
+             "nqn.2014-08.org.nvmexpress:uuid:"
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3],
+             u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
     nvme_put(p + 2048, 2, 2500);                /* power state 0: 25 W */
 }
 

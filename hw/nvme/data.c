@@ -1,9 +1,10 @@
 /*
- * data.c - where the data of an NVMe command is: PRP entries and lists, and SGLs (NVM Express 1.4, 4.3 and 4.4).
+ * data.c - where the data of an NVMe command is: PRP entries and lists, and SGLs (NVM
+ * Express 1.4, 4.3 and 4.4).
  *
  * What is found are pieces of guest RAM, for the disk to read and write without a copy.
- * Invariant: the pieces of a command that was mapped add up to the length asked for.  Each step of a list takes
- * at least one page of data, or (SGL) one of a bounded number of descriptors: lists that loop end.
+ * Invariant: the pieces of a command that was mapped add up to the length asked for.  Each step of a list
+ * takes at least one page of data, or (SGL) one of a bounded number of descriptors: lists that loop end.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +60,8 @@ static bool add(struct nvme_cmd *c, uint64_t pa, uint64_t len, bool in)
 
 /* ---- PRP ---- */
 
-/* A list at `list`, which may begin anywhere in its page; the last entry of a page that does not end the list is
-   the address of the next page of it. */
+/* A list at `list`, which may begin anywhere in its page; the last entry of a page that does not end the
+   list is the address of the next page of it. */
 static uint16_t prp_list(struct nvme_cmd *c, uint64_t list, uint64_t left, uint64_t page, bool in)
 {
     uint8_t entry[64 * 8];

@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "hw/nvme/nvme_int.h"
 
-enum { F_ARBITRATION = 1, F_POWER, F_TEMPERATURE = 4, F_ERROR_RECOVERY, F_WRITE_CACHE, F_QUEUES, F_COALESCING, F_VECTOR,
-       F_ATOMICITY, F_EVENTS };
+enum { F_ARBITRATION = 1, F_POWER, F_TEMPERATURE = 4, F_ERROR_RECOVERY, F_WRITE_CACHE, F_QUEUES,
+       F_COALESCING, F_VECTOR, F_ATOMICITY, F_EVENTS };
 
 #define SAVE        (1u << 31)  /* set: dword 10 */
 #define CHANGEABLE  4u          /* get, what is supported */

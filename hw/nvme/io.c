@@ -1,8 +1,8 @@
 /*
  * io.c - NVMe commands to the namespace (NVM Express 1.4, chapter 6).
  *
- * Reads and writes go between the disk and guest RAM without a copy; what is compared or verified is read into memory
- * of our own, no more at once than a command may transfer.
+ * Reads and writes go between the disk and guest RAM without a copy; what is compared or verified is read
+ * into memory of our own, no more at once than a command may transfer.
  * Every range is checked against the medium there is when it is submitted.
  */
 #include <errno.h>
@@ -104,8 +104,9 @@ static uint16_t transfer(struct nvme_cmd *c, unsigned op)
     status = nvme_map(c, len, op == OP_READ);
     if (status)
         return status;
-    c->req = (struct disk_req){ .op = op == OP_WRITE ? DISK_WRITE : DISK_READ, .off = first * s->config.block_size,
-                                .len = len, .bufs = c->bufs, .nbufs = c->nbufs,
+    c->req = (struct disk_req){ .op = op == OP_WRITE ? DISK_WRITE : DISK_READ,
+                                .off = first * s->config.block_size, .len = len, .bufs = c->bufs,
+                                .nbufs = c->nbufs,
                                 .fua = op == OP_WRITE && ((c->dw[12] & FUA) || !s->write_cache) };
     if (op != OP_COMPARE)
         return submit(c, transferred);
@@ -180,8 +181,10 @@ static uint16_t write_zeroes(struct nvme_cmd *c)
         return status;
     if (nvme_read_only(s))
         return NVME_PROTECTED;
-    c->req = (struct disk_req){ .op = DISK_ZERO, .off = first * s->config.block_size, .len = n * s->config.block_size,
-                                .unmap = c->dw[12] & DEALLOCATE, .fua = (c->dw[12] & FUA) || !s->write_cache };
+    c->req = (struct disk_req){ .op = DISK_ZERO, .off = first * s->config.block_size,
+                                .len = n * s->config.block_size,
+                                .unmap = c->dw[12] & DEALLOCATE,
+                                .fua = (c->dw[12] & FUA) || !s->write_cache };
     return submit(c, simple_done);
 }
 
@@ -228,7 +231,8 @@ static uint16_t dataset(struct nvme_cmd *c)
         return NVME_INTERNAL;
     nvme_data_get(c, c->scratch);
     for (unsigned i = 0; i < n; i++) {
-        uint64_t len = nvme_get(c->scratch + RANGE * i + 4, 4), first = nvme_get(c->scratch + RANGE * i + 8, 8);
+        const uint8_t *d = c->scratch + RANGE * i;
+        uint64_t len = nvme_get(d + 4, 4), first = nvme_get(d + 8, 8);
 
         if (len > all || first > all - len)
             return NVME_BAD_LBA;

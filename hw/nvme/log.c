@@ -1,5 +1,6 @@
 /*
- * log.c - NVMe log pages: errors, health, firmware, changed namespaces, what commands there are (NVM Express 1.4, 5.14).
+ * log.c - NVMe log pages: errors, health, firmware, changed namespaces, what commands there are
+ * (NVM Express 1.4, 5.14).
  */
 #include <string.h>
 
@@ -79,7 +80,8 @@ uint16_t nvme_get_log(struct nvme_cmd *c)
 {
     static const struct { uint16_t len; uint8_t event; } pages[] = {
         [LOG_ERROR] = { ERRORS * ERROR_LEN, EVENT_ERROR }, [LOG_SMART] = { 512, EVENT_SMART },
-        [LOG_FIRMWARE] = { 512, EVENTS }, [LOG_CHANGED_NS] = { 4096, EVENT_NOTICE }, [LOG_EFFECTS] = { 4096, EVENTS },
+        [LOG_FIRMWARE] = { 512, EVENTS }, [LOG_CHANGED_NS] = { 4096, EVENT_NOTICE },
+        [LOG_EFFECTS] = { 4096, EVENTS },
     };
     struct nvme *s = c->s;
     unsigned id = c->dw[10] & 0xff;

@@ -1,16 +1,19 @@
 /*
- * nvme.c - NVMe controller: registers, queues, doorbells, completions, interrupts, resets
- * (NVM Express 1.4, chapters 3, 4 and 7).
+ * nvme.c - NVMe controller: registers, queues, doorbells, completions, interrupts, resets (NVM Express 1.4,
+ * chapters 3, 4 and 7).
  *
- * A command is fetched only when its completion queue has an entry for it that no other command under way is
- * promised (`owed`), and when there is a slot; so completions never wait.  Asynchronous event requests are
- * promised nothing: they are answered when there is room.
- * A reset ends a generation of commands: what the disk still has of it comes back unanswered.  Until it has, the
- * controller does not say that it is no longer ready (CSTS.RDY), since guest memory may still be written.
- * A queue, or what a command names, that lies in no RAM: the controller stops (CSTS.CFS), or the command fails.
+ * A command is fetched only when its completion queue has an entry for it that no other command under way
+ * is promised (`owed`), and when there is a slot; so completions never wait.  Asynchronous event requests
+ * are promised nothing: they are answered when there is room.
+ * A reset ends a generation of commands: what the disk still has of it comes back unanswered.  Until it
+ * has, the controller does not say that it is no longer ready (CSTS.RDY), since guest memory may still be
+ * written.
+ * A queue, or what a command names, that lies in no RAM: the controller stops (CSTS.CFS), or the command
+ * fails.
  *
- * Invariants: the INTx pin is high exactly while some completion queue with interrupts enabled has entries the
- * guest has not taken, its vector is not masked and MSI-X is off; under_way[], owed[] count the slots in use.
+ * Invariants: the INTx pin is high exactly while some completion queue with interrupts enabled has entries
+ * the guest has not taken, its vector is not masked and MSI-X is off; under_way[], owed[] count the slots
+ * in use.
  */
 #include "hw/nvme/nvme_int.h"
 
@@ -294,8 +297,8 @@ static bool next_command(struct nvme *s, unsigned q)
     c = take(s, q);
     for (unsigned i = 0; i < SQE / 4; i++)
         c->dw[i] = nvme_get(e + 4 * i, 4);
-    log_dev(NVME, "queue %u: command %02x, id %u, namespace %x, %08x %08x %08x", q, c->dw[0] & 0xff, c->dw[0] >> 16,
-            c->dw[1], c->dw[10], c->dw[11], c->dw[12]);
+    log_dev(NVME, "queue %u: command %02x, id %u, namespace %x, %08x %08x %08x", q, c->dw[0] & 0xff,
+            c->dw[0] >> 16, c->dw[1], c->dw[10], c->dw[11], c->dw[12]);
     if (c->dw[0] >> 8 & 3)      /* fused */
         status = NVME_BAD_FIELD;
     else
@@ -309,7 +312,8 @@ static bool next_command(struct nvme *s, unsigned q)
 
 static void tell_events(struct nvme *s)
 {
-    static const uint8_t page[EVENTS] = { 1, 2, 4 };    /* the log that says more, and whose reading unmasks */
+    /* The log that says more, and whose reading unmasks. */
+    static const uint8_t page[EVENTS] = { 1, 2, 4 };
 
     for (unsigned type = 0; type < EVENTS; type++) {
         unsigned info = 0;
@@ -385,7 +389,8 @@ static void controller_reset(struct nvme *s)
     pin_update(s);
 }
 
-/* The admin queue begins; the guest's answer is CSTS.RDY. Not while the disk has commands of before a reset. */
+/* The admin queue begins; the guest's answer is CSTS.RDY. Not while the disk has commands of before a
+   reset. */
 static void enable(struct nvme *s)
 {
     unsigned sq = (s->aqa & 0xfff) + 1, cq = (s->aqa >> 16 & 0xfff) + 1;
@@ -396,8 +401,8 @@ static void enable(struct nvme *s)
     }
     if (s->busy || s->shut_busy || !(s->cc & CC_EN) || (s->csts & (CSTS_RDY | CSTS_CFS)))
         return;
-    if (sq < 2 || cq < 2 || sq > QUEUE_MAX || cq > QUEUE_MAX || !s->asq || !s->acq || (s->cc >> 7 & 15) > MPS_MAX ||
-        (s->cc >> 4 & 7) || (s->cc >> 11 & 7)) {
+    if (sq < 2 || cq < 2 || sq > QUEUE_MAX || cq > QUEUE_MAX || !s->asq || !s->acq ||
+        (s->cc >> 7 & 15) > MPS_MAX || (s->cc >> 4 & 7) || (s->cc >> 11 & 7)) {
         fatal(s, "enabled with an admin queue or a configuration that it cannot have");
         return;
     }
@@ -569,8 +574,8 @@ static void reg_write(void *dev, uint64_t off, uint64_t val, unsigned size)
         put_half(&s->acq, 8 * (off & 4), val);
         return;
     }
-    log_msg(LOG_GUEST, "nvme: write of %#llx to %#llx, which is read-only or reserved", (unsigned long long)val,
-            (unsigned long long)off);
+    log_msg(LOG_GUEST, "nvme: write of %#llx to %#llx, which is read-only or reserved",
+            (unsigned long long)val, (unsigned long long)off);
 }
 
 static const struct io_ops reg_ops = { reg_read, reg_write, 4, LOG_DEV_NVME };
@@ -603,7 +608,8 @@ static const struct field nvme_state[] = {
     FIELD_ARRAY(struct nvme, sq_at), FIELD_ARRAY(struct nvme, sq_size), FIELD_ARRAY(struct nvme, sq_head),
     FIELD_ARRAY(struct nvme, sq_tail), FIELD_ARRAY(struct nvme, sq_cq),
     FIELD_ARRAY(struct nvme, cq_at), FIELD_ARRAY(struct nvme, cq_size), FIELD_ARRAY(struct nvme, cq_head),
-    FIELD_ARRAY(struct nvme, cq_tail), FIELD_ARRAY(struct nvme, cq_vector), FIELD_ARRAY(struct nvme, cq_phase),
+    FIELD_ARRAY(struct nvme, cq_tail), FIELD_ARRAY(struct nvme, cq_vector),
+    FIELD_ARRAY(struct nvme, cq_phase),
     FIELD_ARRAY(struct nvme, cq_ien), FIELD_ARRAY(struct nvme, ending), FIELD_ARRAY(struct nvme, ending_cid),
     FIELD(struct nvme, turn),
     FIELD(struct nvme, arbitration), FIELD(struct nvme, error_recovery), FIELD(struct nvme, coalescing),
@@ -664,10 +670,11 @@ static void nvme_free(void *dev)
     }
 }
 
-static const struct chip nvme_chip = { "nvme", sizeof(struct nvme), nvme_reset, nvme_state, nvme_loaded, nvme_free };
+static const struct chip nvme_chip = { "nvme", sizeof(struct nvme), nvme_reset, nvme_state, nvme_loaded,
+                                       nvme_free };
 
-/* A name for the controller that is the same each time and another for each serial number: FNV-1a, twice, in the
-   form of a UUID of version 8. */
+/* A name for the controller that is the same each time and another for each serial number: FNV-1a,
+   twice, in the form of a UUID of version 8. */
 static void make_uuid(struct nvme *s)
 {
     for (unsigned half = 0; half < 2; half++) {
@@ -681,8 +688,8 @@ static void make_uuid(struct nvme *s)
     s->uuid[8] = (s->uuid[8] & 0x3f) | 0x80;
 }
 
-struct nvme *nvme_new(struct chip_list *chips, struct pci_bus *bus, struct clock *clock, const char *name, unsigned slot,
-                      unsigned fn, struct drive *drive, const struct nvme_config *config)
+struct nvme *nvme_new(struct chip_list *chips, struct pci_bus *bus, struct clock *clock, const char *name,
+                      unsigned slot, unsigned fn, struct drive *drive, const struct nvme_config *config)
 {
     static const struct pci_ident id = { .vendor = 0x1b36, .device = 0x0010, .class = 0x010802, .revision = 2,
                                          .subvendor = 0x1af4, .subdevice = 0x1100, .pin = 1 };
@@ -723,9 +730,12 @@ static const struct nvme_props defaults = { .ioqpairs = 64, .mdts = 7, .block_si
 
 static const struct prop props[] = {
     { "drive", PROP_DRIVE, offsetof(struct nvme_props, drive), 0, 0, "the namespace's medium" },
-    { "serial", PROP_STRING, offsetof(struct nvme_props, serial), 0, 0, "its serial number, at most 20 characters" },
-    { "max_ioqpairs", PROP_NUMBER, offsetof(struct nvme_props, ioqpairs), 1, PCI_MSIX_MAX - 1, "pairs of I/O queues" },
-    { "mdts", PROP_NUMBER, offsetof(struct nvme_props, mdts), 1, 9, "a command transfers at most 4 KiB << N" },
+    { "serial", PROP_STRING, offsetof(struct nvme_props, serial), 0, 0,
+      "its serial number, at most 20 characters" },
+    { "max_ioqpairs", PROP_NUMBER, offsetof(struct nvme_props, ioqpairs), 1, PCI_MSIX_MAX - 1,
+      "pairs of I/O queues" },
+    { "mdts", PROP_NUMBER, offsetof(struct nvme_props, mdts), 1, 9,
+      "a command transfers at most 4 KiB << N" },
     { "logical_block_size", PROP_NUMBER, offsetof(struct nvme_props, block_size), 512, 4096, "512 or 4096" },
     { "msix", PROP_BOOL, offsetof(struct nvme_props, msix), 0, 0, "message-signalled interrupts" },
     PROP_END
@@ -738,16 +748,19 @@ static void make(struct plug_env *env, void *bus, const void *from)
     int slot = p->common.slot >= 0 ? p->common.slot : pci_free_slot(env->pci);
 
     if (!p->drive)
-        die(EXIT_CODE_USAGE, "-device nvme: it needs a drive: -drive if=none,id=NAME,file=FILE, and drive=NAME");
+        die(EXIT_CODE_USAGE,
+            "-device nvme: it needs a drive: -drive if=none,id=NAME,file=FILE, and drive=NAME");
     if (p->block_size != 512 && p->block_size != 4096)
-        die(EXIT_CODE_USAGE, "-device nvme: logical_block_size=%llu: use 512 or 4096", (unsigned long long)p->block_size);
+        die(EXIT_CODE_USAGE, "-device nvme: logical_block_size=%llu: use 512 or 4096",
+            (unsigned long long)p->block_size);
     if (p->serial && strlen(p->serial) > 20)
         die(EXIT_CODE_USAGE, "-device nvme: serial=%s: at most 20 characters", p->serial);
     if (p->drive->cdrom)
         die(EXIT_CODE_USAGE, "-device nvme: drive %s is a CD-ROM drive", p->drive->id);
     if (slot < 0 || pci_taken(env->pci, slot, p->common.fn))
         die(EXIT_CODE_USAGE, "-device nvme: its place on the PCI bus is taken");
-    if (!nvme_new(env->m->chips, env->pci, env->m->clock, p->common.name, slot, p->common.fn, p->drive, &config))
+    if (!nvme_new(env->m->chips, env->pci, env->m->clock, p->common.name, slot, p->common.fn, p->drive,
+                  &config))
         die(EXIT_CODE_USAGE, "-device nvme: another device has drive %s", p->drive->id);
 }
 

@@ -1,6 +1,6 @@
 /*
- * nvme_int.h - what the files of the NVMe controller share: registers, queues (nvme.c), where a command's data is
- * (data.c), admin commands (admin.c, log.c), commands to the namespace (io.c).
+ * nvme_int.h - what the files of the NVMe controller share: registers, queues (nvme.c), where a command's
+ * data is (data.c), admin commands (admin.c, log.c), commands to the namespace (io.c).
  */
 #ifndef HW_NVME_INT_H
 #define HW_NVME_INT_H

@@ -12,6 +12,8 @@
 # pc, pcbutton, pcreboot (jit, button, reboot on machine pc; the first finds nothing wrong with ACPI and SMBIOS),
 # seabios (no kernel: the firmware on machine pc, on the debug console and on the serial port, until it finds no disk,
 # and once more after it has reset the machine).
+# nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
+# trims one, with a file system on it; the host looks at the image).
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case (six
 # times as many for whole boots by the interpreter, which take 30 to 100 times the CPU time).
@@ -19,10 +21,13 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 latimer=${LATIMER:-$here/../../latimer}
 patience=${BOOT_TIMEOUT:-600}
+# In the order they need each other.
+nvme_modules="crc64 crc64-rocksoft crc64_rocksoft_generic crct10dif_common crct10dif_generic crc-t10dif t10-pi nvme-core nvme"
+fs_modules="crc16 crc32c_generic mbcache jbd2 ext4 loop"
 early='x86/fpu: Enabled xstate'     # what the guest writes after some million blocks
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
-    installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton"
-all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
+    installer-i386-jit amd64-early amd64-interp firmware-seabios firmware-nvme amd64-nvmedisk amd64-pc amd64-pcbutton"
+all="firmware-seabios firmware-nvme amd64-nvmedisk amd64-pc amd64-pcbutton amd64-pcreboot 686-pc amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
     amd64-check"
@@ -108,6 +113,32 @@ firmware() {
     [ "$(grep -ac 'SeaBIOS (version' "$work/serial")" -ge 2 ] || { why="no second start"; return 1; }
 }
 
+# What the boot sector of a disk reads from another sector of it: only the drive that it came from has that.
+firmware_nvme() {
+    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    perl "$here/bootdisk.pl" "$work/disk" 3000 "booted from NVMe" &&
+        until_text 'booted from NVMe' 1 end -M pc -drive if=none,id=hd,file="$work/disk",format=raw -device nvme,drive=hd
+}
+
+sum() { sha256sum | cut -d ' ' -f 1; }
+# The part of a file from $2 to $3 MiB.
+mib() { tail -c +$((($2 << 20) + 1)) "$1" | head -c $((($3 - $2) << 20)); }
+
+# disk_guest DISK ARGS...: the guest does what tests/boot/init does to 64 MiB, which the host then looks at.
+disk_guest() {
+    name=$1
+    shift
+    head -c $((64 << 20)) /dev/urandom >"$work/disk" && cp "$work/disk" "$work/before"
+    boot 'guest: file system' 0 -no-reboot "$@" -append "$line do=disk disk=$name" || return 1
+    grep -aq "guest: read $(sum <"$work/before")" "$work/serial" || { why="it read something else"; return 1; }
+    grep -aq "guest: now $(sum <"$work/disk")" "$work/serial" || { why="what it wrote is not in the image"; return 1; }
+    { mib "$work/before" 0 8; mib "$work/before" 0 8; mib "$work/before" 16 24; mib "$work/before" 16 24
+        mib "$work/before" 32 44; } | sum >"$work/want"
+    mib "$work/disk" 0 44 | sum | cmp -s - "$work/want" || { why="the image differs from what it wrote"; return 1; }
+    head -c 4194304 /dev/zero | sum >"$work/want"
+    mib "$work/disk" 60 64 | sum | cmp -s - "$work/want" || { why="what it discarded is there"; return 1; }
+}
+
 # Notes the CPU seconds (user and system) of all this shell has waited for; not in a subshell: that has its own.
 note_cpu() {
     times >"$work/times"
@@ -119,8 +150,11 @@ try() {
     timeout=$patience
     case $how in *interp | check) timeout=$((6 * patience)) ;; esac
     [ "$how" != seabios ] || { firmware; return; }
+    [ "$how" != nvme ] || { firmware_nvme; return; }
     kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
-    initramfs=$(sh "$here/guest.sh" initramfs "$kernel_name") || return 77
+    modules=
+    case $how in nvmedisk) modules="$nvme_modules $fs_modules" ;; esac
+    initramfs=$(sh "$here/guest.sh" initramfs "$kernel_name" $modules) || return 77
     line="console=ttyS0 quiet panic=-1"
     set -- -kernel "$kernel" -initrd "$initramfs"
     case $how in pcbutton | pcreboot) set -- -M pc "$@" ;; esac
@@ -153,6 +187,9 @@ try() {
         starve 'clocksource: tsc: mask' "$@" -append "console=ttyS0 panic=-1" &&
             ! grep -a 'timer not connected\|timer doesn' "$work/serial" >"$work/why" ||
             { why=${why:-$(cat "$work/why")}; false; } ;;
+    nvmedisk)
+        disk_guest nvme0n1 -M pc "$@" -drive if=none,id=hd,file="$work/disk",format=raw,discard=unmap \
+            -device nvme,drive=hd,serial=ABC ;;
     own) installer jit ;;
     owninterp) installer interp ;;
     *) why="no such case"; false ;;

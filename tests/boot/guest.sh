@@ -8,7 +8,9 @@
 #   guest.sh busybox NAME   prints the path of the busybox program for that kernel
 #   guest.sh unpack DIR PACKAGE:ARCH...   unpacks packages into DIR
 #   guest.sh tree PACKAGE:ARCH   prints a folder with the package and all it depends on, unpacked
-#   guest.sh initramfs NAME prints the path of the busybox initramfs for that kernel; BOOT_INIT: another /init
+#   guest.sh modules NAME   prints the folder with that kernel's modules (not those of the installer)
+#   guest.sh initramfs NAME [MODULE...]   prints the path of the busybox initramfs for that kernel, with modules
+#                           in /modules, in the order given; BOOT_INIT: another /init
 #
 # Packages are fetched by apt with a private state directory: the host's sources and keys, for both
 # amd64 and i386, without a change to the host (and without root).
@@ -132,14 +134,44 @@ make_busybox() {
     fi
 }
 
+make_modules() {
+    arch=$(arch_of "$1") modules=$cache/$1/modules
+    [ ! -e "$modules" ] || return 0
+    mkdir -p "$cache/$1"
+    tree=$(mktemp -d "$cache/tree.XXXXXX")
+    package=$(real_kernel "linux-image-$1:$arch")
+    [ -n "$package" ] || fail "linux-image-$1:$arch is not in this host's apt sources"
+    fetch "$package:$arch" "$tree"
+    # Modules fit their own kernel alone.
+    cp "$(find "$tree/boot" -name 'vmlinuz-*' | head -n 1)" "$cache/$1/kernel.new"
+    cmp -s "$cache/$1/kernel.new" "$cache/$1/kernel" || rm -f "$cache/$1/vmlinux"
+    mv "$cache/$1/kernel.new" "$cache/$1/kernel"
+    mv "$tree"/lib/modules/*/kernel "$modules"
+    rm -rf "$tree"
+}
+
 make_initramfs() {
-    make_busybox "$1"
+    name=$1
+    make_busybox "$name"
     init=${BOOT_INIT:-$here/init}
     out=$dir/initramfs${BOOT_INIT:+-$(basename "$(dirname "$BOOT_INIT")")}
+    shift
+    [ $# = 0 ] || make_modules "$name"
+    modules_in='dir modules' n=10
+    for module; do
+        file=$(find "$modules" -name "$module.ko" | head -n 1)
+        [ -n "$file" ] || fail "kernel $name has no module $module"
+        out=$out-$module
+        modules_in="$modules_in|file modules/$n-$module.ko $file 644"
+        n=$((n + 1))
+    done
+    IFS='|'
+    set -- $modules_in
+    unset IFS
     # Made anew each time: it takes no time, and is the same bytes unless something changed.
     perl "$here/mkcpio.pl" "$out.$$" 'dir bin' 'dir dev' 'dir proc' 'dir sys' 'dir tmp' 'dir root' \
         'node dev/console 5 1' 'node dev/null 1 3' "file bin/busybox $dir/busybox 755" 'link bin/sh busybox' \
-        "file init $init 755"
+        "file init $init 755" "$@"
     mv "$out.$$" "$out"
     echo "$out"
 }
@@ -156,6 +188,7 @@ unpack)
     for package in "$@"; do fetch "$package" "$dir"; done
     ;;
 tree) mkdir -p "$cache"; make_tree "$2"; echo "$dir" ;;
-initramfs) mkdir -p "$cache"; make_initramfs "$2" ;;
-*) fail "usage: guest.sh kernel|vmlinux|initrd|busybox|initramfs NAME | unpack DIR PACKAGE:ARCH... | tree PACKAGE:ARCH" ;;
+modules) make_modules "$2"; echo "$modules" ;;
+initramfs) mkdir -p "$cache"; shift; make_initramfs "$@" ;;
+*) fail "usage: guest.sh kernel|vmlinux|initrd|busybox|modules|initramfs NAME | unpack DIR PACKAGE:ARCH... | tree PACKAGE:ARCH" ;;
 esac

@@ -154,7 +154,8 @@ void nvme_setup_with(struct nvme_config config)
 
 void nvme_setup(void)
 {
-    nvme_setup_with((struct nvme_config){ .ioqpairs = PAIRS, .mdts = 5, .block_size = 512, .msix = true, .serial = "SERIAL" });
+    nvme_setup_with((struct nvme_config){ .ioqpairs = PAIRS, .mdts = 5, .block_size = 512, .msix = true,
+                                          .serial = "SERIAL" });
 }
 
 void nvme_teardown(void)
@@ -273,12 +274,14 @@ unsigned create(unsigned q, unsigned vector)
     queue[q].tail = queue[q].head = queue[q].cq_head = 0;
     queue[q].phase = 1;
     queue[q].size = queue[q].cq_size = DEPTH;
-    status = run(0, (struct sqe){ .op = 5, .prp1 = CQ(q), .dw10 = q | (DEPTH - 1) << 16, .dw11 = 3 | vector << 16 });
-    return status ? status : run(0, (struct sqe){ .op = 1, .prp1 = SQ(q), .dw10 = q | (DEPTH - 1) << 16, .dw11 = 1 | q << 16 });
+    status = run(0, (struct sqe){ .op = 5, .prp1 = CQ(q), .dw10 = q | (DEPTH - 1) << 16,
+                                  .dw11 = 3 | vector << 16 });
+    return status ? status : run(0, (struct sqe){ .op = 1, .prp1 = SQ(q), .dw10 = q | (DEPTH - 1) << 16,
+                                                  .dw11 = 1 | q << 16 });
 }
 
 unsigned rw(unsigned q, unsigned op, uint64_t lba, unsigned n, uint64_t prp1, uint64_t prp2)
 {
-    return run(q, (struct sqe){ .op = op, .nsid = 1, .dw10 = lba, .dw11 = lba >> 32, .dw12 = n - 1, .prp1 = prp1,
-                                .prp2 = prp2 });
+    return run(q, (struct sqe){ .op = op, .nsid = 1, .dw10 = lba, .dw11 = lba >> 32, .dw12 = n - 1,
+                                .prp1 = prp1, .prp2 = prp2 });
 }

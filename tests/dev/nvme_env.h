@@ -25,10 +25,11 @@
 
 /* Status without "do not retry" and "more". */
 #define OK 0
-enum { BAD_OPCODE = 1, BAD_FIELD = 2, BAD_DATA = 4, ABORTED = 7, BAD_NS = 0xb, BAD_SEQUENCE = 0xc, BAD_SGL_SEGMENT = 0xd,
-       BAD_SGL_COUNT = 0xe, BAD_SGL_LENGTH = 0xf, BAD_SGL_TYPE = 0x11, BAD_PRP = 0x13, PROTECTED = 0x20, BAD_LBA = 0x80,
-       NOT_READY = 0x82, BAD_CQ = 0x100, BAD_QID, BAD_QSIZE, AERS_FULL = 0x105, BAD_VECTOR = 0x108, BAD_LOG, BAD_DELETE = 0x10c,
-       NOT_SAVEABLE, READ_FAULT = 0x281, DIFFERENT = 0x285 };
+enum { BAD_OPCODE = 1, BAD_FIELD = 2, BAD_DATA = 4, ABORTED = 7, BAD_NS = 0xb, BAD_SEQUENCE = 0xc,
+       BAD_SGL_SEGMENT = 0xd, BAD_SGL_COUNT = 0xe, BAD_SGL_LENGTH = 0xf, BAD_SGL_TYPE = 0x11, BAD_PRP = 0x13,
+       PROTECTED = 0x20, BAD_LBA = 0x80, NOT_READY = 0x82, BAD_CQ = 0x100, BAD_QID, BAD_QSIZE,
+       AERS_FULL = 0x105, BAD_VECTOR = 0x108, BAD_LOG, BAD_DELETE = 0x10c, NOT_SAVEABLE,
+       READ_FAULT = 0x281, DIFFERENT = 0x285 };
 
 struct queue {
     unsigned tail, head, cq_head, phase, size, cq_size;

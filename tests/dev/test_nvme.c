@@ -1,6 +1,6 @@
 /*
- * test_nvme.c - the NVMe controller: registers, admin commands, logs, events, interrupts, resets with commands under way,
- * and what no driver would do.
+ * test_nvme.c - the NVMe controller: registers, admin commands, logs, events, interrupts, resets with
+ * commands under way, and what no driver would do.
  */
 #include <check.h>
 #include <errno.h>
@@ -65,7 +65,8 @@ START_TEST(identification)
     ck_assert_uint_eq(r(DATA + 516, 4), 1);
     ck_assert_int_eq(memcmp(ram + DATA + 768, "nqn.2014-08.org.nvmexpress:uuid:", 32), 0);
     ck_assert_uint_eq(ram[DATA + 4096], 0x55);
-    ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .nsid = 1, .prp1 = DATA + 0x800, .prp2 = DATA + 0x5000 }), OK);
+    ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .nsid = 1, .prp1 = DATA + 0x800,
+                                           .prp2 = DATA + 0x5000 }), OK);
     ck_assert_uint_eq(r(DATA + 0x800, 8), BLOCKS);
     ck_assert_uint_eq(r(DATA + 0x800 + 128, 4), 9 << 16);
     ck_assert_uint_eq(r(DATA + 0x5000, 8), 0);
@@ -80,7 +81,8 @@ START_TEST(identification)
     ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .nsid = 0xffffffff, .dw10 = 2, .prp1 = DATA }), BAD_NS);
     ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .dw10 = 0x77, .prp1 = DATA }), BAD_FIELD);
     ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .dw10 = 1, .prp1 = DATA + 1 }), BAD_PRP);
-    ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .dw10 = 1, .prp1 = DATA + 4, .prp2 = DATA + 4 }), BAD_PRP);
+    ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .dw10 = 1, .prp1 = DATA + 4, .prp2 = DATA + 4 }),
+                      BAD_PRP);
     ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .dw10 = 1, .prp1 = RAM }), BAD_DATA);
     ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .dw10 = 1, .prp1 = BAR }), BAD_DATA);
     ck_assert_uint_eq(run(0, (struct sqe){ .op = 6 | 1 << 14, .dw10 = 1, .prp1 = DATA }), BAD_FIELD);
@@ -193,7 +195,8 @@ START_TEST(coalescing)
 {
     msix_on();
     ck_assert_uint_eq(create(1, 1), OK);
-    ck_assert_uint_eq(run(0, (struct sqe){ .op = 9, .dw10 = 8, .dw11 = 2 | 5 << 8 }), OK);      /* 3, or 500 us */
+    /* 3, or 500 us */
+    ck_assert_uint_eq(run(0, (struct sqe){ .op = 9, .dw10 = 8, .dw11 = 2 | 5 << 8 }), OK);
     ck_assert_uint_eq(rw(1, 2, 0, 1, DATA, 0), OK);
     ck_assert_uint_eq(rw(1, 2, 0, 1, DATA, 0), OK);
     ck_assert_uint_eq(messages[1], 0);
@@ -207,7 +210,8 @@ START_TEST(coalescing)
     env_check_state(e);
     clock_advance(e->clock, 200000);
     ck_assert_uint_eq(messages[1], 2);
-    ck_assert_uint_eq(run(0, (struct sqe){ .op = 9, .dw10 = 9, .dw11 = 1 | 1 << 16 }), OK);     /* not vector 1 */
+    /* not vector 1 */
+    ck_assert_uint_eq(run(0, (struct sqe){ .op = 9, .dw10 = 9, .dw11 = 1 | 1 << 16 }), OK);
     ck_assert_uint_eq(rw(1, 2, 0, 1, DATA, 0), OK);
     ck_assert_uint_eq(messages[1], 3);
 }
@@ -216,12 +220,14 @@ END_TEST
 START_TEST(features)
 {
     static const struct { unsigned id; uint32_t first, set, get; } f[] = {
-        { 1, 0, 0x01020304, 0x01020304 }, { 2, 0, 0, 0 }, { 4, 343, 400, 400 }, { 5, 0, 77, 77 }, { 6, 1, 0, 0 },
+        { 1, 0, 0x01020304, 0x01020304 }, { 2, 0, 0, 0 }, { 4, 343, 400, 400 }, { 5, 0, 77, 77 },
+        { 6, 1, 0, 0 },
         { 8, 0, 0x1234, 0x1234 }, { 9, 0, 1 << 16, 1 << 16 }, { 10, 0, 1, 1 }, { 11, 0, 0x1ff, 0x1ff },
     };
 
     for (unsigned i = 0; i < sizeof(f) / sizeof(f[0]); i++) {
-        struct sqe get = { .op = 10, .nsid = 1, .dw10 = f[i].id }, set = { .op = 9, .nsid = 1, .dw10 = f[i].id, .dw11 = f[i].set };
+        struct sqe get = { .op = 10, .nsid = 1, .dw10 = f[i].id };
+        struct sqe set = { .op = 9, .nsid = 1, .dw10 = f[i].id, .dw11 = f[i].set };
 
         ck_assert_uint_eq(run(0, get), OK);
         ck_assert_uint_eq(result, f[i].first);
@@ -251,8 +257,8 @@ END_TEST
 
 static unsigned get_log(unsigned id, unsigned len, uint64_t off, unsigned more)
 {
-    return run(0, (struct sqe){ .op = 2, .nsid = 0xffffffff, .dw10 = id | (len / 4 - 1) << 16 | more, .dw12 = off,
-                                .dw13 = off >> 32, .prp1 = DATA });
+    return run(0, (struct sqe){ .op = 2, .nsid = 0xffffffff, .dw10 = id | (len / 4 - 1) << 16 | more,
+                                .dw12 = off, .dw13 = off >> 32, .prp1 = DATA });
 }
 
 START_TEST(logs)
@@ -486,7 +492,8 @@ START_TEST(fatal)
 }
 END_TEST
 
-/* Whatever the guest writes: registers, doorbells, queues full of noise, in every state of the disk's answers. */
+/* Whatever the guest writes: registers, doorbells, queues full of noise, in every state of the disk's
+   answers. */
 START_TEST(fuzz)
 {
     struct timespec begin, now;
@@ -505,9 +512,11 @@ START_TEST(fuzz)
                 msix_on();
             for (unsigned i = 1; i <= PAIRS; i++)
                 if (rand() & 1)
-                    send(0, (struct sqe){ .op = 5, .prp1 = CQ(i), .dw10 = i | (rand() % 8 + 1) << 16, .dw11 = 3 });
+                    send(0, (struct sqe){ .op = 5, .prp1 = CQ(i), .dw10 = i | (rand() % 8 + 1) << 16,
+                                          .dw11 = 3 });
             for (unsigned i = 1; i <= PAIRS; i++)
-                send(0, (struct sqe){ .op = 1, .prp1 = SQ(i), .dw10 = i | (rand() % 8 + 1) << 16, .dw11 = 1 | i << 16 });
+                send(0, (struct sqe){ .op = 1, .prp1 = SQ(i), .dw10 = i | (rand() % 8 + 1) << 16,
+                                      .dw11 = 1 | i << 16 });
         } else if (what < 5) {
             uint64_t at = sq_at(q) + 64 * (rand() % 9);
             static const uint8_t ops[] = { 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 1, 2, 2, 9 };
@@ -517,8 +526,10 @@ START_TEST(fuzz)
             ram[at] = ops[rand() % sizeof(ops)];
             ram[at + 1] = rand() % 8 ? 0 : rand();
             w32(at + 4, rand() % 8 ? 1 : (uint32_t)rand());
-            w64(at + 24, rand() % 8 ? (uint64_t)(rand() % RAM & ~(rand() & 1 ? 3 : 4095)) : (uint64_t)rand() << 20);
-            w64(at + 32, rand() % 8 ? (uint64_t)(rand() % RAM & ~(rand() & 1 ? 7 : 4095)) : (uint64_t)rand() << 33);
+            w64(at + 24, rand() % 8 ? (uint64_t)(rand() % RAM & ~(rand() & 1 ? 3 : 4095)) :
+                (uint64_t)rand() << 20);
+            w64(at + 32, rand() % 8 ? (uint64_t)(rand() % RAM & ~(rand() & 1 ? 7 : 4095)) :
+                (uint64_t)rand() << 33);
             if (rand() & 1)
                 w32(at + 40, rand() % (2 * BLOCKS));
             if (rand() & 1)
@@ -560,8 +571,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        registers, identification, queues, delete_busy, pin, coalescing, features, logs, events, aborts, reset_busy, shutdown,
-        fatal,
+        registers, identification, queues, delete_busy, pin, coalescing, features, logs, events, aborts,
+        reset_busy, shutdown, fatal,
     };
     Suite *s = suite_create("nvme");
     TCase *t = tcase_create("nvme");

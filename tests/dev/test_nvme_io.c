@@ -1,5 +1,6 @@
 /*
- * test_nvme_io.c - NVMe commands to the namespace: PRP lists and SGLs of all shapes, every command, many at once.
+ * test_nvme_io.c - NVMe commands to the namespace: PRP lists and SGLs of all shapes, every command, many at
+ * once.
  */
 #include <check.h>
 #include <errno.h>
@@ -12,15 +13,16 @@
 /* Every offset of the first page, lengths up to the limit, lists that begin anywhere and chains of them. */
 START_TEST(prps)
 {
-    static const unsigned offsets[] = { 0, 4, 512, 2048, 4092 }, lens[] = { 1, 7, 8, 9, 16, 17, 64, 255, 256 };
-    static const unsigned starts[] = { 0, 8, 2048, 4088, 4080 };
+    static const unsigned offsets[] = { 0, 4, 512, 2048, 4092 }, starts[] = { 0, 8, 2048, 4088, 4080 };
+    static const unsigned lens[] = { 1, 7, 8, 9, 16, 17, 64, 255, 256 };
     uint8_t *want = malloc(256 * 512);
 
     ck_assert_uint_eq(create(1, 0), OK);
     for (unsigned o = 0; o < 5; o++)
         for (unsigned l = 0; l < 9; l++)
             for (unsigned s = 0; s < 5; s++) {
-                unsigned len = lens[l] * 512, first = 4096 - offsets[o], n = 0, lba = (o * 37 + l * 11 + s) % 512;
+                unsigned len = lens[l] * 512, first = 4096 - offsets[o], n = 0;
+                unsigned lba = (o * 37 + l * 11 + s) % 512;
                 uint64_t prp2 = 0, list = LIST + starts[s], pages[64], at[64];
 
                 if (first > len)
@@ -85,7 +87,8 @@ static void descriptor(uint64_t at, uint64_t pa, uint32_t len, unsigned type)
 
 static unsigned sgl(unsigned n, uint64_t pa, uint32_t len, unsigned type)
 {
-    return run(1, (struct sqe){ .op = 2 | 1 << 14, .nsid = 1, .dw12 = n - 1, .prp1 = pa, .prp2 = len | (uint64_t)type << 60 });
+    return run(1, (struct sqe){ .op = 2 | 1 << 14, .nsid = 1, .dw12 = n - 1, .prp1 = pa,
+                                .prp2 = len | (uint64_t)type << 60 });
 }
 
 START_TEST(sgls)
