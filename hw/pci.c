@@ -121,6 +121,7 @@ static void bar_init(struct pci_dev *d, unsigned n, uint64_t size, unsigned flag
     for (unsigned i = 0; i < 4 * regs; i++)
         d->writable[CFG_BAR + 4 * n + i] = mask >> (8 * i);
     d->config[CFG_BAR + 4 * n] = d->first[CFG_BAR + 4 * n] = flags;
+    /* The upper half of an I/O BAR can be written, too, though there are no such ports: SeaBIOS takes zeros for size. */
     d->writable[CFG_COMMAND] |= flags & PCI_BAR_IO ? CMD_IO : CMD_MEM;
 }
 

@@ -89,7 +89,7 @@ START_TEST(sizing)
     for (unsigned r = 0x10; r < 0x28; r += 4)
         wr(3, r, 0xffffffff, 4);
     ck_assert_uint_eq(rd(3, 0x10, 4), 0xfffff000);
-    ck_assert_uint_eq(rd(3, 0x14, 4), 0x0000ffc1);
+    ck_assert_uint_eq(rd(3, 0x14, 4), 0xffffffc1);
     ck_assert_uint_eq(rd(3, 0x18, 4), 0xffff000c);
     ck_assert_uint_eq(rd(3, 0x1c, 4), 0xffffffff);
     ck_assert_uint_eq(rd(3, 0x20, 4), 0);
