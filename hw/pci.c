@@ -220,6 +220,12 @@ void pci_on_config(struct pci_dev *d, void (*fn)(void *, unsigned, unsigned), vo
     d->written_dev = dev;
 }
 
+void pci_on_config_read(struct pci_dev *d, void (*fn)(void *, unsigned, unsigned), void *dev)
+{
+    d->reads = fn;
+    d->reads_dev = dev;
+}
+
 static void config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t val)
 {
     for (unsigned i = 0; i < size; i++) {
@@ -258,6 +264,8 @@ static uint64_t cfg_read(void *dev, uint64_t off, unsigned size)
         return s->cf9->read(s->cf9_dev, 0, 1);
     if (off < 4 || !(d = addressed(s, off, &reg)) || (off & 3) + size > 4)
         return UINT64_MAX;
+    if (d->reads)
+        d->reads(d->reads_dev, reg, size);
     return get(&d->config[reg], size);
 }
 

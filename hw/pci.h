@@ -59,6 +59,8 @@ void pci_config_set(struct pci_dev *, unsigned off, unsigned size, uint32_t val)
 void pci_config_writable(struct pci_dev *, unsigned off, unsigned size, uint32_t bits);
 /* fn(dev, off, size) is called after each guest write to the configuration space. */
 void pci_on_config(struct pci_dev *, void (*fn)(void *dev, unsigned off, unsigned size), void *dev);
+/* The same before each guest read: registers that are windows to others are brought up to date there. */
+void pci_on_config_read(struct pci_dev *, void (*fn)(void *dev, unsigned off, unsigned size), void *dev);
 /* Drive the device's INTx pin. */
 void pci_irq(struct pci_dev *, bool level);
 /* May the device read and write memory (bus master enable)? */

@@ -49,6 +49,8 @@ struct pci_dev {
     struct pci_msi *msi;        /* pci_msi.c; NULL: neither MSI nor MSI-X */
     void (*written)(void *, unsigned, unsigned);
     void *written_dev;
+    void (*reads)(void *, unsigned, unsigned);
+    void *reads_dev;
 };
 
 struct pci_bus {
