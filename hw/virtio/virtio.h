@@ -80,6 +80,8 @@ struct virtq_chain {
 struct virtq_chain *virtq_pop(struct virtq *);
 /* Gives it back, of which the first `written` bytes were written. Its driver gone, it is dropped. */
 void virtq_push(struct virtq_chain *, uint32_t written);
+/* The same for several of one queue that belong together: the driver sees all or none. */
+void virtq_push_all(struct virtq_chain *const *, const uint32_t *written, unsigned n);
 /* As if it had not been taken; the last one first. */
 void virtq_unpop(struct virtq_chain *);
 void virtq_drop(struct virtq_chain *);

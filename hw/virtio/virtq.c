@@ -248,17 +248,19 @@ static struct virtq_chain *split_pop(struct virtq *q)
     return make_chain(q, &w, head, 1);
 }
 
-static void split_push(const struct virtq_chain *c, uint32_t written)
+static void split_push(struct virtq *q, struct virtq_chain *const *c, const uint32_t *written, unsigned n)
 {
-    struct virtq *q = c->q;
     uint8_t b[8];
 
-    le_put(b, 4, c->head);
-    le_put(b + 4, 4, written);
-    if (!put(q, q->used + 4 + 8u * (q->used_idx % q->size), b, sizeof(b)))
-        return;
+    for (unsigned i = 0; i < n; i++) {
+        le_put(b, 4, c[i]->head);
+        le_put(b + 4, 4, written[i]);
+        if (!put(q, q->used + 4 + 8u * ((q->used_idx + i) % q->size), b, sizeof(b)))
+            return;
+    }
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    put16(q, q->used + 2, ++q->used_idx);
+    q->used_idx += n;
+    put16(q, q->used + 2, q->used_idx);
 }
 
 static bool split_wanted(struct virtq *q)
@@ -274,15 +276,22 @@ static bool split_wanted(struct virtq *q)
 
 /* ---- packed rings ---- */
 
-/* True: it went round. */
-static bool packed_step(const struct virtq *q, uint16_t *at, uint8_t *wrap, unsigned n)
+static void packed_step(const struct virtq *q, uint16_t *at, uint8_t *wrap, unsigned n)
 {
     *at += n;
     if (*at < q->size)
-        return false;
+        return;
     *at -= q->size;
     *wrap ^= 1;
-    return true;
+}
+
+static void packed_back(const struct virtq *q, uint16_t *at, uint8_t *wrap, unsigned n)
+{
+    if (*at < n) {
+        *at += q->size;
+        *wrap ^= 1;
+    }
+    *at -= n;
 }
 
 static bool packed_available(const struct virtq *q, uint16_t flags)
@@ -333,20 +342,29 @@ static struct virtq_chain *packed_pop(struct virtq *q)
     return c;
 }
 
-static void packed_push(const struct virtq_chain *c, uint32_t written)
+/* The last one first: when the driver sees the first, all are there. */
+static void packed_push(struct virtq *q, struct virtq_chain *const *c, const uint32_t *written, unsigned n)
 {
-    struct virtq *q = c->q;
-    uint64_t at = q->desc + DESC * q->used_idx;
-    uint8_t b[6];
+    uint16_t at = q->used_idx, end;
+    uint8_t wrap = q->used_wrap, end_wrap, b[6];
 
-    le_put(b, 4, written);
-    le_put(b + 4, 2, c->head);
-    if (!put(q, at + 8, b, sizeof(b)))
-        return;
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    put16(q, at + 14, (q->used_wrap ? PACKED_AVAIL | PACKED_USED : 0) | (c->in_len ? DESC_WRITE : 0));
-    if (packed_step(q, &q->used_idx, &q->used_wrap, c->count))
+    for (unsigned i = 0; i < n; i++)
+        packed_step(q, &at, &wrap, c[i]->count);
+    end = at;
+    end_wrap = wrap;
+    while (n--) {
+        packed_back(q, &at, &wrap, c[n]->count);
+        le_put(b, 4, written[n]);
+        le_put(b + 4, 2, c[n]->head);
+        if (!put(q, q->desc + DESC * at + 8, b, sizeof(b)))
+            return;
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+        put16(q, q->desc + DESC * at + 14, (wrap ? PACKED_AVAIL | PACKED_USED : 0) | (c[n]->in_len ? DESC_WRITE : 0));
+    }
+    if (end_wrap != q->used_wrap)
         q->signalled -= q->size;
+    q->used_idx = end;
+    q->used_wrap = end_wrap;
 }
 
 static bool packed_wanted(struct virtq *q)
@@ -394,28 +412,32 @@ static void end(struct virtq_chain *c)
     free(c);
 }
 
+void virtq_push_all(struct virtq_chain *const *c, const uint32_t *written, unsigned n)
+{
+    struct virtq *q = c[0]->q;
+
+    if (chain_current(c[0]) && running(q))
+        (virtio_has(q->v, VIRTIO_F_RING_PACKED) ? packed_push : split_push)(q, c, written, n);
+    q->pushed = true;
+    for (unsigned i = 0; i < n; i++)
+        end(c[i]);
+}
+
 void virtq_push(struct virtq_chain *c, uint32_t written)
 {
-    if (chain_current(c) && running(c->q))
-        (virtio_has(c->q->v, VIRTIO_F_RING_PACKED) ? packed_push : split_push)(c, written);
-    c->q->pushed = true;
-    end(c);
+    virtq_push_all(&c, &written, 1);
 }
 
 void virtq_unpop(struct virtq_chain *c)
 {
     struct virtq *q = c->q;
 
-    if (!chain_current(c)) {
+    if (!chain_current(c))
         ;                               /* the ring it was in is gone */
-    } else if (!virtio_has(q->v, VIRTIO_F_RING_PACKED)) {
+    else if (virtio_has(q->v, VIRTIO_F_RING_PACKED))
+        packed_back(q, &q->last_avail, &q->avail_wrap, c->count);
+    else
         q->last_avail--;
-    } else if (q->last_avail >= c->count) {
-        q->last_avail -= c->count;
-    } else {
-        q->last_avail += q->size - c->count;
-        q->avail_wrap ^= 1;
-    }
     end(c);
 }
 
