@@ -228,6 +228,14 @@ void plug_bus_add(struct plug_env *env, const char *type, const char *name, void
     *last = b;
 }
 
+void *plug_bus_find(const struct plug_env *env, const char *name)
+{
+    for (const struct plug_bus *b = env->buses; b; b = b->next)
+        if (strcmp(b->name, name) == 0)
+            return b->bus;
+    return NULL;
+}
+
 void plug_buses_free(struct plug_env *env)
 {
     for (struct plug_bus *b = env->buses, *next; b; b = next) {

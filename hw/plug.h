@@ -100,6 +100,8 @@ void plugs_make(struct plug_env *, const struct plug_use *);
 
 /* A bus other devices can sit on: make() of those of this type, or that ask for it by bus=name, is given `bus`. */
 void plug_bus_add(struct plug_env *, const char *type, const char *name, void *bus);
+/* The bus of that name, NULL: there is none. */
+void *plug_bus_find(const struct plug_env *, const char *name);
 void plug_buses_free(struct plug_env *);        /* when all are made */
 /* A line to ISA interrupt `irq`, 3 to 15, shared with others. Dies where the board has no such lines left. */
 struct irq plug_isa_irq(struct plug_env *, unsigned irq);
