@@ -48,7 +48,9 @@ struct evloop {
     uint64_t sleep_until;       /* CLOCK_MONOTONIC ns, AWAKE or NEVER; device lock */
     struct evfd **fds;
     unsigned nfds, cap;
-    struct pollfd *polls;       /* polls[0] is wake_fd, polls[i + 1] belongs to fds[i] */
+    struct pollfd *polls;       /* polls[0] is wake_fd, polls[i + 1] belongs to fds[i]; then those of sources */
+    unsigned npolls, polls_cap;
+    struct evsource *sources;
     struct evdelay *delays;
     void (*on_quit)(void *arg);
     void *quit_arg;
@@ -70,9 +72,6 @@ struct evloop *evloop_new(void)
     l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (l->wake_fd < 0)
         die(EXIT_CODE_HOST, "cannot make an eventfd: %s", strerror(errno));
-    l->polls = calloc(1, sizeof(*l->polls));
-    if (!l->polls)
-        die(EXIT_CODE_HOST, "out of memory for the event loop");
     /* The kernel may round sleeps up by 50 us by default: guest timers want better. */
     prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul);
     return l;
@@ -128,9 +127,8 @@ struct evfd *evloop_add(struct evloop *l, int fd, short events, void (*ready)(vo
     if (l->nfds == l->cap) {
         l->cap = l->cap * 2 + 8;
         l->fds = realloc(l->fds, l->cap * sizeof(*l->fds));
-        l->polls = realloc(l->polls, (l->cap + 1) * sizeof(*l->polls));
     }
-    if (!e || !l->fds || !l->polls)
+    if (!e || !l->fds)
         die(EXIT_CODE_HOST, "out of memory for the event loop");
     *e = (struct evfd){ l, fd, events, false, ready, arg };
     l->fds[l->nfds++] = e;
@@ -162,6 +160,42 @@ static void sweep(struct evloop *l)
             l->fds[n++] = l->fds[i];
     }
     l->nfds = n;
+}
+
+/* ---- sources ---- */
+
+void evloop_source(struct evloop *l, struct evsource *s)
+{
+    s->next = l->sources;
+    l->sources = s;
+    wake_sleeper(l);
+}
+
+void evloop_source_remove(struct evloop *l, struct evsource *s)
+{
+    struct evsource **p = &l->sources;
+
+    while (*p && *p != s)
+        p = &(*p)->next;
+    if (*p)
+        *p = s->next;
+}
+
+int evloop_poll_fd(struct evloop *l, int fd, short events)
+{
+    if (l->npolls == l->polls_cap) {
+        l->polls_cap = l->polls_cap * 2 + 16;
+        l->polls = realloc(l->polls, l->polls_cap * sizeof(*l->polls));
+        if (!l->polls)
+            die(EXIT_CODE_HOST, "out of memory for the event loop");
+    }
+    l->polls[l->npolls] = (struct pollfd){ fd, events, 0 };
+    return (int)l->npolls++;
+}
+
+short evloop_revents(struct evloop *l, int number)
+{
+    return number >= 0 && (unsigned)number < l->npolls ? l->polls[number].revents : 0;
 }
 
 /* ---- delays ---- */
@@ -269,19 +303,22 @@ bool evloop_step(struct evloop *l, uint64_t max_ns)
     lock(l);
     sweep(l);
     unsigned n = l->nfds;
-    l->polls[0] = (struct pollfd){ l->wake_fd, POLLIN, 0 };
+    l->npolls = 0;
+    evloop_poll_fd(l, l->wake_fd, POLLIN);
     for (unsigned i = 0; i < n; i++) {
         /* Without events the descriptor is left out: an error condition would spin. */
-        l->polls[i + 1] = (struct pollfd){ l->fds[i]->events ? l->fds[i]->fd : -1, l->fds[i]->events, 0 };
+        evloop_poll_fd(l, l->fds[i]->events ? l->fds[i]->fd : -1, l->fds[i]->events);
     }
     uint64_t ns = sleep_ns(l, max_ns);
+    for (struct evsource *s = l->sources; s; s = s->next)
+        s->prepare(s->arg, &ns);
     l->sleep_until = ns == NEVER ? NEVER : mono_ns() + ns;
     unlock(l);
 
     struct timespec ts = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
     int got = 0;
     if (!atomic_load(&l->stopping))
-        got = ppoll(l->polls, n + 1, ns == NEVER ? NULL : &ts, NULL);
+        got = ppoll(l->polls, l->npolls, ns == NEVER ? NULL : &ts, NULL);
 
     lock(l);
     l->sleep_until = AWAKE;
@@ -297,6 +334,10 @@ bool evloop_step(struct evloop *l, uint64_t max_ns)
         if (revents && !e->removed && e->events)
             e->ready(e->arg, revents);
     }
+    for (unsigned i = 0; got <= 0 && i < l->npolls; i++)
+        l->polls[i].revents = 0;
+    for (struct evsource *s = l->sources; s; s = s->next)
+        s->done(s->arg);
     unlock(l);
     return !atomic_load(&l->stopping);
 }

@@ -37,6 +37,19 @@ struct evdelay {
 void evloop_delay(struct evloop *, struct evdelay *, uint64_t ns);     /* no change if armed */
 void evloop_delay_cancel(struct evloop *, struct evdelay *);
 
+/* Descriptors of a library that wants to be asked for them before each sleep, and told of them after it. */
+struct evsource {
+    /* Calls evloop_poll_fd() for each; may shorten the sleep. */
+    void (*prepare)(void *arg, uint64_t *sleep_ns);
+    void (*done)(void *arg);    /* evloop_revents() of each */
+    void *arg;
+    struct evsource *next;
+};
+void evloop_source(struct evloop *, struct evsource *);
+void evloop_source_remove(struct evloop *, struct evsource *);  /* not from its own functions */
+int evloop_poll_fd(struct evloop *, int fd, short events);      /* returns the descriptor's number */
+short evloop_revents(struct evloop *, int number);
+
 /* Called when the user asks to leave (Ctrl-A x); main requests STOP_QUIT. */
 void evloop_on_quit(struct evloop *, void (*fn)(void *arg), void *arg);
 void evloop_quit(struct evloop *);
