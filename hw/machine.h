@@ -21,6 +21,14 @@ struct plug_use;
 enum machine_event { EVENT_WATCHDOG, EVENT_PANIC, EVENT_CRASH_KERNEL };
 enum machine_action { ACTION_RESET, ACTION_POWEROFF, ACTION_POWER_BUTTON, ACTION_NMI, ACTION_NONE, ACTION_FAIL };
 
+/* The image of a device's property romfile. */
+struct rom_image {
+    const char *name;
+    void *data;                                 /* aligned to a page; `len` is a power of two, zeros at the end */
+    uint32_t len;
+    struct rom_image *next;
+};
+
 /* Everything the command line can say about the machine. */
 struct machine_config {
     const struct board *board;                  /* boards.h */
@@ -43,6 +51,7 @@ struct machine_config {
         int retry_ms;                           /* from "no bootable device" to a reset, -1: never; 0: its choice */
     } firmware;
     const struct plug_use *devices;             /* plug.h */
+    struct rom_image *roms;                     /* what was found of what they name by romfile= */
     struct drive *ide[4], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
     bool no_reboot, no_shutdown;
     enum machine_action on_watchdog, on_panic;

@@ -3,7 +3,8 @@
  *
  * The outside (host/net_*.c, or a test) implements struct net_ops; a chip implements struct net_user. Both are
  * called with the device lock held. Frames begin with the destination address and have no frame check sequence;
- * the outside gives and takes them without padding to 60 bytes. A chip without a cable has NULL.
+ * the outside gives and takes them without padding to 60 bytes. A chip without a cable has NULL. A cable whose ops
+ * are NULL ends nowhere (yet, or no longer): the machine is being put together or taken apart.
  */
 #ifndef HW_NET_IF_H
 #define HW_NET_IF_H
@@ -35,6 +36,7 @@ struct net {
     bool up;                    /* the cable is plugged in */
     const struct net_user *user;        /* NULL: no chip */
     void *dev;
+    void *arg;                  /* the outside's */
 };
 
 /* False: another chip has the cable. */
@@ -56,13 +58,13 @@ static inline bool net_is_up(const struct net *n)
 
 static inline void net_send(struct net *n, const uint8_t *frame, size_t len)
 {
-    if (n && n->up)
+    if (n && n->up && n->ops)
         n->ops->send(n, frame, len);
 }
 
 static inline void net_ready(struct net *n)
 {
-    if (n)
+    if (n && n->ops)
         n->ops->ready(n);
 }
 

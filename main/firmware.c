@@ -15,7 +15,10 @@
 #define DEFAULT_BIOS "bios-256k.bin"
 #define PACKAGE_BIOS "seabios"
 
-static const char *const usual[] = { "/usr/share/seabios", "/usr/share/qemu" };
+#define ROM_MIN 4096u
+#define ROM_MAX (16u << 20)
+
+static const char *const usual[] = { "/usr/share/seabios", "/usr/share/qemu", "/usr/lib/ipxe/qemu" };
 #define USUAL (sizeof(usual) / sizeof(usual[0]))
 
 /* The file `name` in folder `dir`, malloc'ed; NULL: there is none. */
@@ -33,10 +36,10 @@ static char *in_folder(const char *dir, const char *name)
     return NULL;
 }
 
-static char *find(const struct options *o)
+/* given: the user did, so it may be a path. */
+static char *find(const struct options *o, const char *name, bool given)
 {
-    const char *name = o->bios ? o->bios : DEFAULT_BIOS;
-    char *path = o->bios && access(name, F_OK) == 0 ? strdup(name) : NULL;
+    char *path = given && access(name, F_OK) == 0 ? strdup(name) : NULL;
 
     for (unsigned i = 0; !path && i < o->ndir; i++)
         path = in_folder(o->dir[i], name);
@@ -47,7 +50,7 @@ static char *find(const struct options *o)
 
 void firmware_read(struct machine *m, const struct options *o)
 {
-    char *path = find(o), err[256];
+    char *path = find(o, o->bios ? o->bios : DEFAULT_BIOS, o->bios), err[256];
     struct file f;
     uint8_t *image;
 
@@ -70,8 +73,68 @@ void firmware_read(struct machine *m, const struct options *o)
     file_free(&f);
 }
 
+/* ---- option ROMs ---- */
+
+static void read_rom(struct machine *m, const char *name, const char *path)
+{
+    struct rom_image *rom = calloc(1, sizeof(*rom));
+    char err[256];
+    struct file f;
+
+    if (!rom)
+        die(EXIT_CODE_HOST, "out of memory for %s", path);
+    if (!file_read(&f, path, err, sizeof(err)))
+        die(EXIT_CODE_FILE, "romfile: %s", err);
+    if (f.len > ROM_MAX)
+        die(EXIT_CODE_FILE, "romfile=%s: %zu bytes: an option ROM has at most %u MiB", name, f.len, ROM_MAX >> 20);
+    rom->name = name;
+    for (rom->len = ROM_MIN; rom->len < f.len;)
+        rom->len *= 2;
+    rom->data = aligned_alloc(PAGE_SIZE, (rom->len + PAGE_SIZE - 1) & PAGE_MASK);
+    if (!rom->data)
+        die(EXIT_CODE_HOST, "out of memory for %s", path);
+    memset(rom->data, 0, rom->len);
+    memcpy(rom->data, f.data, f.len);
+    file_free(&f);
+    rom->next = m->cfg.roms;
+    m->cfg.roms = rom;
+}
+
+void firmware_roms(struct machine *m, const struct options *o)
+{
+    for (const struct plug_use *use = m->cfg.devices; use; use = use->next) {
+        const struct prop *prop = plug_prop(use->plug, "romfile");
+        const char *name, *usual_name = NULL;
+        struct rom_image *rom = m->cfg.roms;
+        char *path;
+
+        if (!prop)
+            continue;
+        memcpy(&name, (const uint8_t *)use->props + prop->offset, sizeof(name));
+        if (use->plug->defaults)
+            memcpy(&usual_name, (const uint8_t *)use->plug->defaults + prop->offset, sizeof(usual_name));
+        while (name && rom && strcmp(rom->name, name))
+            rom = rom->next;
+        if (!name || !*name || rom)
+            continue;
+        path = find(o, name, name != usual_name);
+        if (path)
+            read_rom(m, name, path);
+        else if (name != usual_name)
+            die(EXIT_CODE_FILE, "-device %s: romfile=%s: there is no such file, nor one of that name in the folders of -L, "
+                "%s, %s and %s", use->plug->name, name, usual[0], usual[1], usual[2]);
+        free(path);
+    }
+}
+
 void firmware_free(struct machine *m)
 {
+    for (struct rom_image *rom = m->cfg.roms, *next; rom; rom = next) {
+        next = rom->next;
+        free(rom->data);
+        free(rom);
+    }
+    m->cfg.roms = NULL;
     free((void *)(uintptr_t)m->cfg.bios);
     free((void *)(uintptr_t)m->cfg.bios_name);
     m->cfg.bios = NULL;

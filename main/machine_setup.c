@@ -88,6 +88,8 @@ void machine_setup(struct machine *m, struct options *o)
     m->cfg.has_parallel = strcmp(o->parallel, "none") != 0;
     m->cfg.parallel = open_chardev(m, o->parallel, "parallel0");
     drives_open(m, o->drives, o->check);
+    netdevs_open(m, o->netdevs);
+    firmware_roms(m, o);
     if (!m->cfg.kernel)
         firmware_read(m, o);
     m->cfg.board->init(m);
@@ -111,6 +113,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     struct cpu_model *model = (struct cpu_model *)(uintptr_t)m->cpu[0]->model;
     bool ok = drives_close(o->drives);
 
+    netdevs_close(o->netdevs);
     for (unsigned i = 0; i < m->cfg.nserial; i++)
         chardev_close(m->cfg.serial[i]);
     chardev_close(m->cfg.debugcon);

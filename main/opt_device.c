@@ -112,9 +112,16 @@ static struct drive *find_drive(void *arg, const char *id)
     return drive_find(((struct options *)arg)->drives, id);
 }
 
+static struct net *find_netdev(void *arg, const char *id)
+{
+    struct netdev_arg *a = netdev_find(((struct options *)arg)->netdevs, id);
+
+    return a ? &a->net : NULL;
+}
+
 static void make_device(struct options *o, const struct device_arg *a)
 {
-    const struct plug_names names = { .drive = find_drive, .arg = o };
+    const struct plug_names names = { .drive = find_drive, .netdev = find_netdev, .arg = o };
     const char *p = a->val;
     struct arg_item it;
     struct plug_use *use;

@@ -598,7 +598,9 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     if (!o->parallel)
         o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";
     options_drives(o);
+    options_nics(o);
     options_devices(o);
+    options_macs(o);
     for (unsigned i = 0; i < 4 && !o->cfg.board->firmware; i++)
         if (o->cfg.ide[i] || (i < 2 && o->cfg.floppy[i]))
             die(EXIT_CODE_USAGE, "machine %s has no disk controllers: use -machine pc", o->cfg.board->name);
@@ -629,6 +631,7 @@ void options_free(struct options *o)
         plug_use_free(u);
     }
     drives_free(o->drives);
+    netdevs_free(o->netdevs);
     for (struct kept *k = o->kept, *next; k; k = next) {
         next = k->next;
         free(k);

@@ -6,6 +6,7 @@
 
 #include "hw/plug.h"
 #include "main/drives.h"
+#include "main/netdevs.h"
 
 #define SERIAL_MAX 4
 #define DATA_DIRS 16
@@ -31,6 +32,10 @@ struct options {
     uint64_t cache_size;        /* bytes of translated code, 0: the default */
     struct drive_arg *drives;   /* -drive and its short forms, in their order */
     bool snapshot;              /* -snapshot: of all drives */
+    struct netdev_arg *netdevs; /* -netdev and its short forms, in their order */
+    struct nic_arg *nics;       /* -nic, -net nic */
+    struct dump_arg *dumps;     /* filter-dump */
+    bool net_given;             /* some of these: no default network */
     struct device_arg *device_args;     /* -device, in their order */
     struct plug_use *devices, **last_device;
     struct kept *kept;          /* options_keep() */

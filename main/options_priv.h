@@ -22,6 +22,9 @@ void options_devices(struct options *);
 void options_add_device(struct options *, struct plug_use *);
 /* opt_drive.c: give drives to the machine's own controllers, or make devices for them. */
 void options_drives(struct options *);
+/* opt_net.c: make the chips of -nic; later, when all devices are there, give addresses to those without. */
+void options_nics(struct options *);
+void options_macs(struct options *);
 
 /* opt_action.c: m->tell. */
 void options_tell_event(struct machine *, enum machine_event, const char *who);

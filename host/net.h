@@ -1,0 +1,81 @@
+/*
+ * net.h - the outside ends of Ethernet cables (hw/net_if.h): user networking, tap interfaces, sockets.
+ *
+ * A cable is a struct net that the caller has; net_open_*() plugs its outside end in. All functions are for the
+ * event loop's thread, or before it runs.
+ */
+#ifndef HOST_NET_H
+#define HOST_NET_H
+
+#include <netinet/in.h>
+
+#include "hw/net_if.h"
+
+struct evloop;
+
+/* hostfwd= */
+struct net_forward {
+    bool udp;
+    struct in_addr host, guest; /* guest 0.0.0.0: the first address that DHCP gives */
+    uint16_t host_port, guest_port;
+    const char *text;           /* as the user wrote it */
+    struct net_forward *next;
+};
+
+/* guestfwd=: connections to an address of the guest's network are a program's, or a socket's in the file system. */
+struct net_service {
+    struct in_addr addr;
+    uint16_t port;
+    const char *command, *path; /* one of them */
+    const char *text;
+    struct net_service *next;
+};
+
+struct net_user_config {
+    bool restricted, ipv4, ipv6;
+    struct in_addr net, mask, host, dhcp, dns;
+    struct in6_addr prefix6, host6, dns6;
+    uint8_t prefix6_len;
+    const char *hostname, *domain, *tftp, *bootfile, *tftp_name;
+    const char *search[9];      /* NULL behind the last */
+    struct net_forward *forwards;
+    struct net_service *services;
+};
+
+struct net_tap_config {
+    const char *ifname;         /* NULL: the host's choice */
+    int fd;                     /* of an open tap interface; -1: none */
+};
+
+enum net_socket_how { NET_LISTEN, NET_CONNECT, NET_UDP, NET_MCAST };
+
+struct net_socket_config {
+    enum net_socket_how how;
+    struct sockaddr_in addr;    /* to listen on, to connect or send to, the group */
+    struct sockaddr_in local;   /* NET_UDP: where to receive; NET_MCAST: the interface */
+};
+
+/* False: err says what the host refused and why. */
+bool net_open_user(struct net *, struct evloop *, const struct net_user_config *, char *err, size_t errlen);
+bool net_open_tap(struct net *, struct evloop *, const struct net_tap_config *, char *err, size_t errlen);
+bool net_open_socket(struct net *, struct evloop *, const struct net_socket_config *, char *err, size_t errlen);
+/* From now on all frames go to a file in pcap's format as well, the first `max` bytes of each. */
+bool net_dump(struct net *, const char *path, uint32_t max, char *err, size_t errlen);
+/* Everything net_open_*() and net_dump() made. */
+void net_close(struct net *);
+
+/* ---- for the kinds of outside ---- */
+
+struct net_end_ops {
+    void (*send)(void *end, const uint8_t *frame, size_t len);
+    void (*hold)(void *end, bool on);   /* the chip has no buffers: read nothing for now; may be NULL */
+    void (*free)(void *end);
+};
+/* Plugs it in; the cable is up. */
+void net_end_new(struct net *, struct evloop *, const struct net_end_ops *, void *end);
+/* To the chip, at once or when it has room. Where hold() is NULL, what is too much for the queue is lost. */
+void net_deliver(struct net *, const uint8_t *frame, size_t len);
+/* The cable is plugged in or out: the other end has gone. */
+void net_set_up(struct net *, bool up);
+
+#endif
