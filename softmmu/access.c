@@ -136,8 +136,12 @@ static bool translate(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned
     if (f && f->host && f->end - pa >= PAGE_SIZE)
         host = f->host + (pa - f->base);
     read_host = host;
-    if (host && !f->rom && !smc_page_lines(m->phys, pa)) {
+    /* A watched page counts as written once it has a write entry: reads alone make none. */
+    if (host && !f->rom && !smc_page_lines(m->phys, pa) &&
+        (!m->phys->tracks || acc == ACC_WRITE || !track_knows(m->phys, host))) {
         write_host = host;
+        if (m->phys->tracks)
+            track_open(c, host);
         smc_write_entry(m->phys, pa);
     }
     if (m->nwatch) {

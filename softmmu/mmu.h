@@ -161,6 +161,8 @@ void tlb_note_large(struct cpu *c, uint64_t lin, unsigned shift, bool global);
 void tlb_drop_page(struct cpu *c, uint64_t lin);
 /* All fast entries of all banks (watchpoints changed). */
 void tlb_drop_fast(struct cpu *c);
+/* Remove all write entries to [host, host + len), and what is remembered beside them. */
+void tlb_drop_writes(struct cpu *c, const uint8_t *host, uint64_t len);
 /* Code-page status changed: remove write entries to `host` (NULL: none) and remembered slow walks. */
 void tlb_code_page(struct cpu *c, uint8_t *host);
 

@@ -317,6 +317,7 @@ void phys_free(struct phys *p)
             close(p->ram[i].fd);
     }
     smc_free(p);
+    tracks_free(p);
     free(p);
 }
 
@@ -459,6 +460,8 @@ bool phys_rw(struct phys *p, uint64_t pa, void *buf, uint64_t len, bool write)
         } else if (!f->rom) {
             phys_copy(f->host + (pa - f->base), b, n);
             smc_written(p, pa, n);
+            if (p->tracks)
+                track_written(p, f->host + (pa - f->base), n);
             if (p->monitored)
                 phys_monitor_hit(p, pa, n);
         } else if (f->under) {
@@ -577,6 +580,7 @@ void phys_remove_cpu(struct phys *p, struct cpu *c)
         if (p->cpu[i] != c)
             continue;
         p->cpu[i] = p->cpu[--p->ncpu];
+        track_cpu_gone(p, i, p->ncpu);
         return;
     }
 }

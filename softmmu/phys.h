@@ -56,6 +56,7 @@ struct phys {
     bool monitored;             /* MWAIT has been used: writes look for processors that wait */
     void (*wake)(struct cpu *);
     struct smc_leaf **smc;      /* one pointer per 2 MiB; smc.c */
+    struct track *tracks;       /* track.c */
 };
 
 /* The range that holds pa, or NULL for a hole. */
@@ -121,5 +122,16 @@ void smc_init(struct phys *);
 void smc_free(struct phys *);
 /* [pa, pa+len) was written, at any length: invalidate blocks made from it. */
 void smc_written(struct phys *, uint64_t pa, uint64_t len);
+
+/* track.c */
+/* Is this host page of guest RAM watched? */
+bool track_knows(const struct phys *, const uint8_t *host);
+/* c is about to make a write entry for the page. */
+void track_open(struct cpu *c, const uint8_t *host);
+/* Guest RAM was written without an entry. */
+void track_written(struct phys *, const uint8_t *host, uint64_t len);
+/* The n-th processor goes; the last one takes its place. */
+void track_cpu_gone(struct phys *, unsigned n, unsigned last);
+void tracks_free(struct phys *);
 
 #endif

@@ -66,6 +66,16 @@ bool phys_dma_write(struct phys *p, uint64_t pa, const void *buf, uint64_t len)
 
 void phys_dma_written(struct phys *p, uint64_t pa, uint64_t len)
 {
+    for (uint64_t at = pa, left = p->tracks ? len : 0, run; left; at += run, left -= run) {
+        const uint8_t *host = phys_dma_host(p, at, true, &run);
+
+        if (!host)
+            run = PAGE_SIZE - (at & (PAGE_SIZE - 1));
+        if (run > left)
+            run = left;
+        if (host)
+            track_written(p, host, run);
+    }
     smc_written(p, pa, len);
     if (p->monitored)
         phys_monitor_hit(p, pa, len);

@@ -152,6 +152,8 @@ void mmu_set_cr3(struct cpu *c, uint64_t cr3, bool keep);  /* keep: bit 63 with 
 bool mmu_invpcid(struct cpu *c, unsigned type, uint64_t pcid, uint64_t lin); /* true: #GP */
 /* Names the current non-global mappings: the same number as before means nothing was dropped since. */
 uint64_t mmu_space(struct cpu *c);
+/* What others asked of this vCPU's tables (ATTN_WORK): in its own thread, between two blocks. */
+void mmu_work(struct cpu *c);
 void mmu_init(struct cpu *c);
 void mmu_free(struct cpu *c);
 /* PAE: (re)load the four PDPTEs; true if reserved bits make it #GP (none is changed then). */
@@ -169,6 +171,22 @@ struct mmu_stats { uint64_t fills, victims, walks, walk_hits, evictions, grows, 
 const struct mmu_stats *mmu_stats(struct cpu *c);
 
 /* ---- the physical map (phys.c) ---- */
+
+/* ---- pages that were written, for displays (track.c) ---- */
+
+struct track;
+/*
+ * Watch [host, host + len), which is given to phys_map_ram(), from now on: whole pages. Before vCPUs run; freed with
+ * the map.
+ */
+struct track *track_new(struct phys *, void *host, uint64_t len);
+/*
+ * OR into bits[], one bit a page, those that may have been written since the last call. Any thread, one at a time; read
+ * the memory after the call, not before. What is written while it is read is named by the next call.
+ */
+void track_take(struct track *, uint64_t *bits);
+/* A device wrote [off, off + len) itself. */
+void track_mark(struct track *, uint64_t off, uint64_t len);
 
 struct io_ops {
     /* off: from the region's start; size 1, 2, 4, 8 as allowed by `sizes`

@@ -486,38 +486,44 @@ void tlb_drop_fast(struct cpu *c)
     publish(c);
 }
 
-/* e is for the page at `host`. */
-static bool entry_is(const struct tlb_entry *e, uint64_t host)
+/* e is for a page in [host, host + len). */
+static bool entry_is(const struct tlb_entry *e, uint64_t host, uint64_t len)
 {
-    return e->tag != TLB_INVALID && (e->tag << PAGE_BITS) + e->delta == host;
+    return e->tag != TLB_INVALID && (e->tag << PAGE_BITS) + e->delta - host < len;
 }
 
-static void table_drop_host(struct tlb_table *t, uint64_t host)
+static void table_drop_host(struct tlb_table *t, uint64_t host, uint64_t len)
 {
     for (uint32_t w = 0; w < t->n / 256; w++) {
         for (uint64_t lines = t->nline[w] | t->gline[w]; lines; lines &= lines - 1) {
             uint32_t first = (w * 64 + (uint32_t)__builtin_ctzll(lines)) * 4;
 
             for (uint32_t i = first; i < first + 4; i++)
-                if (entry_is(&t->e[i], host))
+                if (entry_is(&t->e[i], host, len))
                     table_drop(t, i);
         }
     }
     for (unsigned v = 0; v < t->nvict; v++)
-        if (entry_is(&t->vict[v].e, host))
+        if (entry_is(&t->vict[v].e, host, len))
             t->vict[v].e.tag = TLB_INVALID;
 }
 
 void tlb_code_page(struct cpu *c, uint8_t *host)
 {
+    if (host)
+        tlb_drop_writes(c, host, PAGE_SIZE);
+    else
+        slow_flush(c);
+}
+
+void tlb_drop_writes(struct cpu *c, const uint8_t *host, uint64_t len)
+{
     struct softmmu *m = c->mmu;
 
     slow_flush(c);
-    if (!host)
-        return;
     for (unsigned k = 0; k < BANKS; k++)
         for (unsigned i = 0; m->bank[k] && m->bank[k]->valid && i < MMU_IDX_COUNT; i++)
-            table_drop_host(&m->bank[k]->t[i][1], (uint64_t)(uintptr_t)host);
+            table_drop_host(&m->bank[k]->t[i][1], (uint64_t)(uintptr_t)host, len);
 }
 
 void mmu_flush_all(struct cpu *c)

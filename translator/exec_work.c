@@ -1,5 +1,5 @@
 /*
- * exec_work.c - stores into code by other threads than the vCPU's.
+ * exec_work.c - what other threads want of a vCPU's own tables: stores into code, pages no longer to be written unseen.
  *
  * The cache of translated code is the vCPU's own: it looks blocks up, links and discards them without a lock.  So
  * a device that writes to memory from the event loop does not discard blocks itself, but leaves a note and sets
@@ -73,6 +73,21 @@ void exec_invalidate(struct phys *p, uint64_t pa, unsigned len)
     }
 }
 
+bool exec_ask(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    bool own;
+
+    if (!e)
+        return true;
+    pthread_mutex_lock(&e->work.lock);
+    own = !e->work.has_thread || pthread_equal(e->work.thread, pthread_self());
+    if (!own)
+        __atomic_fetch_or(&c->attn, ATTN_WORK, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&e->work.lock);
+    return own;
+}
+
 void exec_work(struct cpu *c)
 {
     struct exec *e = c->exec;
@@ -96,4 +111,5 @@ void exec_work(struct cpu *c)
         }
     }
     free(span);
+    mmu_work(c);
 }
