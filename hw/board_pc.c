@@ -151,6 +151,8 @@ static void board_reset(struct machine *m)
     ports_write(m->ports, DMA2_MASK, 0, 1);
     piix4_place(pc->pm, PM_PORT);
     apics_virtual_wire(b->apics);
+    if (m->video_text)
+        m->text_screen = m->video_text(m->video);
 }
 
 static void map_rom(struct machine *m)
@@ -213,7 +215,7 @@ static void configure(struct machine *m, const struct acpi_board *acpi, const st
     fw_cfg_file(pc->cfg, "etc/smbios/smbios-anchor", anchor, sizeof(anchor));
     fw_cfg_file(pc->cfg, "etc/smbios/smbios-tables", tables, len);
     free(tables);
-    if (b->serial & 1)          /* there is no video: the firmware's text goes to the serial port */
+    if ((b->serial & 1) && m->cfg.serial_screen)        /* nobody looks at the screen */
         fw_cfg_file_number(pc->cfg, "etc/sercon-port", PC_COM1, 8);
     rtc_cmos_set(b->rtc, CMOS_EQUIPMENT, equipment(pc));
     rtc_cmos_set(b->rtc, CMOS_FLOPPIES, floppy_type(pc->floppy, 0) << 4 | floppy_type(pc->floppy, 1));

@@ -15,6 +15,9 @@ struct boot;
 struct vcpus;
 struct cpu_lines;
 struct drive;
+struct display;
+struct displays;
+struct input;
 struct plug_use;
 
 /* What a guest's system is told to have come to, and what is done about it. */
@@ -53,6 +56,9 @@ struct machine_config {
     const struct plug_use *devices;             /* plug.h */
     struct rom_image *roms;                     /* what was found of what they name by romfile= */
     struct drive *ide[4], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
+    struct display *display;                    /* what shows the video chip's picture, NULL: nothing */
+    struct input *input;                        /* input_if.h */
+    bool serial_screen;                         /* firmware's text goes to the serial port */
     bool no_reboot, no_shutdown;
     enum machine_action on_watchdog, on_panic;
     int64_t rtc_base;                           /* seconds since 1970, or INT64_MIN: host's UTC */
@@ -89,6 +95,10 @@ struct machine {
     void (*smi_act)(struct machine *, unsigned cpu, bool on);
     uint8_t (*tpr_get)(struct machine *, unsigned cpu);     /* CR8: TPR bits 7:4 */
     void (*tpr_set)(struct machine *, unsigned cpu, uint8_t cr8);
+    /* text mode 3, as firmware leaves it for a kernel; NULL: there is no video. False: it cannot */
+    bool (*video_text)(void *video);
+    void *video;
+    bool text_screen;           /* it is there: the kernel is told of it */
     void *board;
     void (*board_reset)(struct machine *);
     /* direct boot: puts CPU and memory into the loaded kernel's entry state after each reset */
@@ -97,6 +107,7 @@ struct machine {
     struct vcpus *vcpus;        /* main/vcpu.c: the vCPU threads */
     /* The user is told, before what cfg says is done; NULL: nobody listens */
     void (*tell)(struct machine *, enum machine_event, const char *who);
+    struct displays *displays;  /* main/displays.c */
 };
 
 /* The CPU side of interrupts, provided to boards by main (so hw sees no CPU header). */

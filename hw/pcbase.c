@@ -12,6 +12,7 @@
 #include "hw/debugcon.h"
 #include "hw/ferr.h"
 #include "hw/hpet.h"
+#include "hw/input_if.h"
 #include "hw/ioapic.h"
 #include "hw/kbc.h"
 #include "hw/lapic.h"
@@ -267,6 +268,8 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     cmos_memory(b->rtc, m);
     kbd = ps2_keyboard_new(m->chips, "kbd", m->clock);
     mouse = ps2_mouse_new(m->chips, "mouse", m->clock);
+    input_add(cfg->input, &ps2_keyboard_input, kbd);
+    input_add(cfg->input, &ps2_mouse_input, mouse);
     kbc_lines = (struct kbc_lines){ pcbase_isa(b, 1, 0), pcbase_isa(b, 12, 0), a20, b->reset };
     kbc_new(m->chips, m->ports, m->clock, &kbc_lines, kbd, mouse);
     b->ferr = ferr_new(m->chips, m->ports, pcbase_isa(b, 13, 0), (struct irq){ .set = ignne_set, .to = m });

@@ -245,6 +245,15 @@ void plug_buses_free(struct plug_env *env)
     env->buses = NULL;
 }
 
+const struct rom_image *plug_rom(const struct plug_env *env, const char *name)
+{
+    const struct rom_image *rom = name ? env->m->cfg.roms : NULL;
+
+    while (rom && strcmp(rom->name, name))
+        rom = rom->next;
+    return rom;
+}
+
 struct irq plug_isa_irq(struct plug_env *env, unsigned irq)
 {
     if (!env->isa_irq || irq < 3 || irq > 15 || env->isa_sources[irq] == ISA_SOURCES - ISA_FIRST_SOURCE)

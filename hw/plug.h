@@ -61,7 +61,8 @@ struct plug {
     size_t size;                /* of the struct of its properties */
     const void *defaults;       /* one such struct; NULL: all zero. plug_common's part is not looked at */
     const struct prop *props;   /* besides those of struct plug_common */
-    /* `bus` is what plug_bus_add() was given (PCI, ISA: NULL). Dies on what cannot be wired. */
+    /* `bus` is what plug_bus_add() was given (PCI, ISA: NULL); PCI devices have a free slot. Dies on what cannot be
+       wired. */
     void (*make)(struct plug_env *, void *bus, const void *props);
 };
 
@@ -103,6 +104,8 @@ void plug_bus_add(struct plug_env *, const char *type, const char *name, void *b
 /* The bus of that name, NULL: there is none. */
 void *plug_bus_find(const struct plug_env *, const char *name);
 void plug_buses_free(struct plug_env *);        /* when all are made */
+/* What was found for a property romfile=, NULL: nothing. */
+const struct rom_image *plug_rom(const struct plug_env *, const char *name);
 /* A line to ISA interrupt `irq`, 3 to 15, shared with others. Dies where the board has no such lines left. */
 struct irq plug_isa_irq(struct plug_env *, unsigned irq);
 

@@ -148,6 +148,8 @@ void ports_write(struct ports *p, uint16_t port, uint32_t val, unsigned size)
         return;
     unsigned off = port - r->base;
     unsigned s = r->ops->sizes & size ? size : wider(r, off, size);
-    if (s)
+    if (s == size)              /* as it is: words at odd offsets, too, as for reads */
+        r->ops->write(r->dev, off, val, s);
+    else if (s)
         r->ops->write(r->dev, off & ~(s - 1), (uint64_t)val << (8 * (off & (s - 1))), s);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hw/input_if.h"
 
 #define KEYS 128
 #define KEY_SYSRQ 99            /* Print Screen */
@@ -671,3 +672,23 @@ struct ps2 *ps2_mouse_new(struct chip_list *chips, const char *name, struct cloc
 {
     return make(chips, &mouse_chip, name, clock);
 }
+
+/* ---- for displays ---- */
+
+static void input_from_key(void *dev, unsigned key, bool down)
+{
+    ps2_key(dev, key, down);
+}
+
+static unsigned leds(void *dev)
+{
+    return ps2_leds(dev);
+}
+
+static void input_from_mouse(void *dev, int dx, int dy, int dz, unsigned buttons)
+{
+    ps2_mouse(dev, dx, dy, dz, buttons);
+}
+
+const struct input_device ps2_keyboard_input = { .key = input_from_key, .leds = leds };
+const struct input_device ps2_mouse_input = { .move = input_from_mouse };

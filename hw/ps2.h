@@ -10,6 +10,7 @@
 
 #include "hw/dev.h"
 
+struct input_device;
 struct ps2;
 struct ps2 *ps2_keyboard_new(struct chip_list *, const char *name, struct clock *);
 struct ps2 *ps2_mouse_new(struct chip_list *, const char *name, struct clock *);
@@ -21,6 +22,9 @@ void ps2_key(struct ps2 *kbd, unsigned key, bool down);
 void ps2_mouse(struct ps2 *mouse, int dx, int dy, int dz, unsigned buttons);
 /* LEDs the guest set: bit 0 scroll lock, 1 num lock, 2 caps lock. */
 unsigned ps2_leds(struct ps2 *kbd);
+
+/* The same for input_add(). */
+extern const struct input_device ps2_keyboard_input, ps2_mouse_input;
 
 /* ---- the 8042's side of the cable ---- */
 /* ready(arg) is called when a byte waits that did not before. */

@@ -37,7 +37,13 @@
 #define CAN_USE_HEAP    0x80u
 #define XLF_KERNEL_64   1u
 
-/* struct boot_params (zero page). */
+/* struct boot_params (zero page); at its beginning struct screen_info. */
+#define P_VIDEO_MODE    0x006
+#define P_VIDEO_COLS    0x007
+#define P_VIDEO_EGA_BX  0x00a
+#define P_VIDEO_LINES   0x00e
+#define P_VIDEO_IS_VGA  0x00f
+#define P_VIDEO_POINTS  0x010
 #define P_RSDP          0x070
 #define P_ALT_MEM_K     0x1e0
 #define P_E820_COUNT    0x1e8
@@ -145,10 +151,23 @@ static void fill_params(struct boot *b, const uint8_t *h, uint64_t kernel)
     }
 }
 
+/* struct screen_info: text mode 3, as the board has set it up. */
+static void fill_screen(uint8_t *p)
+{
+    p[P_VIDEO_MODE] = 3;
+    p[P_VIDEO_COLS] = 80;
+    put_le(p + P_VIDEO_EGA_BX, 3, 2);           /* 256 KiB, colour */
+    p[P_VIDEO_LINES] = 25;
+    p[P_VIDEO_IS_VGA] = 1;
+    put_le(p + P_VIDEO_POINTS, 16, 2);
+}
+
 static void enter(struct boot *b)
 {
     struct cpu *c = b->m->cpu[0];
 
+    if (b->m->text_screen)
+        fill_screen(b->setup);
     load_put(b, b->info, b->setup, PAGE_SIZE);
     c->r[R_SI] = b->info;
     c->r[R_BP] = c->r[R_DI] = c->r[R_BX] = 0;   /* the 32-bit protocol wants these zero */

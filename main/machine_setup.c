@@ -17,6 +17,7 @@
 #include "host/host_clock.h"
 #include "hw/boards.h"
 #include "hw/clock.h"
+#include "main/displays.h"
 #include "main/firmware.h"
 #include "main/load.h"
 #include "main/options_priv.h"
@@ -90,6 +91,7 @@ void machine_setup(struct machine *m, struct options *o)
     drives_open(m, o->drives, o->check);
     netdevs_open(m, o->netdevs);
     firmware_roms(m, o);
+    m->displays = displays_new(m);
     if (!m->cfg.kernel)
         firmware_read(m, o);
     m->cfg.board->init(m);
@@ -128,6 +130,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     load_free(m);
     evloop_free(m->loop);
     m->cfg.board->free(m);
+    displays_free(m->displays);
     firmware_free(m);
     pthread_mutex_destroy(&m->lock);
     return ok;

@@ -21,6 +21,7 @@
 #include "host/term.h"
 #include "hw/boards.h"
 #include "main/crash.h"
+#include "main/displays.h"
 #include "main/image.h"
 #include "main/machine_setup.h"
 #include "main/options.h"
@@ -62,6 +63,10 @@ static void on_signal(void *arg, short revents)
     struct signalfd_siginfo info;
 
     while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGUSR1) {
+            displays_dump(s->m.displays);
+            continue;
+        }
         if (info.ssi_signo == SIGTERM && !s->pressed) {
             s->pressed = true;
             fprintf(stderr, "latimer: SIGTERM: power button pressed; a second one ends Latimer\n");
@@ -87,12 +92,14 @@ static void add_signal(sigset_t *set, int sig)
 }
 
 /* Before the threads start: they inherit the mask. */
-static void watch_signals(struct session *s)
+static void watch_signals(struct session *s, bool dumps)
 {
     sigemptyset(&s->signals);
     add_signal(&s->signals, SIGTERM);
     add_signal(&s->signals, SIGINT);
     add_signal(&s->signals, SIGHUP);
+    if (dumps)
+        add_signal(&s->signals, SIGUSR1);
     s->signal_fd = signalfd(-1, &s->signals, SFD_NONBLOCK | SFD_CLOEXEC);
     if (s->signal_fd < 0)
         die(EXIT_CODE_HOST, "cannot watch signals: %s", strerror(errno));
@@ -146,6 +153,7 @@ int main(int argc, char **argv)
 {
     struct session s = { .signal = 0 };
     struct options o;
+    bool dumped;
     int code;
 
     /* A limit on the size of files is an error like others, not the end. */
@@ -160,10 +168,13 @@ int main(int argc, char **argv)
     evloop_on_quit(s.m.loop, quit, &s);
     crash_init();
     crash_thread(NULL);
-    watch_signals(&s);
+    watch_signals(&s, o.dump);
+    displays_start(s.m.displays, &o);
     vcpus_start(&s.m, stopped, &s);
     evloop_run(s.m.loop);
     vcpus_join(&s.m);
+    displays_stop(s.m.displays);
+    dumped = displays_dump(s.m.displays);
 
     code = exit_code(&s);
     term_restore();
@@ -175,7 +186,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "latimer: check: %llu blocks compared, no difference\n",
                     (unsigned long long)exec_stats(s.m.cpu[i])->checked);
     }
-    if (!machine_teardown(&s.m, &o) && !code)
+    if ((!machine_teardown(&s.m, &o) || !dumped) && !code)
         code = EXIT_CODE_HOST;
     options_free(&o);
     close(s.signal_fd);

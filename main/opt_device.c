@@ -148,6 +148,15 @@ void options_add_device(struct options *o, struct plug_use *use)
     o->cfg.devices = o->devices;
 }
 
+void options_add_device_first(struct options *o, struct plug_use *use)
+{
+    use->next = o->devices;
+    o->devices = use;
+    if (!use->next)
+        o->last_device = &use->next;
+    o->cfg.devices = o->devices;
+}
+
 void options_devices(struct options *o)
 {
     for (struct device_arg *a = o->device_args, *next; a; a = next) {

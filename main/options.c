@@ -311,21 +311,6 @@ void opt_no_shutdown(struct options *o, const char *opt, const char *val)
     o->cfg.no_shutdown = true;
 }
 
-/* The terminal is where the first serial port goes anyway. */
-void opt_nographic(struct options *o, const char *opt, const char *val)
-{
-}
-
-void opt_display(struct options *o, const char *opt, const char *val)
-{
-    if (arg_is_help(val)) {
-        printf("Displays:\n  none\n");
-        exit(0);
-    }
-    if (strcmp(val, "none") != 0)
-        arg_note("there is no display in this version: going on with -display none");
-}
-
 void opt_serial(struct options *o, const char *opt, const char *val)
 {
     if (arg_is_help(val)) {
@@ -597,10 +582,13 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
         o->serial[o->nserial++] = o->debugcon && strstr(o->debugcon, "stdio") ? "null" : "mon:stdio";
     if (!o->parallel)
         o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";
+        o->serial[o->nserial++] = o->display == DISPLAY_TEXT || (o->debugcon && strstr(o->debugcon, "stdio")) ? "null" :
+                                  "mon:stdio";
     options_drives(o);
     options_nics(o);
     options_devices(o);
     options_macs(o);
+    options_display(o);
     for (unsigned i = 0; i < 4 && !o->cfg.board->firmware; i++)
         if (o->cfg.ide[i] || (i < 2 && o->cfg.floppy[i]))
             die(EXIT_CODE_USAGE, "machine %s has no disk controllers: use -machine pc", o->cfg.board->name);

@@ -4,12 +4,16 @@
 #ifndef MAIN_OPTIONS_H
 #define MAIN_OPTIONS_H
 
+#include "host/displays.h"
 #include "hw/plug.h"
 #include "main/drives.h"
 #include "main/netdevs.h"
 
 #define SERIAL_MAX 4
 #define DATA_DIRS 16
+
+enum display_kind { DISPLAY_NONE, DISPLAY_SDL, DISPLAY_TEXT };
+enum vga_kind { VGA_DEFAULT, VGA_STD, VGA_NONE };
 
 struct options {
     struct machine_config cfg;  /* without its chardevs: those are named below */
@@ -26,6 +30,12 @@ struct options {
     uint64_t log_lo, log_hi;    /* -dfilter: [lo, hi); hi 0: everything */
     bool verify;                /* the IR, after lifting and after the walk back */
     bool nodefaults;
+    enum display_kind display;
+    bool display_set, display_default;  /* by an option; by what the host has */
+    bool full_screen, vnc;
+    struct vnc_config vnc_config;
+    enum vga_kind vga;
+    const char *layout, *dump;  /* -k, -screendump; NULL: none */
     unsigned hot;               /* executions after which a block is translated as a whole, exec.h */
     uint64_t no_features;       /* of the host, exec.h */
     bool tso, host_tso;         /* x86's memory order also with one processor; by a mode of the host */

@@ -20,6 +20,10 @@ const char *options_keep(struct options *, const char *text);
 void options_devices(struct options *);
 /* One more device, as if by -device. */
 void options_add_device(struct options *, struct plug_use *);
+/* The same before those of -device: of what the machine has by default. */
+void options_add_device_first(struct options *, struct plug_use *);
+/* opt_display.c: the machine's video, and a display where none was named. */
+void options_display(struct options *);
 /* opt_drive.c: give drives to the machine's own controllers, or make devices for them. */
 void options_drives(struct options *);
 /* opt_net.c: make the chips of -nic; later, when all devices are there, give addresses to those without. */

@@ -13,22 +13,11 @@
 
 struct pci_dev *nic_pci_add(struct plug_env *env, const struct nic_props *p, const struct pci_ident *id)
 {
-    int slot = p->common.slot, fn = slot < 0 ? 0 : p->common.fn;
-    struct pci_dev *d;
+    struct pci_dev *d = pci_add(env->pci, p->common.name, p->common.slot, p->common.fn, id);
+    const struct rom_image *rom = plug_rom(env, p->romfile);
 
-    if (slot < 0)
-        slot = pci_free_slot(env->pci);
-    if (slot < 0)
-        die(EXIT_CODE_USAGE, "-device %s: the PCI bus is full", p->common.name);
-    if (pci_taken(env->pci, (unsigned)slot, (unsigned)fn))
-        die(EXIT_CODE_USAGE, "-device %s: addr=%x.%x: there is another device", p->common.name, slot, fn);
-    d = pci_add(env->pci, p->common.name, (unsigned)slot, (unsigned)fn, id);
-    for (const struct rom_image *rom = env->m->cfg.roms; p->romfile && rom; rom = rom->next) {
-        if (strcmp(rom->name, p->romfile) == 0) {
-            pci_rom(d, rom->data, rom->len);
-            break;
-        }
-    }
+    if (rom)
+        pci_rom(d, rom->data, rom->len);
     return d;
 }
 

@@ -1,0 +1,31 @@
+/*
+ * displays.h - the displays there are. Each has a thread of its own, which takes the device lock for a refresh and for
+ * input and never while it waits for anybody: a slow viewer slows no guest. One that breaks down says so, and the
+ * guest goes on.
+ */
+#ifndef HOST_DISPLAYS_H
+#define HOST_DISPLAYS_H
+
+#include "host/screen.h"
+
+struct vnc;
+struct sdl;
+struct text_display;
+
+struct vnc_config {
+    const char *address;        /* HOST:N, :N (loopback) or unix:PATH */
+    unsigned to;                /* the last N to try, if the port is in use */
+    char password[9];           /* empty: none */
+};
+/* NULL: err says what failed and what to do. Stopping: without the device lock. env stays. */
+struct vnc *vnc_start(const struct display_env *, const struct vnc_config *, char *err, size_t len);
+void vnc_stop(struct vnc *);
+
+struct sdl *sdl_start(const struct display_env *, bool full_screen, char *err, size_t len);
+void sdl_stop(struct sdl *);
+
+/* Text modes in the terminal, which it must have to itself. */
+struct text_display *text_start(const struct display_env *, char *err, size_t len);
+void text_stop(struct text_display *);
+
+#endif

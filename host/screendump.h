@@ -1,0 +1,14 @@
+/* screendump.h - the picture as a file. */
+#ifndef HOST_SCREENDUMP_H
+#define HOST_SCREENDUMP_H
+
+#include "hw/display_if.h"
+
+/* A PNG, put in its place when it is whole. False: err says what failed. */
+bool screendump_png(const struct surface *, const char *path, char *err, size_t len);
+/* The text of a text mode as UTF-8, a line each, without trailing blanks; malloc'ed. NULL: no text mode, no memory. */
+char *screendump_text(const struct surface *);
+/* A character of code page 437 as UTF-8, as VGAs show it; returns its length, 1 to 3. Control codes are glyphs, too. */
+unsigned cp437_utf8(uint8_t code, char out[4]);
+
+#endif

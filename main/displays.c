@@ -1,0 +1,101 @@
+/*
+ * displays.c - starts the displays that options ask for, and writes screendumps.
+ */
+#include "main/displays.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config.h"
+#include "host/displays.h"
+#include "host/evloop.h"
+#include "host/keymap.h"
+#include "host/screendump.h"
+#include "hw/input_if.h"
+#include "main/optarg.h"
+
+struct displays {
+    struct machine *m;
+    struct display_env env;
+    const char *dump;
+    char title[64];
+    struct vnc *vnc;
+    struct sdl *sdl;
+    struct text_display *text;
+};
+
+struct displays *displays_new(struct machine *m)
+{
+    struct displays *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        die(EXIT_CODE_HOST, "out of memory");
+    d->m = m;
+    d->env = (struct display_env){ .screen = screen_new(), .input = input_new(), .lock = &m->lock, .loop = m->loop };
+    m->cfg.display = screen_display(d->env.screen);
+    m->cfg.input = d->env.input;
+    return d;
+}
+
+void displays_start(struct displays *d, const struct options *o)
+{
+    char err[400];
+
+    d->env.keymap = keymap_find(o->layout ? o->layout : "en-us");
+    snprintf(d->title, sizeof(d->title), "Latimer%s%s", o->name[0] ? ": " : "", o->name);
+    d->env.title = d->title;
+    d->dump = o->dump;
+    if ((o->vnc || o->display == DISPLAY_SDL || o->display == DISPLAY_TEXT) && !screen_has_chip(d->env.screen))
+        arg_note("this machine has no video: its screen stays black (-machine pc has some)");
+#ifdef HAVE_VNC
+    if (o->vnc && !(d->vnc = vnc_start(&d->env, &o->vnc_config, err, sizeof(err))))
+        die(EXIT_CODE_HOST, "-vnc: %s", err);
+#endif
+#ifdef HAVE_SDL
+    if (o->display == DISPLAY_SDL && !(d->sdl = sdl_start(&d->env, o->full_screen, err, sizeof(err)))) {
+        if (!o->display_default)
+            die(EXIT_CODE_HOST, "-display sdl: %s", err);
+        arg_note("no window (%s): going on without one; -vnc :0 shows the screen to VNC clients", err);
+    }
+#endif
+    if (o->display == DISPLAY_TEXT && !(d->text = text_start(&d->env, err, sizeof(err))))
+        die(EXIT_CODE_HOST, "-display curses: %s", err);
+}
+
+bool displays_dump(struct displays *d)
+{
+    char err[256];
+    bool ok;
+
+    if (!d->dump)
+        return true;
+    machine_lock(d->m);
+    ok = screendump_png(screen_refresh(d->env.screen), d->dump, err, sizeof(err));
+    machine_unlock(d->m);
+    if (!ok)
+        fprintf(stderr, "latimer: -screendump %s: %s\n", d->dump, err);
+    return ok;
+}
+
+void displays_stop(struct displays *d)
+{
+#ifdef HAVE_VNC
+    vnc_stop(d->vnc);
+    d->vnc = NULL;
+#endif
+#ifdef HAVE_SDL
+    sdl_stop(d->sdl);
+    d->sdl = NULL;
+#endif
+    text_stop(d->text);
+    d->text = NULL;
+}
+
+void displays_free(struct displays *d)
+{
+    screen_free(d->env.screen);
+    input_free(d->env.input);
+    free(d);
+}

@@ -1,0 +1,18 @@
+/* displays.h - the displays the command line asks for. */
+#ifndef MAIN_DISPLAYS_H
+#define MAIN_DISPLAYS_H
+
+#include "main/options.h"
+
+struct displays;
+
+/* Before the board is wired: input and the cable, for m->cfg. */
+struct displays *displays_new(struct machine *);
+/* When the machine is there. Dies where the user asked for what cannot be. */
+void displays_start(struct displays *, const struct options *);
+/* -screendump: write the file now. Without the device lock, as displays_free(). */
+bool displays_dump(struct displays *);
+void displays_stop(struct displays *);
+void displays_free(struct displays *);
+
+#endif
