@@ -25,6 +25,12 @@ void exec_invalidate(struct phys *p, uint64_t pa, unsigned len)
     told.len = len;
 }
 
+bool exec_ask(struct cpu *c)
+{
+    told.asked++;
+    return !told.busy;
+}
+
 void new_space(struct env *e, uint64_t root)
 {
     e->root = root;

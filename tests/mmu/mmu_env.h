@@ -33,7 +33,8 @@ struct env {
 
 /* What the translator was told. */
 struct told {
-    unsigned map_changed, invalidated;
+    unsigned map_changed, invalidated, asked;
+    bool busy;                  /* what exec_ask() finds: the vCPU must do the work itself, later */
     bool all, one;
     uint64_t lin, pa;
     unsigned len;
