@@ -579,11 +579,10 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     if (o->bios && o->cfg.kernel)
         arg_note("the kernel is loaded directly: the firmware given by -bios does not run");
     if (!o->nserial && !o->nodefaults)
-        o->serial[o->nserial++] = o->debugcon && strstr(o->debugcon, "stdio") ? "null" : "mon:stdio";
+        o->serial[o->nserial++] = o->display == DISPLAY_TEXT || (o->debugcon && strstr(o->debugcon, "stdio")) ? "null" :
+                                   "mon:stdio";
     if (!o->parallel)
         o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";
-        o->serial[o->nserial++] = o->display == DISPLAY_TEXT || (o->debugcon && strstr(o->debugcon, "stdio")) ? "null" :
-                                  "mon:stdio";
     options_drives(o);
     options_nics(o);
     options_devices(o);
