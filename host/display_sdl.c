@@ -239,10 +239,18 @@ static void survive_x(void)
 
 static bool start(struct sdl *d)
 {
+    const char *driver;
+
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     if (SDL_Init(SDL_INIT_VIDEO) < 0) {
         snprintf(d->err, d->err_len, "%s", SDL_GetError());
+        return false;
+    }
+    driver = SDL_GetCurrentVideoDriver();
+    if (!getenv("SDL_VIDEODRIVER") && (!driver || strcmp(driver, "offscreen") == 0 || strcmp(driver, "dummy") == 0)) {
+        snprintf(d->err, d->err_len, "the display cannot be reached");
+        SDL_Quit();
         return false;
     }
     survive_x();

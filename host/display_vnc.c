@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,6 +18,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -225,36 +225,40 @@ static void *thread(void *arg)
 
 /* ---- listening ---- */
 
+/* A socket somebody has left behind who is gone. */
+static bool is_stale(const struct sockaddr_un *a)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat st;
+    bool stale = lstat(a->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && fd >= 0 &&
+                 connect(fd, (const struct sockaddr *)a, sizeof(*a)) && errno == ECONNREFUSED;
+
+    if (fd >= 0)
+        close(fd);
+    return stale;
+}
+
 static int listen_unix(struct vnc *v, const char *path, char *err, size_t len)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), other;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), why = 0;
 
-    if (fd < 0 || strlen(path) >= sizeof(a.sun_path)) {
-        snprintf(err, len, "unix:%s: %s", path, fd < 0 ? strerror(errno) : "the path is too long");
-        goto fail;
+    if (strlen(path) >= sizeof(a.sun_path))
+        why = ENAMETOOLONG;
+    else
+        strcpy(a.sun_path, path);
+    if (!why && bind(fd, (struct sockaddr *)&a, sizeof(a))) {
+        why = errno;
+        if (why == EADDRINUSE && is_stale(&a) && unlink(path) == 0)
+            why = bind(fd, (struct sockaddr *)&a, sizeof(a)) ? errno : 0;
     }
-    strcpy(a.sun_path, path);
-    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) && errno == EADDRINUSE) {
-        /* Left behind by somebody who is gone? */
-        other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (other >= 0 && connect(other, (struct sockaddr *)&a, sizeof(a)) && errno == ECONNREFUSED)
-            unlink(path);
-        if (other >= 0)
-            close(other);
-        if (bind(fd, (struct sockaddr *)&a, sizeof(a))) {
-            snprintf(err, len, "unix:%s: %s: use another path", path, strerror(errno));
-            goto fail;
-        }
-    } else if (getsockname(fd, (struct sockaddr *)&a, &(socklen_t){ sizeof(a) }) || !a.sun_path[0]) {
-        snprintf(err, len, "unix:%s: cannot be made: is its folder there, and may you write to it?", path);
-        goto fail;
+    if (!why) {
+        v->path = strdup(path);
+        why = listen(fd, 8) ? errno : 0;
     }
-    v->path = strdup(path);
-    if (!listen(fd, 8))
+    if (!why)
         return fd;
-    snprintf(err, len, "unix:%s: %s", path, strerror(errno));
-fail:
+    snprintf(err, len, "unix:%s: %s: use another path", path, strerror(why));
     if (fd >= 0)
         close(fd);
     return -1;
@@ -332,6 +336,7 @@ struct vnc *vnc_start(const struct display_env *env, const struct vnc_config *c,
     v->listen_fd = strncmp(c->address, "unix:", 5) == 0 ? listen_unix(v, c->address + 5, err, len) :
                    listen_tcp(c, err, len);
     if (v->listen_fd < 0) {
+        free(v->path);
         free(v);
         return NULL;
     }

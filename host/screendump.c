@@ -129,29 +129,36 @@ unsigned cp437_utf8(uint8_t code, char out[4])
     return 3;
 }
 
-char *screendump_text(const struct surface *s)
+bool screendump_text(const struct surface *s, const char *path, char *err, size_t len)
 {
     const struct text_screen *t = &s->text;
-    char *text, *p;
+    char *temp = malloc(strlen(path) + 8), utf[4];
+    FILE *f = NULL;
+    bool ok;
 
-    if (!t->cells)
-        return NULL;
-    p = text = malloc((size_t)t->rows * (t->cols * 3 + 1) + 4);
-    for (unsigned y = 0; p && y < t->rows; y++) {
-        char *end = p;
-
-        for (unsigned x = 0; x < t->cols; x++) {
-            bool space;
-
-            p += cp437_utf8(t->cells[y * t->cols + x].code, p);
-            space = p[-1] == ' ';
-            if (!space)
-                end = p;
-        }
-        p = end;
-        *p++ = '\n';
+    snprintf(err, len, t->cells ? "out of memory" : "the screen shows graphics (%ux%u): use a file named .png", s->width,
+             s->height);
+    if (temp && t->cells) {
+        sprintf(temp, "%s.new", path);
+        f = fopen(temp, "we");
+        if (!f)
+            snprintf(err, len, "%s", strerror(errno));
     }
-    if (p)
-        *p = 0;
-    return text;
+    for (unsigned y = 0; f && y < t->rows; y++) {
+        const struct text_cell *c = t->cells + y * t->cols;
+        unsigned n = t->cols;
+
+        while (n && (c[n - 1].code == ' ' || c[n - 1].code == 0 || c[n - 1].code == 0xff))
+            n--;
+        for (unsigned x = 0; x < n; x++)
+            fprintf(f, "%.*s", (int)cp437_utf8(c[x].code, utf), utf);
+        fputc('\n', f);
+    }
+    ok = f && !fclose(f) && !rename(temp, path);
+    if (f && !ok) {
+        snprintf(err, len, "%s", strerror(errno));
+        unlink(temp);
+    }
+    free(temp);
+    return ok;
 }

@@ -67,12 +67,15 @@ void displays_start(struct displays *d, const struct options *o)
 bool displays_dump(struct displays *d)
 {
     char err[256];
+    size_t n;
     bool ok;
 
     if (!d->dump)
         return true;
+    n = strlen(d->dump);
     machine_lock(d->m);
-    ok = screendump_png(screen_refresh(d->env.screen), d->dump, err, sizeof(err));
+    ok = (n > 4 && strcmp(d->dump + n - 4, ".txt") == 0 ? screendump_text : screendump_png)(screen_refresh(d->env.screen),
+                                                                                         d->dump, err, sizeof(err));
     machine_unlock(d->m);
     if (!ok)
         fprintf(stderr, "latimer: -screendump %s: %s\n", d->dump, err);

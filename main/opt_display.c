@@ -97,6 +97,15 @@ static void read_password(struct options *o, const char *opt, const char *path)
     snprintf(o->vnc_config.password, sizeof(o->vnc_config.password), "%.8s", line);
 }
 
+static bool is_address(const char *a)
+{
+    const char *n = strrchr(a, ':');
+    uint64_t port;
+
+    return strncmp(a, "unix:", 5) == 0 ? a[5] : n && n[1] && strspn(n + 1, "0123456789") == strlen(n + 1) &&
+                                                arg_number(n + 1, &port) && port <= 59635;
+}
+
 static bool no_loopback(const char *address)
 {
     return address[0] != ':' && strncmp(address, "127.", 4) && strncmp(address, "localhost:", 10) &&
@@ -113,7 +122,8 @@ void opt_vnc(struct options *o, const char *opt, const char *val)
 #endif
     arg_next(&val, &it);
     o->vnc = strcmp(it.key, "none") != 0;
-    /* unix:PATH may have an = in it */
+    if (o->vnc && !is_address(it.key))
+        die(EXIT_CODE_USAGE, "%s: '%s': use HOST:N, as in :0 for port 5900 of this host, or unix:PATH", opt, it.key);
     o->vnc_config = (struct vnc_config){ .address = options_keep(o, it.key) };
     while (arg_next(&val, &it)) {
         if (it.val && strcmp(it.key, "to") == 0 && arg_number(it.val, &n) && n <= 59635)

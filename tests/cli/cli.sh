@@ -138,7 +138,6 @@ expect 7 '' -kernel "$work/exit2" -device isa-debug-exit,iobase=0x501,iosize=2
 expect 67 'kvm' -enable-kvm -kernel "$work/exit" -device isa-debug-exit
 expect 67 'kvm' -accel kvm -kernel "$work/exit" -device isa-debug-exit
 expect_jit 67 '' -accel jit,hot=0 -kernel "$work/exit" -device isa-debug-exit
-expect 67 'no display' -display gtk -kernel "$work/exit" -device isa-debug-exit
 expect 10 'ouble fault\|riple fault' -no-reboot -kernel "$work/triple"
 expect 0 '' -no-reboot -kernel "$work/reset"
 expect 11 'unimp: WRMSR 1d9 (DEBUGCTL) = 2: has no effect' -d unimp -kernel "$work/btf" -device isa-debug-exit

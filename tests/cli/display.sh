@@ -1,0 +1,136 @@
+#!/bin/sh
+# display.sh - displays: options and their mistakes, VNC with and without a password, a window without a screen (SDL's
+# dummy driver), the terminal, screendumps, all with a guest that writes on the screen and waits for a key.
+set -u
+. "${srcdir:-.}/tests/cli/lib.sh"
+src=${srcdir:-.}
+unset DISPLAY WAYLAND_DISPLAY
+
+# ---- options ----
+expect 0 'curses' -display help
+expect 0 'en-us, en-gb, de, fr' -k help
+expect 0 'VGA with Bochs' -vga help
+expect 0 'vgamem_mb=N' -device VGA,help
+expect 2 'there is no display' -display xyz
+expect 2 'there is no layout' -k xx
+expect 2 'there is no video' -vga cirrus
+expect 2 'has no PCI bus' -M micro -vga std -kernel x
+expect 2 'use a power of two' -M pc -bios "$0" -device VGA,vgamem_mb=12
+expect 2 'there is another VGA' -M pc -bios "$0" -device VGA -device VGA
+vnc=true sdl=true
+"$latimer" -display help | grep -q '^  vnc' || vnc=false
+"$latimer" -display help | grep -q '^  sdl' || sdl=false
+if $vnc; then
+    expect 2 'use HOST:N' -vnc 7
+    expect 2 'use HOST:N' -vnc :x
+    expect 2 'there is no monitor yet' -vnc :7,password=on
+    expect 2 'unknown property' -vnc :7,tls=on
+    expect 3 'cannot read the password' -vnc :7,password="$work/none"
+else
+    expect 2 'without libvncserver' -vnc :7
+fi
+$sdl || expect 2 'without SDL' -display sdl
+
+finish() {
+    echo "display.sh: $n checks, $failed failed"
+    [ $failed = 0 ]
+    exit
+}
+bios=$(ls /usr/share/seabios/vgabios-stdvga.bin /usr/share/qemu/vgabios-stdvga.bin 2>/dev/null | head -n 1)
+[ -n "$bios" ] || { skip 'what is on the screen' 'there is no video BIOS'; finish; }
+
+# Writes "Hi" in white on blue, then leaves with the first key's scan code.
+guest key c70500800b0048176917e464a80174fae460e6f4f4ebfd
+guest exit c70500800b0048176917b021e6f4f4ebfd
+run="-M pc -m 64 -kernel $work/key -device isa-debug-exit"
+
+# ---- screendumps ----
+expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -screendump "$work/a.png" -nographic
+holds 'a PNG of 720x400' "od -A n -t x1 -N 24 '$work/a.png' | tr -d ' \n' | grep -q '^89504e470d0a1a0a0000000d49484452000002d000000190'"
+expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -screendump "$work/a.txt" -nographic
+holds 'the text' "[ \"\$(head -n 1 '$work/a.txt')\" = Hi ]"
+expect 67 'screendump.*No such file' -M pc -kernel "$work/exit" -device isa-debug-exit -screendump "$work/none/a.png" -nographic
+expect 67 'has no video' -M micro -kernel "$work/exit" -device isa-debug-exit -screendump "$work/b.png" -vnc unix:"$work/sock"
+holds 'nothing is left behind' "[ ! -e '$work/sock' ] && [ ! -e '$work/a.png.new' ]"
+
+# start ARGS...: in the background, until the screen says Hi
+start() {
+    rm -f "$work/dump.txt"
+    "$latimer" $run -screendump "$work/dump.txt" -serial null "$@" >"$work/out" 2>&1 </dev/null &
+    pid=$! tries=0
+    until [ "$(head -n 1 "$work/dump.txt" 2>/dev/null)" = Hi ]; do
+        sleep 0.2
+        tries=$((tries + 1))
+        [ $tries -lt 150 ] && kill -USR1 $pid 2>/dev/null || break
+    done
+}
+# left CODE WHAT: it leaves by itself
+left() {
+    code=0
+    (sleep 30; kill -9 $pid) 2>/dev/null &
+    watch=$!
+    wait $pid || code=$?
+    kill $watch 2>/dev/null
+    holds "$2 (exit code $code): $(cat "$work/out")" "[ $code = $1 ]"
+}
+ends() {
+    kill -INT $pid 2>/dev/null || kill -TERM $pid
+    kill -TERM $pid 2>/dev/null; kill -TERM $pid 2>/dev/null
+    wait $pid 2>/dev/null
+}
+! $vnc || expect 4 'No such file' $run -vnc unix:"$work/none/sock"
+python=$(command -v python3)
+if $vnc && [ -n "$python" ]; then
+    client="$python $src/tests/vnc/vnc.py"
+    start -vnc unix:"$work/sock"
+    holds 'VNC: size' "[ \"\$($client unix:'$work/sock' size)\" = 720x400 ]"
+    holds 'VNC: colours' "[ \"\$($client unix:'$work/sock' colours)\" = 3 ]"
+    holds 'VNC: a picture' "$client unix:'$work/sock' move 10 10 click 1 png '$work/c.png' && [ -s '$work/c.png' ]"
+    $client unix:"$work/sock" key a 2>/dev/null
+    left 61 'VNC: a key'
+    echo geheim >"$work/password"
+    : >"$work/sock"             # not a socket: it is not overwritten
+    expect 4 'use another path' $run -vnc unix:"$work/sock"
+    rm "$work/sock"
+    start -vnc unix:"$work/sock",password="$work/password"
+    holds 'VNC: no password' "! $client unix:'$work/sock' size 2>/dev/null"
+    holds 'VNC: wrong password' "! $client --password gehein unix:'$work/sock' size 2>/dev/null"
+    holds 'VNC: password' "$client --password geheim unix:'$work/sock' size >/dev/null"
+    expect 4 'use another path' $run -vnc unix:"$work/sock"
+    kill -9 $pid
+    wait $pid 2>/dev/null
+    start -k de -vnc unix:"$work/sock",password="$work/password"       # in the place of one that was left behind
+    $client --password geheim unix:"$work/sock" key y 2>/dev/null
+    left 89 'VNC: a key of another layout, in a socket left behind'
+    start -vnc 127.0.0.1:4719,to=4799
+    port=$(sed -n 's/.*VNC on port [0-9]* (display :\([0-9]*\))/\1/p' "$work/out")
+    holds 'VNC: a free port' "$client ':$port' size >/dev/null"
+    expect 4 'is in use' $run -vnc :"$port"
+    $client ":$port" key a 2>/dev/null
+    left 61 'VNC: a key by TCP'
+else
+    skip 'VNC' 'there is no libvncserver, or no python3'
+fi
+if $sdl; then
+    under='env SDL_VIDEODRIVER=dummy'
+    expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -display sdl
+    expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -display sdl,full-screen=on -vga none
+    under='env SDL_VIDEODRIVER=nonsense'
+    expect 4 '-display sdl: ' -M pc -kernel "$work/exit" -device isa-debug-exit -display sdl
+    under='env DISPLAY=:4747'           # there is no such X server: no failure
+    expect 67 'going on without one' -M pc -kernel "$work/exit" -device isa-debug-exit
+    under=
+fi
+expect 4 'a terminal' $run -display curses
+if [ -n "$python" ]; then
+    # Escape sequences between the characters: what was written is looked for one by one.
+    t() { want=$1; shift; code=0; $python "$src/tests/cli/onpty.py" 30 "$@" >"$work/tty" 2>&1 || code=$?
+          holds "terminal: exit code $code, wanted $want: $(cat -v "$work/tty" | tail -n 3)" "[ $code = $want ]"; }
+    t 61 'Hi' 'a' "$latimer" $run -display curses
+    t 0 'Hi' '\1x' "$latimer" $run -display curses
+    holds 'terminal: colours' "grep -q '37;44mHi' '$work/tty'"
+    t 3 'Hi' '\33' "$latimer" $run -display curses
+else
+    skip 'the terminal' 'there is no python3'
+fi
+finish
