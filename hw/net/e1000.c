@@ -23,7 +23,6 @@
 #define EE_WORD_SUM 63
 #define PHY_ADDR    1u
 
-enum { IDLE, COMMAND, READING, WRITING };       /* ee_phase */
 #define EECD_SK   0x01u
 #define EECD_CS   0x02u
 #define EECD_DI   0x04u
@@ -320,7 +319,7 @@ static void link_changed(void *dev, bool up)
         set_link(e, false);
 }
 
-/* ---- EEPROM (5.2 to 5.6): a 93C46 on a serial interface; 64 words ---- */
+/* ---- EEPROM (5.2 to 5.6) ---- */
 
 static void eeprom_init(struct e1000 *e, const struct pci_ident *id)
 {
@@ -330,99 +329,32 @@ static void eeprom_init(struct e1000 *e, const struct pci_ident *id)
     };
     uint16_t sum = 0;
 
-    memset(e->eeprom, 0xff, sizeof(e->eeprom));
+    memset(e->ee.word, 0xff, sizeof(e->ee.word));
     for (unsigned i = 0; i < 3; i++)
-        e->eeprom[i] = le16(e->mac + 2 * i);
+        e->ee.word[i] = le16(e->mac + 2 * i);
     for (unsigned i = 0; i < sizeof(first) / sizeof(first[0]); i++)
-        e->eeprom[first[i].word] = first[i].val;
-    e->eeprom[3] = 0;
-    e->eeprom[0x0b] = id->subdevice;
-    e->eeprom[0x0c] = id->subvendor;
-    e->eeprom[0x0d] = id->device;
-    e->eeprom[0x0e] = id->vendor;
+        e->ee.word[first[i].word] = first[i].val;
+    e->ee.word[3] = 0;
+    e->ee.word[0x0b] = id->subdevice;
+    e->ee.word[0x0c] = id->subvendor;
+    e->ee.word[0x0d] = id->device;
+    e->ee.word[0x0e] = id->vendor;
     for (unsigned i = 0; i < EE_WORD_SUM; i++)
-        sum += e->eeprom[i];
-    e->eeprom[EE_WORD_SUM] = (uint16_t)(EE_SUM - sum);
-}
-
-/* Start bit, two of the operation and six of the address have come. */
-static void ee_command(struct e1000 *e)
-{
-    unsigned op = e->ee_shift >> 6 & 3;
-
-    e->ee_addr = e->ee_shift & 63;
-    e->ee_count = 0;
-    e->ee_phase = IDLE;
-    e->ee_do = 1;
-    if (op == 2) {
-        e->ee_phase = READING;
-        e->ee_do = 0;           /* a zero before the data */
-        e->ee_shift = e->eeprom[e->ee_addr];
-    } else if (op == 1) {
-        e->ee_phase = WRITING;
-        e->ee_shift = 0;
-    } else if (op == 3 && e->ee_writable) {
-        e->eeprom[e->ee_addr] = 0xffff;
-    } else if (op == 0 && (e->ee_addr >> 4 == 3 || e->ee_addr >> 4 == 0)) {
-        e->ee_writable = e->ee_addr >> 4 == 3;
-    } else if (op == 0) {
-        log_msg(LOG_UNIMP, "e1000: EEPROM: operations on all words");
-    }
-}
-
-static void ee_clock(struct e1000 *e, bool di)
-{
-    switch (e->ee_phase) {
-    case IDLE:
-        if (di) {
-            e->ee_phase = COMMAND;
-            e->ee_count = 0;
-            e->ee_shift = 0;
-        }
-        break;
-    case COMMAND:
-        e->ee_shift = (uint16_t)(e->ee_shift << 1 | di);
-        if (++e->ee_count == 8)
-            ee_command(e);
-        break;
-    case READING:
-        e->ee_do = e->ee_shift >> 15;
-        e->ee_shift = (uint16_t)(e->ee_shift << 1);
-        if (++e->ee_count == 16) {
-            e->ee_count = 0;
-            e->ee_addr = (e->ee_addr + 1) % EEPROM_WORDS;
-            e->ee_shift = e->eeprom[e->ee_addr];
-        }
-        break;
-    default:
-        e->ee_shift = (uint16_t)(e->ee_shift << 1 | di);
-        if (++e->ee_count == 16) {
-            e->ee_phase = IDLE;
-            e->ee_do = 1;
-            if (e->ee_writable)
-                e->eeprom[e->ee_addr] = e->ee_shift;
-        }
-    }
+        sum += e->ee.word[i];
+    e->ee.word[EE_WORD_SUM] = (uint16_t)(EE_SUM - sum);
 }
 
 static void write_eecd(struct e1000 *e, uint32_t val)
 {
-    uint32_t *eecd = e1000_reg(e, R_EECD), old = *eecd;
-
-    *eecd = val & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ | 0x30);
-    if (!(val & EECD_CS)) {
-        e->ee_phase = IDLE;
-        e->ee_do = 1;
-    } else if ((val & EECD_SK) && !(old & EECD_SK)) {
-        ee_clock(e, val & EECD_DI);
-    }
+    *e1000_reg(e, R_EECD) = val & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ | 0x30);
+    eeprom93_lines(&e->ee, val & EECD_CS, val & EECD_SK, val & EECD_DI);
 }
 
 static uint32_t read_eecd(struct e1000 *e)
 {
     uint32_t v = *e1000_reg(e, R_EECD);
 
-    return v | EECD_PRES | (e->ee_do ? EECD_DO : 0) | (v & EECD_REQ ? EECD_GNT : 0);
+    return v | EECD_PRES | (e->ee.out ? EECD_DO : 0) | (v & EECD_REQ ? EECD_GNT : 0);
 }
 
 static void write_eerd(struct e1000 *e, uint32_t val)
@@ -431,7 +363,7 @@ static void write_eerd(struct e1000 *e, uint32_t val)
 
     *e1000_reg(e, R_EERD) = val & 0xff00;
     if (val & 1)
-        *e1000_reg(e, R_EERD) |= (uint32_t)(addr < EEPROM_WORDS ? e->eeprom[addr] : 0xffff) << 16 | 0x10;
+        *e1000_reg(e, R_EERD) |= (uint32_t)(addr < EEPROM93_WORDS ? e->ee.word[addr] : 0xffff) << 16 | 0x10;
 }
 
 /* ---- resets ---- */
@@ -450,10 +382,7 @@ static void mac_reset(struct e1000 *e)
     e->tx_special = 0;
     e->tx_len = e->tx_left = e->tx_segment = 0;
     e->io_addr = 0;
-    e->ee_phase = IDLE;
-    e->ee_count = e->ee_addr = e->ee_writable = 0;
-    e->ee_shift = 0;
-    e->ee_do = 1;
+    eeprom93_reset(&e->ee);
     e->last_int = 0;
     *e1000_reg(e, R_CTRL) = 0x0200 | CTRL_FD;   /* as the EEPROM says: 1000 Mb/s, full duplex */
     *e1000_reg(e, R_LEDCTL) = 0x07068302;
@@ -466,8 +395,8 @@ static void mac_reset(struct e1000 *e)
     *e1000_reg(e, R_RXCSUM) = 0;
     *e1000_reg(e, R_RXDCTL) = 0x00010000;
     *e1000_reg(e, R_TIPG) = 10 | 10u << 10 | 10u << 20;
-    *e1000_reg(e, R_RA) = e->eeprom[0] | (uint32_t)e->eeprom[1] << 16;
-    *e1000_reg(e, R_RA + 4) = e->eeprom[2] | 1u << 31;
+    *e1000_reg(e, R_RA) = e->ee.word[0] | (uint32_t)e->ee.word[1] << 16;
+    *e1000_reg(e, R_RA + 4) = e->ee.word[2] | 1u << 31;
     update(e);
 }
 
@@ -683,8 +612,7 @@ static void e1000_loaded(void *dev)
     for (unsigned i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
         timer_set(timers[i], timers[i]->due);
     e->tx_len = e->tx_len > FRAME_MAX ? FRAME_MAX : e->tx_len;
-    e->ee_addr %= EEPROM_WORDS;
-    e->ee_phase &= 3;
+    eeprom93_loaded(&e->ee);
     pci_irq(e->pci, e->line);
     net_ready(e->net);
 }
@@ -698,9 +626,7 @@ static const struct field e1000_state[] = {
     FIELD(struct e1000, rx_absolute.due), FIELD(struct e1000, tx_packet.due), FIELD(struct e1000, tx_absolute.due),
     FIELD(struct e1000, tx_more.due),
     FIELD_ARRAY(struct e1000, phy), FIELD(struct e1000, phy_link), FIELD(struct e1000, phy_link_lost),
-    FIELD(struct e1000, negotiation.due), FIELD_ARRAY(struct e1000, eeprom), FIELD(struct e1000, ee_phase),
-    FIELD(struct e1000, ee_count), FIELD(struct e1000, ee_addr), FIELD(struct e1000, ee_do),
-    FIELD(struct e1000, ee_writable), FIELD(struct e1000, ee_shift), CTX_FIELDS(0), CTX_FIELDS(1),
+    FIELD(struct e1000, negotiation.due), EEPROM93_FIELDS(struct e1000, ee), CTX_FIELDS(0), CTX_FIELDS(1),
     FIELD(struct e1000, tx_active), FIELD(struct e1000, tx_cmd), FIELD(struct e1000, tx_popts),
     FIELD(struct e1000, tx_bad), FIELD(struct e1000, tx_cso), FIELD(struct e1000, tx_css), FIELD(struct e1000, tx_tse),
     FIELD(struct e1000, tx_extended), FIELD(struct e1000, tx_special), FIELD(struct e1000, tx_len),

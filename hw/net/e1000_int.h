@@ -4,6 +4,7 @@
 #ifndef HW_NET_E1000_INT_H
 #define HW_NET_E1000_INT_H
 
+#include "hw/net/eeprom93.h"
 #include "hw/net/nic.h"
 
 /* Offsets of registers (SDM table 13-2). */
@@ -70,7 +71,6 @@ enum {
 #define DESC        16u         /* bytes of a descriptor */
 #define FRAME_MAX   16384u      /* bytes of one frame, as the chip's packet buffer limits it (3.2.1: 16288) */
 #define PHY_REGS    32
-#define EEPROM_WORDS 64
 #define VLAN_TAG    4u
 
 /* What a context descriptor said (3.3.6). Sums and places are offsets in the frame. */
@@ -96,10 +96,7 @@ struct e1000 {
     uint16_t phy[PHY_REGS];
     uint8_t phy_link, phy_link_lost;    /* lost: not told to the guest yet */
     struct timer negotiation;
-    /* EEPROM and its serial interface */
-    uint16_t eeprom[EEPROM_WORDS];
-    uint8_t ee_phase, ee_count, ee_addr, ee_do, ee_writable;
-    uint16_t ee_shift;
+    struct eeprom93 ee;
     /* the transmitter: one frame, gathered over descriptors */
     struct e1000_ctx ctx[2];    /* 0: checksums, 1: segmentation */
     uint8_t tx_active;          /* a frame has begun */
