@@ -14,6 +14,8 @@
 # and once more after it has reset the machine).
 # nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
 # trims one, with a file system on it; the host looks at the image).
+# nete1000, netne2k, netrtl8139, netpcnet (jit, machine pc: Linux's drivers of those network chips, user networking and
+# forwarded ports, by net.py); pxe (the firmware loads a script by the network, with iPXE as the chip's option ROM).
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case (six
 # times as many for whole boots by the interpreter, which take 30 to 100 times the CPU time).
@@ -26,11 +28,12 @@ nvme_modules="crc64 crc64-rocksoft crc64_rocksoft_generic crct10dif_common crct1
 fs_modules="crc16 crc32c_generic mbcache jbd2 ext4 loop"
 early='x86/fpu: Enabled xstate'     # what the guest writes after some million blocks
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
-    installer-i386-jit amd64-early amd64-interp firmware-seabios firmware-nvme amd64-nvmedisk amd64-pc amd64-pcbutton"
+    installer-i386-jit amd64-early amd64-interp firmware-seabios firmware-nvme amd64-nvmedisk amd64-pc amd64-pcbutton
+    amd64-nete1000"
 all="firmware-seabios firmware-nvme amd64-nvmedisk amd64-pc amd64-pcbutton amd64-pcreboot 686-pc amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
-    amd64-check"
+    amd64-check amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet firmware-pxe"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
@@ -139,6 +142,21 @@ disk_guest() {
     mib "$work/disk" 60 64 | sum | cmp -s - "$work/want" || { why="what it discarded is there"; return 1; }
 }
 
+# iPXE gets an address, fetches a script by TFTP and runs it.
+pxe() {
+    [ -e /usr/lib/ipxe/qemu/efi-e1000.rom ] && [ -e /usr/share/seabios/bios-256k.bin ] || return 77
+    mkdir -p "$work/tftp"
+    printf '#!ipxe\necho latimer: ${net0/ip} ${net0/mac}\n' >"$work/tftp/script"
+    until_text 'latimer: 10.0.2.15 52:54:00:00:00:07' 1 end -M pc \
+        -nic user,model=e1000,mac=52:54:00:00:00:07,tftp="$work/tftp",bootfile=script
+}
+
+# The drivers of a model, and what they do.
+net() {
+    why="net.py $*"
+    LATIMER=$latimer GUEST=$kernel_name python3 "$here/net.py" --timeout "$timeout" "$@" >"$work/stderr" 2>&1
+}
+
 # Notes the CPU seconds (user and system) of all this shell has waited for; not in a subshell: that has its own.
 note_cpu() {
     times >"$work/times"
@@ -151,6 +169,13 @@ try() {
     case $how in *interp | check) timeout=$((6 * patience)) ;; esac
     [ "$how" != seabios ] || { firmware; return; }
     [ "$how" != nvme ] || { firmware_nvme; return; }
+    [ "$how" != pxe ] || { pxe; return; }
+    case $how in
+    nete1000) net e1000 e1000; return ;;
+    netne2k) net ne2k_pci 8390 ne2k-pci; return ;;
+    netrtl8139) net rtl8139 mii 8139cp; return ;;
+    netpcnet) net pcnet mii pcnet32; return ;;
+    esac
     kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
     modules=
     case $how in nvmedisk) modules="$nvme_modules $fs_modules" ;; esac

@@ -108,6 +108,45 @@ expect 2 'not an address range' -dfilter 9..3
 expect 2 'a date like' -rtc base=tomorrow
 expect_jit 2 'leave out -accel interp' --check -accel interp -kernel "$work/exit"
 
+# ---- networks ----
+expect 0 e1000 -nic model=help
+expect 0 'hostfwd' --help
+expect 2 'use user, tap, socket or none' -nic foo
+expect 2 'use .*e1000' -nic user,model=foo
+expect 2 'use an address like' -nic user,mac=1
+expect 2 'first byte is even' -nic user,mac=01:00:00:00:00:00
+expect 2 'unknown property' -nic user,foo=bar
+expect 2 'use tcp:' -nic user,hostfwd=tcp:1-2
+expect 2 'use on or off' -nic user,restrict=1
+expect 2 '4 to 30 bits' -nic user,net=10.0.0.0/99
+expect 2 'not an address of the guest' -nic user,net=10.1.0.0/16,host=10.2.0.1
+expect 2 'nothing is left' -nic user,ipv4=off,ipv6=off
+expect 2 'needs id=' -netdev user
+expect 2 'two networks' -netdev user,id=a -netdev user,id=a -M pc
+expect 2 'no -netdev with id=zz' -M pc -device e1000,netdev=zz
+expect 2 'another device is on that network' -M pc -kernel "$work/exit" -netdev user,id=a -device e1000,netdev=a -device e1000,netdev=a
+expect 2 'needs listen=' -nic socket
+expect 2 'ADDRESS:PORT' -nic socket,listen=127.0.0.1:70000
+expect 2 'only one of' -nic socket,listen=:1,connect=:2
+expect 2 'localaddr=' -nic socket,udp=127.0.0.1:1
+expect 2 'a group' -nic socket,mcast=127.0.0.1:1
+expect 2 'no: scripts are not run' -nic tap,script=x
+expect 67 '' -M micro -kernel "$work/exit" -nic user -device isa-debug-exit
+expect 2 'no network with id=x' -M pc -object filter-dump,netdev=x,file="$work/pcap"
+expect 2 'no object' -object foo
+expect 3 'cannot write' -M pc -kernel "$work/exit" -nic user,id=q -object filter-dump,netdev=q,file="$work/no/such"
+expect 3 'romfile=nope' -M pc -kernel "$work/exit" -device e1000,romfile=nope
+expect 4 'cannot connect to 127.0.0.1:1: ' -M pc -kernel "$work/exit" -nic socket,connect=127.0.0.1:1
+expect 4 'does not let us listen' -M pc -kernel "$work/exit" -nic user,hostfwd=tcp:127.0.0.1:38211-:1,hostfwd=tcp:127.0.0.1:38211-:2
+expect 4 'must not be the router' -M pc -kernel "$work/exit" -nic user,guestfwd=tcp:10.0.2.2:53-cmd:cat
+expect 67 '' -M pc -kernel "$work/exit" -nic none -device isa-debug-exit
+expect 67 '' -M pc -kernel "$work/exit" -net nic,model=rtl8139 -net user -device ne2k_isa -device isa-debug-exit
+expect 67 'the chip is on no network' -M pc -kernel "$work/exit" -net nic -device isa-debug-exit
+for chip in e1000 ne2k_isa ne2k_pci pcnet rtl8139; do
+    expect 67 '' -M pc -kernel "$work/exit" -nic user,model=$chip,id=n -object filter-dump,netdev=n,file="$work/pcap" -device isa-debug-exit
+    holds 'a capture begins with its head' "[ \"\$(head -c 4 '$work/pcap' | od -An -tx1 | tr -d ' ')\" = d4c3b2a1 ]"
+done
+
 # ---- files ----
 expect 3 'No such file' -kernel "$work/missing"
 expect 3 'kernel' -kernel "$work/empty"
