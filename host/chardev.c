@@ -1,11 +1,13 @@
 /*
- * chardev.c - byte streams to the outside: terminal or pipe on stdio, files, pseudo-terminals.
+ * chardev.c - byte streams to the outside: terminal or pipe on stdio, files, pseudo-terminals, sockets.
  *
  * Output never blocks a vCPU: bytes go into a 64 KiB buffer that is written out at each line's end, or
  * a millisecond later by the event loop, which also goes on when the reader was slow.  With the
  * buffer full, stdio and files make the device wait (it keeps its bytes and is told by
  * writable()); a pty, which may have no reader at all, drops what does not fit.  A stream whose
  * descriptor failed (disk full, reader gone) drops everything, after one message.
+ *
+ * A socket has one client at a time; output while there is none is dropped, as is the rest for one that goes.
  *
  * Input is read ahead into a 4 KiB buffer, so that the escape key works while the guest takes
  * nothing; beyond it a pipe waits, and a terminal's keys are lost.  End of input is no event.
@@ -22,11 +24,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "host/chardev_socket.h"
 #include "host/evloop.h"
 #include "host/term.h"
 
@@ -42,6 +46,9 @@ struct host_chardev {
     char label[32];
     int in_fd, out_fd, slave_fd;        /* -1: none */
     struct evfd *in, *out;
+    bool is_socket;             /* in_fd and out_fd are the client's, -1: none */
+    struct chardev_socket sock;
+    struct evfd *listen;
     bool nonblocking;           /* out_fd is, or never blocks */
     bool drops;                 /* full buffer: drop (pty) instead of making the device wait */
     bool dead;                  /* out_fd failed */
@@ -60,8 +67,49 @@ static struct host_chardev *host(struct chardev *c)
 
 /* ---- output ---- */
 
+static void watch(struct host_chardev *h);
+
+static void connected(struct host_chardev *h, int fd)
+{
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    h->in_fd = h->out_fd = fd;
+    watch(h);
+}
+
+/* The client is gone; another one may come. */
+static void disconnected(struct host_chardev *h)
+{
+    if (h->in)
+        evloop_remove(h->in);
+    if (h->out)
+        evloop_remove(h->out);
+    h->in = h->out = NULL;
+    close(h->out_fd);
+    h->in_fd = h->out_fd = -1;
+    h->out_len = 0;
+    h->blocked = false;
+    if (h->listen)
+        evloop_change(h->listen, POLLIN);
+    evloop_delay(h->loop, &h->flush_delay, 0);  /* whoever waited to write need not */
+}
+
+static void client_ready(void *arg, short revents)
+{
+    struct host_chardev *h = arg;
+    int fd = accept(h->sock.listen, NULL, NULL);
+
+    if (fd < 0)
+        return;
+    evloop_change(h->listen, 0);
+    connected(h, fd);
+}
+
 static void output_failed(struct host_chardev *h)
 {
+    if (h->is_socket) {
+        disconnected(h);
+        return;
+    }
     log_msg(LOG_DEV, "%s: writing failed (%s): its output is dropped from here on", h->label,
             strerror(errno));
     h->dead = true;
@@ -77,7 +125,7 @@ static ssize_t write_some(struct host_chardev *h, const uint8_t *p, size_t n)
             return 0;
         n = n < 256 ? n : 256;          /* what a writable pipe or terminal surely takes */
     }
-    ssize_t got = write(h->out_fd, p, n);
+    ssize_t got = h->is_socket ? send(h->out_fd, p, n, MSG_NOSIGNAL) : write(h->out_fd, p, n);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     return got;
@@ -101,7 +149,7 @@ static void flush(struct host_chardev *h)
     h->blocked = h->out_len != 0;
     if (h->out)
         evloop_change(h->out, h->blocked ? POLLOUT : 0);
-    if (!h->blocked && h->flush_delay.due)
+    if (!h->blocked && !h->stalled && h->flush_delay.due)
         evloop_delay_cancel(h->loop, &h->flush_delay);
 }
 
@@ -143,9 +191,10 @@ static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
         flush(h);
     else
         evloop_delay(h->loop, &h->flush_delay, FLUSH_NS);
-    if (take < n && !h->drops && !h->dead)
-        h->stalled = true;
-    return h->drops || h->dead ? n : take;
+    if (h->drops || h->dead || h->out_fd < 0)
+        return n;
+    h->stalled |= take < n;
+    return take;
 }
 
 /* ---- input ---- */
@@ -230,6 +279,10 @@ static void in_ready(void *arg, short revents)
     ssize_t n = read(h->in_fd, buf, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (n <= 0 && h->is_socket) {
+        disconnected(h);
+        return;
+    }
     if (n <= 0) {               /* end of input; a pty's EIO cannot be: we hold its slave open */
         evloop_remove(h->in);
         h->in = NULL;
@@ -260,6 +313,7 @@ static struct host_chardev *make(struct evloop *loop, const char *label)
     h->loop = loop;
     snprintf(h->label, sizeof(h->label), "%s", label);
     h->in_fd = h->out_fd = h->slave_fd = -1;
+    h->sock = (struct chardev_socket){ .listen = -1, .fd = -1 };
     h->flush_delay = (struct evdelay){ 0, flush_later, h, NULL };
     h->deliver_delay = (struct evdelay){ 0, deliver_later, h, NULL };
     return h;
@@ -353,8 +407,27 @@ failed:
     return false;
 }
 
+static bool open_socket(struct host_chardev *h, const char *spec, char *err, size_t len)
+{
+    if (!chardev_socket_open(spec, h->label, &h->sock, err, len))
+        return false;
+    h->is_socket = h->nonblocking = true;
+    if (h->sock.listen >= 0)
+        h->listen = evloop_add(h->loop, h->sock.listen, h->sock.fd < 0 ? POLLIN : 0, client_ready, h);
+    if (h->sock.fd >= 0)
+        connected(h, h->sock.fd);
+    return true;
+}
+
 static void release(struct host_chardev *h)
 {
+    if (h->listen)
+        evloop_remove(h->listen);
+    if (h->sock.listen >= 0)
+        close(h->sock.listen);
+    if (h->sock.path)
+        unlink(h->sock.path);
+    free(h->sock.path);
     if (h->in)
         evloop_remove(h->in);
     if (h->out)
@@ -384,16 +457,19 @@ struct chardev *chardev_open(struct evloop *loop, const char *spec, const char *
         ok = open_file(h, spec + 5, err, errlen);
     } else if (strcmp(spec, "pty") == 0) {
         ok = open_pty(h, err, errlen);
+    } else if (strncmp(spec, "tcp:", 4) == 0 || strncmp(spec, "unix:", 5) == 0) {
+        ok = open_socket(h, spec, err, errlen);
     } else if (strcmp(spec, "null") != 0) {
-        snprintf(err, errlen, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pty, null "
-                 "or none", label, spec);
+        snprintf(err, errlen, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pty, null, none, "
+                 "tcp:HOST:PORT or unix:PATH", label, spec);
         ok = false;
     }
     if (!ok) {
         release(h);
         return NULL;
     }
-    watch(h);
+    if (!h->is_socket)
+        watch(h);
     return &h->base;
 }
 

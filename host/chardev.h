@@ -6,6 +6,8 @@
  *                going to the guest
  *   file:PATH    output to a file
  *   pty          a new pseudo-terminal; its name is printed
+ *   tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]]
+ *                a socket: connects, or listens, and then waits for the first client unless nowait says not to
  *   null, none   nothing
  */
 #ifndef HOST_CHARDEV_H

@@ -7,6 +7,7 @@
 #ifndef HW_CHARDEV_IF_H
 #define HW_CHARDEV_IF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,22 @@ static inline void chardev_set_break(struct chardev *c, int on)
 {
     if (c && c->ops->set_break)
         c->ops->set_break(c, on);
+}
+
+/* A stream named on the command line (-chardev), for one device. */
+struct chardev_slot {
+    const char *id;
+    struct chardev *chr;        /* NULL: nothing there, or not opened yet */
+    bool used;
+};
+
+/* A device takes it. False: another one has it. */
+static inline bool chardev_take(struct chardev_slot *s)
+{
+    bool mine = !s->used;
+
+    s->used = true;
+    return mine;
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include "hw/dev.h"
 
+struct balloon;
 struct board;
 struct cpu;
 struct chardev;
@@ -99,6 +100,7 @@ struct machine {
     bool (*video_text)(void *video);
     void *video;
     bool text_screen;           /* it is there: the kernel is told of it */
+    struct balloon *balloon;    /* virtio/balloon.h; NULL: there is none */
     void *board;
     void (*board_reset)(struct machine *);
     /* direct boot: puts CPU and memory into the loaded kernel's entry state after each reset */

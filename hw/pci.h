@@ -90,5 +90,7 @@ bool pci_dma_write(struct pci_dev *, uint64_t pa, const void *buf, uint64_t len)
  */
 void *pci_dma_host(struct pci_dev *, uint64_t pa, uint64_t len, bool write, uint64_t *run);
 void pci_dma_written(struct pci_dev *, uint64_t pa, uint64_t len);
+/* The guest told the device that it does not need this memory: the host may have it until it is used again. */
+void pci_dma_discard(struct pci_dev *, uint64_t pa, uint64_t len);
 
 #endif

@@ -43,3 +43,9 @@ void pci_dma_written(struct pci_dev *d, uint64_t pa, uint64_t len)
 {
     phys_dma_written(d->bus->phys, pa, len);
 }
+
+void pci_dma_discard(struct pci_dev *d, uint64_t pa, uint64_t len)
+{
+    if (pci_bus_master(d))
+        phys_dma_discard(d->bus->phys, pa, len);
+}

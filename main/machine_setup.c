@@ -28,18 +28,19 @@
 /* About how many times slower a guest runs under --check: its time passes as much slower. */
 #define CHECK_SLOWDOWN 32
 
-static struct chardev *open_chardev(struct machine *m, const char *spec, const char *label)
+/* -serial: a stream of its own, or one of -chardev's. */
+static struct chardev *open_serial(struct machine *m, struct options *o, const char *spec, const char *label)
 {
-    char err[256];
-    struct chardev *c = chardev_open(m->loop, spec, label, err, sizeof(err));
+    struct chardev_arg *a;
 
-    if (!c && err[0]) {
-        /* A wrong word is wrong use; what the host refuses is the host's failure. */
-        bool usage = strstr(err, "unknown destination") || strstr(err, "already used");
-
-        die(usage ? EXIT_CODE_USAGE : strncmp(spec, "file:", 5) == 0 ? EXIT_CODE_FILE : EXIT_CODE_HOST, "%s", err);
-    }
-    return c;
+    if (strncmp(spec, "chardev:", 8))
+        return chardevs_open_one(m, spec, label);
+    a = chardev_find(o->chardevs, spec + 8);
+    if (!a)
+        die(EXIT_CODE_USAGE, "%s: there is no -chardev with id=%s", label, spec + 8);
+    if (!chardev_take(&a->slot))
+        die(EXIT_CODE_USAGE, "%s: chardev %s is already used by another device", label, spec + 8);
+    return a->slot.chr;
 }
 
 static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_model *model, const struct options *o)
@@ -81,13 +82,14 @@ void machine_setup(struct machine *m, struct options *o)
     m->clock = clock_new(&host_clock);
     if (o->check)
         clock_set_slowdown(m->clock, CHECK_SLOWDOWN);
+    chardevs_open(m, o->chardevs);
     for (unsigned i = 0; i < o->nserial; i++)
-        m->cfg.serial[i] = open_chardev(m, o->serial[i], label[i]);
+        m->cfg.serial[i] = open_serial(m, o, o->serial[i], label[i]);
     m->cfg.nserial = o->nserial;
     if (o->debugcon)
-        m->cfg.debugcon = open_chardev(m, o->debugcon, "debugcon");
+        m->cfg.debugcon = open_serial(m, o, o->debugcon, "debugcon");
     m->cfg.has_parallel = strcmp(o->parallel, "none") != 0;
-    m->cfg.parallel = open_chardev(m, o->parallel, "parallel0");
+    m->cfg.parallel = open_serial(m, o, o->parallel, "parallel0");
     drives_open(m, o->drives, o->check);
     netdevs_open(m, o->netdevs);
     firmware_roms(m, o);
@@ -117,9 +119,13 @@ bool machine_teardown(struct machine *m, struct options *o)
 
     netdevs_close(o->netdevs);
     for (unsigned i = 0; i < m->cfg.nserial; i++)
-        chardev_close(m->cfg.serial[i]);
-    chardev_close(m->cfg.debugcon);
-    chardev_close(m->cfg.parallel);
+        if (strncmp(o->serial[i], "chardev:", 8))
+            chardev_close(m->cfg.serial[i]);
+    if (o->debugcon && strncmp(o->debugcon, "chardev:", 8))
+        chardev_close(m->cfg.debugcon);
+    if (strncmp(o->parallel, "chardev:", 8))
+        chardev_close(m->cfg.parallel);
+    chardevs_close(o->chardevs);
     for (unsigned i = 0; i < m->ncpu; i++) {
         exec_free(m->cpu[i]);
         mmu_free(m->cpu[i]);

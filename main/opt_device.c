@@ -119,9 +119,16 @@ static struct net *find_netdev(void *arg, const char *id)
     return a ? &a->net : NULL;
 }
 
+static struct chardev_slot *find_chardev(void *arg, const char *id)
+{
+    struct chardev_arg *a = chardev_find(((struct options *)arg)->chardevs, id);
+
+    return a ? &a->slot : NULL;
+}
+
 static void make_device(struct options *o, const struct device_arg *a)
 {
-    const struct plug_names names = { .drive = find_drive, .netdev = find_netdev, .arg = o };
+    const struct plug_names names = { .drive = find_drive, .netdev = find_netdev, .chardev = find_chardev, .arg = o };
     const char *p = a->val;
     struct arg_item it;
     struct plug_use *use;

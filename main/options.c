@@ -314,7 +314,7 @@ void opt_no_shutdown(struct options *o, const char *opt, const char *val)
 void opt_serial(struct options *o, const char *opt, const char *val)
 {
     if (arg_is_help(val)) {
-        printf("Serial ports: stdio mon:stdio file:PATH pty null none\n");
+        printf("Serial ports: stdio mon:stdio file:PATH pty null none tcp:HOST:PORT unix:PATH chardev:ID\n");
         exit(0);
     }
     if (o->nserial == SERIAL_MAX)
@@ -619,6 +619,7 @@ void options_free(struct options *o)
     }
     drives_free(o->drives);
     netdevs_free(o->netdevs);
+    chardevs_free(o->chardevs);
     for (struct kept *k = o->kept, *next; k; k = next) {
         next = k->next;
         free(k);

@@ -6,6 +6,7 @@
 
 #include "host/displays.h"
 #include "hw/plug.h"
+#include "main/chardevs.h"
 #include "main/drives.h"
 #include "main/netdevs.h"
 
@@ -46,6 +47,7 @@ struct options {
     struct nic_arg *nics;       /* -nic, -net nic */
     struct dump_arg *dumps;     /* filter-dump */
     bool net_given;             /* some of these: no default network */
+    struct chardev_arg *chardevs;       /* -chardev, in their order */
     struct device_arg *device_args;     /* -device, in their order */
     struct plug_use *devices, **last_device;
     struct kept *kept;          /* options_keep() */

@@ -245,6 +245,8 @@ bool phys_dma_read(struct phys *, uint64_t pa, void *buf, uint64_t len);
 bool phys_dma_write(struct phys *, uint64_t pa, const void *buf, uint64_t len);
 void *phys_dma_host(struct phys *, uint64_t pa, bool write, uint64_t *run);
 void phys_dma_written(struct phys *, uint64_t pa, uint64_t len);
+/* The guest no longer needs what is in this RAM: it goes back to the host, and is what it was, or zero, from now on. */
+void phys_dma_discard(struct phys *, uint64_t pa, uint64_t len);
 /* A processor is about to wait for a store (c->monitor): from now on writes by phys_write() to the
  * line of one that waits set its ATTN_STORE and call `wake` (NULL: the flag alone). */
 void phys_monitor(struct phys *);

@@ -24,8 +24,7 @@ struct vt *vt_new(void)
     struct vt *v = calloc(1, sizeof(*v));
     struct env *e = v->e = env_new();
 
-    v->ram = aligned_alloc(0x10000, VT_RAM);
-    memset(v->ram, 0, VT_RAM);
+    v->ram = phys_ram_alloc(e->phys, VT_RAM);
     phys_map_ram(e->phys, 0, VT_HOLE, v->ram, false, "ram");
     phys_map_ram(e->phys, 0x100000, VT_RAM - 0x100000, v->ram + 0x100000, false, "ram-1m");
     v->bus = pci_bus_new(e->chips, e->ports, e->phys, NULL, NULL, (struct irq){ .set = env_set, .to = e });
@@ -34,6 +33,7 @@ struct vt *vt_new(void)
     e->m.ports = e->ports;
     e->m.phys = e->phys;
     e->m.clock = e->clock;
+    e->m.ram_low = VT_RAM;
     v->plugs = (struct plug_env){ .m = &e->m, .pci = v->bus };
     return v;
 }
@@ -120,7 +120,6 @@ void vt_free(struct vt *v)
     }
     for (unsigned i = 0; i < v->nspecs; i++)
         free(v->spec[i]);
-    free(v->ram);
     free(v);
 }
 

@@ -1,0 +1,130 @@
+/*
+ * chardev_socket.c - sockets for byte streams: what their specifications mean (chardev.h).
+ */
+#include "host/chardev_socket.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct spec {
+    char text[512];
+    const char *host, *port, *path;     /* path: unix */
+    bool server, wait;
+};
+
+static bool parse(struct spec *s, const char *spec)
+{
+    char *opts, *colon;
+
+    *s = (struct spec){ .wait = true };
+    if (snprintf(s->text, sizeof(s->text), "%s", spec) >= (int)sizeof(s->text))
+        return false;
+    opts = strchr(s->text, ',');
+    if (opts)
+        *opts++ = 0;
+    for (char *word = strtok_r(opts ? opts : NULL, ",", &opts); word; word = strtok_r(NULL, ",", &opts)) {
+        if (strcmp(word, "server") == 0 || strcmp(word, "server=on") == 0)
+            s->server = true;
+        else if (strcmp(word, "nowait") == 0 || strcmp(word, "wait=off") == 0)
+            s->wait = false;
+        else
+            return false;
+    }
+    if (strncmp(s->text, "unix:", 5) == 0) {
+        s->path = s->text + 5;
+        return *s->path;
+    }
+    colon = strrchr(s->text + 4, ':');
+    if (!colon)
+        return false;
+    *colon = 0;
+    s->host = s->text + 4;
+    s->port = colon + 1;
+    return *s->port;
+}
+
+/* Bound and listening, or connected; -1 and errno. */
+static int use(int fd, const struct sockaddr *addr, socklen_t len, bool server)
+{
+    int on = 1, error;
+
+    if (fd < 0)
+        return -1;
+    if (server)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (server ? bind(fd, addr, len) == 0 && listen(fd, 1) == 0 : connect(fd, addr, len) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static int open_unix(const struct spec *s)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    struct stat st;
+
+    if (strlen(s->path) >= sizeof(a.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(a.sun_path, s->path, strlen(s->path));
+    if (s->server && lstat(s->path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(s->path);                /* of one that has ended */
+    return use(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), (struct sockaddr *)&a, sizeof(a), s->server);
+}
+
+static int open_tcp(const struct spec *s, const char **why)
+{
+    struct addrinfo want = { .ai_socktype = SOCK_STREAM, .ai_flags = s->server ? AI_PASSIVE : 0 }, *list;
+    int fd = -1, error = getaddrinfo(*s->host ? s->host : NULL, s->port, &want, &list);
+
+    if (error) {
+        *why = gai_strerror(error);
+        return -1;
+    }
+    for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
+        fd = use(socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol), a->ai_addr, a->ai_addrlen, s->server);
+    freeaddrinfo(list);
+    return fd;
+}
+
+bool chardev_socket_open(const char *spec, const char *label, struct chardev_socket *to, char *err, size_t len)
+{
+    const char *why = NULL;
+    struct spec s;
+    int fd;
+
+    *to = (struct chardev_socket){ .listen = -1, .fd = -1 };
+    if (!parse(&s, spec)) {
+        snprintf(err, len, "%s: unknown destination '%s': use tcp:HOST:PORT or unix:PATH, with ,server to listen and "
+                 ",server,nowait not to wait for a client", label, spec);
+        return false;
+    }
+    fd = s.path ? open_unix(&s) : open_tcp(&s, &why);
+    if (fd < 0) {
+        snprintf(err, len, "%s: cannot %s %s: %s", label, s.server ? "listen on" : "connect to", spec,
+                 why ? why : strerror(errno));
+        return false;
+    }
+    if (!s.server) {
+        to->fd = fd;
+        return true;
+    }
+    to->listen = fd;
+    if (s.path)
+        to->path = strdup(s.path);
+    if (s.wait) {
+        fprintf(stderr, "latimer: %s waits for a client on %s\n", label, spec);
+        to->fd = accept(fd, NULL, NULL);
+    }
+    return true;
+}

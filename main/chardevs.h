@@ -1,0 +1,28 @@
+/*
+ * chardevs.h - streams with a name: -chardev, for devices' chardev= and -serial chardev:ID.
+ */
+#ifndef MAIN_CHARDEVS_H
+#define MAIN_CHARDEVS_H
+
+#include "hw/chardev_if.h"
+
+struct machine;
+
+struct chardev_arg {
+    const char *opt;            /* the option it came from, for messages */
+    const char *spec;           /* for chardev_open() */
+    char label[48];
+    struct chardev_slot slot;
+    struct chardev_arg *next;
+};
+
+/* NULL: there is none of that name. */
+struct chardev_arg *chardev_find(struct chardev_arg *list, const char *id);
+/* Open all; dies with what is wrong and what to do. */
+void chardevs_open(struct machine *, struct chardev_arg *);
+void chardevs_close(struct chardev_arg *);
+void chardevs_free(struct chardev_arg *);
+/* One by its specification (host/chardev.h); dies the same way. NULL: none. */
+struct chardev *chardevs_open_one(struct machine *, const char *spec, const char *label);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * phys_discard.c - RAM that the guest does not need goes back to the host (softmmu.h).
+ *
+ * The host gives and takes its own pages, which may be larger than the guest's: only those that are wholly within
+ * the range go. The mapping stays, so nothing that points there becomes wrong.
+ */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "softmmu/phys.h"
+
+/* The part of our RAM at `host`, if it is. */
+static void discard(struct phys *p, uint8_t *host, uint64_t len)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from, to;
+
+    for (unsigned i = 0; i < p->nram; i++) {
+        uintptr_t base = (uintptr_t)p->ram[i].p;
+
+        if ((uintptr_t)host < base || (uintptr_t)host - base >= p->ram[i].len)
+            continue;
+        from = ((uintptr_t)host + page - 1) & ~(page - 1);
+        to = ((uintptr_t)host + len) & ~(page - 1);
+        /* Where the host cannot do it (a file system without holes), the memory just stays. */
+        if (from < to)
+            madvise((void *)from, to - from, MADV_REMOVE);
+    }
+}
+
+void phys_dma_discard(struct phys *p, uint64_t pa, uint64_t len)
+{
+    while (len) {
+        uint64_t run;
+        uint8_t *host = phys_dma_host(p, pa, true, &run);
+
+        if (!host)
+            run = PAGE_SIZE - (pa & (PAGE_SIZE - 1));
+        if (run > len)
+            run = len;
+        if (host) {
+            discard(p, host, run);
+            phys_dma_written(p, pa, run);
+        }
+        pa += run;
+        len -= run;
+    }
+}
