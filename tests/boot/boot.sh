@@ -16,6 +16,8 @@
 # trims one, with a file system on it; the host looks at the image).
 # nete1000, netne2k, netrtl8139, netpcnet (jit, machine pc: Linux's drivers of those network chips, user networking and
 # forwarded ports, by net.py); pxe (the firmware loads a script by the network, with iPXE as the chip's option ROM).
+# virtio, virtiolegacy (disks, CD-ROM and what else there is, by virtio drivers; the host looks at the images),
+# virtioboot (the firmware starts the boot sector of a virtio and a SCSI disk).
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case (six
 # times as many for whole boots by the interpreter, which take 30 to 100 times the CPU time).
@@ -26,11 +28,18 @@ patience=${BOOT_TIMEOUT:-600}
 # In the order they need each other.
 nvme_modules="crc64 crc64-rocksoft crc64_rocksoft_generic crct10dif_common crct10dif_generic crc-t10dif t10-pi nvme-core nvme"
 fs_modules="crc16 crc32c_generic mbcache jbd2 ext4 loop"
+virtio_modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk scsi_common scsi_mod
+    crc64 crct10dif_common crct10dif_generic crc64-rocksoft crc-t10dif t10-pi sd_mod cdrom sr_mod virtio_scsi failover
+    net_failover virtio_net virtio-rng virtio_console virtio_balloon"
 early='x86/fpu: Enabled xstate'     # what the guest writes after some million blocks
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
-    installer-i386-jit amd64-early amd64-interp firmware-seabios firmware-nvme amd64-nvmedisk amd64-pc amd64-pcbutton
-    amd64-nete1000"
-all="firmware-seabios firmware-nvme amd64-nvmedisk amd64-pc amd64-pcbutton amd64-pcreboot 686-pc amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
+    installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton
+    firmware-nvme amd64-nvmedisk amd64-nete1000
+    firmware-virtioboot amd64-virtio"
+all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
+    firmware-nvme amd64-nvmedisk
+    firmware-virtioboot amd64-virtio amd64-virtiolegacy
+    amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
     amd64-check amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet firmware-pxe"
@@ -157,6 +166,61 @@ net() {
     LATIMER=$latimer GUEST=$kernel_name python3 "$here/net.py" --timeout "$timeout" "$@" >"$work/stderr" 2>&1
 }
 
+# virtio_guest OPTIONS ARGS...: OPTIONS are for each disk's controller.
+virtio_guest() {
+    options=$1
+    shift
+    for image in a b c d e; do head -c $((24 << 20)) /dev/urandom >"$work/$image"; done
+    cp "$work/a" "$work/a0"
+    cp "$work/c" "$work/c0"
+    boot 'guest: done' 0 -M pc -no-reboot "$@" -append "console=ttyS0 quiet panic=-1" -d dev:virtio,guest \
+        -drive if=none,id=a,file="$work/a",format=raw,serial=SN4711 -device virtio-blk-pci,drive=a,$options \
+        -drive if=none,id=b,file="$work/b",format=raw -device virtio-blk-pci,drive=b,packed=on,num-queues=2,$options \
+        -device virtio-scsi-pci,id=scsi,$options -drive if=none,id=c,file="$work/c",format=raw -device scsi-hd,drive=c \
+        -drive if=none,id=d,file="$work/d",format=raw -device scsi-hd,drive=d,scsi-id=7,lun=2 \
+        -drive if=none,id=e,file="$work/e",format=raw,media=cdrom -device scsi-cd,drive=e || return 1
+    for name in vda:a vdb:b sda:c sr0:e; do
+        grep -aq "guest: ${name%:*} has" "$work/serial" || { why="no ${name%:*}"; return 1; }
+    done
+    cmp "$work/a" "$work/a0" && cmp "$work/c" "$work/c0" || { why="what was only read has changed"; return 1; }
+    # What was discarded reads as zeros then, and was compared before.
+    for name in vda:a sda:c sr0:e; do
+        grep -aq "guest: ${name%:*} has $(sha256sum <"$work/${name#*:}")" "$work/serial" ||
+            { why="${name%:*} does not read as the image"; return 1; }
+    done
+    for name in vdb:b sdb:d; do
+        grep -aq "guest: ${name%:*} discards" "$work/serial" || { why="${name%:*} does not discard"; return 1; }
+        dd if="$work/a0" bs=512 skip=777 count=3001 2>/dev/null >"$work/want"
+        dd if="$work/${name#*:}" bs=512 skip=12345 count=3001 2>/dev/null | cmp - "$work/want" ||
+            { why="what was written to ${name%:*} is not in the image"; return 1; }
+    done
+    if grep -a 'stopped until its driver resets it' "$work/stderr"; then why="a ring was malformed"; return 1; fi
+}
+
+virtio_others() {
+    for word in 'SN4711' 'guest: 64 random bytes' 'guest: org.latimer.test has number 1' \
+        'guest: eth0 is 52:54:00:11:22:33'; do
+        grep -aq "$word" "$work/serial" || { why="the guest did not write '$word'"; return 1; }
+    done
+    grep -aq 'guest: on the console' "$work/console" || { why="nothing on the console"; return 1; }
+    head -c $((2 << 20)) "$work/a0" | cmp - "$work/port" || { why="the port lost something"; return 1; }
+    grep -q 'virtio-balloon: [0-9]* bytes are free' "$work/stderr" || { why="no free pages were reported"; return 1; }
+}
+
+# What the boot sector of a disk reads from another sector of it: only the drive that it came from has that.
+firmware_virtio() {
+    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    perl "$here/bootdisk.pl" "$work/disk" 3000 "booted from virtio" || return 1
+    for devices in virtio-blk-pci,drive=d virtio-blk-pci,drive=d,disable-modern=on virtio-blk-pci,drive=d,disable-legacy=on \
+        'virtio-scsi-pci -device scsi-hd,drive=d'; do
+        rm -f "$work/serial"
+        until_text 'booted from virtio' 1 end -M pc -drive if=none,id=d,file="$work/disk",format=raw -device $devices ||
+            { why="$devices: $why"; return 1; }
+    done
+    rm -f "$work/serial"
+    until_text 'booted from virtio' 1 end -M pc -drive if=virtio,file="$work/disk",format=raw
+}
+
 # Notes the CPU seconds (user and system) of all this shell has waited for; not in a subshell: that has its own.
 note_cpu() {
     times >"$work/times"
@@ -170,6 +234,7 @@ try() {
     [ "$how" != seabios ] || { firmware; return; }
     [ "$how" != nvme ] || { firmware_nvme; return; }
     [ "$how" != pxe ] || { pxe; return; }
+    [ "$how" != virtioboot ] || { firmware_virtio; return; }
     case $how in
     nete1000) net e1000 e1000; return ;;
     netne2k) net ne2k_pci 8390 ne2k-pci; return ;;
@@ -177,9 +242,12 @@ try() {
     netpcnet) net pcnet mii pcnet32; return ;;
     esac
     kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
-    modules=
-    case $how in nvmedisk) modules="$nvme_modules $fs_modules" ;; esac
-    initramfs=$(sh "$here/guest.sh" initramfs "$kernel_name" $modules) || return 77
+    modules= init=
+    case $how in
+    nvmedisk) modules="$nvme_modules $fs_modules" ;;
+    virtio*) modules=$virtio_modules init=$here/virtio/init ;;
+    esac
+    initramfs=$(BOOT_INIT=$init sh "$here/guest.sh" initramfs "$kernel_name" $modules) || return 77
     line="console=ttyS0 quiet panic=-1"
     set -- -kernel "$kernel" -initrd "$initramfs"
     case $how in pcbutton | pcreboot) set -- -M pc "$@" ;; esac
@@ -215,6 +283,12 @@ try() {
     nvmedisk)
         disk_guest nvme0n1 -M pc "$@" -drive if=none,id=hd,file="$work/disk",format=raw,discard=unmap \
             -device nvme,drive=hd,serial=ABC ;;
+    virtio)
+        virtio_guest disable-legacy=on "$@" -chardev file,id=c,path="$work/console" -chardev file,id=p,path="$work/port" \
+            -device virtio-serial-pci -device virtconsole,chardev=c -device virtserialport,chardev=p,name=org.latimer.test \
+            -device virtio-rng-pci -device virtio-net-pci,mac=52:54:00:11:22:33 \
+            -device virtio-balloon-pci,free-page-reporting=on && virtio_others ;;
+    virtiolegacy) virtio_guest disable-modern=on,vectors=0 "$@" ;;
     own) installer jit ;;
     owninterp) installer interp ;;
     *) why="no such case"; false ;;

@@ -161,7 +161,7 @@ make_initramfs() {
     for module; do
         file=$(find "$modules" -name "$module.ko" | head -n 1)
         [ -n "$file" ] || fail "kernel $name has no module $module"
-        out=$out-$module
+        [ -n "${BOOT_INIT-}" ] || out=$out-$module
         modules_in="$modules_in|file modules/$n-$module.ko $file 644"
         n=$((n + 1))
     done

@@ -553,7 +553,7 @@ END_TEST
 /* A packed ring whose chain goes round for ever; and more chains than entries. */
 START_TEST(bad_packed)
 {
-    struct vt_queue *q = &v->q[0];
+    struct vt_queue *q;
     unsigned all = 0;
 
     start("virtio-blk-pci,drive=disk,packed=on,queue-size=16");
