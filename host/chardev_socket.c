@@ -21,7 +21,7 @@ struct spec {
 
 static bool parse(struct spec *s, const char *spec)
 {
-    char *opts, *colon;
+    char *opts, *colon, *rest;
 
     *s = (struct spec){ .wait = true };
     if (snprintf(s->text, sizeof(s->text), "%s", spec) >= (int)sizeof(s->text))
@@ -29,7 +29,7 @@ static bool parse(struct spec *s, const char *spec)
     opts = strchr(s->text, ',');
     if (opts)
         *opts++ = 0;
-    for (char *word = strtok_r(opts ? opts : NULL, ",", &opts); word; word = strtok_r(NULL, ",", &opts)) {
+    for (char *word = opts ? strtok_r(opts, ",", &rest) : NULL; word; word = strtok_r(NULL, ",", &rest)) {
         if (strcmp(word, "server") == 0 || strcmp(word, "server=on") == 0)
             s->server = true;
         else if (strcmp(word, "nowait") == 0 || strcmp(word, "wait=off") == 0)

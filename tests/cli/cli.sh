@@ -146,6 +146,52 @@ for chip in e1000 ne2k_isa ne2k_pci pcnet rtl8139; do
     expect 67 '' -M pc -kernel "$work/exit" -nic user,model=$chip,id=n -object filter-dump,netdev=n,file="$work/pcap" -device isa-debug-exit
     holds 'a capture begins with its head' "[ \"\$(head -c 4 '$work/pcap' | od -An -tx1 | tr -d ' ')\" = d4c3b2a1 ]"
 done
+# ---- virtio, SCSI, streams with a name ----
+dd if=/dev/zero of="$work/disk" bs=1024 count=1024 2>/dev/null
+disk="-drive if=none,id=d,format=raw,file=$work/disk"
+guest="-M pc -kernel $work/exit -device isa-debug-exit"
+expect 0 'virtio-blk-pci' -device help
+expect 0 'num-queues=N' -device virtio-blk-pci,help
+expect 67 '' $guest -drive if=virtio,format=raw,file="$work/disk"
+expect 67 '' $guest $disk -device virtio-blk-pci,drive=d,disable-legacy=on,packed=on,num-queues=4
+expect 67 '' $guest $disk -device virtio-scsi-pci,id=s -device scsi-hd,drive=d,bus=s.0,lun=7 -drive if=none,id=cd,media=cdrom \
+    -device scsi-cd,drive=cd
+expect 67 '' $guest -device virtio-rng-pci -device virtio-net-pci -device virtio-balloon-pci -device virtio-serial-pci \
+    -chardev null,id=c -device virtconsole,chardev=c -chardev file,id=f,path="$work/port" -device virtserialport,chardev=f,name=x
+expect 2 'needs drive=ID' $guest -device virtio-blk-pci
+expect 2 'there is no -drive with id=x' $guest -device virtio-blk-pci,drive=x
+expect 2 'drive d is in use' $guest $disk -device virtio-blk-pci,drive=d -device virtio-blk-pci,drive=d
+expect 2 'power of two' $guest $disk -device virtio-blk-pci,drive=d,queue-size=100
+expect 2 'use a number from 1 to 16' $guest $disk -device virtio-blk-pci,drive=d,num-queues=17
+expect 2 'must be off' $guest $disk -device virtio-blk-pci,drive=d,disable-legacy=on,disable-modern=on
+expect 67 '' -M micro -kernel "$work/exit" -device virtio-rng-pci -device isa-debug-exit
+expect 2 'another device is there' $guest -device virtio-rng-pci,addr=9 -device virtio-rng-pci,addr=9
+expect 2 'there is no SCSI bus' $guest $disk -device scsi-hd,drive=d
+expect 2 'no SCSI bus named t.0' $guest $disk -device virtio-scsi-pci,id=s -device scsi-hd,drive=d,bus=t.0
+expect 2 'another device is there' $guest $disk -drive if=none,id=cd,media=cdrom -device virtio-scsi-pci \
+    -device scsi-hd,drive=d,scsi-id=3 -device scsi-cd,drive=cd,scsi-id=3
+expect 2 'has no medium' $guest -drive if=none,id=cd,media=cdrom -device virtio-blk-pci,drive=cd
+expect 2 'no virtio-serial-bus bus' $guest -device virtconsole
+expect 2 'ports are numbered' $guest -device virtio-serial-pci -device virtserialport,nr=0
+expect 2 'there is no -chardev with id=y' $guest -device virtio-serial-pci -device virtconsole,chardev=y
+expect 2 'another device has it' $guest -chardev null,id=c -device virtio-serial-pci -device virtconsole,chardev=c \
+    -device virtserialport,chardev=c
+expect 2 'a balloon already' $guest -device virtio-balloon-pci -device virtio-balloon-pci
+expect 0 'socket' -chardev help
+expect 2 'needs id=' -chardev null
+expect 2 "there is no 'warp'" -chardev warp,id=c
+expect 2 'two with id=c' -chardev null,id=c -chardev pty,id=c
+expect 2 'needs path=PATH' -chardev file,id=c
+expect 2 'needs path=PATH, or port' -chardev socket,id=c
+expect 2 'unknown property .path.' -chardev null,id=c,path=x
+expect 3 'cannot write' -kernel "$work/exit" -chardev file,id=c,path="$work/no/such"
+expect 4 'cannot connect to unix' -kernel "$work/exit" -chardev socket,id=c,path="$work/no/such"
+expect 2 'unknown destination' -kernel "$work/exit" -serial tcp:1234
+expect 2 'no -chardev with id=c' -kernel "$work/exit" -serial chardev:c
+expect 2 'already used' -kernel "$work/exit" -chardev null,id=c -serial chardev:c -serial chardev:c
+expect 67 '' -kernel "$work/exit" -device isa-debug-exit -chardev stdio,id=c,mux=on -serial chardev:c
+expect 67 '' -kernel "$work/exit" -device isa-debug-exit -serial "unix:$work/sock,server,nowait"
+holds 'its socket is gone' '[ ! -e "$work/sock" ]'
 
 # ---- files ----
 expect 3 'No such file' -kernel "$work/missing"

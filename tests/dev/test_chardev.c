@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -277,6 +279,82 @@ START_TEST(a_slow_reader_makes_the_device_wait)
 }
 END_TEST
 
+static int client(const char *path)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    return fd;
+}
+
+START_TEST(socket_and_its_clients)
+{
+    static uint8_t block[1000];
+    char path[] = "/tmp/latimer-test-XXXXXX", spec[80], buf[64];
+    struct chardev *c;
+    unsigned n;
+    int fd;
+
+    ck_assert_ptr_nonnull(mkdtemp(path));
+    snprintf(spec, sizeof(spec), "unix:%s/s,server,nowait", path);
+    c = chardev_open(loop, spec, "serial0", err, sizeof(err));
+    ck_assert_msg(c != NULL, "%s", err);
+    memset(&dev, 0, sizeof(dev));
+    dev.room = 100;
+    chardev_connect(c, &user, NULL);
+    ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"lost\n", 5), 5);        /* nobody is there */
+    snprintf(spec, sizeof(spec), "%s/s", path);
+    for (unsigned i = 0; i < 3; i++) {          /* one after the other */
+        dev.n = 0;
+        fd = client(spec);
+        rounds(2);
+        ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"hello\n", 6), 6);
+        ck_assert_int_eq(read(fd, buf, sizeof(buf)), 6);
+        ck_assert_int_eq(write(fd, "abc", 3), 3);
+        rounds(2);
+        ck_assert_uint_eq(dev.n, 3);
+        close(fd);
+        rounds(3);
+        ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"gone\n", 5), 5);
+    }
+    /* One that does not read makes the device wait; when it goes, the device goes on. */
+    fd = client(spec);
+    rounds(2);
+    while ((n = chardev_write(c, block, sizeof(block))) == sizeof(block))
+        rounds(1);
+    ck_assert_uint_lt(n, sizeof(block));
+    ck_assert_uint_eq(dev.writable, 0);
+    close(fd);
+    rounds(4);
+    ck_assert_uint_eq(dev.writable, 1);
+    ck_assert_uint_eq(chardev_write(c, block, sizeof(block)), sizeof(block));
+    /* Another Latimer as the client. */
+    snprintf(spec, sizeof(spec), "unix:%s/s", path);
+    {
+        struct chardev *to = chardev_open(loop, spec, "serial1", err, sizeof(err));
+
+        ck_assert_msg(to != NULL, "%s", err);
+        rounds(2);
+        dev.n = 0;
+        ck_assert_uint_eq(chardev_write(to, (const uint8_t *)"ring\n", 5), 5);
+        rounds(3);
+        ck_assert_uint_eq(dev.n, 5);
+        chardev_close(to);
+    }
+    rounds(2);
+    chardev_close(c);
+    ck_assert_int_eq(rmdir(path), 0);           /* the socket is gone */
+    ck_assert_ptr_null(chardev_open(loop, "unix:x,sever", "serial0", err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "unknown destination"));
+    ck_assert_ptr_null(chardev_open(loop, "tcp:localhost", "serial0", err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "unknown destination"));
+    ck_assert_ptr_null(chardev_open(loop, "unix:/nowhere/at/all", "serial0", err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "cannot connect"));
+}
+END_TEST
+
 Suite *suite_chardev(void)
 {
     Suite *s = suite_create("chardev");
@@ -290,6 +368,7 @@ Suite *suite_chardev(void)
     tcase_add_test(t, pty_both_ways);
     tcase_add_test(t, stdio_on_pipes);
     tcase_add_test(t, a_slow_reader_makes_the_device_wait);
+    tcase_add_test(t, socket_and_its_clients);
     suite_add_tcase(s, t);
     return s;
 }
