@@ -88,10 +88,10 @@ static uint32_t map(struct disk_xfer *x, uint64_t pos, uint32_t len, struct disk
     return chain_map(r->c, false, (uint32_t)pos + HEADER, len, bufs, max, n);
 }
 
-/* Is there such a range? */
+/* Is there such a range? What counts is the disk, not what the driver was told of its size. */
 static bool within(const struct virtio_blk *s, uint64_t sector, uint64_t len)
 {
-    uint64_t sectors = virtio_config_get(s->v, CFG_CAPACITY, 8);
+    uint64_t sectors = s->drive->disk->size / SECTOR;
 
     return len % SECTOR == 0 && sector <= sectors && len / SECTOR <= sectors - sector;
 }
@@ -195,9 +195,6 @@ static const struct virtio_type type = {
     .name = "virtio-blk", .id = VIRTIO_BLK, .legacy_id = 0x1001, .class = 0x010000, .config_len = CFG_LEN, .kick = kick
 };
 
-static const struct field blk_state[] = { FIELD_END };
-static const struct chip blk_chip = { "virtio-blk", sizeof(struct virtio_blk), NULL, blk_state, NULL };
-
 /* ---- the drive ---- */
 
 static void set_capacity(struct virtio_blk *s)
@@ -225,6 +222,14 @@ static void changed(void *dev)
 }
 
 static const struct drive_user user = { changed };
+
+static void loaded(void *dev)
+{
+    set_capacity(dev);          /* of the image that is there now */
+}
+
+static const struct field blk_state[] = { FIELD_END };
+static const struct chip blk_chip = { "virtio-blk", sizeof(struct virtio_blk), NULL, blk_state, loaded };
 
 /* ---- the plug ---- */
 
