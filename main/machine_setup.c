@@ -17,6 +17,7 @@
 #include "host/host_clock.h"
 #include "hw/boards.h"
 #include "hw/clock.h"
+#include "main/audiodevs.h"
 #include "main/displays.h"
 #include "main/firmware.h"
 #include "main/load.h"
@@ -92,6 +93,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->cfg.parallel = open_serial(m, o, o->parallel, "parallel0");
     drives_open(m, o->drives, o->check);
     netdevs_open(m, o->netdevs);
+    audiodevs_open(m, o->audiodevs);
     firmware_roms(m, o);
     m->displays = displays_new(m);
     if (!m->cfg.kernel)
@@ -118,6 +120,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     bool ok = drives_close(o->drives);
 
     netdevs_close(o->netdevs);
+    ok &= audiodevs_close(o->audiodevs);
     for (unsigned i = 0; i < m->cfg.nserial; i++)
         if (strncmp(o->serial[i], "chardev:", 8))
             chardev_close(m->cfg.serial[i]);

@@ -126,9 +126,15 @@ static struct chardev_slot *find_chardev(void *arg, const char *id)
     return a ? &a->slot : NULL;
 }
 
+static struct audio *find_audiodev(void *arg, const char *id)
+{
+    return audiodev_find(((struct options *)arg)->audiodevs, id);
+}
+
 static void make_device(struct options *o, const struct device_arg *a)
 {
-    const struct plug_names names = { .drive = find_drive, .netdev = find_netdev, .chardev = find_chardev, .arg = o };
+    const struct plug_names names = { .drive = find_drive, .netdev = find_netdev, .chardev = find_chardev,
+                                      .audiodev = find_audiodev, .arg = o };
     const char *p = a->val;
     struct arg_item it;
     struct plug_use *use;

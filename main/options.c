@@ -620,6 +620,7 @@ void options_free(struct options *o)
     drives_free(o->drives);
     netdevs_free(o->netdevs);
     chardevs_free(o->chardevs);
+    audiodevs_free(o->audiodevs);
     for (struct kept *k = o->kept, *next; k; k = next) {
         next = k->next;
         free(k);

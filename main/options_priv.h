@@ -4,6 +4,7 @@
 #ifndef MAIN_OPTIONS_PRIV_H
 #define MAIN_OPTIONS_PRIV_H
 
+#include "main/audiodevs.h"
 #include "main/optarg.h"
 #include "main/options.h"
 
