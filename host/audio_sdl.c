@@ -87,6 +87,7 @@ static bool sdl_open(struct evloop *loop, struct audiodev *d, char *err, size_t 
     pthread_mutex_init(&s->lock, NULL);
     d->end = s;
     d->audio.limit = d->audio.rate / QUEUED < AUDIO_RING ? d->audio.rate / QUEUED : AUDIO_RING;
+    d->audio.prefill = 2 * CHUNK < d->audio.limit ? 2 * CHUNK : d->audio.limit / 2;
     want.callback = fetch;
     want.userdata = d;
     s->play = SDL_OpenAudioDevice(NULL, 0, &want, NULL, 0);

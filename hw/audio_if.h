@@ -34,6 +34,7 @@ struct audio_voice {
     struct audio *audio;                /* NULL: nowhere */
     struct audio_format format;
     bool active;
+    bool waits;                         /* it ran dry: not heard until it has audio->prefill frames */
     uint32_t volume[2];
     uint64_t phase;                     /* resampling: 32.32 frames since `last` */
     int16_t last[2];
@@ -54,6 +55,7 @@ struct audio {
     const char *id;
     unsigned rate;                      /* frames a second that it takes and records */
     unsigned limit;                     /* frames a voice keeps, at most AUDIO_RING */
+    unsigned prefill;                   /* frames an empty voice collects first; below limit */
     struct audio_voice *voices;
 };
 

@@ -259,12 +259,17 @@ unsigned audio_mix(struct audio *a, int16_t (*to)[2], unsigned n)
 {
     unsigned some = 0;
 
+    for (struct audio_voice *v = a->voices; v; v = v->next)
+        if (!v->active || v->fill >= a->prefill)
+            v->waits = false;
     for (unsigned i = 0; i < n; i++) {
         int sum[2] = { 0, 0 };
 
         for (struct audio_voice *v = a->voices; v; v = v->next) {
-            if (!v->fill)
+            if (!v->fill || v->waits) {
+                v->waits = a->prefill > 0;
                 continue;
+            }
             sum[0] += v->ring[v->head][0];
             sum[1] += v->ring[v->head][1];
             v->head = (v->head + 1) % AUDIO_RING;
