@@ -75,6 +75,7 @@ void pci_msi_init(struct pci_dev *, unsigned vectors);
 /* MSI-X (6.8.2) with 1 to PCI_MSIX_MAX vectors, its tables in a memory BAR of their own. */
 void pci_msix_init(struct pci_dev *, unsigned bar, unsigned vectors);
 bool pci_msix_on(const struct pci_dev *);
+bool pci_msi_on(const struct pci_dev *);        /* either: the pin must stay low */
 /* Sends message `vector` (MSI: modulo what the guest allows), or remembers it while masked. False: neither is
    enabled, use pci_irq(). */
 bool pci_msi_send(struct pci_dev *, unsigned vector);

@@ -153,6 +153,11 @@ static const struct io_ops table_ops = { table_read, table_write, 4, LOG_DEV_PCI
 
 /* ---- both ---- */
 
+bool pci_msi_on(const struct pci_dev *d)
+{
+    return pci_msix_on(d) || msi_on(d);
+}
+
 bool pci_msi_send(struct pci_dev *d, unsigned vector)
 {
     if (pci_msix_on(d)) {

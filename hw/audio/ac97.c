@@ -270,16 +270,14 @@ static void advance(struct ac97 *s, unsigned n)
     }
 }
 
-static void catch_up(struct ac97 *s)
+/* For the next end of a buffer. */
+static void arm(struct ac97 *s)
 {
     uint64_t next = UINT64_MAX;
 
     for (unsigned n = 0; n < ENGINES; n++) {
-        struct engine *e = &s->e[n];
+        const struct engine *e = &s->e[n];
 
-        if (!e->pace.rate)
-            continue;
-        advance(s, n);
         if (e->pace.rate) {
             unsigned left = e->picb / kinds[n].channels, step = e->pace.rate * STEP_MS / 1000;
             uint64_t at = audio_pace_when(&e->pace, left < step ? (left ? left : 1) : step);
@@ -291,6 +289,14 @@ static void catch_up(struct ac97 *s)
         timer_cancel(&s->timer);
     else
         timer_set(&s->timer, next);
+}
+
+static void catch_up(struct ac97 *s)
+{
+    for (unsigned n = 0; n < ENGINES; n++)
+        if (s->e[n].pace.rate)
+            advance(s, n);
+    arm(s);
     update_irq(s);
 }
 
@@ -505,7 +511,8 @@ static void ac97_loaded(void *dev)
             audio_start(&s->voice, &f);
     }
     set_volume(s);
-    catch_up(s);
+    arm(s);
+    update_irq(s);
 }
 
 static void ac97_free(void *dev)
