@@ -38,12 +38,17 @@ struct acpi_board {
     uint8_t sci;                /* GSI, level-triggered */
     uint8_t s5_type;            /* as struct acpi_model */
     uint16_t reset_port;        /* write 6 */
-    uint16_t gpe;               /* GPE0 block: 2 bytes status, 2 enable; 0: none */
+    uint16_t gpe;               /* GPE0 block: gpe_len / 2 bytes status, as many enable; 0: none */
+    uint8_t gpe_len;
     uint8_t pm_len;             /* ports from `pm` on that are the chip's */
     uint16_t smi_cmd;           /* port that turns ACPI mode on and off; 0: always on */
     uint8_t acpi_enable, acpi_disable;  /* what is written there */
-    bool links;                 /* PCI interrupts go where PIRQ registers say; else to GSI 16-19 */
+    /* PCI interrupts go where `links` PIRQ registers say, 4 or, with I/O APICs, to GSI 16-23, 8; 0: to
+       GSI 16-19. */
+    unsigned links;
+    unsigned (*pirq)(unsigned slot, unsigned pin);      /* links: pin 0-3 of a slot is on this one */
     uint8_t isa_slot;           /* links: the ISA bridge that has them */
+    uint32_t mmconfig;          /* configuration spaces of 256 buses; 0: not in memory */
     uint16_t fw_cfg;            /* its ports; 0: none */
     uint32_t pci_lo, pci_hi;    /* 32-bit PCI memory window [lo, hi) */
     uint8_t serial;             /* bit n: COM n+1 is there */
@@ -65,13 +70,17 @@ struct acpi_fixes {
 uint8_t *acpi_tables(const struct acpi_board *, uint32_t pa, size_t *len, struct acpi_fixes *);
 
 #define ACPI_LINK_IRQS (1u << 5 | 1u << 10 | 1u << 11)
-/* The PIRQ link devices LNKA-LNKD and the _PRT that names them (acpi_links.c). */
+/* The PIRQ link devices LNKA-LNKD or LNKA-LNKH, and the _PRT that names them (acpi_links.c). */
 struct aml;
-void acpi_links(struct aml *, uint8_t isa_slot);
-void acpi_links_prt(struct aml *);
+void acpi_links(struct aml *, const struct acpi_board *);
+void acpi_links_prt(struct aml *, const struct acpi_board *);
 
 /* The tables as files for firmware, and the script that tells it how to place them (acpi_loader.c). */
 struct fw_cfg;
 void acpi_fw_cfg(const struct acpi_board *, struct fw_cfg *);
+/* Addresses have changed: the same tables with others. */
+void acpi_fw_cfg_again(const struct acpi_board *, struct fw_cfg *);
+/* fn(arg) is called when the firmware begins to read the tables. */
+void acpi_fw_cfg_asked(struct fw_cfg *, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * acpi_links.c - PCI interrupt link devices over a PIIX's PIRQ routing registers (ACPI 6.4, 6.2.13).
+ * acpi_links.c - PCI interrupt link devices over PIRQ routing registers of PIIX and ICH (ACPI 6.4, 6.2.13).
  *
- * Register n (60h + n of the ISA bridge) holds the ISA interrupt of PIRQ n, bit 7 set: none. What a link
+ * Register n (60h + n of the ISA bridge, from the fifth on 68h) holds the ISA interrupt of PIRQ n, bit 7 set:
+ * none. What a link
  * is set to is a global interrupt as well: the board wires ISA interrupts to both kinds of controller.
  */
 #include <stdio.h>
@@ -9,11 +10,13 @@
 #include "hw/acpi.h"
 #include "hw/aml.h"
 
-#define PIRQRC 0x60
+#define PIRQ_A 0x60
+#define PIRQ_E 0x68
 #define OFF 0x80
+#define GSI 16                  /* that PIRQ A is on, where there are eight */
 
-static const char *const regs[] = { "PRQA", "PRQB", "PRQC", "PRQD" };
-static const char *const links[] = { "LNKA", "LNKB", "LNKC", "LNKD" };
+static const char *const regs[] = { "PRQA", "PRQB", "PRQC", "PRQD", "PRQE", "PRQF", "PRQG", "PRQH" };
+static const char *const links[] = { "LNKA", "LNKB", "LNKC", "LNKD", "LNKE", "LNKF", "LNKG", "LNKH" };
 
 /* Return (value) */
 static void returns(struct aml *a, unsigned value)
@@ -92,33 +95,57 @@ static void link_device(struct aml *a, unsigned n)
     aml_close(a, dev);
 }
 
-void acpi_links(struct aml *a, uint8_t isa_slot)
+void acpi_links(struct aml *a, const struct acpi_board *b)
 {
     size_t isa = aml_device(a, "ISA_");
 
     aml_name(a, "_ADR");
-    aml_int(a, (uint64_t)isa_slot << 16);
-    aml_pci_region(a, "PIRQ", PIRQRC, 4, regs);
+    aml_int(a, (uint64_t)b->isa_slot << 16);
+    aml_pci_region(a, "PIRQ", PIRQ_A, 4, regs);
+    if (b->links > 4)
+        aml_pci_region(a, "PIRR", PIRQ_E, 4, regs + 4);
     aml_close(a, isa);
-    for (unsigned n = 0; n < 4; n++)
+    for (unsigned n = 0; n < b->links; n++)
         link_device(a, n);
 }
 
-/* Pin p of slot s is PIRQ (s + p - 1) & 3. */
-void acpi_links_prt(struct aml *a)
+/* Package `name`: for each pin of each slot a link or, gsi, its interrupt. */
+static void routes(struct aml *a, const char *name, const struct acpi_board *b, bool gsi)
 {
     size_t all, one;
 
-    aml_name(a, "_PRT");
+    aml_name(a, name);
     all = aml_package(a, 31 * 4);
     for (unsigned slot = 1; slot < 32; slot++)
         for (unsigned pin = 0; pin < 4; pin++) {
+            unsigned n = b->pirq(slot, pin);
+
             one = aml_package(a, 4);
             aml_int(a, (uint64_t)slot << 16 | 0xffff);
             aml_int(a, pin);
-            aml_path(a, links[(slot + pin + 3) & 3]);
-            aml_int(a, 0);
+            if (gsi) {
+                aml_int(a, 0);
+                aml_int(a, GSI + n);
+            } else {
+                aml_path(a, links[n]);
+                aml_int(a, 0);
+            }
             aml_close(a, one);
         }
     aml_close(a, all);
+}
+
+void acpi_links_prt(struct aml *a, const struct acpi_board *b)
+{
+    size_t prt;
+
+    if (b->links == 4) {
+        routes(a, "_PRT", b, false);
+        return;
+    }
+    routes(a, "RPIC", b, false);
+    routes(a, "RAPC", b, true);
+    prt = aml_method(a, "_PRT", 0);
+    aml_return_either(a, "\\PICF", "RAPC", "RPIC");
+    aml_close(a, prt);
 }

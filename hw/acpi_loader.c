@@ -51,6 +51,20 @@ static const char *locate(uint32_t *at)
     return TABLES;
 }
 
+void acpi_fw_cfg_again(const struct acpi_board *b, struct fw_cfg *cfg)
+{
+    size_t len;
+    uint8_t *t = acpi_tables(b, 0u - TABLES_AT, &len, NULL);
+
+    fw_cfg_file_again(cfg, TABLES, t + TABLES_AT, len - TABLES_AT);
+    free(t);
+}
+
+void acpi_fw_cfg_asked(struct fw_cfg *cfg, void (*fn)(void *arg), void *arg)
+{
+    fw_cfg_file_asked(cfg, TABLES, fn, arg);
+}
+
 void acpi_fw_cfg(const struct acpi_board *b, struct fw_cfg *cfg)
 {
     struct acpi_fixes f;

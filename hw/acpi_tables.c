@@ -1,5 +1,6 @@
 /*
- * acpi_tables.c - RSDP, RSDT, XSDT, FADT, FACS, MADT, HPET, DSDT (ACPI 6.4, chapter 5; HPET 1.0a, 3.2.4).
+ * acpi_tables.c - RSDP, RSDT, XSDT, FADT, FACS, MADT, HPET, MCFG, DSDT (ACPI 6.4, chapter 5;
+ * HPET 1.0a, 3.2.4; PCI Firmware Specification 3.0, 4.1.2).
  *
  * Everything is written little-endian byte by byte, so the host does not matter.
  * Invariant: each table's bytes add up to 0.
@@ -11,6 +12,8 @@
 #include "hw/acpi.h"
 #include "hw/aml.h"
 #include "hw/fw_cfg.h"
+
+#define MMCONFIG_LEN (256u << 20)       /* 256 buses */
 
 static void checksum(struct aml *a, size_t at, size_t len, size_t field)
 {
@@ -176,7 +179,11 @@ static void pci_bridge(struct aml *a, const struct acpi_board *b)
     size_t dev = aml_device(a, "PCI0"), crs, prt;
 
     aml_name(a, "_HID");
-    aml_eisaid(a, "PNP0A03");
+    aml_eisaid(a, b->mmconfig ? "PNP0A08" : "PNP0A03");
+    if (b->mmconfig) {                          /* PCI Express; PCI to who does not know that */
+        aml_name(a, "_CID");
+        aml_eisaid(a, "PNP0A03");
+    }
     aml_name(a, "_UID");
     aml_int(a, 0);
     aml_name(a, "_BBN");
@@ -187,11 +194,13 @@ static void pci_bridge(struct aml *a, const struct acpi_board *b)
     aml_res_window(a, AML_WINDOW_IO, 0, 0xcf7);
     aml_res_window(a, AML_WINDOW_IO, 0xd00, 0xffff);
     aml_res_window(a, AML_WINDOW_MEMORY, 0xa0000, 0xbffff);
-    aml_res_window(a, AML_WINDOW_MEMORY, b->pci_lo, b->pci_hi - 1);
+    if (b->mmconfig)
+        aml_res_window(a, AML_WINDOW_MEMORY, b->pci_lo, b->mmconfig - 1);
+    aml_res_window(a, AML_WINDOW_MEMORY, b->mmconfig ? b->mmconfig + MMCONFIG_LEN : b->pci_lo, b->pci_hi - 1);
     aml_crs_end(a, crs);
     if (b->links) {
-        acpi_links(a, b->isa_slot);
-        acpi_links_prt(a);
+        acpi_links(a, b);
+        acpi_links_prt(a, b);
     } else {
         routing(a, "RPIC", false);
         routing(a, "RAPC", true);
@@ -257,7 +266,7 @@ static void dsdt(struct aml *a, const struct acpi_board *b)
         aml_crs_end(a, crs);
         aml_close(a, dev);
     }
-    dev = aml_device(a, "APIC");                /* keeps PCI BARs off the interrupt controllers */
+    dev = aml_device(a, "APIC");                /* keeps PCI BARs off interrupt controllers and the like */
     aml_name(a, "_HID");
     aml_eisaid(a, "PNP0C02");
     aml_name(a, "_UID");
@@ -265,6 +274,8 @@ static void dsdt(struct aml *a, const struct acpi_board *b)
     crs = aml_crs(a);
     aml_res_memory(a, b->ioapic, 4096);
     aml_res_memory(a, b->lapic, 1 << 20);
+    if (b->mmconfig)
+        aml_res_memory(a, b->mmconfig, MMCONFIG_LEN);
     aml_crs_end(a, crs);
     aml_close(a, dev);
     aml_close(a, scope);
@@ -307,7 +318,7 @@ static void fadt(struct aml *a, struct acpi_fixes *f, const struct acpi_board *b
     aml_byte(a, 2);
     aml_byte(a, 0);
     aml_byte(a, 4);
-    aml_byte(a, b->gpe ? 4 : 0);
+    aml_byte(a, b->gpe_len);
     aml_le(a, 0, 3);                            /* GPE1 length and base, _CST */
     aml_le(a, 0xffff, 2);                       /* C2, C3 latency: not supported */
     aml_le(a, 0xffff, 2);
@@ -332,7 +343,7 @@ static void fadt(struct aml *a, struct acpi_fixes *f, const struct acpi_board *b
     gas_io(a, 0, 0);
     gas_io(a, 0, 0);
     gas_io(a, b->pm + ACPI_PM_TMR, 32);
-    gas_io(a, b->gpe, 32);
+    gas_io(a, b->gpe, 8 * b->gpe_len);
     gas_io(a, 0, 0);
 }
 
@@ -406,11 +417,21 @@ static void hpet(struct aml *a, const struct acpi_board *b)
     aml_byte(a, 0);
 }
 
+static void mcfg(struct aml *a, const struct acpi_board *b)
+{
+    aml_le(a, 0, 8);
+    aml_le(a, b->mmconfig, 8);
+    aml_le(a, 0, 2);                            /* segment */
+    aml_byte(a, 0);                             /* buses, the first and the last */
+    aml_byte(a, 0xff);
+    aml_le(a, 0, 4);
+}
+
 uint8_t *acpi_tables(const struct acpi_board *b, uint32_t pa, size_t *len, struct acpi_fixes *fixes)
 {
     struct aml a = { 0 };
     struct acpi_fixes f = { .npointer = 0 };
-    uint32_t list[3];
+    uint32_t list[4];
     unsigned n = 0;
     size_t at, facs, dsdt_at, rsdt, xsdt;
 
@@ -447,6 +468,12 @@ uint8_t *acpi_tables(const struct acpi_board *b, uint32_t pa, size_t *len, struc
     if (b->hpet) {
         list[n++] = at = table(&a, "HPET", 1);
         hpet(&a, b);
+        table_end(&a, &f, at);
+    }
+
+    if (b->mmconfig) {
+        list[n++] = at = table(&a, "MCFG", 1);
+        mcfg(&a, b);
         table_end(&a, &f, at);
     }
 

@@ -35,6 +35,8 @@ struct item {
     uint16_t key;
     uint8_t *data;
     uint32_t len;
+    void (*asked)(void *);
+    void *arg;
 };
 
 struct fw_cfg {
@@ -75,7 +77,7 @@ void fw_cfg_item(struct fw_cfg *s, unsigned key, const void *data, size_t len)
 
     assert(s->n < ITEMS && !find(s, key));
     it = &s->item[s->n++];
-    *it = (struct item){ key, grow(NULL, len), len };
+    *it = (struct item){ .key = key, .data = grow(NULL, len), .len = len };
     memcpy(it->data, data, len);
 }
 
@@ -135,12 +137,46 @@ void fw_cfg_file_number(struct fw_cfg *s, const char *name, uint64_t val, unsign
     fw_cfg_file(s, name, b, size);
 }
 
+static struct item *file(struct fw_cfg *s, const char *name)
+{
+    const struct item *dir = find(s, KEY_FILE_DIR);
+
+    for (unsigned i = 0; i < s->files; i++) {
+        const uint8_t *entry = dir->data + 4 + i * DIR_ENTRY;
+
+        if (strcmp((const char *)entry + 8, name) == 0)
+            return find(s, get_be(entry + 4, 2));
+    }
+    return NULL;
+}
+
+void fw_cfg_file_again(struct fw_cfg *s, const char *name, const void *data, size_t len)
+{
+    struct item *it = file(s, name);
+
+    assert(it && it->len == len);
+    memcpy(it->data, data, len);
+}
+
+void fw_cfg_file_asked(struct fw_cfg *s, const char *name, void (*fn)(void *), void *arg)
+{
+    struct item *it = file(s, name);
+
+    assert(it);
+    it->asked = fn;
+    it->arg = arg;
+}
+
 /* ---- selector and data ---- */
 
 static void select_item(struct fw_cfg *s, uint16_t key)
 {
+    const struct item *it = find(s, key);
+
     s->key = key;
     s->at = 0;
+    if (it && it->asked)
+        it->asked(it->arg);
 }
 
 static void skip(struct fw_cfg *s, uint32_t n)

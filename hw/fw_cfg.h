@@ -23,6 +23,10 @@ void fw_cfg_item(struct fw_cfg *, unsigned key, const void *, size_t len);
 void fw_cfg_number(struct fw_cfg *, unsigned key, uint64_t val, unsigned size);        /* little-endian */
 /* name: at most 55 bytes. */
 void fw_cfg_file(struct fw_cfg *, const char *name, const void *, size_t len);
+/* Other data of the same length. */
+void fw_cfg_file_again(struct fw_cfg *, const char *name, const void *, size_t len);
+/* fn(arg) is called when the file is selected: it may have to be made again. */
+void fw_cfg_file_asked(struct fw_cfg *, const char *name, void (*fn)(void *arg), void *arg);
 void fw_cfg_file_number(struct fw_cfg *, const char *name, uint64_t val, unsigned size);
 
 #endif

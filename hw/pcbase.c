@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "hw/clock.h"
 #include "hw/debugcon.h"
+#include "hw/dma8237.h"
 #include "hw/ferr.h"
+#include "hw/floppy.h"
 #include "hw/hpet.h"
 #include "hw/input_if.h"
 #include "hw/ioapic.h"
@@ -285,6 +287,16 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     }
     if (cfg->debugcon)
         debugcon_new(m->chips, m->ports, cfg->debugcon_port, cfg->debugcon);
+}
+
+void pcbase_isa_chips(struct pcbase *b)
+{
+    struct machine *m = b->plugs.m;
+
+    b->plugs.dma = dma8237_new(m->chips, m->ports, m->phys);
+    if (m->cfg.floppy[0] || m->cfg.floppy[1])
+        b->floppy = floppy_new(m->chips, m->ports, m->clock, pcbase_isa(b, FLOPPY_IRQ, 0), b->plugs.dma,
+                               m->cfg.floppy);
 }
 
 void pcbase_plugs(struct pcbase *b)

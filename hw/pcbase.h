@@ -18,6 +18,7 @@ struct pcbase {
     uint8_t serial;             /* bit n: COM n+1 is there */
     bool parallel;              /* LPT1 is there */
     uint16_t source[16];        /* per ISA line: who asserts it, one bit a source */
+    struct floppy *floppy;      /* NULL: no drives */
     struct plug_env plugs;
     void *own;                  /* the board's */
 };
@@ -27,6 +28,8 @@ struct pcbase {
 struct pcbase *pcbase_new(struct machine *, uint64_t hole);
 /* The chips: interrupt controllers first. */
 void pcbase_chips(struct pcbase *, struct machine *);
+/* What sits on a board's ISA bus besides: DMA controllers and, with drives, the floppy controller. */
+void pcbase_isa_chips(struct pcbase *);
 /* The devices that were asked for, when the board's own chips and buses are there. */
 void pcbase_plugs(struct pcbase *);
 void pcbase_free(struct machine *);

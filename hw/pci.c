@@ -1,5 +1,5 @@
 /*
- * pci.c - PCI bus 0: configuration mechanism 1, type 0 headers, BARs, INTx
+ * pci.c - PCI bus 0: configuration mechanism 1 (by memory: pci_express.c), type 0 headers, BARs, INTx
  * (PCI Local Bus Specification 3.0, chapter 6).
  *
  * Invariant: a BAR's region is on the bus exactly when its address is valid, its
@@ -19,6 +19,7 @@ static const struct field bus_state[] = {
 };
 static const struct field dev_state[] = {
     FIELD_ARRAY(struct pci_dev, config), FIELD(struct pci_dev, irq), FIELD(struct pci_dev, intx),
+    FIELD(struct pci_dev, line),
     FIELD_END
 };
 
@@ -149,18 +150,50 @@ void pci_rom(struct pci_dev *d, const void *image, uint32_t size)
 
 /* ---- INTx ---- */
 
-static void intx_update(struct pci_dev *d)
+static unsigned line_of(const struct pci_dev *d)
+{
+    const struct pci_bus *bus = d->bus;
+    unsigned pin = d->config[CFG_PIN] - 1;
+
+    return bus->route ? bus->route(bus->route_arg, d->slot, pin) : (d->slot + pin) & 3;
+}
+
+static void drive(struct pci_dev *d, bool level)
 {
     struct pci_bus *bus = d->bus;
-    unsigned line = (d->slot + d->config[CFG_PIN] - 1) & 3;
+
+    d->intx = level;
+    if (level)
+        d->line = line_of(d);
+    bus->asserted[d->line] += level ? 1 : -1;
+    if (bus->intx.set && (level ? bus->asserted[d->line] == 1 : !bus->asserted[d->line]))
+        bus->intx.set(bus->intx.to, d->line, level);
+}
+
+static void intx_update(struct pci_dev *d)
+{
     bool level = d->irq && !(get(&d->config[CFG_COMMAND], 2) & CMD_NO_INTX);
 
-    if (level == d->intx)
-        return;
-    d->intx = level;
-    bus->asserted[line] += level ? 1 : -1;
-    if (bus->intx.set && bus->asserted[line] <= 1)
-        bus->intx.set(bus->intx.to, line, bus->asserted[line]);
+    if (level != d->intx)
+        drive(d, level);
+}
+
+void pci_bus_route(struct pci_bus *s, unsigned (*route)(void *, unsigned, unsigned), void *arg)
+{
+    s->route = route;
+    s->route_arg = arg;
+}
+
+void pci_rerouted(struct pci_bus *s)
+{
+    for (unsigned i = 0; i < SLOTS * 8; i++) {
+        struct pci_dev *d = s->dev[i];
+
+        if (!d || !d->intx || line_of(d) == d->line)
+            continue;
+        drive(d, false);
+        drive(d, true);
+    }
 }
 
 void pci_irq(struct pci_dev *d, bool level)
@@ -180,7 +213,7 @@ bool pci_bus_master(struct pci_dev *d)
 
 void pci_config_init(struct pci_dev *d, unsigned off, unsigned size, uint32_t val, uint32_t writable)
 {
-    assert(off + size <= CONFIG);
+    assert(off + size <= CONFIG_EXT);
     put(&d->config[off], size, val);
     memcpy(&d->first[off], &d->config[off], size);
     put(&d->writable[off], size, writable);
@@ -226,7 +259,14 @@ void pci_on_config_read(struct pci_dev *d, void (*fn)(void *, unsigned, unsigned
     d->reads_dev = dev;
 }
 
-static void config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t val)
+uint32_t pci_config_read(struct pci_dev *d, unsigned off, unsigned size)
+{
+    if (d->reads)
+        d->reads(d->reads_dev, off, size);
+    return get(&d->config[off], size);
+}
+
+void pci_config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t val)
 {
     for (unsigned i = 0; i < size; i++) {
         uint8_t w = d->writable[off + i], *c = &d->config[off + i];
@@ -264,9 +304,7 @@ static uint64_t cfg_read(void *dev, uint64_t off, unsigned size)
         return s->cf9->read(s->cf9_dev, 0, 1);
     if (off < 4 || !(d = addressed(s, off, &reg)) || (off & 3) + size > 4)
         return UINT64_MAX;
-    if (d->reads)
-        d->reads(d->reads_dev, reg, size);
-    return get(&d->config[reg], size);
+    return pci_config_read(d, reg, size);
 }
 
 static void cfg_write(void *dev, uint64_t off, uint64_t val, unsigned size)
@@ -280,7 +318,7 @@ static void cfg_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     else if (off == 1 && size == 1 && s->cf9)
         s->cf9->write(s->cf9_dev, 0, val, 1);
     else if (off >= 4 && (off & 3) + size <= 4 && (d = addressed(s, off, &reg)))
-        config_write(d, reg, size, val);
+        pci_config_write(d, reg, size, val);
 }
 
 static const struct io_ops cfg_ops = { cfg_read, cfg_write, 1 | 2 | 4, LOG_DEV_PCI };
@@ -300,7 +338,7 @@ static void dev_reset(void *dev)
 
     d->irq = 0;
     intx_update(d);
-    memcpy(d->config, d->first, CONFIG);
+    memcpy(d->config, d->first, CONFIG_EXT);
     update_all(d);
 }
 

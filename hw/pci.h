@@ -15,6 +15,10 @@ struct pci_dev;
 struct pci_bus *pci_bus_new(struct chip_list *, struct ports *, struct phys *, const struct io_ops *cf9,
                             void *cf9_dev, struct irq intx);
 
+/* Pin p (0-3) of slot s is on line route(arg, s, p), 0-7, instead. When that changes: pci_rerouted(). */
+void pci_bus_route(struct pci_bus *, unsigned (*route)(void *arg, unsigned slot, unsigned pin), void *arg);
+void pci_rerouted(struct pci_bus *);
+
 /* Where message-signalled interrupts go: writes of `data` to FEExxxxxh. */
 struct pci_msi_to {
     void (*send)(void *to, uint64_t addr, uint32_t data);
@@ -65,6 +69,15 @@ void pci_on_config_read(struct pci_dev *, void (*fn)(void *dev, unsigned off, un
 void pci_irq(struct pci_dev *, bool level);
 /* May the device read and write memory (bus master enable)? */
 bool pci_bus_master(struct pci_dev *);
+
+/* ---- PCI Express (pci_express.c) ---- */
+
+/* The bus is a root complex's: pci_express_init() has an effect. */
+void pci_bus_express(struct pci_bus *);
+/* Configuration spaces of `buses` buses are memory at `base`, 1 MiB each; base 0: nowhere. */
+void pci_mmconfig(struct pci_bus *, uint64_t base, unsigned buses);
+/* The function is an endpoint, where its bus is of that kind: a capability, and 4 KiB of registers. */
+void pci_express_init(struct pci_dev *);
 
 /* ---- message-signalled interrupts (pci_msi.c) ---- */
 

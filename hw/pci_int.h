@@ -24,7 +24,9 @@
 
 #define BARS 6
 #define SLOTS 32
-#define CONFIG 256
+#define CONFIG 256              /* what mechanism 1 reaches */
+#define CONFIG_EXT 4096         /* of PCI Express functions, by memory */
+#define LINES  8                /* interrupt lines of a bus, at most */
 
 struct bar {
     uint64_t size;              /* 0: none */
@@ -41,9 +43,11 @@ struct pci_dev {
     struct pci_bus *bus;
     char name[48];
     unsigned slot, fn;
-    uint8_t config[CONFIG], writable[CONFIG], first[CONFIG];
+    uint8_t config[CONFIG_EXT], writable[CONFIG_EXT], first[CONFIG_EXT];
+    bool express;               /* has more than CONFIG bytes */
     uint8_t irq;                /* what the device drives */
     uint8_t intx;               /* what the bus sees: irq unless disabled */
+    uint8_t line;               /* that it drives then */
     unsigned caps_end;
     struct bar bar[BARS], rom;
     struct pci_msi *msi;        /* pci_msi.c; NULL: neither MSI nor MSI-X */
@@ -62,10 +66,17 @@ struct pci_bus {
     struct irq intx;
     struct pci_msi_to msi;
     uint32_t address;
-    uint16_t asserted[4];       /* devices that drive each line */
+    uint16_t asserted[LINES];   /* devices that drive each line */
+    unsigned (*route)(void *, unsigned slot, unsigned pin);     /* NULL: (slot + pin) & 3 */
+    void *route_arg;
+    bool express;
+    struct map *mmconfig;       /* pci_express.c */
     struct pci_dev *dev[SLOTS * 8];
 };
 
+/* The guest reads and writes a function's configuration space; size 1, 2 or 4. */
+uint32_t pci_config_read(struct pci_dev *, unsigned off, unsigned size);
+void pci_config_write(struct pci_dev *, unsigned off, unsigned size, uint32_t val);
 /* pci_msi.c: the guest wrote to the configuration space. */
 void pci_msi_written(struct pci_dev *, unsigned off, unsigned size);
 

@@ -8,6 +8,7 @@
 #include "hw/pci.h"
 
 #define PIIX4_GPE     0x0c      /* from the PM base: general-purpose event status and enable, 2 bytes each */
+#define PIIX4_GPE_LEN 4
 #define PIIX4_PM_LEN  0x38
 #define PIIX4_S5_TYPE 0         /* SLP_TYP of soft-off */
 #define PIIX4_SCI     9         /* the ISA line it is wired to in the chip */

@@ -711,6 +711,7 @@ struct nvme *nvme_new(struct chip_list *chips, struct pci_bus *bus, struct clock
         s->cmd[i].next = s->free;
     }
     pci_bar(pci, 0, BAR_LEN, PCI_BAR_64, &reg_ops, s);
+    pci_express_init(pci);
     if (config->msix)
         pci_msix_init(pci, 4, config->ioqpairs + 1);
     pci_on_config(pci, config_written, s);

@@ -113,19 +113,29 @@ static bool contains(const uint8_t *p, size_t n, const char *text)
     return false;
 }
 
-static uint8_t *build(unsigned cpus, bool pc, size_t *len)
+static unsigned pirq(unsigned slot, unsigned pin)
+{
+    return (slot + pin) & 3;
+}
+
+enum { MICRO, PC, Q35 };
+
+static uint8_t *build(unsigned cpus, unsigned kind, size_t *len)
 {
     struct acpi_board b = { .ncpu = cpus, .lapic = 0xfee00000, .ioapic = 0xfec00000,
                             .hpet = 0xfed00000, .pm = PM, .sci = 9, .s5_type = S5_TYPE, .pm_len = ACPI_PM_LEN, .reset_port = 0xcf9,
                             .pci_lo = 0xc0000000, .pci_hi = 0xfec00000, .serial = 15 };
 
-    if (pc) {
+    if (kind) {
         b.gpe = PM + 12;
+        b.gpe_len = kind == PC ? 4 : 16;
         b.smi_cmd = 0xb2;
         b.acpi_enable = 0xf1;
         b.acpi_disable = 0xf0;
-        b.links = true;
-        b.isa_slot = 1;
+        b.links = kind == PC ? 4 : 8;
+        b.pirq = pirq;
+        b.isa_slot = kind == PC ? 1 : 31;
+        b.mmconfig = kind == PC ? 0 : 0xd0000000;
         b.fw_cfg = 0x510;
     }
     return acpi_tables(&b, AT, len, NULL);
@@ -137,7 +147,7 @@ START_TEST(tables)
 
     for (unsigned k = 0; k < 4; k++) {
         size_t len;
-        uint8_t *t = build(cpus[k], k == 1, &len);
+        uint8_t *t = build(cpus[k], k == 1 ? PC : MICRO, &len);
         uint32_t rsdt = le32(t + 16) - AT, xsdt = le32(t + 24) - AT, n;
         unsigned lapics = 0;
 
@@ -203,7 +213,8 @@ START_TEST(dsdt)
 {
     size_t len;
     uint8_t *t = build(2, _i, &len);
-    static const char *const name[] = { "DSDT", "FACP", "FACS", "APIC", "HPET", "RSDT", "XSDT" };
+    static const char *const name[] = { "DSDT", "FACP", "FACS", "APIC", "HPET", "RSDT", "XSDT", "MCFG" };
+    unsigned names = _i == Q35 ? 8 : 7;
     char dir[] = "/tmp/test_acpi.XXXXXX", cmd[256];
     unsigned found = 0;
     FILE *f;
@@ -215,7 +226,7 @@ START_TEST(dsdt)
     }
     ck_assert_ptr_nonnull(mkdtemp(dir));
     for (size_t i = 0; i < len; i += 16)
-        for (unsigned k = 0; k < sizeof(name) / sizeof(name[0]); k++)
+        for (unsigned k = 0; k < names; k++)
             if (!memcmp(t + i, name[k], 4) && is_table(t + i, len - i)) {
                 snprintf(cmd, sizeof(cmd), "%s/%s.aml", dir, k ? name[k] : "dsdt");
                 f = fopen(cmd, "wb");
@@ -225,9 +236,9 @@ START_TEST(dsdt)
                 found |= 1u << k;
             }
     free(t);
-    ck_assert_uint_eq(found, (1u << sizeof(name) / sizeof(name[0])) - 1);
+    ck_assert_uint_eq(found, (1u << names) - 1);
     /* The tables of data disassemble without a complaint. */
-    for (unsigned k = 1; k < sizeof(name) / sizeof(name[0]); k++) {
+    for (unsigned k = 1; k < names; k++) {
         snprintf(cmd, sizeof(cmd), "cd %s && iasl -d %s.aml >%s.log 2>&1 && "
                  "! grep -iE 'error|warning|invalid|unknown' %s.log %s.dsl", dir, name[k], name[k], name[k], name[k]);
         ck_assert_int_eq(system(cmd), 0);
@@ -237,7 +248,8 @@ START_TEST(dsdt)
              "iasl -we -p out dsdt.dsl >c.log 2>&1", dir);
     ck_assert_int_eq(system(cmd), 0);
     snprintf(cmd, sizeof(cmd), "cd %s && grep -q ' 0 Warnings' c.log && grep -q 'PNP0501' dsdt.dsl && "
-             "grep -q '_PRT' dsdt.dsl && %s grep -q LNKA dsdt.dsl", dir, _i ? "" : "!");
+             "grep -q '_PRT' dsdt.dsl && %s grep -q %s dsdt.dsl", dir, _i ? "" : "!",
+             _i == Q35 ? "LNKH" : "LNKA");
     ck_assert_int_eq(system(cmd), 0);
     snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
     ck_assert_int_eq(system(cmd), 0);
@@ -254,7 +266,7 @@ int main(void)
     tcase_add_test(t, pm_timer);
     tcase_add_test(t, reset_port);
     tcase_add_test(t, tables);
-    tcase_add_loop_test(t, dsdt, 0, 2);
+    tcase_add_loop_test(t, dsdt, MICRO, Q35 + 1);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

@@ -160,18 +160,36 @@ static unsigned which(const uint8_t *name)
     return strcmp((const char *)name, names[0]) != 0;
 }
 
+static unsigned pirq(unsigned slot, unsigned pin)
+{
+    return (slot + pin) & 3;
+}
+
+static unsigned asked;
+
+static void ask(void *arg)
+{
+    asked++;
+    acpi_fw_cfg_again(arg, s);
+}
+
 START_TEST(table_loader)
 {
     struct acpi_board b = { .ncpu = 2, .lapic = 0xfee00000, .ioapic = 0xfec00000, .hpet = 0xfed00000, .pm = 0x600,
                             .sci = 9, .pm_len = ACPI_PM_LEN, .reset_port = 0xcf9, .pci_lo = 0xc0000000,
-                            .pci_hi = 0xfec00000, .links = true, .fw_cfg = 0x510 };
+                            .pci_hi = 0xfec00000, .links = 4, .pirq = pirq, .fw_cfg = 0x510,
+                            .mmconfig = 0xd0000000 };
     static uint8_t script[8192];
     size_t want_len;
     uint8_t *want = acpi_tables(&b, place[1] - 64, &want_len, NULL);
     uint32_t len, key, size[2] = { 0 };
     bool there[2] = { false };
 
+    /* Made for other places first, and again when they are read. */
+    b.mmconfig = 0xe0000000;
     acpi_fw_cfg(&b, s);
+    b.mmconfig = 0xd0000000;
+    acpi_fw_cfg_asked(s, ask, &b);
     key = file("etc/table-loader", &len);
     ck_assert(key && len <= sizeof(script) && len % 128 == 0);
     take(key, script, len);
@@ -215,6 +233,7 @@ START_TEST(table_loader)
         }
     }
     /* The same as if they had been made for that place. */
+    ck_assert_uint_eq(asked, 1);
     ck_assert_uint_eq(size[1], want_len - 64);
     ck_assert_mem_eq(ram + place[0], want, 36);
     ck_assert_mem_eq(ram + place[1], want + 64, size[1]);
