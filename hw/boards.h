@@ -17,6 +17,6 @@ struct board {
     void (*power_button)(struct machine *);     /* pressed by the user; device lock held */
 };
 
-extern const struct board board_micro, board_pc;
+extern const struct board board_micro, board_pc, board_q35;
 
 #endif

@@ -52,7 +52,7 @@ static void set_accel(struct options *o, const char *opt, const char *name)
         die(EXIT_CODE_USAGE, "%s: unknown engine '%s': use jit or interp", opt, name);
 }
 
-static const struct board *const boards[] = { &board_micro, &board_pc };
+static const struct board *const boards[] = { &board_micro, &board_pc, &board_q35 };
 #define BOARDS (sizeof(boards) / sizeof(boards[0]))
 
 static const struct board *board(const char *opt, const char *name)
@@ -60,7 +60,8 @@ static const struct board *board(const char *opt, const char *name)
     for (unsigned i = 0; i < BOARDS; i++)
         if (strcmp(name, boards[i]->name) == 0)
             return boards[i];
-    die(EXIT_CODE_USAGE, "%s: there is no machine '%s': use micro, with a kernel given by -kernel, or pc", opt, name);
+    die(EXIT_CODE_USAGE, "%s: there is no machine '%s': use pc, q35 or, with a kernel given by -kernel, micro", opt,
+        name);
 }
 
 void opt_machine(struct options *o, const char *opt, const char *val)

@@ -10,7 +10,9 @@
 # button (SIGTERM powers the guest off), own (the installer's own initrd, to its first question),
 # owninterp (the same with the interpreter).
 # pc, pcbutton, pcreboot (jit, button, reboot on machine pc; the first finds nothing wrong with ACPI and SMBIOS),
-# seabios (no kernel: the firmware on machine pc, on the debug console and on the serial port, until it finds no disk,
+# q35, q35button, q35reboot (the same on machine q35).
+# seabios, seabiosq35 (no kernel: the firmware on machine pc or q35, on the debug console and on the serial
+# port, until it finds no disk,
 # and once more after it has reset the machine).
 # nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
 # trims one, with a file system on it; the host looks at the image).
@@ -34,9 +36,11 @@ virtio_modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev v
 early='x86/fpu: Enabled xstate'     # what the guest writes after some million blocks
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton
+    amd64-q35
     firmware-nvme amd64-nvmedisk amd64-nete1000
     firmware-virtioboot amd64-virtio"
 all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
+    firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
     firmware-nvme amd64-nvmedisk
     firmware-virtioboot amd64-virtio amd64-virtiolegacy
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
@@ -116,7 +120,7 @@ installer() {
 # SeaBIOS; reset at the end of its patience: etc/boot-fail-wait is not set, so that is after 60 s.
 firmware() {
     [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
-    until_text 'No bootable device' 2 end -M pc -debugcon file:"$work/debug" -global isa-debugcon.iobase=0x402 ||
+    until_text 'No bootable device' 2 end -M "$1" -debugcon file:"$work/debug" -global isa-debugcon.iobase=0x402 ||
         return 1
     for word in 'SeaBIOS (version' 'fw_cfg DMA interface supported' 'Found 1 cpu' 'Using pmtimer, ioport 0x608' \
         'ACPI: parse DSDT' 'Copying SMBIOS' 'sercon: using ioport 0x3f8' 'Attempting a hard reboot'; do
@@ -129,7 +133,7 @@ firmware() {
 firmware_nvme() {
     [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
     perl "$here/bootdisk.pl" "$work/disk" 3000 "booted from NVMe" &&
-        until_text 'booted from NVMe' 1 end -M pc -drive if=none,id=hd,file="$work/disk",format=raw -device nvme,drive=hd
+        until_text 'booted from NVMe' 1 end -M "$1" -drive if=none,id=hd,file="$work/disk",format=raw -device nvme,drive=hd
 }
 
 sum() { sha256sum | cut -d ' ' -f 1; }
@@ -231,11 +235,12 @@ try() {
     kernel_name=${1%-*} how=${1##*-}
     timeout=$patience
     case $how in *interp | check) timeout=$((6 * patience)) ;; esac
-    [ "$how" != seabios ] || { firmware; return; }
-    [ "$how" != nvme ] || { firmware_nvme; return; }
-    [ "$how" != pxe ] || { pxe; return; }
-    [ "$how" != virtioboot ] || { firmware_virtio; return; }
     case $how in
+    seabios) firmware pc; return ;;
+    seabiosq35) firmware q35; return ;;
+    nvme) firmware_nvme pc && firmware_nvme q35; return ;;
+    pxe) pxe; return ;;
+    virtioboot) firmware_virtio; return ;;
     nete1000) net e1000 e1000; return ;;
     netne2k) net ne2k_pci 8390 ne2k-pci; return ;;
     netrtl8139) net rtl8139 mii 8139cp; return ;;
@@ -250,10 +255,10 @@ try() {
     initramfs=$(BOOT_INIT=$init sh "$here/guest.sh" initramfs "$kernel_name" $modules) || return 77
     line="console=ttyS0 quiet panic=-1"
     set -- -kernel "$kernel" -initrd "$initramfs"
-    case $how in pcbutton | pcreboot) set -- -M pc "$@" ;; esac
+    case $how in pcbutton | pcreboot) set -- -M pc "$@" ;; q35*) set -- -M q35 "$@" ;; esac
     case $how in
-    pc)
-        boot 'model name.*Latimer' 0 -M pc -no-reboot "$@" -append "console=ttyS0 panic=-1 do=info" &&
+    pc | q35)
+        boot 'model name.*Latimer' 0 -M $how -no-reboot "$@" -append "console=ttyS0 panic=-1 do=info" &&
             for word in 'SMBIOS 2' 'ACPI: PCI: Interrupt link LNKD configured'; do
                 grep -aq "$word" "$work/serial" || { why="no '$word' in the kernel's log"; return 1; }
             done &&
@@ -281,7 +286,7 @@ try() {
             ! grep -a 'timer not connected\|timer doesn' "$work/serial" >"$work/why" ||
             { why=${why:-$(cat "$work/why")}; false; } ;;
     nvmedisk)
-        disk_guest nvme0n1 -M pc "$@" -drive if=none,id=hd,file="$work/disk",format=raw,discard=unmap \
+        disk_guest nvme0n1 -M q35 "$@" -drive if=none,id=hd,file="$work/disk",format=raw,discard=unmap \
             -device nvme,drive=hd,serial=ABC ;;
     virtio)
         virtio_guest disable-legacy=on "$@" -chardev file,id=c,path="$work/console" -chardev file,id=p,path="$work/port" \
