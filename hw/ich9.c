@@ -385,6 +385,7 @@ struct ich9 *ich9_new(struct chip_list *chips, struct pci_bus *bus, struct ports
     static const struct acpi_model model = { .s5_type = ICH9_S5_TYPE, .legacy = true };
     /* Registers with their values after reset and the bits software may write. */
     static const struct { uint8_t off, size; uint32_t val, writable; } regs[] = {
+        { 0x04, 2, 0x0007, 0x0140 },            /* command: it always decodes */
         { PMBASE, 4, 1, 0xff80 }, { ACPI_CNTL, 1, 0, 0x87 },
         { GPIOBASE, 4, 1, 0xffc0 }, { GPIO_CNTL, 1, 0, 0x11 },
         { 0x64, 1, 0x10, 0xff },                /* serial interrupts */

@@ -76,6 +76,7 @@ struct piix3 *piix3_new(struct chip_list *chips, struct pci_bus *bus, unsigned s
                                          .subvendor = 0x1af4, .subdevice = 0x1100 };
     /* Registers with their values after reset and the bits software may write. */
     static const struct { uint8_t off, size; uint16_t val, writable; } regs[] = {
+        { 0x04, 2, 0x0007, 0x0008 },    /* command: it always decodes */
         { 0x4c, 1, 0x4d, 0x7f },        /* I/O recovery times */
         { 0x4e, 2, 0x03, 0x1ff },       /* X-bus chip selects */
         { 0x69, 1, 0x02, 0xfe },        /* top of memory for ISA masters */
