@@ -39,7 +39,7 @@ static const struct { const char *name; uint64_t bits; const char *what; } items
     { "dev", ALL_DEVICES, "all devices" },
 };
 #define ITEMS (sizeof(items) / sizeof(items[0]))
-_Static_assert(LOG_DEV_COUNT <= 32, "a bit of the mask for each device");
+_Static_assert(LOG_DEV_COUNT <= 48, "a bit of the mask for each device");
 
 /* The sink; part of the mask's state: set once from the command line. */
 static struct {

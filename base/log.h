@@ -22,7 +22,7 @@
 #define LOG_UNIMP  0x0200u      /* features the guest used that are not there */
 #define LOG_STATS  0x0400u      /* what the engine did, when the machine has ended */
 #define LOG_COUNT  0x0800u      /* instructions executed in translated code, at the end */
-#define LOG_DEV    ((uint64_t)1 << 32)          /* of no device in particular */
+#define LOG_DEV    ((uint64_t)1 << 16)          /* of no device in particular */
 #define LOG_DEV_OF(d) (LOG_DEV << (d))          /* of one: enum log_dev */
 
 enum log_dev {
