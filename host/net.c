@@ -1,9 +1,11 @@
 /*
- * net.c - what all outside ends of cables share: the queues between chip and outside, captures in pcap's format.
+ * net.c - what all outside ends of cables share: the queues between chip and outside, captures in pcap's
+ * format.
  *
- * Frames from the chip are queued, and sent by the event loop: a vCPU never waits for the host. Frames to the chip
- * wait in a queue while it has no buffers. Both queues are bounded; what is too much is lost, as on a cable.
- * Captures are written by the event loop, too: a frame is noted when it comes in from outside or leaves.
+ * Frames from the chip are queued, and sent by the event loop: a vCPU never waits for the host. Frames to the
+ * chip wait in a queue while it has no buffers. Both queues are bounded; what is too much is lost, as on a
+ * cable. Captures are written by the event loop, too: a frame is noted when it comes in from outside or
+ * leaves.
  */
 #include "host/net.h"
 
@@ -127,9 +129,11 @@ static void note(struct net_end *e, const uint8_t *frame, size_t len)
     p = put32(p, (uint32_t)(now.tv_nsec / 1000));
     p = put32(p, (uint32_t)kept);
     put32(p, (uint32_t)len);
-    if (fwrite(head, sizeof(head), 1, e->dump) == 1 && (!kept || fwrite(frame, kept, 1, e->dump) == 1) && !fflush(e->dump))
+    if (fwrite(head, sizeof(head), 1, e->dump) == 1 && (!kept || fwrite(frame, kept, 1, e->dump) == 1) &&
+        !fflush(e->dump))
         return;
-    fprintf(stderr, "latimer: network %s: the capture ends here: %s\n", e->net->id ? e->net->id : "", strerror(errno));
+    fprintf(stderr, "latimer: network %s: the capture ends here: %s\n", e->net->id ? e->net->id : "",
+            strerror(errno));
     fclose(e->dump);
     e->dump = NULL;
 }
@@ -171,7 +175,7 @@ static void chip_ready(struct net *n)
 {
     struct net_end *e = n->arg;
 
-    while (e->to_chip.first && n->user && n->user->receive(n->dev, e->to_chip.first->data, e->to_chip.first->len))
+    for (struct frame *f; (f = e->to_chip.first) && n->user && n->user->receive(n->dev, f->data, f->len);)
         free(queue_take(&e->to_chip));
     if (!e->to_chip.first)
         hold(e, false);
@@ -181,7 +185,7 @@ void net_deliver(struct net *n, const uint8_t *frame, size_t len)
 {
     struct net_end *e = n->arg;
 
-    if (len > NET_FRAME_MAX)
+    if (!e || len > NET_FRAME_MAX)      /* none: being closed */
         return;
     if (e->dump)
         note(e, frame, len);
@@ -212,7 +216,8 @@ void net_end_new(struct net *n, struct evloop *loop, const struct net_end_ops *o
 
     if (!e)
         die(EXIT_CODE_HOST, "out of memory for network %s", n->id);
-    *e = (struct net_end){ .net = n, .loop = loop, .ops = o, .end = end, .send = { .fire = send_queued, .arg = e } };
+    *e = (struct net_end){ .net = n, .loop = loop, .ops = o, .end = end,
+                           .send = { .fire = send_queued, .arg = e } };
     n->arg = e;
     n->ops = &ops;
     n->up = true;

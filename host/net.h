@@ -1,8 +1,8 @@
 /*
  * net.h - the outside ends of Ethernet cables (hw/net_if.h): user networking, tap interfaces, sockets.
  *
- * A cable is a struct net that the caller has; net_open_*() plugs its outside end in. All functions are for the
- * event loop's thread, or before it runs.
+ * A cable is a struct net that the caller has; net_open_*() plugs its outside end in. All functions are for
+ * the event loop's thread, or before it runs.
  */
 #ifndef HOST_NET_H
 #define HOST_NET_H
@@ -22,7 +22,8 @@ struct net_forward {
     struct net_forward *next;
 };
 
-/* guestfwd=: connections to an address of the guest's network are a program's, or a socket's in the file system. */
+/* guestfwd=: connections to an address of the guest's network are a program's, or a socket's in the file
+   system. */
 struct net_service {
     struct in_addr addr;
     uint16_t port;
@@ -58,7 +59,8 @@ struct net_socket_config {
 /* False: err says what the host refused and why. */
 bool net_open_user(struct net *, struct evloop *, const struct net_user_config *, char *err, size_t errlen);
 bool net_open_tap(struct net *, struct evloop *, const struct net_tap_config *, char *err, size_t errlen);
-bool net_open_socket(struct net *, struct evloop *, const struct net_socket_config *, char *err, size_t errlen);
+bool net_open_socket(struct net *, struct evloop *, const struct net_socket_config *, char *err,
+                     size_t errlen);
 /* From now on all frames go to a file in pcap's format as well, the first `max` bytes of each. */
 bool net_dump(struct net *, const char *path, uint32_t max, char *err, size_t errlen);
 /* Everything net_open_*() and net_dump() made. */

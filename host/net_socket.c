@@ -1,10 +1,10 @@
 /*
- * net_socket.c - another emulator as the other end of the cable, by TCP (one listens, one connects; before each
- * frame its length in four bytes, big-endian) or UDP (a frame in each datagram: between two, or to a multicast
- * group). QEMU's -netdev socket speaks the same.
+ * net_socket.c - another emulator as the other end of the cable, by TCP (one listens, one connects; before
+ * each frame its length in four bytes, big-endian) or UDP (a frame in each datagram: between two, or to a
+ * multicast group). QEMU's -netdev socket speaks the same.
  *
- * The one that listens takes one connection at a time and, when that has ended, the next. The cable of TCP is up
- * while there is a connection.
+ * The one that listens takes one connection at a time and, when that has ended, the next. The cable of TCP is
+ * up while there is a connection.
  */
 #ifndef _GNU_SOURCE             /* accept4 */
 #define _GNU_SOURCE
@@ -211,7 +211,8 @@ static void datagrams_ready(void *arg, short revents)
         /* An error is what a datagram met that was sent before: nobody there. It may come. */
         if (n < 0)
             return;
-        if (s->how == NET_MCAST && from.sin_port == s->own.sin_port && from.sin_addr.s_addr == s->own.sin_addr.s_addr)
+        if (s->how == NET_MCAST && from.sin_port == s->own.sin_port &&
+            from.sin_addr.s_addr == s->own.sin_addr.s_addr)
             continue;
         net_deliver(s->net, s->in, (size_t)n);
     }
@@ -225,7 +226,8 @@ static void sock_send(void *end, const uint8_t *frame, size_t len)
 
     if (is_stream(s))
         stream_send(s, frame, len);
-    else if (sendto(s->send_fd >= 0 ? s->send_fd : s->fd, frame, len, MSG_NOSIGNAL, (struct sockaddr *)&s->to, sizeof(s->to)) < 0)
+    else if (sendto(s->send_fd >= 0 ? s->send_fd : s->fd, frame, len, MSG_NOSIGNAL, (struct sockaddr *)&s->to,
+                    sizeof(s->to)) < 0)
         log_msg(LOG_DEV, "network %s: a frame of %zu bytes was lost: %s", s->net->id, len, strerror(errno));
 }
 
@@ -317,14 +319,16 @@ static bool open_datagrams(struct sock *s, const struct net_socket_config *c, ch
     if (setsockopt(s->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0 || s->send_fd < 0 ||
         setsockopt(s->send_fd, IPPROTO_IP, IP_MULTICAST_LOOP, &one, sizeof(one)) < 0 ||
         (c->local.sin_addr.s_addr &&
-         setsockopt(s->send_fd, IPPROTO_IP, IP_MULTICAST_IF, &c->local.sin_addr, sizeof(c->local.sin_addr)) < 0) ||
+         setsockopt(s->send_fd, IPPROTO_IP, IP_MULTICAST_IF, &c->local.sin_addr,
+                    sizeof(c->local.sin_addr)) < 0) ||
         connect(s->send_fd, (const struct sockaddr *)&c->addr, sizeof(c->addr)) < 0 ||
         getsockname(s->send_fd, (struct sockaddr *)&s->own, &len) < 0)
         return refused("join group", &c->addr, err, errlen);
     return true;
 }
 
-bool net_open_socket(struct net *n, struct evloop *loop, const struct net_socket_config *c, char *err, size_t errlen)
+bool net_open_socket(struct net *n, struct evloop *loop, const struct net_socket_config *c, char *err,
+                     size_t errlen)
 {
     struct sock *s = calloc(1, sizeof(*s));
 

@@ -1,8 +1,9 @@
 /*
- * net_tap.c - a tap interface of the host as the other end of the cable (Linux, Documentation/networking/tuntap.rst).
+ * net_tap.c - a tap interface of the host as the other end of the cable (Linux,
+ * Documentation/networking/tuntap.rst).
  *
- * The interface is made (which needs CAP_NET_ADMIN) or opened, if it is there and ours, but not configured: that is
- * the user's business.
+ * The interface is made (which needs CAP_NET_ADMIN) or opened, if it is there and ours, but not configured:
+ * that is the user's business.
  */
 #include "host/net.h"
 
@@ -43,7 +44,8 @@ static void tap_ready(void *arg, short revents)
         }
         /* The interface was taken away: polling goes on telling so for ever. */
         if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-            fprintf(stderr, "latimer: network %s: the tap interface is gone: %s\n", t->net->id, n ? strerror(errno) : "closed");
+            fprintf(stderr, "latimer: network %s: the tap interface is gone: %s\n", t->net->id,
+                    n ? strerror(errno) : "closed");
             evloop_change(t->watch, 0);
             net_set_up(t->net, false);
         }
@@ -89,23 +91,25 @@ static int open_interface(const char *ifname, char *err, size_t errlen)
         return -1;
     }
     if (ifname && strlen(ifname) >= sizeof(req.ifr_name)) {
-        snprintf(err, errlen, "ifname=%s: names of interfaces have at most %zu characters", ifname, sizeof(req.ifr_name) - 1);
+        snprintf(err, errlen, "ifname=%s: names of interfaces have at most %zu characters", ifname,
+                 sizeof(req.ifr_name) - 1);
         close(fd);
         return -1;
     }
     if (ifname)
         memcpy(req.ifr_name, ifname, strlen(ifname));
     if (ioctl(fd, TUNSETIFF, &req) < 0) {
-        snprintf(err, errlen, "the host does not give us tap interface %s: %s: it must exist and belong to this user "
-                 "(ip tuntap add mode tap user NAME), or this must run with CAP_NET_ADMIN", ifname ? ifname : "(a new one)",
-                 strerror(errno));
+        snprintf(err, errlen, "the host does not give us tap interface %s: %s: it must exist and belong to "
+                 "this user (ip tuntap add mode tap user NAME), or this must run with CAP_NET_ADMIN",
+                 ifname ? ifname : "(a new one)", strerror(errno));
         close(fd);
         return -1;
     }
     return fd;
 }
 
-bool net_open_tap(struct net *n, struct evloop *loop, const struct net_tap_config *c, char *err, size_t errlen)
+bool net_open_tap(struct net *n, struct evloop *loop, const struct net_tap_config *c, char *err,
+                  size_t errlen)
 {
     int fd = c->fd, flags;
     struct tap *t;

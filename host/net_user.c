@@ -1,9 +1,9 @@
 /*
- * net_user.c - user networking: libslirp is the other end of the cable, a small network with a router, DHCP, DNS
- * and TFTP, and turns the guest's connections into sockets of this process. No privilege is needed.
+ * net_user.c - user networking: libslirp is the other end of the cable, a small network with a router, DHCP,
+ * DNS and TFTP, and turns the guest's connections into sockets of this process. No privilege is needed.
  *
- * libslirp is called by the event loop's thread alone, with the device lock held: it asks before each sleep for
- * the descriptors and the time it wants to wait for, and looks at them afterwards (struct evsource).
+ * libslirp is called by the event loop's thread alone, with the device lock held: it asks before each sleep
+ * for the descriptors and the time it wants to wait for, and looks at them afterwards (struct evsource).
  */
 #include "host/net.h"
 
@@ -108,7 +108,8 @@ static const SlirpCb callbacks = {
 /* ---- the event loop ---- */
 
 static const struct { int slirp; short poll; } events[] = {
-    { SLIRP_POLL_IN, POLLIN }, { SLIRP_POLL_OUT, POLLOUT }, { SLIRP_POLL_PRI, POLLPRI }, { SLIRP_POLL_ERR, POLLERR },
+    { SLIRP_POLL_IN, POLLIN }, { SLIRP_POLL_OUT, POLLOUT }, { SLIRP_POLL_PRI, POLLPRI },
+    { SLIRP_POLL_ERR, POLLERR },
     { SLIRP_POLL_HUP, POLLHUP }
 };
 #define EVENTS (sizeof(events) / sizeof(events[0]))
@@ -178,7 +179,8 @@ static bool forward(struct user *u, const struct net_user_config *c, char *err, 
 
         if (slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, guest, f->guest_port) == 0)
             continue;
-        snprintf(err, errlen, "hostfwd=%s: the host does not let us listen there: %s", f->text, strerror(errno));
+        snprintf(err, errlen, "hostfwd=%s: the host does not let us listen there: %s", f->text,
+                 strerror(errno));
         return false;
     }
     for (const struct net_service *s = c->services; s; s = s->next) {
@@ -188,21 +190,23 @@ static bool forward(struct user *u, const struct net_user_config *c, char *err, 
 
         if (r == 0)
             continue;
-        snprintf(err, errlen, "guestfwd=%s: not an address of the guest's network that is free: it must not be "
-                 "the router's nor the name server's", s->text);
+        snprintf(err, errlen, "guestfwd=%s: not an address of the guest's network that is free: it must not "
+                 "be the router's nor the name server's", s->text);
         return false;
     }
     return true;
 }
 
-bool net_open_user(struct net *n, struct evloop *loop, const struct net_user_config *c, char *err, size_t errlen)
+bool net_open_user(struct net *n, struct evloop *loop, const struct net_user_config *c, char *err,
+                   size_t errlen)
 {
     struct user *u = calloc(1, sizeof(*u));
     SlirpConfig sc = {
-        .version = 1, .restricted = c->restricted, .in_enabled = c->ipv4, .vnetwork = c->net, .vnetmask = c->mask,
-        .vhost = c->host, .in6_enabled = c->ipv6, .vprefix_addr6 = c->prefix6, .vprefix_len = c->prefix6_len,
-        .vhost6 = c->host6, .vhostname = c->hostname, .tftp_server_name = c->tftp_name, .tftp_path = c->tftp,
-        .bootfile = c->bootfile, .vdhcp_start = c->dhcp, .vnameserver = c->dns, .vnameserver6 = c->dns6,
+        .version = 1, .restricted = c->restricted, .in_enabled = c->ipv4, .vnetwork = c->net,
+        .vnetmask = c->mask, .vhost = c->host, .in6_enabled = c->ipv6, .vprefix_addr6 = c->prefix6,
+        .vprefix_len = c->prefix6_len, .vhost6 = c->host6, .vhostname = c->hostname,
+        .tftp_server_name = c->tftp_name, .tftp_path = c->tftp, .bootfile = c->bootfile,
+        .vdhcp_start = c->dhcp, .vnameserver = c->dns, .vnameserver6 = c->dns6,
         .vdnssearch = c->search[0] ? (const char **)(uintptr_t)c->search : NULL, .vdomainname = c->domain,
     };
 

@@ -58,8 +58,9 @@ void firmware_read(struct machine *m, const struct options *o)
         die(EXIT_CODE_FILE, "-bios %s: there is no such file, nor one of that name in the folders of -L, %s "
             "and %s", o->bios, usual[0], usual[1]);
     if (!path)
-        die(EXIT_CODE_FILE, "no firmware: there is no %s in the folders of -L, %s and %s: install the package "
-            "%s, give a file with -bios, or a kernel with -kernel", DEFAULT_BIOS, usual[0], usual[1], PACKAGE_BIOS);
+        die(EXIT_CODE_FILE, "no firmware: there is no %s in the folders of -L, %s and %s: install the "
+            "package %s, give a file with -bios, or a kernel with -kernel", DEFAULT_BIOS, usual[0], usual[1],
+            PACKAGE_BIOS);
     if (!file_read(&f, path, err, sizeof(err)))
         die(EXIT_CODE_FILE, "cannot read the firmware: %s: check -bios", err);
     /* A copy: it must not change, nor be cut short, while the guest runs. */
@@ -86,7 +87,8 @@ static void read_rom(struct machine *m, const char *name, const char *path)
     if (!file_read(&f, path, err, sizeof(err)))
         die(EXIT_CODE_FILE, "romfile: %s", err);
     if (f.len > ROM_MAX)
-        die(EXIT_CODE_FILE, "romfile=%s: %zu bytes: an option ROM has at most %u MiB", name, f.len, ROM_MAX >> 20);
+        die(EXIT_CODE_FILE, "romfile=%s: %zu bytes: an option ROM has at most %u MiB", name, f.len,
+            ROM_MAX >> 20);
     rom->name = name;
     for (rom->len = ROM_MIN; rom->len < f.len;)
         rom->len *= 2;
@@ -121,8 +123,8 @@ void firmware_roms(struct machine *m, const struct options *o)
         if (path)
             read_rom(m, name, path);
         else if (name != usual_name)
-            die(EXIT_CODE_FILE, "-device %s: romfile=%s: there is no such file, nor one of that name in the folders of -L, "
-                "%s, %s and %s", use->plug->name, name, usual[0], usual[1], usual[2]);
+            die(EXIT_CODE_FILE, "-device %s: romfile=%s: there is no such file, nor one of that name in the "
+                "folders of -L, %s, %s and %s", use->plug->name, name, usual[0], usual[1], usual[2]);
         free(path);
     }
 }

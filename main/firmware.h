@@ -7,8 +7,8 @@
 
 /* Fill in m->cfg.bios by -bios and -L. Dies with EXIT_CODE_FILE and what to install. */
 void firmware_read(struct machine *m, const struct options *);
-/* Read what the devices have for property romfile. Dies where a file that the user named is missing; what is a type's
-   default need not be there. */
+/* Read what the devices have for property romfile. Dies where a file that the user named is missing; what
+   is a type's default need not be there. */
 void firmware_roms(struct machine *, const struct options *);
 void firmware_free(struct machine *m);
 

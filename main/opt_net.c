@@ -1,8 +1,8 @@
 /*
  * opt_net.c - -netdev, -nic, -net and filter-dump: networks, the chips on them, captures.
  *
- * Chips are made by the table of devices (hw/plugs.def): a model is a type with a property netdev. Chips without an
- * address are given 52:54:00:12:34:56 and those that follow, in the order of the devices.
+ * Chips are made by the table of devices (hw/plugs.def): a model is a type with a property netdev. Chips
+ * without an address are given 52:54:00:12:34:56 and those that follow, in the order of the devices.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -159,8 +159,9 @@ static void set_net(struct netdev_arg *a, const struct arg_item *it)
     if (inet_pton(AF_INET, text, &a->user.net) != 1)
         bad(a->opt, it, "NETWORK/BITS, as in 10.0.2.0/24");
     if (!slash) {               /* as the classes were */
-        mask = ntohl(a->user.net.s_addr) >> 31 ? ntohl(a->user.net.s_addr) >> 30 == 2 ? 0xffff0000u : 0xffffff00u :
-               0xff000000u;
+        uint32_t net = ntohl(a->user.net.s_addr);
+
+        mask = !(net >> 31) ? 0xff000000u : net >> 30 == 2 ? 0xffff0000u : 0xffffff00u;
         a->user.mask.s_addr = htonl(mask);
     } else if (arg_number(slash, &bits)) {
         if (bits < 4 || bits > 30)
@@ -192,7 +193,8 @@ static void add_forward(struct netdev_arg *a, struct options *o, const struct ar
     if (!guest)
         bad(a->opt, it, use);
     *guest++ = 0;
-    if (!addr_port(text, &f->host, &f->host_port) || !addr_port(guest, &f->guest, &f->guest_port) || !f->guest_port)
+    if (!addr_port(text, &f->host, &f->host_port) || !addr_port(guest, &f->guest, &f->guest_port) ||
+        !f->guest_port)
         bad(a->opt, it, use);
     while (*last)
         last = &(*last)->next;
@@ -316,7 +318,8 @@ static bool set_tap(struct options *o, struct netdev_arg *a, const struct arg_it
 static bool set_socket(struct netdev_arg *a, const struct arg_item *it, bool *given)
 {
     static const struct { const char *key; enum net_socket_how how; const char *addr; } ways[] = {
-        { "listen", NET_LISTEN, "0.0.0.0" }, { "connect", NET_CONNECT, "127.0.0.1" }, { "udp", NET_UDP, "127.0.0.1" },
+        { "listen", NET_LISTEN, "0.0.0.0" }, { "connect", NET_CONNECT, "127.0.0.1" },
+        { "udp", NET_UDP, "127.0.0.1" },
         { "mcast", NET_MCAST, "0.0.0.0" }
     };
     char text[64];
@@ -355,7 +358,8 @@ static void complete(struct netdev_arg *a, bool socket_given)
         if (!addrs[i].to->s_addr)
             addrs[i].to->s_addr = u->net.s_addr | htonl(addrs[i].host & ~ntohl(u->mask.s_addr));
         if ((addrs[i].to->s_addr ^ u->net.s_addr) & u->mask.s_addr)
-            die(EXIT_CODE_USAGE, "%s: %s=%s: not an address of the guest's network: see net=", a->opt, addrs[i].key,
+            die(EXIT_CODE_USAGE, "%s: %s=%s: not an address of the guest's network: see net=", a->opt,
+                addrs[i].key,
                 inet_ntoa(*addrs[i].to));
     }
     if (a->kind == NETDEV_USER && !u->ipv4 && !u->ipv6)
@@ -367,8 +371,9 @@ static void complete(struct netdev_arg *a, bool socket_given)
 }
 
 static const char *const keys[] = {
-    [NETDEV_USER] = "restrict, net, host, dns, dhcpstart, hostname, domainname, dnssearch, tftp, tftp-server-name, "
-                    "bootfile, hostfwd, guestfwd, ipv4, ipv6, ipv6-prefix, ipv6-prefixlen, ipv6-host or ipv6-dns",
+    [NETDEV_USER] = "restrict, net, host, dns, dhcpstart, hostname, domainname, dnssearch, tftp, "
+                    "tftp-server-name, bootfile, hostfwd, guestfwd, ipv4, ipv6, ipv6-prefix, ipv6-prefixlen, "
+                    "ipv6-host or ipv6-dns",
     [NETDEV_TAP] = "ifname, script=no, downscript=no or fd",
     [NETDEV_SOCKET] = "listen, connect, udp, mcast or localaddr",
     [NETDEV_NONE] = "id",
@@ -409,7 +414,8 @@ static bool set_nic(struct options *o, struct nic_arg *nic, const struct arg_ite
     if (strcmp(it->key, "model") == 0 && it->val) {
         nic->model = check_model(nic->opt, it->val);
     } else if (strcmp(it->key, "mac") == 0 || strcmp(it->key, "macaddr") == 0) {
-        if (!it->val || sscanf(it->val, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &tail) != 6)
+        if (!it->val || sscanf(it->val, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+                               &tail) != 6)
             bad(nic->opt, it, "an address like 52:54:00:12:34:56");
         if (b[0] & 1)
             bad(nic->opt, it, "an address of one chip: the first byte is even");
@@ -431,7 +437,8 @@ static void set_all(struct options *o, struct netdev_arg *a, struct nic_arg *nic
 
     while (arg_next(&p, &it)) {
         bool ok = (nic && set_nic(o, nic, &it)) || (a->kind == NETDEV_USER && set_user(o, a, &it)) ||
-                  (a->kind == NETDEV_TAP && set_tap(o, a, &it)) || (a->kind == NETDEV_SOCKET && set_socket(a, &it, &given));
+                  (a->kind == NETDEV_TAP && set_tap(o, a, &it)) ||
+                  (a->kind == NETDEV_SOCKET && set_socket(a, &it, &given));
 
         if (!ok && it.val && strcmp(it.key, "id") == 0) {
             a->net.id = options_keep(o, it.val);
@@ -526,7 +533,8 @@ void opt_net(struct options *o, const char *opt, const char *val)
         else if (it.val && (strcmp(it.key, "name") == 0 || strcmp(it.key, "id") == 0))
             nic->id = options_keep(o, it.val);
         else
-            die(EXIT_CODE_USAGE, "%s nic: unknown property '%s': use model, macaddr, netdev, addr or name", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s nic: unknown property '%s': use model, macaddr, netdev, addr or name",
+                opt, it.key);
     }
 }
 
@@ -557,10 +565,12 @@ void opt_object(struct options *o, const char *opt, const char *val)
             d->netdev = options_keep(o, it.val);
         else if (it.val && strcmp(it.key, "file") == 0)
             d->file = options_keep(o, it.val);
-        else if (it.val && strcmp(it.key, "maxlen") == 0 && arg_number(it.val, &n) && n > 0 && n <= UINT32_MAX)
+        else if (it.val && strcmp(it.key, "maxlen") == 0 && arg_number(it.val, &n) && n > 0 &&
+                 n <= UINT32_MAX)
             d->max = (uint32_t)n;
         else if (strcmp(it.key, "id"))
-            die(EXIT_CODE_USAGE, "%s filter-dump: %s%s%s: use id=, netdev=, file= or maxlen=BYTES", opt, it.key,
+            die(EXIT_CODE_USAGE, "%s filter-dump: %s%s%s: use id=, netdev=, file= or maxlen=BYTES", opt,
+                it.key,
                 it.val ? "=" : "", it.val ? it.val : "");
     }
     if (!d->netdev || !d->file)

@@ -1,10 +1,10 @@
 /*
- * e1000.c - Intel 82540EM Gigabit Ethernet controller: registers, interrupts, PHY, EEPROM ("PCI/PCI-X Family of
- * Gigabit Ethernet Controllers Software Developer's Manual", 317453, "SDM" below).
+ * e1000.c - Intel 82540EM Gigabit Ethernet controller: registers, interrupts, PHY, EEPROM ("PCI/PCI-X Family
+ * of Gigabit Ethernet Controllers Software Developer's Manual", 317453, "SDM" below).
  *
- * Transmitting (e1000_tx.c) happens inside the write to TDT, receiving (e1000_rx.c) when a frame comes; here is what
- * both stand on. Invariant: the interrupt line is high exactly while ICR & IMS is not zero, except that after a rise
- * it stays low until ITR's interval has passed.
+ * Transmitting (e1000_tx.c) happens inside the write to TDT, receiving (e1000_rx.c) when a frame comes; here
+ * is what both stand on. Invariant: the interrupt line is high exactly while ICR & IMS is not zero, except
+ * that after a rise it stays low until ITR's interval has passed.
  *
  * Not there (logged under unimp): wake-up, flash memory, the packet buffer as memory, manageability.
  */
@@ -37,7 +37,8 @@
 #define MDIC_INT   (1u << 29)
 #define MDIC_ERROR (1u << 30)
 
-enum { PHY_CTRL, PHY_STATUS, PHY_ID1, PHY_ID2, PHY_ANAR, PHY_LPAR, PHY_ANER, PHY_1000 = 9, PHY_1000_STATUS, PHY_EXT = 15,
+enum { PHY_CTRL, PHY_STATUS, PHY_ID1, PHY_ID2, PHY_ANAR, PHY_LPAR, PHY_ANER, PHY_1000 = 9, PHY_1000_STATUS,
+       PHY_EXT = 15,
        PHY_PSCR, PHY_PSSR, PHY_EPSCR = 20 };
 #define PHY_RESET     0x8000u
 #define PHY_LOOP      0x4000u
@@ -220,7 +221,8 @@ static void negotiate(struct e1000 *e)
 static void phy_reset(struct e1000 *e)
 {
     static const struct { uint8_t reg; uint16_t val; } first[] = {
-        { PHY_CTRL, 0x1140 }, { PHY_ID1, 0x0141 }, { PHY_ID2, 0x0c20 }, { PHY_ANAR, 0x0de1 }, { PHY_1000, 0x0e00 },
+        { PHY_CTRL, 0x1140 }, { PHY_ID1, 0x0141 }, { PHY_ID2, 0x0c20 }, { PHY_ANAR, 0x0de1 },
+        { PHY_1000, 0x0e00 },
         { PHY_EXT, 0x3000 }, { PHY_PSCR, 0x0360 }, { PHY_EPSCR, 0x0d60 }
     };
 
@@ -269,7 +271,8 @@ static void phy_write(struct e1000 *e, unsigned n, uint16_t val)
         if ((val & PHY_RESTART) || ((old ^ val) & (PHY_AN | PHY_DOWN | PHY_DUPLEX | 0x2040)))
             negotiate(e);
         return;
-    case PHY_STATUS: case PHY_ID1: case PHY_ID2: case PHY_LPAR: case PHY_ANER: case PHY_1000_STATUS: case PHY_EXT:
+    case PHY_STATUS: case PHY_ID1: case PHY_ID2: case PHY_LPAR: case PHY_ANER: case PHY_1000_STATUS:
+    case PHY_EXT:
     case PHY_PSSR:
         return;
     default:
@@ -324,7 +327,8 @@ static void link_changed(void *dev, bool up)
 static void eeprom_init(struct e1000 *e, const struct pci_ident *id)
 {
     static const struct { uint8_t word; uint16_t val; } first[] = {
-        { 0x05, 0x4000 }, { 0x08, 0xa845 }, { 0x09, 0x0010 }, { 0x0a, 0x640b }, { 0x0f, 0x3040 }, { 0x10, 0x0008 },
+        { 0x05, 0x4000 }, { 0x08, 0xa845 }, { 0x09, 0x0010 }, { 0x0a, 0x640b }, { 0x0f, 0x3040 },
+        { 0x10, 0x0008 },
         { 0x11, 0xf000 }
     };
     uint16_t sum = 0;
@@ -370,7 +374,8 @@ static void write_eerd(struct e1000 *e, uint32_t val)
 
 static void mac_reset(struct e1000 *e)
 {
-    struct timer *const timers[] = { &e->throttle, &e->rx_packet, &e->rx_absolute, &e->tx_packet, &e->tx_absolute,
+    struct timer *const timers[] = { &e->throttle, &e->rx_packet, &e->rx_absolute, &e->tx_packet,
+                                     &e->tx_absolute,
                                      &e->tx_more };
 
     for (unsigned i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
@@ -378,7 +383,8 @@ static void mac_reset(struct e1000 *e)
     memset(e->reg, 0, sizeof(e->reg));
     memset(e->ctx, 0, sizeof(e->ctx));
     memset(e->frame, 0, sizeof(e->frame));
-    e->tx_active = e->tx_cmd = e->tx_popts = e->tx_bad = e->tx_cso = e->tx_css = e->tx_tse = e->tx_extended = 0;
+    e->tx_active = e->tx_cmd = e->tx_popts = e->tx_bad = 0;
+    e->tx_cso = e->tx_css = e->tx_tse = e->tx_extended = 0;
     e->tx_special = 0;
     e->tx_len = e->tx_left = e->tx_segment = 0;
     e->io_addr = 0;
@@ -408,13 +414,15 @@ static const struct plain { uint16_t first, last; uint32_t mask; } plain[] = {
     { R_FLA, R_FLA, 0 }, { R_FCTTV, R_FCTTV, 0xffff }, { R_TXCW, R_TXCW, ~0u }, { R_RXCW, R_RXCW, 0 },
     { R_TIPG, R_TIPG, 0x3fffffff }, { R_AIFS, R_AIFS, 0xffff }, { R_LEDCTL, R_LEDCTL, 0xcfcfcfcf },
     { R_PBA, R_PBA, 0x0000ffff }, { R_FCRTL, R_FCRTL, 0x8000fff8 }, { R_FCRTH, R_FCRTH, 0xfff8 },
-    { R_RDFH, R_RDFPC, 0x1fff }, { R_RDBAL, R_RDBAL, ~0xfu }, { R_RDBAH, R_RDBAH, ~0u }, { R_RDLEN, R_RDLEN, 0xfff80 },
-    { R_RDH, R_RDH, 0xffff }, { R_RXDCTL, R_RXDCTL, ~0u }, { R_RADV, R_RADV, 0xffff }, { R_RSRPD, R_RSRPD, 0xfff },
-    { R_TXDMAC, R_TXDMAC, 1 }, { R_TDFH, R_TDFPC, 0x1fff }, { R_TDBAL, R_TDBAL, ~0xfu }, { R_TDBAH, R_TDBAH, ~0u },
-    { R_TDLEN, R_TDLEN, 0xfff80 }, { R_TDH, R_TDH, 0xffff }, { R_TIDV, R_TIDV, 0xffff }, { R_TXDCTL, R_TXDCTL, ~0u },
-    { R_TADV, R_TADV, 0xffff }, { R_TSPMT, R_TSPMT, ~0u }, { R_STATS, R_STATS_END, ~0u }, { R_RXCSUM, R_RXCSUM, 0x7ff },
-    { R_MTA, R_MTA + 0x1fc, ~0u }, { R_RA, R_RA + 0x7c, ~0u }, { R_VFTA, R_VFTA + 0x1fc, ~0u }, { R_WUC, R_WUC, 0xf },
-    { R_WUS, R_WUS, ~0u }, { R_MANC, R_MANC, ~0u }, { R_IPAV, R_IPAV, 0x1000f }, { R_IP4AT, R_IP4AT + 0x18, ~0u },
+    { R_RDFH, R_RDFPC, 0x1fff }, { R_RDBAL, R_RDBAL, ~0xfu }, { R_RDBAH, R_RDBAH, ~0u },
+    { R_RDLEN, R_RDLEN, 0xfff80 }, { R_RDH, R_RDH, 0xffff }, { R_RXDCTL, R_RXDCTL, ~0u },
+    { R_RADV, R_RADV, 0xffff }, { R_RSRPD, R_RSRPD, 0xfff }, { R_TXDMAC, R_TXDMAC, 1 },
+    { R_TDFH, R_TDFPC, 0x1fff }, { R_TDBAL, R_TDBAL, ~0xfu }, { R_TDBAH, R_TDBAH, ~0u },
+    { R_TDLEN, R_TDLEN, 0xfff80 }, { R_TDH, R_TDH, 0xffff }, { R_TIDV, R_TIDV, 0xffff },
+    { R_TXDCTL, R_TXDCTL, ~0u }, { R_TADV, R_TADV, 0xffff }, { R_TSPMT, R_TSPMT, ~0u },
+    { R_STATS, R_STATS_END, ~0u }, { R_RXCSUM, R_RXCSUM, 0x7ff }, { R_MTA, R_MTA + 0x1fc, ~0u },
+    { R_RA, R_RA + 0x7c, ~0u }, { R_VFTA, R_VFTA + 0x1fc, ~0u }, { R_WUC, R_WUC, 0xf }, { R_WUS, R_WUS, ~0u },
+    { R_MANC, R_MANC, ~0u }, { R_IPAV, R_IPAV, 0x1000f }, { R_IP4AT, R_IP4AT + 0x18, ~0u },
     { R_IP6AT, R_IP6AT + 0xc, ~0u }, { R_WUPL, R_WUPL, 0 }, { R_WUPM, R_WUPM + 0x7c, ~0u }
 };
 
@@ -444,7 +452,8 @@ static uint64_t reg_read(void *dev, uint64_t off, unsigned size)
         *e1000_reg(e, R_ICR) = 0;
         update(e);
         return v;
-    case R_CTRL: case R_EERD: case R_CTRL_EXT: case R_MDIC: case R_ITR: case R_IMS: case R_RCTL: case R_TCTL: case R_RDT:
+    case R_CTRL: case R_EERD: case R_CTRL_EXT: case R_MDIC: case R_ITR: case R_IMS: case R_RCTL: case R_TCTL:
+    case R_RDT:
     case R_TDT: case R_RDTR: case R_WUFC:
         return *e1000_reg(e, (unsigned)off);
     case R_IMC: case R_ICS:     /* write only */
@@ -606,7 +615,8 @@ static void e1000_reset(void *dev)
 static void e1000_loaded(void *dev)
 {
     struct e1000 *e = dev;
-    struct timer *const timers[] = { &e->throttle, &e->rx_packet, &e->rx_absolute, &e->tx_packet, &e->tx_absolute,
+    struct timer *const timers[] = { &e->throttle, &e->rx_packet, &e->rx_absolute, &e->tx_packet,
+                                     &e->tx_absolute,
                                      &e->tx_more, &e->negotiation };
 
     for (unsigned i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
@@ -618,27 +628,31 @@ static void e1000_loaded(void *dev)
 }
 
 #define CTX(n, m) FIELD(struct e1000, ctx[n].m)
-#define CTX_FIELDS(n) CTX(n, ipcss), CTX(n, ipcso), CTX(n, tucss), CTX(n, tucso), CTX(n, hdrlen), CTX(n, tucmd),      \
-    CTX(n, ipcse), CTX(n, tucse), CTX(n, mss), CTX(n, paylen)
+#define CTX_FIELDS(n)                                                                                        \
+    CTX(n, ipcss), CTX(n, ipcso), CTX(n, tucss), CTX(n, tucso), CTX(n, hdrlen), CTX(n, tucmd), CTX(n, ipcse), \
+    CTX(n, tucse), CTX(n, mss), CTX(n, paylen)
 static const struct field e1000_state[] = {
     FIELD_ARRAY(struct e1000, reg), FIELD(struct e1000, io_addr), FIELD(struct e1000, line),
     FIELD(struct e1000, last_int), FIELD(struct e1000, throttle.due), FIELD(struct e1000, rx_packet.due),
-    FIELD(struct e1000, rx_absolute.due), FIELD(struct e1000, tx_packet.due), FIELD(struct e1000, tx_absolute.due),
-    FIELD(struct e1000, tx_more.due),
+    FIELD(struct e1000, rx_absolute.due), FIELD(struct e1000, tx_packet.due),
+    FIELD(struct e1000, tx_absolute.due), FIELD(struct e1000, tx_more.due),
     FIELD_ARRAY(struct e1000, phy), FIELD(struct e1000, phy_link), FIELD(struct e1000, phy_link_lost),
     FIELD(struct e1000, negotiation.due), EEPROM93_FIELDS(struct e1000, ee), CTX_FIELDS(0), CTX_FIELDS(1),
     FIELD(struct e1000, tx_active), FIELD(struct e1000, tx_cmd), FIELD(struct e1000, tx_popts),
-    FIELD(struct e1000, tx_bad), FIELD(struct e1000, tx_cso), FIELD(struct e1000, tx_css), FIELD(struct e1000, tx_tse),
-    FIELD(struct e1000, tx_extended), FIELD(struct e1000, tx_special), FIELD(struct e1000, tx_len),
+    FIELD(struct e1000, tx_bad), FIELD(struct e1000, tx_cso), FIELD(struct e1000, tx_css),
+    FIELD(struct e1000, tx_tse), FIELD(struct e1000, tx_extended), FIELD(struct e1000, tx_special),
+    FIELD(struct e1000, tx_len),
     FIELD(struct e1000, tx_left), FIELD(struct e1000, tx_segment), FIELD_ARRAY(struct e1000, frame), FIELD_END
 };
 
-static const struct chip e1000_chip = { "e1000", sizeof(struct e1000), e1000_reset, e1000_state, e1000_loaded };
+static const struct chip e1000_chip = { "e1000", sizeof(struct e1000), e1000_reset, e1000_state,
+                                        e1000_loaded };
 static const struct net_user e1000_user = { e1000_receive, link_changed };
 
 static void make(struct plug_env *env, void *bus, const void *props)
 {
-    static const struct pci_ident id = { .vendor = 0x8086, .device = 0x100e, .subvendor = 0x8086, .subdevice = 0x001e,
+    static const struct pci_ident id = { .vendor = 0x8086, .device = 0x100e, .subvendor = 0x8086,
+                                         .subdevice = 0x001e,
                                          .class = 0x020000, .revision = 2, .pin = 1 };
     const struct nic_props *p = props;
     struct pci_dev *pci = nic_pci_add(env, p, &id);

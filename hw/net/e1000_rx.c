@@ -1,8 +1,8 @@
 /*
  * e1000_rx.c - the 82540EM's receiver (SDM 3.2, 9, 13.5): address and VLAN filters, checksums, descriptors.
  *
- * A frame is taken whole or not at all: where the ring has too few descriptors, it waits outside until RDT moves,
- * as it would in the chip's packet buffer.
+ * A frame is taken whole or not at all: where the ring has too few descriptors, it waits outside until RDT
+ * moves, as it would in the chip's packet buffer.
  */
 #include "hw/net/e1000_int.h"
 
@@ -93,12 +93,14 @@ static bool is_pause(struct e1000 *e, const uint8_t *frame, size_t len)
 
 /* ---- checksums (3.2.9) ---- */
 
-static void check_transport(struct rx *r, const uint8_t *ip, unsigned version, uint8_t protocol, size_t head, size_t len)
+static void check_transport(struct rx *r, const uint8_t *ip, unsigned version, uint8_t protocol, size_t head,
+                            size_t len)
 {
     const uint8_t *p = ip + head;
     size_t field = protocol == 6 ? 16 : 6;
 
-    if ((protocol != 6 && protocol != 17) || ip + head + len > r->data + r->len || len < (protocol == 6 ? 20u : 8u))
+    if ((protocol != 6 && protocol != 17) || ip + head + len > r->data + r->len ||
+        len < (protocol == 6 ? 20u : 8u))
         return;
     if (protocol == 17 && !be16(p + field))     /* UDP without checksum */
         return;

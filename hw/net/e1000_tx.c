@@ -1,9 +1,10 @@
 /*
  * e1000_tx.c - the 82540EM's transmitter (SDM 3.3 to 3.5): descriptors, checksums, segmentation, VLAN tags.
  *
- * A frame is gathered in e->frame over as many descriptors as it has. With segmentation the frame starts with the
- * header, and whenever header and MSS bytes are there a segment leaves and the header stays. One kick does a bounded
- * amount of work; a timer goes on with the rest, so that a huge ring does not keep the device lock.
+ * A frame is gathered in e->frame over as many descriptors as it has. With segmentation the frame starts with
+ * the header, and whenever header and MSS bytes are there a segment leaves and the header stays. One kick
+ * does a bounded amount of work; a timer goes on with the rest, so that a huge ring does not keep the device
+ * lock.
  */
 #include "hw/net/e1000_int.h"
 
@@ -166,7 +167,8 @@ static uint32_t add_segmented(struct e1000 *e, uint64_t pa, uint32_t len)
     uint32_t limit = (uint32_t)c->hdrlen + c->mss, sent = 0;
 
     if (!e->tx_bad && (c->mss < MSS_MIN || limit > FRAME_MAX || e->tx_len > limit)) {
-        log_msg(LOG_GUEST, "e1000: segmentation with a header of %u and segments of %u bytes: dropped", c->hdrlen, c->mss);
+        log_msg(LOG_GUEST, "e1000: segmentation with a header of %u and segments of %u bytes: dropped",
+                c->hdrlen, c->mss);
         e->tx_bad = 1;
     }
     while (!e->tx_bad && len) {
@@ -213,7 +215,8 @@ static void context(struct e1000 *e, const uint8_t *d)
     struct e1000_ctx *c = &e->ctx[w >> 26 & 1];
 
     *c = (struct e1000_ctx){ .ipcss = d[0], .ipcso = d[1], .ipcse = le16(d + 2), .tucss = d[4], .tucso = d[5],
-                             .tucse = le16(d + 6), .paylen = w & 0xfffff, .tucmd = (uint8_t)(w >> 24), .hdrlen = d[13],
+                             .tucse = le16(d + 6), .paylen = w & 0xfffff, .tucmd = (uint8_t)(w >> 24),
+                             .hdrlen = d[13],
                              .mss = le16(d + 14) };
 }
 

@@ -13,8 +13,8 @@ struct eeprom93 {
     uint8_t phase, count, addr, out, writable, sk;
     uint16_t shift;
 };
-#define EEPROM93_FIELDS(type, m)                                                                                \
-    FIELD_ARRAY(type, m.word), FIELD(type, m.phase), FIELD(type, m.count), FIELD(type, m.addr),                 \
+#define EEPROM93_FIELDS(type, m)                                                                             \
+    FIELD_ARRAY(type, m.word), FIELD(type, m.phase), FIELD(type, m.count), FIELD(type, m.addr),              \
     FIELD(type, m.out), FIELD(type, m.writable), FIELD(type, m.sk), FIELD(type, m.shift)
 
 void eeprom93_reset(struct eeprom93 *);         /* the interface; the words stay */

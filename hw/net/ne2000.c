@@ -1,11 +1,13 @@
 /*
- * ne2000.c - Novell NE2000 on ISA (ne2k_isa) and as the Realtek RTL8029 on PCI (ne2k_pci): a DP8390 with 16 KiB of
- * packet memory behind a data port (National "DP8390D/NS32490D NIC", July 1995; Realtek RTL8029AS data sheet).
+ * ne2000.c - Novell NE2000 on ISA (ne2k_isa) and as the Realtek RTL8029 on PCI (ne2k_pci): a DP8390 with 16
+ * KiB of packet memory behind a data port (National "DP8390D/NS32490D NIC", July 1995; Realtek RTL8029AS data
+ * sheet).
  *
- *   +00h-0Fh  DP8390, four pages (page 3: of the RTL8029)      +10h  data port      +18h-1Fh  reset, by reading
+ *   +00h-0Fh  DP8390, four pages (page 3: RTL8029)    +10h  data port    +18h-1Fh  reset, by reading
  *
- * Memory as the remote DMA sees it: the address PROM at 0 (each byte twice), packet memory at 4000h. Invariant:
- * CURR lies in PSTART..PSTOP-1 whenever a frame is stored; a ring that does not lie in packet memory takes none.
+ * Memory as the remote DMA sees it: the address PROM at 0 (each byte twice), packet memory at 4000h.
+ * Invariant: CURR lies in PSTART..PSTOP-1 whenever a frame is stored; a ring that does not lie in packet
+ * memory takes none.
  */
 #include "hw/net/nic.h"
 
@@ -23,7 +25,8 @@
 #define HEADER   4u
 #define FRAME_MAX 1514u
 
-enum { CR_STP = 0x01, CR_STA = 0x02, CR_TXP = 0x04, CR_RD = 0x38, CR_READ = 0x08, CR_WRITE = 0x10, CR_SEND = 0x18,
+enum { CR_STP = 0x01, CR_STA = 0x02, CR_TXP = 0x04, CR_RD = 0x38, CR_READ = 0x08, CR_WRITE = 0x10,
+       CR_SEND = 0x18,
        CR_NODMA = 0x20 };
 enum { ISR_PRX = 0x01, ISR_PTX = 0x02, ISR_OVW = 0x10, ISR_CNT = 0x20, ISR_RDC = 0x40, ISR_RST = 0x80 };
 enum { RCR_SEP = 0x01, RCR_AR = 0x02, RCR_AB = 0x04, RCR_AM = 0x08, RCR_PRO = 0x10, RCR_MON = 0x20 };
@@ -99,7 +102,8 @@ static bool filtered_in(const struct ne2000 *s, const uint8_t *frame)
 
 static bool ring_is_good(const struct ne2000 *s)
 {
-    return s->pstart >= MEM_AT / PAGE && s->pstop <= MEM_END / PAGE && s->pstart < s->pstop && s->curr >= s->pstart &&
+    return s->pstart >= MEM_AT / PAGE && s->pstop <= MEM_END / PAGE && s->pstart < s->pstop &&
+        s->curr >= s->pstart &&
            s->curr < s->pstop;
 }
 
@@ -112,12 +116,14 @@ static void count_missed(struct ne2000 *s)
 static bool store(struct ne2000 *s, const uint8_t *frame, size_t len)
 {
     unsigned wire = (unsigned)(len < NIC_MIN ? NIC_MIN : len), total = wire + NIC_FCS + HEADER;
-    unsigned pages = (total + PAGE - 1) / PAGE, ring = s->pstop - s->pstart, next, room = 0, at = s->curr * PAGE;
+    unsigned pages = (total + PAGE - 1) / PAGE, ring = s->pstop - s->pstart, next, room = 0,
+        at = s->curr * PAGE;
     uint8_t data[HEADER + FRAME_MAX + NIC_FCS];
 
     /*
-     * The page before BNRY is never used. A frame for which there is no room waits on the cable, and comes when BNRY
-     * has moved and the driver has seen what there was. Where it has seen all and left it there, that is an overflow.
+     * The page before BNRY is never used. A frame for which there is no room waits on the cable, and comes
+     * when BNRY has moved and the driver has seen what there was. Where it has seen all and left it there,
+     * that is an overflow.
      */
     if (s->bnry + 1 == s->pstart)       /* drivers count down from the first page, too */
         room = s->pstop - 1u - s->curr;
@@ -129,7 +135,8 @@ static bool store(struct ne2000 *s, const uint8_t *frame, size_t len)
         return false;
     }
     if (pages >= ring) {
-        log_msg(LOG_GUEST, "ne2000: a receive ring of %u pages: a frame of %zu bytes does not fit", ring, len);
+        log_msg(LOG_GUEST, "ne2000: a receive ring of %u pages: a frame of %zu bytes does not fit", ring,
+                len);
         count_missed(s);
         return true;
     }
@@ -161,7 +168,8 @@ static bool receive_frame(struct ne2000 *s, const uint8_t *frame, size_t len)
         return true;
     }
     if (!ring_is_good(s)) {
-        log_msg(LOG_GUEST, "ne2000: receive ring from %#x to %#x, at %#x, boundary %#x", s->pstart, s->pstop, s->curr, s->bnry);
+        log_msg(LOG_GUEST, "ne2000: receive ring from %#x to %#x, at %#x, boundary %#x", s->pstart, s->pstop,
+                s->curr, s->bnry);
         count_missed(s);
         return true;
     }
@@ -360,7 +368,8 @@ static void page1_write(struct ne2000 *s, unsigned n, uint8_t val)
 /* For tests of the chip: what page 0 takes. */
 static uint8_t page2_read(const struct ne2000 *s, unsigned n)
 {
-    const uint8_t v[16] = { [1] = s->pstart, s->pstop, [4] = s->tpsr, [12] = s->rcr | 0xc0, s->tcr | 0xe0, s->dcr | 0x80,
+    const uint8_t v[16] = { [1] = s->pstart, s->pstop, [4] = s->tpsr, [12] = s->rcr | 0xc0, s->tcr | 0xe0,
+                            s->dcr | 0x80,
                             s->imr | 0x80 };
 
     return v[n];
@@ -478,15 +487,17 @@ static void ne2000_loaded(void *dev)
 
 static const struct field ne2000_state[] = {
     FIELD(struct ne2000, cr), FIELD(struct ne2000, isr), FIELD(struct ne2000, imr), FIELD(struct ne2000, dcr),
-    FIELD(struct ne2000, tcr), FIELD(struct ne2000, rcr), FIELD(struct ne2000, tsr), FIELD(struct ne2000, rsr),
-    FIELD(struct ne2000, pstart), FIELD(struct ne2000, pstop), FIELD(struct ne2000, bnry), FIELD(struct ne2000, tpsr),
-    FIELD(struct ne2000, curr), FIELD_ARRAY(struct ne2000, par), FIELD_ARRAY(struct ne2000, mar),
-    FIELD(struct ne2000, missed), FIELD(struct ne2000, r9346), FIELD_ARRAY(struct ne2000, config),
-    FIELD(struct ne2000, tbcr), FIELD(struct ne2000, rsar), FIELD(struct ne2000, rbcr), FIELD_ARRAY(struct ne2000, mem),
+    FIELD(struct ne2000, tcr), FIELD(struct ne2000, rcr), FIELD(struct ne2000, tsr),
+    FIELD(struct ne2000, rsr), FIELD(struct ne2000, pstart), FIELD(struct ne2000, pstop),
+    FIELD(struct ne2000, bnry), FIELD(struct ne2000, tpsr), FIELD(struct ne2000, curr),
+    FIELD_ARRAY(struct ne2000, par), FIELD_ARRAY(struct ne2000, mar), FIELD(struct ne2000, missed),
+    FIELD(struct ne2000, r9346), FIELD_ARRAY(struct ne2000, config), FIELD(struct ne2000, tbcr),
+    FIELD(struct ne2000, rsar), FIELD(struct ne2000, rbcr), FIELD_ARRAY(struct ne2000, mem),
     FIELD_END
 };
 
-static const struct chip ne2000_chip = { "ne2000", sizeof(struct ne2000), ne2000_reset, ne2000_state, ne2000_loaded };
+static const struct chip ne2000_chip = { "ne2000", sizeof(struct ne2000), ne2000_reset, ne2000_state,
+                                         ne2000_loaded };
 static const struct net_user ne2000_user = { ne2000_receive, NULL };
 
 static struct ne2000 *new_chip(struct plug_env *env, const struct nic_props *p)
@@ -501,7 +512,8 @@ static struct ne2000 *new_chip(struct plug_env *env, const struct nic_props *p)
 
 static void make_pci(struct plug_env *env, void *bus, const void *props)
 {
-    static const struct pci_ident id = { .vendor = 0x10ec, .device = 0x8029, .subvendor = 0x10ec, .subdevice = 0x8029,
+    static const struct pci_ident id = { .vendor = 0x10ec, .device = 0x8029, .subvendor = 0x10ec,
+                                         .subdevice = 0x8029,
                                          .class = 0x020000, .pin = 1 };
     const struct nic_props *p = props;
     struct pci_dev *pci = nic_pci_add(env, p, &id);

@@ -20,11 +20,11 @@ struct nic_props {
     uint8_t mac[6];
     const char *romfile;
 };
-#define NIC_PROPS                                                                                               \
-    { "netdev", PROP_NETDEV, offsetof(struct nic_props, net), 0, 0, "the network it is on" },                   \
-    { "mac", PROP_MAC, offsetof(struct nic_props, mac), 0, 0, "its address (default: the next from "            \
+#define NIC_PROPS                                                                                            \
+    { "netdev", PROP_NETDEV, offsetof(struct nic_props, net), 0, 0, "the network it is on" },                \
+    { "mac", PROP_MAC, offsetof(struct nic_props, mac), 0, 0, "its address (default: the next from "         \
       "52:54:00:12:34:56)" }
-#define NIC_ROM_PROP                                                                                            \
+#define NIC_ROM_PROP                                                                                         \
     { "romfile", PROP_STRING, offsetof(struct nic_props, romfile), 0, 0, "option ROM; empty: none" }
 
 /* Its place on the PCI bus, with its option ROM. Dies where the place is taken. */
@@ -52,7 +52,8 @@ struct nic_crc {
 void nic_crc_init(struct nic_crc *);
 /* As four bytes, the lowest first, it stands behind the frame. */
 uint32_t nic_crc(const struct nic_crc *, const uint8_t *data, size_t len);
-/* Bits of the check sequence of an address that choose one of 64: as DP8390 and RTL8139 do, and as Am79C970A. */
+/* Bits of the check sequence of an address that choose one of 64: as DP8390 and RTL8139 do, and as
+   Am79C970A. */
 unsigned nic_hash(const uint8_t mac[6]);
 unsigned nic_hash_le(const uint8_t mac[6]);
 

@@ -1,10 +1,10 @@
 /*
- * pcnet.c - AMD Am79C970A, PCnet-PCI II (data sheet 19436): word and double word I/O, software styles 0 (LANCE), 2 and
- * 3 of initialization block and descriptors.
+ * pcnet.c - AMD Am79C970A, PCnet-PCI II (data sheet 19436): word and double word I/O, software styles 0
+ * (LANCE), 2 and 3 of initialization block and descriptors.
  *
- * Frames are sent when the driver demands it (TDMD); the rings are in memory, and where one has no descriptor for a
- * frame that waits, it is looked at again on the next access to CSR0, or after POLL_NS.
- * Invariant: INTR in CSR0 says whether any cause is set that CSR3, 4 and 5 do not mask; the line is INTR and IENA.
+ * Frames are sent when the driver demands it (TDMD); the rings are in memory, and where one has no descriptor
+ * for a frame that waits, it is looked at again on the next access to CSR0, or after POLL_NS. Invariant: INTR
+ * in CSR0 says whether any cause is set that CSR3, 4 and 5 do not mask; the line is INTR and IENA.
  *
  * Not there (logged under unimp): polling the transmit ring without a demand, ILACC's style 1, wake-up.
  */
@@ -22,7 +22,8 @@
 #define POLL_NS 500000u
 
 enum { CSR0_INIT = 0x0001, CSR0_STRT = 0x0002, CSR0_STOP = 0x0004, CSR0_TDMD = 0x0008, CSR0_TXON = 0x0010,
-       CSR0_RXON = 0x0020, CSR0_IENA = 0x0040, CSR0_INTR = 0x0080, CSR0_IDON = 0x0100, CSR0_TINT = 0x0200, CSR0_RINT = 0x0400,
+       CSR0_RXON = 0x0020, CSR0_IENA = 0x0040, CSR0_INTR = 0x0080, CSR0_IDON = 0x0100, CSR0_TINT = 0x0200,
+       CSR0_RINT = 0x0400,
        CSR0_MERR = 0x0800, CSR0_MISS = 0x1000, CSR0_BABL = 0x4000 };
 #define CSR0_CAUSES (CSR0_IDON | CSR0_TINT | CSR0_RINT | CSR0_MERR | CSR0_MISS | CSR0_BABL)
 enum { MODE_DRX = 0x0001, MODE_DTX = 0x0002, MODE_LOOP = 0x0004, MODE_DRCVPA = 0x2000, MODE_DRCVBC = 0x4000,
@@ -217,7 +218,8 @@ static bool pcnet_receive(void *dev, const uint8_t *frame, size_t len)
 {
     struct pcnet *s = dev;
 
-    if (len < NIC_HEAD || len > 4096 - NIC_FCS || !s->rx_len || !is_on(s, CSR0_RXON) || (s->csr[15] & MODE_LOOP))
+    if (len < NIC_HEAD || len > 4096 - NIC_FCS || !s->rx_len || !is_on(s, CSR0_RXON) ||
+        (s->csr[15] & MODE_LOOP))
         return true;
     return receive_frame(s, frame, len);
 }
@@ -254,7 +256,8 @@ static bool transmit_frame(struct pcnet *s)
     bool bad = false;
 
     do {
-        if (n == s->tx_len || !load(s, place(s, s->tx_ring, (s->tx_at + n) % s->tx_len), &d) || !(d.status & D_OWN))
+        if (n == s->tx_len || !load(s, place(s, s->tx_ring, (s->tx_at + n) % s->tx_len), &d) ||
+            !(d.status & D_OWN))
             return false;
         bad |= (!n && !(d.status & D_STP)) || len + d.size > FRAME_MAX ||
                !pci_dma_read(s->pci, d.addr, data + len, d.size);
@@ -576,17 +579,20 @@ static void pcnet_loaded(void *dev)
 }
 
 static const struct field pcnet_state[] = {
-    FIELD_ARRAY(struct pcnet, csr), FIELD_ARRAY(struct pcnet, bcr), FIELD(struct pcnet, rap), FIELD(struct pcnet, dwio),
-    FIELD(struct pcnet, rx_ring), FIELD(struct pcnet, tx_ring), FIELD(struct pcnet, rx_len), FIELD(struct pcnet, tx_len),
+    FIELD_ARRAY(struct pcnet, csr), FIELD_ARRAY(struct pcnet, bcr), FIELD(struct pcnet, rap),
+    FIELD(struct pcnet, dwio), FIELD(struct pcnet, rx_ring), FIELD(struct pcnet, tx_ring),
+    FIELD(struct pcnet, rx_len), FIELD(struct pcnet, tx_len),
     FIELD(struct pcnet, rx_at), FIELD(struct pcnet, tx_at), FIELD(struct pcnet, poll.due), FIELD_END
 };
 
-static const struct chip pcnet_chip = { "pcnet", sizeof(struct pcnet), pcnet_reset, pcnet_state, pcnet_loaded };
+static const struct chip pcnet_chip = { "pcnet", sizeof(struct pcnet), pcnet_reset, pcnet_state,
+                                        pcnet_loaded };
 static const struct net_user pcnet_user = { pcnet_receive, NULL };
 
 static void make(struct plug_env *env, void *bus, const void *props)
 {
-    static const struct pci_ident id = { .vendor = 0x1022, .device = 0x2000, .subvendor = 0x1022, .subdevice = 0x2000,
+    static const struct pci_ident id = { .vendor = 0x1022, .device = 0x2000, .subvendor = 0x1022,
+                                         .subdevice = 0x2000,
                                          .class = 0x020000, .revision = 0x16, .pin = 1 };
     const struct nic_props *p = props;
     struct pci_dev *pci = nic_pci_add(env, p, &id);

@@ -1,9 +1,11 @@
 /*
- * rtl8139.c - Realtek RTL8139C+ ("RTL8139C+ Programming Guide" and data sheets of RTL8139C and C+): the ring of bytes
- * and four transmit slots of the RTL8139, and the C+'s rings of descriptors with checksums, segmentation and VLANs.
+ * rtl8139.c - Realtek RTL8139C+ ("RTL8139C+ Programming Guide" and data sheets of RTL8139C and C+): the ring
+ * of bytes and four transmit slots of the RTL8139, and the C+'s rings of descriptors with checksums,
+ * segmentation and VLANs.
  *
- * Registers are bytes, kept as the guest wrote them, but for those that do something. Frames are sent inside the write
- * that starts them. Invariant: CBR (where the next frame goes) is below the ring's length whenever one is stored.
+ * Registers are bytes, kept as the guest wrote them, but for those that do something. Frames are sent inside
+ * the write that starts them. Invariant: CBR (where the next frame goes) is below the ring's length whenever
+ * one is stored.
  *
  * Not there (logged under unimp): wake-up, the second PHY registers' tests.
  */
@@ -22,11 +24,14 @@
 #define TIMER_PS  30303u        /* a tick of the bus clock */
 #define TALLY     64u
 
-enum { R_IDR = 0x00, R_MAR = 0x08, R_DTCCR = 0x10, R_TSD = 0x10, R_TSAD = 0x20, R_TNPDS = 0x20, R_THPDS = 0x28,
-       R_RBSTART = 0x30, R_CR = 0x37, R_CAPR = 0x38, R_CBR = 0x3a, R_IMR = 0x3c, R_ISR = 0x3e, R_TCR = 0x40, R_RCR = 0x44,
-       R_TCTR = 0x48, R_MPC = 0x4c, R_9346 = 0x50, R_CONFIG0 = 0x51, R_CONFIG1 = 0x52, R_TIMER = 0x54, R_MSR = 0x58,
-       R_CONFIG3 = 0x59, R_CONFIG4 = 0x5a, R_MULINT = 0x5c, R_TSADS = 0x60, R_BMCR = 0x62, R_BMSR = 0x64, R_ANAR = 0x66,
-       R_ANLPAR = 0x68, R_ANER = 0x6a, R_CONFIG5 = 0xd8, R_TPPOLL = 0xd9, R_RMS = 0xda, R_CPCR = 0xe0, R_RDSAR = 0xe4 };
+enum { R_IDR = 0x00, R_MAR = 0x08, R_DTCCR = 0x10, R_TSD = 0x10, R_TSAD = 0x20, R_TNPDS = 0x20,
+       R_THPDS = 0x28,
+       R_RBSTART = 0x30, R_CR = 0x37, R_CAPR = 0x38, R_CBR = 0x3a, R_IMR = 0x3c, R_ISR = 0x3e, R_TCR = 0x40,
+       R_RCR = 0x44, R_TCTR = 0x48, R_MPC = 0x4c, R_9346 = 0x50, R_CONFIG0 = 0x51, R_CONFIG1 = 0x52,
+       R_TIMER = 0x54, R_MSR = 0x58, R_CONFIG3 = 0x59, R_CONFIG4 = 0x5a, R_MULINT = 0x5c, R_TSADS = 0x60,
+       R_BMCR = 0x62, R_BMSR = 0x64, R_ANAR = 0x66,
+       R_ANLPAR = 0x68, R_ANER = 0x6a, R_CONFIG5 = 0xd8, R_TPPOLL = 0xd9, R_RMS = 0xda, R_CPCR = 0xe0,
+           R_RDSAR = 0xe4 };
 
 #define CR_BUFE 0x01u
 #define CR_TE   0x04u
@@ -116,7 +121,8 @@ static void timer_arm(struct rtl8139 *s)
     uint32_t at = get(s, R_TIMER, 4), now = timer_count(s);
 
     if (at)
-        timer_set(&s->timer, clock_now(s->clock) + ((uint64_t)(uint32_t)(at - now - 1) + 1) * TIMER_PS / 1000 + 1);
+        timer_set(&s->timer, clock_now(s->clock) +
+                  ((uint64_t)(uint32_t)(at - now - 1) + 1) * TIMER_PS / 1000 + 1);
     else
         timer_cancel(&s->timer);
 }
@@ -169,7 +175,8 @@ static void count_received(struct rtl8139 *s, const uint8_t *frame)
 /* The ring of bytes. data: frame with check sequence. */
 static bool store_bytes(struct rtl8139 *s, const uint8_t *data, unsigned len, unsigned status)
 {
-    uint32_t rcr = get(s, R_RCR, 4), base = get(s, R_RBSTART, 4), size = 8192u << (rcr >> 11 & 3), at, room, need, first;
+    uint32_t rcr = get(s, R_RCR, 4), base = get(s, R_RBSTART, 4), size = 8192u << (rcr >> 11 & 3), at, room,
+        need, first;
     uint8_t head[4];
 
     at = get(s, R_CBR, 2) % size;
@@ -287,7 +294,8 @@ static bool store_descriptors(struct rtl8139 *s, uint8_t *data, unsigned len, un
 static bool receive_frame(struct rtl8139 *s, const uint8_t *frame, size_t len)
 {
     uint8_t data[FRAME_MAX + NIC_FCS];
-    unsigned n = len < NIC_MIN ? NIC_MIN : (unsigned)len, max = get(s, R_CPCR, 2) & CPCR_RX ? 0x1fff - NIC_FCS : 4096 - 8;
+    unsigned n = len < NIC_MIN ? NIC_MIN : (unsigned)len;
+    unsigned max = get(s, R_CPCR, 2) & CPCR_RX ? 0x1fff - NIC_FCS : 4096 - 8;
     bool taken;
 
     if (!(s->reg[R_CR] & CR_RE) || len < NIC_HEAD || !filtered_in(s, frame))
@@ -401,7 +409,8 @@ static void segment(struct rtl8139 *s, uint8_t *f, size_t len, uint32_t opts, ui
 
     head = NIC_HEAD + ip_head;
     if (mss < 16 || ip_head < 20 || len < head + 20 || be16(f + 12) != 0x0800 || ip[9] != 6) {
-        log_msg(LOG_GUEST, "rtl8139: segments of %zu bytes of a frame that is no TCP over IPv4: dropped", mss);
+        log_msg(LOG_GUEST, "rtl8139: segments of %zu bytes of a frame that is no TCP over IPv4: dropped",
+                mss);
         return;
     }
     head += (size_t)(f[head + 12] >> 4) * 4;
@@ -507,7 +516,8 @@ static void dump_tally(struct rtl8139 *s)
 
 static void chip_reset(struct rtl8139 *s)
 {
-    uint8_t config[6] = { s->reg[R_CONFIG0], s->reg[R_CONFIG1], s->reg[R_CONFIG3], s->reg[R_CONFIG4], s->reg[R_CONFIG5],
+    uint8_t config[6] = { s->reg[R_CONFIG0], s->reg[R_CONFIG1], s->reg[R_CONFIG3], s->reg[R_CONFIG4],
+                          s->reg[R_CONFIG5],
                           s->reg[R_9346] };
     uint8_t id[6], phy[8];
 
@@ -568,7 +578,8 @@ static uint8_t read_byte(struct rtl8139 *s, unsigned off)
         for (unsigned n = 0; n < 4; n++) {
             uint32_t tsd = get(s, R_TSD + 4 * n, 4);
 
-            v |= (tsd & TSD_OWN ? 0x1u : 0) << n | (tsd >> 30 & 1) << (4 + n) | (tsd & TSD_TUN ? 0x100u : 0) << n |
+            v |= (tsd & TSD_OWN ? 0x1u : 0) << n | (tsd >> 30 & 1) << (4 + n) |
+                (tsd & TSD_TUN ? 0x100u : 0) << n |
                  (tsd & TSD_TOK ? 0x1000u : 0) << n;
         }
         return (uint8_t)(v >> 8 * (off - R_TSADS));
@@ -593,7 +604,8 @@ static void write_byte(struct rtl8139 *s, unsigned off, uint8_t val)
     bool open = (s->reg[R_9346] & 0xc0) == 0xc0;
 
     switch (off) {
-    case R_CBR: case R_CBR + 1: case R_BMSR: case R_BMSR + 1: case R_ANLPAR: case R_ANLPAR + 1: case R_ANER: case R_ANER + 1:
+    case R_CBR: case R_CBR + 1: case R_BMSR: case R_BMSR + 1: case R_ANLPAR:
+    case R_ANLPAR + 1: case R_ANER: case R_ANER + 1:
     case R_TSADS: case R_TSADS + 1: case 0x34: case 0x35: case 0x36: case R_TPPOLL:
         return;
     case R_ISR: case R_ISR + 1:
@@ -730,7 +742,8 @@ static const struct net_user rtl8139_user = { rtl8139_receive, link_changed };
 
 static void make(struct plug_env *env, void *bus, const void *props)
 {
-    static const struct pci_ident id = { .vendor = 0x10ec, .device = 0x8139, .subvendor = 0x10ec, .subdevice = 0x8139,
+    static const struct pci_ident id = { .vendor = 0x10ec, .device = 0x8139, .subvendor = 0x10ec,
+                                         .subdevice = 0x8139,
                                          .class = 0x020000, .revision = 0x20, .pin = 1 };
     const struct nic_props *p = props;
     struct pci_dev *pci = nic_pci_add(env, p, &id);

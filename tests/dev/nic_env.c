@@ -74,10 +74,13 @@ struct nic_env *nic_env_new(const char *name, const char *props)
     x->seed = 1;
     x->net = (struct net){ .ops = &ops, .id = "n", .up = true };
     phys_map_ram(x->e->phys, 0, NIC_RAM, x->ram, false, "ram");
-    x->e->m = (struct machine){ .chips = x->e->chips, .ports = x->e->ports, .phys = x->e->phys, .clock = x->e->clock,
+    x->e->m = (struct machine){ .chips = x->e->chips, .ports = x->e->ports, .phys = x->e->phys,
+                                .clock = x->e->clock,
                                 .cfg = { .board = &board } };
-    x->bus = pci_bus_new(x->e->chips, x->e->ports, x->e->phys, NULL, NULL, (struct irq){ .set = intx, .to = x->e });
-    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic_mac[0], nic_mac[1], nic_mac[2], nic_mac[3], nic_mac[4],
+    x->bus = pci_bus_new(x->e->chips, x->e->ports, x->e->phys, NULL, NULL,
+                         (struct irq){ .set = intx, .to = x->e });
+    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic_mac[0], nic_mac[1], nic_mac[2],
+             nic_mac[3], nic_mac[4],
              nic_mac[5]);
     set(use, "netdev", "n", x);
     set(use, "mac", mac, x);

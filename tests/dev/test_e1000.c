@@ -1,6 +1,6 @@
 /*
- * test_e1000.c - the 82540EM driven as its manual says: EEPROM, PHY, rings, filters, offloads, interrupts, statistics,
- * and what a broken or hostile driver does.
+ * test_e1000.c - the 82540EM driven as its manual says: EEPROM, PHY, rings, filters, offloads, interrupts,
+ * statistics, and what a broken or hostile driver does.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -632,14 +632,16 @@ END_TEST
 START_TEST(fuzz)
 {
     static const uint16_t regs[] = {
-        R_CTRL, R_EECD, R_EERD, R_CTRL_EXT, R_MDIC, R_ITR, R_ICS, R_IMS, R_IMC, R_RCTL, R_TCTL, R_RDBAL, R_RDLEN, R_RDH, R_RDT,
+        R_CTRL, R_EECD, R_EERD, R_CTRL_EXT, R_MDIC, R_ITR, R_ICS, R_IMS, R_IMC, R_RCTL, R_TCTL, R_RDBAL,
+        R_RDLEN, R_RDH, R_RDT,
         R_RDTR, R_RADV, R_TDBAL, R_TDLEN, R_TDH, R_TDT, R_TIDV, R_TADV, R_RXCSUM, R_ICR, R_TXDCTL
     };
     uint8_t frame[2000];
 
     memcpy(frame, nic_mac, 6);
     for (unsigned i = 0; i < 60000; i++) {
-        uint32_t r = nic_random(x), off = regs[nic_random(x) % (sizeof(regs) / sizeof(regs[0]))], v = nic_random(x);
+        uint32_t r = nic_random(x), off = regs[nic_random(x) % (sizeof(regs) / sizeof(regs[0]))],
+            v = nic_random(x);
 
         if (r % 8 == 0)
             off = nic_random(x) % 0x20000 & ~3u;

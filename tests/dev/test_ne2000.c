@@ -1,5 +1,6 @@
 /*
- * test_ne2000.c - an NE2000, on ISA and on PCI, driven as drivers do: PROM, rings, filters, what a bad one does.
+ * test_ne2000.c - an NE2000, on ISA and on PCI, driven as drivers do: PROM, rings, filters, what a bad one
+ * does.
  */
 #include <check.h>
 #include <string.h>

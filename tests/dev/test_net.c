@@ -1,14 +1,15 @@
 /*
- * test_net.c - the host's ends of cables: sockets (by another of ours, and byte by byte as QEMU speaks), captures, the
- * queue for a chip without buffers, user networking's DHCP, ARP and forwarded ports.
+ * test_net.c - the host's ends of cables: sockets (by another of ours, and byte by byte as QEMU speaks),
+ * captures, the queue for a chip without buffers, user networking's DHCP, ARP and forwarded ports.
  */
 #include <arpa/inet.h>
 #include <check.h>
-#include <errno.h>
-#include <poll.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -89,7 +90,8 @@ static void frame(uint8_t *f, size_t len, unsigned seed)
 
 static struct sockaddr_in local(uint16_t port)
 {
-    return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 }
 
 static uint16_t free_port(int type)
@@ -232,7 +234,8 @@ END_TEST
 
 START_TEST(group)
 {
-    struct net_socket_config c = { .how = NET_MCAST, .addr = local(free_port(SOCK_DGRAM)), .local = local(0) };
+    struct net_socket_config c = { .how = NET_MCAST, .addr = local(free_port(SOCK_DGRAM)),
+                                   .local = local(0) };
 
     inet_pton(AF_INET, "239.192.7.9", &c.addr.sin_addr);
     ck_assert_msg(net_open_socket(&a.net, loop, &c, err, sizeof(err)), "%s", err);
@@ -292,7 +295,8 @@ static struct net_user_config user_config(void)
 
 START_TEST(user_network)
 {
-    static const uint8_t ask[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0, 1, 2, 3, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
+    static const uint8_t ask[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0, 1, 2, 3, 8, 6, 0, 1, 8,
+                                   0, 6, 4, 0, 1,
                                    0x52, 0x54, 0, 1, 2, 3, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 10, 0, 2, 2 };
     struct net_user_config c = user_config();
     struct net_forward f = { .host_port = free_port(SOCK_STREAM), .guest_port = 80, .text = "x" };
@@ -311,10 +315,50 @@ START_TEST(user_network)
     n = a.got;
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
     UNTIL(a.got > n);
-    ck_assert(a.last[12] == 8 && (a.last[13] == 6 || (a.last[13] == 0 && a.last[23] == 6 && a.last[37] == 80)));
+    ck_assert(a.last[12] == 8 && (a.last[13] == 6 ||
+                                  (a.last[13] == 0 && a.last[23] == 6 && a.last[37] == 80)));
     close(fd);
     ck_assert(!net_open_user(&b.net, loop, &c, err, sizeof(err)));
     ck_assert_ptr_nonnull(strstr(err, "in use"));
+}
+END_TEST
+
+/* A tap interface, with a socket on the host's side of it; needs the right to make one. */
+START_TEST(tap)
+{
+    struct net_tap_config c = { .ifname = "latimertest0", .fd = -1 };
+    struct ifreq req = { .ifr_name = "latimertest0" };
+    uint8_t f[300], got[2000];
+    struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(0x88b5) };
+    int fd, ctl = socket(AF_INET, SOCK_DGRAM, 0);
+
+    ck_assert(!net_open_tap(&a.net, loop, &(struct net_tap_config){ .ifname = "a name that is too long",
+                                                                    .fd = -1 },
+                            err, sizeof(err)));
+    if (!net_open_tap(&a.net, loop, &c, err, sizeof(err))) {
+        printf("test_net: tap is skipped: %s\n", err);
+        close(ctl);
+        return;
+    }
+    req.ifr_flags = IFF_UP;
+    fd = socket(AF_PACKET, SOCK_RAW, htons(0x88b5));
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ioctl(ctl, SIOCSIFFLAGS, &req), 0);
+    at.sll_ifindex = (int)if_nametoindex("latimertest0");
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    frame(f, sizeof(f), 3);
+    memcpy(f + 12, "\x88\xb5", 2);
+    f[0] = 0xff;
+    net_send(&a.net, f, sizeof(f));
+    turn();
+    ck_assert_int_eq(recv(fd, got, sizeof(got), 0), (ssize_t)sizeof(f));
+    ck_assert_int_eq(memcmp(got, f, sizeof(f)), 0);
+    frame(f + 14, sizeof(f) - 14, 4);
+    ck_assert_int_eq(send(fd, f, sizeof(f), 0), (ssize_t)sizeof(f));
+    /* The host says other things on a new interface. */
+    UNTIL(a.got && a.len[(a.got - 1) % MOST] == sizeof(f) && memcmp(a.last, f, sizeof(f)) == 0);
+    close(fd);
+    close(ctl);
 }
 END_TEST
 
@@ -361,6 +405,7 @@ int main(void)
     tcase_add_test(t, group);
     tcase_add_test(t, capture);
     tcase_add_test(t, user_network);
+    tcase_add_test(t, tap);
     tcase_add_test(t, garbage);
     suite_add_tcase(suite, t);
     return run_suite(suite);

@@ -1,5 +1,6 @@
 /*
- * test_rtl8139.c - an RTL8139C+: the ring of bytes and the four slots, descriptors with their offloads, EEPROM, timer.
+ * test_rtl8139.c - an RTL8139C+: the ring of bytes and the four slots, descriptors with their offloads,
+ * EEPROM, timer.
  */
 #include <check.h>
 #include <string.h>
