@@ -16,7 +16,7 @@
 # and once more after it has reset the machine).
 # nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
 # trims one, with a file system on it; the host looks at the image).
-# nete1000, netne2k, netrtl8139, netpcnet (jit, machine pc: Linux's drivers of those network chips, user networking and
+# nete1000, netne2k, netisa, netrtl8139, netpcnet (jit, machine pc: Linux's drivers of those network chips, user networking and
 # forwarded ports, by net.py); pxe (the firmware loads a script by the network, with iPXE as the chip's option ROM).
 # virtio, virtiolegacy (disks, CD-ROM and what else there is, by virtio drivers; the host looks at the images),
 # virtioboot (the firmware starts the boot sector of a virtio and a SCSI disk).
@@ -46,7 +46,7 @@ all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
-    amd64-check amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet firmware-pxe"
+    amd64-check amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet 686-netisa 686-nete1000 firmware-pxe"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
@@ -243,6 +243,7 @@ try() {
     virtioboot) firmware_virtio; return ;;
     nete1000) net e1000 e1000; return ;;
     netne2k) net ne2k_pci 8390 ne2k-pci; return ;;
+    netisa) net ne2k_isa,irq=5 8390p ne; return ;;
     netrtl8139) net rtl8139 mii 8139cp; return ;;
     netpcnet) net pcnet mii pcnet32; return ;;
     esac

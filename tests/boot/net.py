@@ -4,7 +4,7 @@
     net.py [--size BYTES] [--qemu] [--times] MODEL MODULE...
 
 The guest gets an address by DHCP, fetches a file of random bytes from a server on this host's loopback interface, and
-gives it back through a forwarded port; what arrived must be what left, each time. LATIMER: the program; GUEST: the
+gives it back through a forwarded port; what arrived must be what left, each time. MODEL may have properties, with commas. LATIMER: the program; GUEST: the
 kernel of guest.sh (amd64); --qemu: the same with QEMU, to compare; --times: how long the transfers took.
 """
 import argparse, hashlib, http.server, os, random, re, socket, subprocess, sys, tempfile, threading, time, urllib.request
@@ -57,11 +57,13 @@ def main():
     web, word = free_port(), free_port()
     with tempfile.TemporaryDirectory() as work:
         serial, pcap = work + "/serial", work + "/pcap"
-        nic = f"user,model={a.model},id=n0,hostfwd=tcp:127.0.0.1:{web}-:80,hostfwd=tcp:127.0.0.1:{word}-:81"
+        user = f"user,id=n0,hostfwd=tcp:127.0.0.1:{web}-:80,hostfwd=tcp:127.0.0.1:{word}-:81"
+        nic = ["-netdev", user, "-device", a.model + ",netdev=n0"] if "," in a.model else \
+            ["-nic", user + ",model=" + a.model]
         command = ["qemu-system-x86_64", "-accel", "tcg", "-display", "none"] if a.qemu else \
             [os.environ.get("LATIMER", here + "/../../latimer"), "-M", "pc", "-nographic"]
         command += ["-m", a.memory, "-no-reboot", "-serial", "file:" + serial, "-kernel", kernel, "-initrd", initramfs,
-                    "-append", f"console=ttyS0 quiet panic=-1 port={server.server_port}", "-nic", nic]
+                    "-append", f"console=ttyS0 quiet panic=-1 port={server.server_port}", *nic]
         if not a.times:
             command += ["-object", "filter-dump,id=d0,netdev=n0,file=" + pcap]
         run = subprocess.Popen(command, stdin=subprocess.DEVNULL)
