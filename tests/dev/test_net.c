@@ -238,7 +238,12 @@ START_TEST(group)
                                    .local = local(0) };
 
     inet_pton(AF_INET, "239.192.7.9", &c.addr.sin_addr);
-    ck_assert_msg(net_open_socket(&a.net, loop, &c, err, sizeof(err)), "%s", err);
+    if (!net_open_socket(&a.net, loop, &c, err, sizeof(err))) {
+        /* An emulated host may lack it. */
+        ck_assert_msg(strstr(err, "not available"), "%s", err);
+        printf("test_net: group is skipped: %s\n", err);
+        return;
+    }
     ck_assert(net_open_socket(&b.net, loop, &c, err, sizeof(err)));
     a.len[MOST - 1] = 1;
     both_ways();                /* what one sends does not come back to it */
