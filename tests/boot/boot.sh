@@ -20,6 +20,7 @@
 # forwarded ports, by net.py); pxe (the firmware loads a script by the network, with iPXE as the chip's option ROM).
 # virtio, virtiolegacy (disks, CD-ROM and what else there is, by virtio drivers; the host looks at the images),
 # virtioboot (the firmware starts the boot sector of a virtio and a SCSI disk).
+# The chips of old: legacy.sh.
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case (six
 # times as many for whole boots by the interpreter, which take 30 to 100 times the CPU time).
@@ -47,6 +48,8 @@ all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
     amd64-check amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet 686-netisa 686-nete1000 firmware-pxe"
+. "$here/legacy.sh"
+all="$all $legacy_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
@@ -246,6 +249,12 @@ try() {
     netisa) net ne2k_isa,irq=5 8390p ne; return ;;
     netrtl8139) net rtl8139 mii 8139cp; return ;;
     netpcnet) net pcnet mii pcnet32; return ;;
+    floppy | printer | watchdog | panic | rtc)
+        [ "$kernel_name" != firmware ] || { legacy_firmware; return; }
+        initramfs=$(BOOT_INIT=$here/legacy/init sh "$here/guest.sh" initramfs "$kernel_name" $(legacy_modules "$how")) &&
+            kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
+        legacy "$how" "console=ttyS0 quiet panic=-1" -kernel "$kernel" -initrd "$initramfs"
+        return ;;
     esac
     kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
     modules= init=
