@@ -138,6 +138,7 @@ void cpu_reset(struct cpu *c, bool init)
     c->chain_len = 0;
     c->spec_ctrl = 0;
     c->stopped = c->index != 0;
+    c->pvclock[0] = c->pvclock[1] = 0;
     if (!init) {
         memset(c->x, 0, sizeof(c->x));
         memset(&c->fpu, 0, sizeof(c->fpu));

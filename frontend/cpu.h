@@ -300,6 +300,7 @@ struct cpu {
     uint64_t spec_ctrl, misc_enable, ucode_rev, tsc_adjust, mtrr_def;
     uint64_t mtrr_fixed[11], mtrr_var[16];
     uint64_t mcg_status, mcg_ctl, mc_bank[4][4];
+    uint64_t pvclock[2];        /* MSRs 4B564D00h and 4B564D01h (help_pvclock.c) */
     int64_t tsc_offset;         /* guest TSC = clock TSC + offset (WRMSR TSC, TSC_ADJUST) */
     uint64_t dr[8];             /* DR0-3, 6, 7 */
     uint64_t dbg_hits;          /* DR6 B0-B3 of data breakpoints hit by the running instruction:

@@ -266,7 +266,9 @@ static void leaf4(const struct cpu_model *m, uint32_t sub, uint32_t r[4])
 #define MICROCODE 0x2b000571u
 #define CPUID_MAX 0x16u
 #define CPUID_EXT_MAX 0x80000008u
-#define CPUID_HV_MAX 0x40000000u
+#define CPUID_HV 0x40000000u
+#define CPUID_HV_LEAVES 0x100u
+#define CPUID_KVM (CPUID_HV + 1)
 
 void cpu_model_cpuid(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
@@ -274,8 +276,8 @@ void cpu_model_cpuid(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_t 
     char brand[48];
 
     /* SDM: a leaf above the maximum answers as the highest basic leaf does. */
-    if (leaf < 0x40000000 ? leaf > CPUID_MAX : leaf >= 0x80000000 ? leaf > CPUID_EXT_MAX :
-        leaf > CPUID_HV_MAX || !model_has(m, FEAT_HYPERVISOR))
+    if (leaf < CPUID_HV ? leaf > CPUID_MAX : leaf >= 0x80000000 ? leaf > CPUID_EXT_MAX :
+        leaf - CPUID_HV >= CPUID_HV_LEAVES || !model_has(m, FEAT_HYPERVISOR))
         leaf = CPUID_MAX;
     set(r, 0, 0, 0, 0);
     switch (leaf) {
@@ -334,8 +336,15 @@ void cpu_model_cpuid(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_t 
     case 0x16:
         set(r, 1000, 1000, 100, 0);
         break;
-    case 0x40000000:
-        set(r, CPUID_HV_MAX, le32("Lati"), le32("merE"), le32("mu  "));
+    case CPUID_HV:              /* guests know the clock by KVM's name alone */
+        if (model_has(m, FEAT_KVMCLOCK))
+            set(r, CPUID_KVM, le32("KVMK"), le32("VMKV"), 'M');
+        else
+            set(r, CPUID_HV, le32("Lati"), le32("merE"), le32("mu  "));
+        break;
+    case CPUID_KVM:
+        if (model_has(m, FEAT_KVMCLOCK))
+            r[0] = word(m, leaf, 0, 'a');
         break;
     case 0x80000000:
         r[0] = CPUID_EXT_MAX;

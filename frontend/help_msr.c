@@ -102,6 +102,9 @@ static bool msr_read(struct cpu *c, uint32_t n, uint64_t *v)
     case 0x3b:
         *v = c->tsc_adjust;
         return false;
+    case 0x4b564d00 ... 0x4b564d01:
+        *v = c->pvclock[n & 1];
+        return false;
     case 0x48:
         *v = c->spec_ctrl;
         return !spec_ctrl_bits(c);
@@ -171,11 +174,13 @@ static bool msr_write(struct cpu *c, uint32_t n, uint64_t v)
 
         c->tsc_adjust += (uint64_t)(offset - c->tsc_offset);
         c->tsc_offset = offset;
+        pvclock_update(c);
         return false;
     }
     case 0x3b:
         c->tsc_offset += (int64_t)(v - c->tsc_adjust);
         c->tsc_adjust = v;
+        pvclock_update(c);
         return false;
     case 0x48:
         if (!spec_ctrl_bits(c) || (v & ~spec_ctrl_bits(c)))
@@ -184,6 +189,14 @@ static bool msr_write(struct cpu *c, uint32_t n, uint64_t v)
         return false;
     case 0x49:          /* IBPB: nothing to do, but only bit 0 exists */
         return v & ~(uint64_t)1;
+    case 0x4b564d00:
+        c->pvclock[0] = v;
+        pvclock_wall(c);
+        return false;
+    case 0x4b564d01:
+        c->pvclock[1] = v;
+        pvclock_update(c);
+        return false;
     case 0x8b:          /* 0 is written before CPUID to ask for the revision */
         c->ucode_rev = v;
         return false;

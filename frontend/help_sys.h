@@ -198,6 +198,9 @@ bool cr_write(struct cpu *c, unsigned n, uint64_t val);
 /* CR4 and EFER bits the model has; without a model all that are implemented. */
 uint64_t cr4_valid(const struct cpu *c);
 uint64_t efer_valid(const struct cpu *c);
+/* help_pvclock.c: after a write to pvclock[1] or the TSC; after one to pvclock[0]. */
+void pvclock_update(struct cpu *c);
+void pvclock_wall(struct cpu *c);
 
 /* ---- system management mode (help_smm.c) ---- */
 /* Take an SMI: save the state, go on at SMBASE + 8000h. */

@@ -61,6 +61,7 @@ struct clock {
     _Atomic uint64_t next;      /* the first timer's key */
     unsigned slowdown;          /* source's nanoseconds a virtual one lasts */
     int64_t wall_ns;            /* wall clock at virtual time 0, ns since 1970 */
+    int64_t zone_ns;            /* of that, the guest's zone */
     struct timer *timers;
     uint64_t firing;            /* key of the timer that is just being fired, UINT64_MAX: none */
     void (*earlier)(void *arg);
@@ -259,8 +260,13 @@ void clock_set_rtc(struct clock *c, int64_t base, bool localtime)
         return;
     int64_t ns = c->src->wall(c->src->arg) - (int64_t)clock_now(c);
     if (localtime)
-        ns += c->src->zone(c->src->arg, ns / (int64_t)NS_PER_SEC) * (int64_t)NS_PER_SEC;
-    c->wall_ns = ns;
+        c->zone_ns = c->src->zone(c->src->arg, ns / (int64_t)NS_PER_SEC) * (int64_t)NS_PER_SEC;
+    c->wall_ns = ns + c->zone_ns;
+}
+
+int64_t clock_start_utc(struct clock *c)
+{
+    return c->wall_ns - c->zone_ns;
 }
 
 int64_t clock_wall(struct clock *c)

@@ -69,6 +69,8 @@ struct clock;
 uint64_t clock_now(struct clock *);
 /* Wall-clock time of the guest's RTC at start, seconds since 1970 (-rtc base=). */
 int64_t clock_wall(struct clock *);
+/* The same in UTC, whatever zone the guest keeps its RTC in, in nanoseconds. */
+int64_t clock_start_utc(struct clock *);
 /* The guest TSC's unscaled source and its frequency (Hz). */
 uint64_t clock_tsc(struct clock *);
 uint64_t clock_tsc_hz(struct clock *);

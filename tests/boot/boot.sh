@@ -125,7 +125,7 @@ firmware() {
     [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
     until_text 'No bootable device' 2 end -M "$1" -debugcon file:"$work/debug" -global isa-debugcon.iobase=0x402 ||
         return 1
-    for word in 'SeaBIOS (version' 'fw_cfg DMA interface supported' 'Found 1 cpu' 'Using pmtimer, ioport 0x608' \
+    for word in 'SeaBIOS (version' 'fw_cfg DMA interface supported' 'Found 1 cpu' 'kvmclock: stable tsc, 1000 MHz' \
         'ACPI: parse DSDT' 'Copying SMBIOS' 'sercon: using ioport 0x3f8' 'Attempting a hard reboot'; do
         grep -aq "$word" "$work/debug" || { why="the firmware did not write '$word'"; return 1; }
     done
@@ -249,7 +249,7 @@ try() {
     netisa) net ne2k_isa,irq=5 8390p ne; return ;;
     netrtl8139) net rtl8139 mii 8139cp; return ;;
     netpcnet) net pcnet mii pcnet32; return ;;
-    floppy | printer | watchdog | panic | rtc)
+    floppy | printer | watchdog | panic | rtc | kvmclock)
         [ "$kernel_name" != firmware ] || { legacy_firmware; return; }
         initramfs=$(BOOT_INIT=$here/legacy/init sh "$here/guest.sh" initramfs "$kernel_name" $(legacy_modules "$how")) &&
             kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77

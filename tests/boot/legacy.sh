@@ -3,9 +3,10 @@
 # floppy (the floppy driver reads two drives and writes one; the host looks at the images), printer (the parallel
 # port's driver prints by interrupt), watchdog (a daemon feeds the i6300esb, then stops: the machine is reset, and the
 # next system is told why), panic (pvpanic ends the machine), rtc (hwclock writes the clock, over a century's end, and
-# an alarm comes); firmware-floppy (SeaBIOS starts a boot sector that reads and writes other sectors).
+# an alarm comes), kvmclock (a processor whose TSC may stop: the kernel takes KVM's clock, and its date is
+# right); firmware-floppy (SeaBIOS starts a boot sector that reads and writes other sectors).
 
-legacy_cases="firmware-floppy amd64-floppy amd64-printer amd64-watchdog amd64-panic amd64-rtc"
+legacy_cases="firmware-floppy amd64-floppy amd64-printer amd64-watchdog amd64-panic amd64-rtc amd64-kvmclock"
 
 # In the order they need each other.
 legacy_modules() {
@@ -77,6 +78,11 @@ legacy() {
     panic)
         boot 'guest: panics' 10 -M pc "$@" -append "$line" -device pvpanic -action panic=exit-failure &&
             boot 'guest: panics' 0 -M pc "$@" -append "$line" -device pvpanic-pci ;;
+    kvmclock)
+        boot 'guest: clock kvm-clock' 0 -M pc -no-reboot "$@" -append "$line" -cpu latimer64,-constant_tsc \
+            -rtc base=2030-02-28T12:00:00 || return 1
+        grep -aq 'guest: date 2030-02-28 12:0' "$work/serial" || { why="wrong date"; return 1; }
+        boot 'guest: clock hpet' 0 -M pc -no-reboot "$@" -append "$line tsc=unstable" -cpu latimer64,kvm=off ;;
     rtc)
         boot 'guest: done' 0 -M pc -no-reboot "$@" -append "$line" -rtc base=2030-02-28T12:00:00 || return 1
         for word in 'rtc 2030-02-28 12:0' 'rtc 2000-01-01 00:00:0'; do

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hw/clock.h"
 #include "tests/run_suite.h"
 #include "tests/sys/sys_env.h"
 
@@ -219,6 +220,7 @@ static const struct { uint8_t feat; uint32_t cr4, efer, msr; } comes_with[] = {
     { FEAT_SMEP, CR4_SMEP, 0, 0 }, { FEAT_SMAP, CR4_SMAP, 0, 0 }, { FEAT_UMIP, CR4_UMIP, 0, 0 },
     { FEAT_SPEC_CTRL, 0, 0, 0x49 }, { FEAT_ARCH_CAPABILITIES, 0, 0, 0x10a }, { FEAT_SYSCALL, 0, EFER_SCE, 0xc0000082 },
     { FEAT_NX, 0, EFER_NXE, 0 }, { FEAT_RDTSCP, 0, 0, 0xc0000103 },
+    { FEAT_KVMCLOCK, 0, 0, 0x4b564d01 },
 };
 
 static uint32_t cpuid_bit(struct sys_env *e, unsigned f)
@@ -281,6 +283,85 @@ START_TEST(test_features)
 }
 END_TEST
 
+/* What a guest makes of the page: nanoseconds at a TSC value, as Linux' pvclock.h does it. */
+static uint64_t page_ns(struct sys_env *e, uint64_t pa, uint64_t tsc)
+{
+    uint64_t delta = tsc - sys_peek(e, pa + 8, 8);
+    int8_t shift = (int8_t)sys_peek(e, pa + 28, 1);
+
+    ck_assert_uint_eq(sys_peek(e, pa, 4) & 1, 0);
+    ck_assert_uint_ne(sys_peek(e, pa, 4), 0);
+    delta = shift < 0 ? delta >> -shift : delta << shift;
+    return sys_peek(e, pa + 16, 8) + (uint64_t)((unsigned __int128)delta * sys_peek(e, pa + 24, 4) >> 32);
+}
+
+/* The TSC lies between two looks at the clock, so must what the page makes of it. */
+static void check_page(struct sys_env *e, uint64_t pa)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        uint64_t before = clock_now(e->m.clock), ns;
+
+        ck_assert(!help_rdtsc(e->c));
+        ns = page_ns(e, pa, e->c->hret);
+        ck_assert_uint_le(before, ns);
+        ck_assert_uint_le(ns, clock_now(e->m.clock));
+    }
+}
+
+START_TEST(test_pvclock)
+{
+    const uint64_t pa = 0x30010;
+    uint32_t r[4];
+    struct sys_env *e = sys_new(LONG);
+    uint64_t version;
+
+    cpu_model_cpuid(e->c, 0x40000000, 0, r);
+    ck_assert_uint_eq(r[0], 0x40000001);
+    ck_assert_int_eq(memcmp(&r[1], "KVMKVMKVM\0\0\0", 12), 0);
+    cpu_model_cpuid(e->c, 0x40000001, 0, r);
+    ck_assert_uint_eq(r[0], 1u << 1 | 1u << 3 | 1u << 24);
+    cpu_model_cpuid(e->c, 0x40000002, 0, r);
+    ck_assert_uint_eq(r[0] | r[1] | r[2] | r[3], 0);
+
+    clock_set_rtc(e->m.clock, 1150560081, false);
+    expect(e->c, help_wrmsr(e->c, 0x4b564d00, pa + 0x100), OK, 0, "wall clock");
+    ck_assert_uint_eq(sys_peek(e, pa + 0x104, 4), 1150560081);
+    ck_assert_uint_eq(sys_peek(e, pa + 0x108, 4), 0);
+    ck_assert_uint_eq(sys_peek(e, pa + 0x100, 4), 2);
+    expect(e->c, help_wrmsr(e->c, 0x4b564d01, pa), OK, 0, "not enabled");
+    ck_assert_uint_eq(sys_peek(e, pa, 8), 0);
+    expect(e->c, help_wrmsr(e->c, 0x4b564d01, pa | 1), OK, 0, "enabled");
+    ck_assert(!help_rdmsr(e->c, 0x4b564d01) && e->c->hret == (pa | 1));
+    ck_assert_uint_eq(sys_peek(e, pa + 29, 1), 1);
+    check_page(e, pa);
+    /* The guest changes its TSC. */
+    version = sys_peek(e, pa, 4);
+    expect(e->c, help_wrmsr(e->c, 0x10, 123456789), OK, 0, "TSC");
+    ck_assert_uint_gt(sys_peek(e, pa, 4), version);
+    check_page(e, pa);
+    expect(e->c, help_wrmsr(e->c, 0x3b, (uint64_t)-5000000), OK, 0, "TSC_ADJUST");
+    check_page(e, pa);
+    /* Places that are none. */
+    expect(e->c, help_wrmsr(e->c, 0x4b564d01, S_RAM - 8 + 1), OK, 0, "past the end");
+    expect(e->c, help_wrmsr(e->c, 0x4b564d01, ~0ull), OK, 0, "nowhere");
+    expect(e->c, help_wrmsr(e->c, 0x4b564d00, 1ull << 50), OK, 0, "nowhere");
+    cpu_reset(e->c, true);
+    ck_assert_uint_eq(e->c->pvclock[0] | e->c->pvclock[1], 0);
+    sys_free(e);
+
+    sys_model = "latimer64,kvm=off,-kvmclock-stable-bit";
+    e = sys_new(LONG);
+    cpu_model_cpuid(e->c, 0x40000000, 0, r);
+    ck_assert_uint_eq(r[0], 0x40000000);
+    ck_assert_int_ne(memcmp(&r[1], "KVMK", 4), 0);
+    cpu_model_cpuid(e->c, 0x40000001, 0, r);
+    ck_assert_uint_eq(r[0], 0);
+    expect(e->c, help_wrmsr(e->c, 0x4b564d01, pa | 1), EXC_GP, 0, "no clock");
+    sys_free(e);
+    sys_model = NULL;
+}
+END_TEST
+
 START_TEST(test_cpu_parse)
 {
     static const struct { const char *spec, *error; } bad[] = {
@@ -318,6 +399,7 @@ int main(void)
     tcase_add_test(t, test_msr);
     tcase_add_test(t, test_cpuid);
     tcase_add_test(t, test_features);
+    tcase_add_test(t, test_pvclock);
     tcase_add_test(t, test_cpu_parse);
     suite_add_tcase(s, t);
     return run_suite(s);
