@@ -243,6 +243,7 @@ try() {
     seabiosq35) firmware q35; return ;;
     nvme) firmware_nvme pc && firmware_nvme q35; return ;;
     pxe) pxe; return ;;
+    grub) legacy_grub; return ;;
     virtioboot) firmware_virtio; return ;;
     nete1000) net e1000 e1000; return ;;
     netne2k) net ne2k_pci 8390 ne2k-pci; return ;;

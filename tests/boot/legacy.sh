@@ -4,9 +4,10 @@
 # port's driver prints by interrupt), watchdog (a daemon feeds the i6300esb, then stops: the machine is reset, and the
 # next system is told why), panic (pvpanic ends the machine), rtc (hwclock writes the clock, over a century's end, and
 # an alarm comes), kvmclock (a processor whose TSC may stop: the kernel takes KVM's clock, and its date is
-# right); firmware-floppy (SeaBIOS starts a boot sector that reads and writes other sectors).
+# right); firmware-floppy (SeaBIOS starts a boot sector that reads and writes other sectors), firmware-grub (GRUB from a
+# floppy disk, which finds out itself how many sectors a track has).
 
-legacy_cases="firmware-floppy amd64-floppy amd64-printer amd64-watchdog amd64-panic amd64-rtc amd64-kvmclock"
+legacy_cases="firmware-floppy firmware-grub amd64-floppy amd64-printer amd64-watchdog amd64-panic amd64-rtc amd64-kvmclock"
 
 # In the order they need each other.
 legacy_modules() {
@@ -42,6 +43,18 @@ legacy_firmware() {
     done
     [ "$(tail -c +$(((40 * 36 + 2) * 512 + 1)) "$work/floppy" | head -c 14)" = "sector 79/1/18" ] ||
         { why="what it wrote is not in the image"; return 1; }
+}
+
+legacy_grub() {
+    grub=/usr/lib/grub/i386-pc
+    [ -e $grub/boot.img ] && command -v grub-mkimage >/dev/null || return 77
+    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    printf '%s\n' 'serial --unit=0' 'terminal_output serial' 'cat (fd0)2800+1' halt >"$work/grub.cfg"
+    grub-mkimage -d $grub -O i386-pc -p '(fd0)/' -c "$work/grub.cfg" -o "$work/core" biosdisk serial terminal cat \
+        blocklist halt || return 77
+    { cat $grub/boot.img "$work/core"; head -c 1474560 /dev/zero; } | head -c $((2800 * 512)) >"$work/floppy"
+    { echo "this is sector 2800"; head -c 40960 /dev/zero; } | head -c 40960 >>"$work/floppy"
+    boot 'this is sector 2800' 0 -M pc -fda "$work/floppy"
 }
 
 legacy_sum() { sha256sum | cut -d ' ' -f 1; }
