@@ -86,6 +86,7 @@ static void init(struct machine *m)
     phys_map_ram(m->phys, 0, m->ram_low, m->ram, false, "ram");
     pcbase_chips(b, m);
     desc.serial = b->serial;
+    desc.parallel = b->parallel;
     own->acpi = acpi_new(m->chips, &acpi_model, m->ports, PM_PORT, m->clock, pcbase_isa(b, SCI, 0),
                          pcbase_soft_off, m);
     pci = pci_bus_new(m->chips, m->ports, m->phys, &reset_ops, reset_new(m->chips, b->reset),
@@ -94,6 +95,7 @@ static void init(struct machine *m)
     pci_add(pci, "host-bridge", 0, 0, &bridge);
     b->plugs.pci = pci;
     pcbase_plugs(b);
+    desc.pvpanic = b->plugs.pvpanic;
 
     own->tables = acpi_tables(&desc, TABLES, &own->tables_len, NULL);
     if (own->tables_len > TABLES_MAX)

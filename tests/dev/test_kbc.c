@@ -1,6 +1,9 @@
 /* test_kbc.c - 8042 with keyboard and mouse behind it. */
 #include "tests/dev/dev_env.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "hw/kbc.h"
 
 enum { IRQ1 = 1, IRQ12 = 12, A20 = 20, RESET = 21 };
@@ -17,6 +20,19 @@ static void setup(void)
     kbc_new(e.chips, e.ports, e.clock, &lines, kbd, mouse);
 }
 static void teardown(void) { env_free(&e); }
+
+static void check_state(void)
+{
+    uint8_t *a, *b;
+    size_t n = chips_save(e.chips, &a), k;
+
+    ck_assert_ptr_null(chips_load(e.chips, a, n));
+    k = chips_save(e.chips, &b);
+    ck_assert_uint_eq(n, k);
+    ck_assert_int_eq(memcmp(a, b, n), 0);
+    free(a);
+    free(b);
+}
 
 static void cmd(uint8_t c) { out8(&e, 0x64, c); }
 static void cmd2(uint8_t c, uint8_t v) { out8(&e, 0x64, c); out8(&e, 0x60, v); }
@@ -575,11 +591,48 @@ START_TEST(mouse_wheel)
 }
 END_TEST
 
+/* Anything to both ports, keys and movement at any time; whatever comes out, state survives saving and
+ * loading. */
+START_TEST(random_accesses)
+{
+    static const uint8_t commands[] = { 0x20, 0x60, 0xa7, 0xa8, 0xad, 0xae, 0xd2, 0xd3, 0xd4, 0xd0, 0xe0 };
+    unsigned bytes = 0;
+
+    srand(8042);
+    for (unsigned i = 0; i < 300000; i++) {
+        unsigned r = rand(), v = r >> 16 & 0xff;
+
+        switch (r & 15) {
+        case 0: out8(&e, 0x64, v); break;
+        case 1: out8(&e, 0x64, commands[v % sizeof(commands)]); break;
+        case 2: out8(&e, 0x60, v); break;
+        case 3: out8(&e, 0x60, 0xe6 + v % 26); break;
+        case 4: cmd2(0xd4, r & 0x100 ? v : 0xe6 + v % 26); break;
+        case 5: cmd2(0x60, 0x43); break;
+        case 6: case 7: ps2_key(kbd, v, r >> 8 & 1); break;
+        case 8: case 9: ps2_mouse(mouse, (int)(r >> 8 & 511) - 256, (int)v - 128, (int)(r & 7) - 3,
+                                  r >> 9); break;
+        case 10: pass(&e, (r >> 8 & 1023) * US); break;
+        case 11:
+            if ((r & 0x3f00) == 0)
+                check_state();
+            break;
+        default:
+            bytes += in8(&e, 0x64) & 1;
+            in8(&e, 0x60);
+        }
+        ck_assert_uint_le(ps2_leds(kbd), 7);
+    }
+    ck_assert_uint_gt(bytes, 1000);
+}
+END_TEST
+
 Suite *suite_kbc(void)
 {
     Suite *s = suite_create("kbc");
     TCase *t = tcase_create("kbc");
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 60);
     tcase_add_test(t, controller_commands);
     tcase_add_test(t, a20_and_reset);
     tcase_add_test(t, keys_translated_and_interrupts);
@@ -593,6 +646,7 @@ Suite *suite_kbc(void)
     tcase_add_test(t, typematic_rates);
     tcase_add_test(t, mouse_standard);
     tcase_add_test(t, mouse_wheel);
+    tcase_add_test(t, random_accesses);
     suite_add_tcase(s, t);
     return s;
 }
