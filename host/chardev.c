@@ -460,8 +460,8 @@ struct chardev *chardev_open(struct evloop *loop, const char *spec, const char *
     } else if (strncmp(spec, "tcp:", 4) == 0 || strncmp(spec, "unix:", 5) == 0) {
         ok = open_socket(h, spec, err, errlen);
     } else if (strcmp(spec, "null") != 0) {
-        snprintf(err, errlen, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pty, null, none, "
-                 "tcp:HOST:PORT or unix:PATH", label, spec);
+        snprintf(err, errlen, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pty, null, "
+                 "none, tcp:HOST:PORT or unix:PATH", label, spec);
         ok = false;
     }
     if (!ok) {

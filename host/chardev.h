@@ -7,7 +7,7 @@
  *   file:PATH    output to a file
  *   pty          a new pseudo-terminal; its name is printed
  *   tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]]
- *                a socket: connects, or listens, and then waits for the first client unless nowait says not to
+ *                a socket: connects, or listens, and then waits for a client unless nowait is there
  *   null, none   nothing
  */
 #ifndef HOST_CHARDEV_H

@@ -92,12 +92,14 @@ static int open_tcp(const struct spec *s, const char **why)
         return -1;
     }
     for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-        fd = use(socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol), a->ai_addr, a->ai_addrlen, s->server);
+        fd = use(socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol), a->ai_addr,
+                 a->ai_addrlen, s->server);
     freeaddrinfo(list);
     return fd;
 }
 
-bool chardev_socket_open(const char *spec, const char *label, struct chardev_socket *to, char *err, size_t len)
+bool chardev_socket_open(const char *spec, const char *label, struct chardev_socket *to, char *err,
+                         size_t len)
 {
     const char *why = NULL;
     struct spec s;
@@ -105,7 +107,8 @@ bool chardev_socket_open(const char *spec, const char *label, struct chardev_soc
 
     *to = (struct chardev_socket){ .listen = -1, .fd = -1 };
     if (!parse(&s, spec)) {
-        snprintf(err, len, "%s: unknown destination '%s': use tcp:HOST:PORT or unix:PATH, with ,server to listen and "
+        snprintf(err, len,
+                 "%s: unknown destination '%s': use tcp:HOST:PORT or unix:PATH, with ,server to listen and "
                  ",server,nowait not to wait for a client", label, spec);
         return false;
     }

@@ -26,15 +26,16 @@ static void go_on(struct disk_xfer *x)
     unsigned n = 0;
 
     if (x->op == DISK_READ || x->op == DISK_WRITE) {
-        len = x->map(x, x->pos, len < DISK_XFER_MAX ? (uint32_t)len : DISK_XFER_MAX, x->bufs, DISK_XFER_BUFS, &n);
+        len = x->map(x, x->pos, len < DISK_XFER_MAX ? (uint32_t)len : DISK_XFER_MAX, x->bufs, DISK_XFER_BUFS,
+                     &n);
         if (!len) {
             x->error = -EFAULT;
             x->done(x);
             return;
         }
     }
-    x->req = (struct disk_req){ .op = x->op, .fua = x->fua, .unmap = x->unmap, .off = x->off + x->pos, .len = len,
-                                .bufs = x->bufs, .nbufs = n, .done = answered, .dev = x };
+    x->req = (struct disk_req){ .op = x->op, .fua = x->fua, .unmap = x->unmap, .off = x->off + x->pos,
+                                .len = len, .bufs = x->bufs, .nbufs = n, .done = answered, .dev = x };
     disk_submit(x->disk, &x->req);
 }
 

@@ -15,9 +15,10 @@ struct disk_xfer {
     enum disk_op op;
     bool fua, unmap;
     uint64_t off, len;          /* within the disk; not for flush */
-    /* Read, write: at most `max` pieces of the `len` bytes of memory from byte `pos` on. Returns how many bytes they
-       are; 0 is an I/O error. */
-    uint32_t (*map)(struct disk_xfer *, uint64_t pos, uint32_t len, struct disk_buf *, unsigned max, unsigned *n);
+    /* Read, write: at most `max` pieces of the `len` bytes of memory from byte `pos` on. Returns how many
+       bytes they are; 0 is an I/O error. */
+    uint32_t (*map)(struct disk_xfer *, uint64_t pos, uint32_t len, struct disk_buf *, unsigned max,
+                    unsigned *n);
     /* All is done, or failed: `pos` bytes were. May be called by disk_xfer_start(). */
     void (*done)(struct disk_xfer *);
     void *dev;

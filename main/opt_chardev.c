@@ -27,7 +27,8 @@ struct chardev *chardevs_open_one(struct machine *m, const char *spec, const cha
         /* A wrong word is wrong use; what the host refuses is the host's failure. */
         bool usage = strstr(err, "unknown destination") || strstr(err, "already used");
 
-        die(usage ? EXIT_CODE_USAGE : strncmp(spec, "file:", 5) == 0 ? EXIT_CODE_FILE : EXIT_CODE_HOST, "%s", err);
+        die(usage ? EXIT_CODE_USAGE : strncmp(spec, "file:", 5) == 0 ? EXIT_CODE_FILE : EXIT_CODE_HOST, "%s",
+            err);
     }
     return c;
 }
@@ -119,7 +120,8 @@ void opt_chardev(struct options *o, const char *opt, const char *val)
         else if (socket && strcmp(it.key, "nowait") == 0 && !it.val)
             sock.wait = false;
         else
-            die(EXIT_CODE_USAGE, "%s %s: unknown property '%s': use id; of stdio mux; of file path; of socket path, or host "
+            die(EXIT_CODE_USAGE,
+                "%s %s: unknown property '%s': use id; of stdio mux; of file path; of socket path, or host "
                 "and port, server and wait", opt, kind, it.key);
     }
     if (!a->slot.id)

@@ -1,8 +1,8 @@
 /*
  * phys_discard.c - RAM that the guest does not need goes back to the host (softmmu.h).
  *
- * The host gives and takes its own pages, which may be larger than the guest's: only those that are wholly within
- * the range go. The mapping stays, so nothing that points there becomes wrong.
+ * The host gives and takes its own pages, which may be larger than the guest's: only those that are wholly
+ * within the range go. The mapping stays, so nothing that points there becomes wrong.
  */
 #include <sys/mman.h>
 #include <unistd.h>

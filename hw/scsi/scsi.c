@@ -1,8 +1,8 @@
 /*
  * scsi.c - the SCSI bus: commands to logical units, sense data, and what all devices do alike (SPC-4).
  *
- * A unit attention is told once, by the first command that may report it, and whatever the command wanted is not
- * done.
+ * A unit attention is told once, by the first command that may report it, and whatever the command wanted is
+ * not done.
  */
 #include "hw/scsi/scsi.h"
 
@@ -196,8 +196,8 @@ static void report_luns(struct scsi_cmd *c)
         scsi_fail(c, SENSE_ILLEGAL, ASC_FIELD);
         return;
     }
-    for (const struct scsi_dev *d = c->cdb[2] == 1 ? NULL : c->dev->bus->first; d && n < sizeof(r); d = d->next) {
-        if (d->target != c->dev->target)
+    for (const struct scsi_dev *d = c->dev->bus->first; d && n < sizeof(r); d = d->next) {
+        if (d->target != c->dev->target || c->cdb[2] == 1)      /* 1: well-known ones */
             continue;
         be_put(r + n, 2, d->lun < 256 ? d->lun : 0x4000 | d->lun);
         n += 8;
@@ -435,7 +435,8 @@ static void add(struct scsi_bus *bus, struct scsi_dev *d, const struct props *p)
         d->target = (unsigned)p->id;
     }
     if (scsi_find(bus, d->target, d->lun))
-        die(EXIT_CODE_USAGE, "-device %s: scsi-id=%u,lun=%u: another device is there", p->common.name, d->target, d->lun);
+        die(EXIT_CODE_USAGE, "-device %s: scsi-id=%u,lun=%u: another device is there", p->common.name,
+            d->target, d->lun);
     while (*at && ((*at)->target < d->target || ((*at)->target == d->target && (*at)->lun < d->lun)))
         at = &(*at)->next;
     d->next = *at;
@@ -443,7 +444,8 @@ static void add(struct scsi_bus *bus, struct scsi_dev *d, const struct props *p)
     *at = d;
 }
 
-static struct scsi_dev *make(struct plug_env *env, struct scsi_bus *bus, const struct props *p, enum scsi_type type)
+static struct scsi_dev *make(struct plug_env *env, struct scsi_bus *bus, const struct props *p,
+                             enum scsi_type type)
 {
     struct scsi_dev *d = chip_new(env->m->chips, &scsi_chip, p->common.name);
     const char *serial = p->serial ? p->serial : p->drive && p->drive->serial ? p->drive->serial : "";
@@ -451,7 +453,8 @@ static struct scsi_dev *make(struct plug_env *env, struct scsi_bus *bus, const s
     if (!p->drive)
         die(EXIT_CODE_USAGE, "-device %s: needs drive=ID, with -drive if=none,id=ID", p->common.name);
     if (!p->drive->disk && type == SCSI_DISK)
-        die(EXIT_CODE_USAGE, "-device %s: drive %s has no medium: a disk needs file=PATH", p->common.name, p->drive->id);
+        die(EXIT_CODE_USAGE, "-device %s: drive %s has no medium: a disk needs file=PATH", p->common.name,
+            p->drive->id);
     if (p->block & (p->block - 1))
         die(EXIT_CODE_USAGE, "-device %s: logical_block_size must be a power of two", p->common.name);
     if (strlen(serial) > 36)
@@ -484,14 +487,15 @@ static void make_cd(struct plug_env *env, void *bus, const void *props)
     make(env, bus, props, SCSI_CD);
 }
 
-#define COMMON_PROPS                                                                                                  \
-    { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0, "its medium" },                                       \
-    { "scsi-id", PROP_NUMBER, offsetof(struct props, id), 0, SCSI_TARGETS - 1, "target (default: the first free)" },  \
-    { "lun", PROP_NUMBER, offsetof(struct props, lun), 0, SCSI_LUNS - 1, "logical unit" },                            \
-    { "vendor", PROP_STRING, offsetof(struct props, vendor), 0, 0, "up to 8 characters" },                            \
-    { "product", PROP_STRING, offsetof(struct props, product), 0, 0, "up to 16 characters" },                         \
-    { "ver", PROP_STRING, offsetof(struct props, version), 0, 0, "up to 4 characters" },                              \
-    { "serial", PROP_STRING, offsetof(struct props, serial), 0, 0, "up to 36 characters" },                           \
+#define COMMON_PROPS                                                                                         \
+    { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0, "its medium" },                              \
+    { "scsi-id", PROP_NUMBER, offsetof(struct props, id), 0, SCSI_TARGETS - 1,                               \
+      "target (default: the first free)" },                                                                  \
+    { "lun", PROP_NUMBER, offsetof(struct props, lun), 0, SCSI_LUNS - 1, "logical unit" },                   \
+    { "vendor", PROP_STRING, offsetof(struct props, vendor), 0, 0, "up to 8 characters" },                   \
+    { "product", PROP_STRING, offsetof(struct props, product), 0, 0, "up to 16 characters" },                \
+    { "ver", PROP_STRING, offsetof(struct props, version), 0, 0, "up to 4 characters" },                     \
+    { "serial", PROP_STRING, offsetof(struct props, serial), 0, 0, "up to 36 characters" },                  \
     { "wwn", PROP_NUMBER, offsetof(struct props, wwn), 0, UINT64_MAX, "world-wide name" }
 
 static const struct prop disk_props[] = {

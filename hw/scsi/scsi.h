@@ -1,9 +1,10 @@
 /*
- * scsi.h - a SCSI bus: targets with logical units (SPC-4, SBC-3, MMC-5), and commands that a host adapter gives them.
+ * scsi.h - a SCSI bus: targets with logical units (SPC-4, SBC-3, MMC-5), and commands that a host adapter
+ * gives them.
  *
  * An adapter has a struct scsi_bus, fills in a struct scsi_cmd and starts it; it gets it back by its done(),
- * perhaps before scsi_start() has returned. Commands are not cancelled, as disk requests are not: an adapter that
- * is reset drops the answers.
+ * perhaps before scsi_start() has returned. Commands are not cancelled, as disk requests are not: an adapter
+ * that is reset drops the answers.
  *
  *   scsi.c        the bus, dispatch, sense data, what all devices do
  *   scsi_block.c  reading and writing, of disks and CD-ROMs; capacity, unmapping, cache
@@ -33,7 +34,8 @@ struct scsi_transport {
     void (*get)(struct scsi_cmd *, uint64_t off, void *buf, uint32_t len);
     void (*put)(struct scsi_cmd *, uint64_t off, const void *buf, uint32_t len);
     /* As struct disk_xfer's map(). `in`: the driver reads. */
-    uint32_t (*map)(struct scsi_cmd *, bool in, uint64_t pos, uint32_t len, struct disk_buf *, unsigned max, unsigned *n);
+    uint32_t (*map)(struct scsi_cmd *, bool in, uint64_t pos, uint32_t len, struct disk_buf *, unsigned max,
+                    unsigned *n);
     /* What map() gave for `in` has been written, up to byte `len`. */
     void (*written)(struct scsi_cmd *, uint64_t len);
     void (*done)(struct scsi_cmd *);
@@ -67,7 +69,7 @@ struct scsi_cmd {
     uint8_t status;
     uint8_t sense[SCSI_SENSE];          /* if status is SCSI_CHECK */
     uint64_t moved;                     /* bytes of data */
-    bool overrun;                       /* the command has more data than there is room for: nothing was done */
+    bool overrun;                       /* more data than there is room for: nothing was done */
     /* while it runs */
     struct scsi_dev *dev;
     struct disk_xfer x;

@@ -1,8 +1,8 @@
 /*
  * scsi_block.c - reading and writing blocks, capacity, unmapping (SBC-3, chapter 5).
  *
- * Ranges are checked before anything is done. With the write cache disabled, or FUA, a write is answered when it is
- * on the medium.
+ * Ranges are checked before anything is done. With the write cache disabled, or FUA, a write is answered
+ * when it is on the medium.
  */
 #include "hw/scsi/scsi.h"
 
@@ -19,7 +19,8 @@
 
 /* ---- transfers ---- */
 
-static uint32_t map(struct disk_xfer *x, uint64_t pos, uint32_t len, struct disk_buf *bufs, unsigned max, unsigned *n)
+static uint32_t map(struct disk_xfer *x, uint64_t pos, uint32_t len, struct disk_buf *bufs, unsigned max,
+                    unsigned *n)
 {
     struct scsi_cmd *c = x->dev;
 
@@ -27,8 +28,8 @@ static uint32_t map(struct disk_xfer *x, uint64_t pos, uint32_t len, struct disk
 }
 
 /* The buffer in `params` again and again: a pattern, or a place for what nobody wants. */
-static uint32_t map_again(struct disk_xfer *x, uint64_t pos, uint32_t len, struct disk_buf *bufs, unsigned max,
-                          unsigned *n)
+static uint32_t map_again(struct disk_xfer *x, uint64_t pos, uint32_t len, struct disk_buf *bufs,
+                          unsigned max, unsigned *n)
 {
     struct scsi_cmd *c = x->dev;
     uint32_t done = 0;
@@ -107,10 +108,10 @@ static void move6(struct scsi_cmd *c, enum disk_op op)
 void scsi_read6(struct scsi_cmd *c) { move6(c, DISK_READ); }
 void scsi_write6(struct scsi_cmd *c) { move6(c, DISK_WRITE); }
 
-#define MOVE(name, op, lba_len, count_at, count_len)                                                                  \
-    void name(struct scsi_cmd *c)                                                                                     \
-    {                                                                                                                 \
-        move(c, op, be_get(c->cdb + 2, lba_len), be_get(c->cdb + count_at, count_len), c->cdb[1] & FUA);              \
+#define MOVE(name, op, lba_len, count_at, count_len)                                                         \
+    void name(struct scsi_cmd *c)                                                                            \
+    {                                                                                                        \
+        move(c, op, be_get(c->cdb + 2, lba_len), be_get(c->cdb + count_at, count_len), c->cdb[1] & FUA);     \
     }
 MOVE(scsi_read10, DISK_READ, 4, 7, 2)
 MOVE(scsi_read12, DISK_READ, 4, 6, 4)

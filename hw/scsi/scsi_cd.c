@@ -1,6 +1,6 @@
 /*
- * scsi_cd.c - what CD-ROMs have besides reading blocks (MMC-5): the table of contents of a disc with one data track,
- * profiles, events, reading user data by READ CD.
+ * scsi_cd.c - what CD-ROMs have besides reading blocks (MMC-5): the table of contents of a disc with one
+ * data track, profiles, events, reading user data by READ CD.
  */
 #include <string.h>
 
@@ -92,7 +92,7 @@ struct feature {
 };
 
 static const struct feature features[] = {
-    { 0x0000, 0, 0, 8, { 0x00, PROFILE_DVD, 0, 0, 0x00, PROFILE_CD, 0, 0 } },  /* profiles; who is current: below */
+    { 0x0000, 0, 0, 8, { 0x00, PROFILE_DVD, 0, 0, 0x00, PROFILE_CD, 0, 0 } },  /* profiles */
     { 0x0001, 2, 0, 8, { 0, 0, 0, 1, 1 } },             /* core: SCSI; events by device busy class */
     { 0x0003, 0, 0, 4, { 0x29 } },                      /* removable: tray, ejects, locks */
     { 0x0010, 0, 1, 8, { 0, 0, 8, 0, 0, 1 } },          /* random reading: blocks of 2048 bytes */
@@ -113,7 +113,8 @@ void scsi_configuration(struct scsi_cmd *c)
         if (f->code < from || (which == 1 && !current) || (which == 2 && f->code != from))
             continue;
         be_put(r + n, 2, f->code);
-        r[n + 2] = (uint8_t)(f->version << 2 | (f->code == 0 || f->code == 1 || f->code == 3 ? 2 : 0) | current);
+        r[n + 2] = (uint8_t)(f->version << 2 | (f->code == 0 || f->code == 1 || f->code == 3 ? 2 : 0) |
+                             current);
         r[n + 3] = f->len;
         memcpy(r + n + 4, f->data, f->len);
         for (unsigned k = 0; f->code == 0 && k < f->len; k += 4)
@@ -192,7 +193,8 @@ void scsi_read_cd(struct scsi_cmd *c)
         return;
     }
     if ((type && type != 2) || what != 0x10 || c->cdb[10]) {
-        log_msg(LOG_UNIMP, "scsi: READ CD of sector type %u, parts %#x, subchannel %#x", type, what, c->cdb[10]);
+        log_msg(LOG_UNIMP, "scsi: READ CD of sector type %u, parts %#x, subchannel %#x", type, what,
+                c->cdb[10]);
         scsi_fail(c, SENSE_ILLEGAL, ASC_FIELD);
         return;
     }

@@ -1,6 +1,6 @@
 /*
- * scsi_mode.c - mode pages (SPC-4, 7.5; SBC-3, 6.4; MMC-3 for page 2Ah). What a driver may change is the write
- * cache alone; it may write back anything else as it was.
+ * scsi_mode.c - mode pages (SPC-4, 7.5; SBC-3, 6.4; MMC-3 for page 2Ah). What a driver may change is the
+ * write cache alone; it may write back anything else as it was.
  */
 #include <string.h>
 

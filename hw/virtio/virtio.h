@@ -2,8 +2,8 @@
  * virtio.h - a virtio device on PCI, seen from the device (Virtual I/O Device specification 1.2).
  *
  * A device is a chip with a const struct virtio_type: what it offers, and what to call. It gets its driver's
- * buffers by virtq_pop() as chains, and gives each back by virtq_push(), once. All functions are called with the
- * device lock held.
+ * buffers by virtq_pop() as chains, and gives each back by virtq_push(), once. All functions are called with
+ * the device lock held.
  *
  *   virtq.c        split and packed rings (2.7, 2.8): everything the guest writes there is checked
  *   virtio_pci.c   the PCI transport (4.1): modern registers, legacy ones, interrupts
@@ -25,7 +25,7 @@ enum {                                  /* device types (5) */
 };
 
 /* Feature bits that concern all types (6). */
-#define VIRTIO_F_ANY_LAYOUT    (1ull << 27)     /* legacy: buffers may be cut anywhere, as all drivers may today */
+#define VIRTIO_F_ANY_LAYOUT    (1ull << 27)     /* legacy: buffers may be cut anywhere */
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)
 #define VIRTIO_F_EVENT_IDX     (1ull << 29)
 #define VIRTIO_F_VERSION_1     (1ull << 32)
@@ -54,8 +54,8 @@ struct virtq {                          /* a chip of its own */
     uint16_t size, vector;
     uint8_t enabled;
     uint16_t last_avail, used_idx;      /* what the device takes and gives next */
-    uint16_t signalled;                 /* used_idx when the driver's wish for interrupts was looked at last ... */
-    uint8_t signalled_valid;            /* ... if it was */
+    uint16_t signalled;                 /* used_idx when the wish for interrupts was looked at */
+    uint8_t signalled_valid;            /* it was looked at */
     unsigned inuse;                     /* chains the device has */
     bool pushed;                        /* since virtq_notify() */
     uint8_t avail_wrap, used_wrap;      /* packed */
@@ -88,15 +88,16 @@ void virtq_drop(struct virtq_chain *);
 /* Behind one or several pushes: interrupt the driver if it wants to know of them. */
 void virtq_notify(struct virtq *);
 
-/* Copies from what the driver sent, or to where it wants data, from byte `off` on; returns how much there was. */
+/* Copies from what the driver sent, or to where it wants data, from byte `off` on; returns how much there
+   was. */
 uint32_t chain_get(const struct virtq_chain *, uint32_t off, void *buf, uint32_t len);
 uint32_t chain_put(const struct virtq_chain *, uint32_t off, const void *buf, uint32_t len);
 /*
- * The same memory to copy for oneself: at most `max` pieces of the `len` bytes from `off` on; returns how many
- * bytes they are, 0 where the next one is no RAM. After writing: chain_written().
+ * The same memory to copy for oneself: at most `max` pieces of the `len` bytes from `off` on; returns how
+ * many bytes they are, 0 where the next one is no RAM. After writing: chain_written().
  */
-uint32_t chain_map(const struct virtq_chain *, bool in, uint32_t off, uint32_t len, struct disk_buf *, unsigned max,
-                   unsigned *n);
+uint32_t chain_map(const struct virtq_chain *, bool in, uint32_t off, uint32_t len, struct disk_buf *,
+                   unsigned max, unsigned *n);
 void chain_written(const struct virtq_chain *, uint32_t off, uint32_t len);
 
 /* Its driver is still the one that sent it. */
@@ -115,10 +116,10 @@ struct virtio_dev {                     /* a chip of its own */
     uint8_t modern;                     /* the driver uses the modern interface */
     uint8_t broken;                     /* it wrote nonsense: nothing happens until it resets the device */
     uint8_t config[VIRTIO_CONFIG_MAX], first[VIRTIO_CONFIG_MAX], writable[VIRTIO_CONFIG_MAX];
-    uint8_t resetting;                  /* not 0: requests of the last driver are under way, whose status this was */
+    uint8_t resetting;                  /* not 0: requests of the last driver are under way; its status */
     uint32_t generation;                /* changes with each reset */
     unsigned held;                      /* requests under way outside: virtio_hold() */
-    unsigned pci_cfg;                   /* offset of the capability for access by configuration space, 0: none */
+    unsigned pci_cfg;                   /* offset of the capability for registers, 0: none */
     unsigned nqueues;
     struct virtq *queue[VIRTIO_QUEUES_MAX];
     struct virtq_seg walk[VIRTQ_CHAIN_MAX];     /* of the chain being taken */
@@ -131,17 +132,21 @@ struct virtio_props {
     uint64_t vectors;                   /* UINT64_MAX: one for each queue and one for the configuration */
 };
 #define VIRTIO_DEFAULTS { .indirect = true, .event_idx = true, .vectors = UINT64_MAX }
-#define VIRTIO_PROPS                                                                                                  \
-    { "disable-legacy", PROP_BOOL, offsetof(struct virtio_props, disable_legacy), 0, 0, "no legacy interface" },      \
-    { "disable-modern", PROP_BOOL, offsetof(struct virtio_props, disable_modern), 0, 0, "legacy interface alone" },   \
-    { "indirect_desc", PROP_BOOL, offsetof(struct virtio_props, indirect), 0, 0, "offer indirect descriptors" },      \
-    { "event_idx", PROP_BOOL, offsetof(struct virtio_props, event_idx), 0, 0, "offer notification by index" },        \
-    { "packed", PROP_BOOL, offsetof(struct virtio_props, packed), 0, 0, "offer packed rings" },                       \
+#define VIRTIO_PROPS                                                                                         \
+    { "disable-legacy", PROP_BOOL, offsetof(struct virtio_props, disable_legacy), 0, 0,                      \
+      "no legacy interface" },                                                                               \
+    { "disable-modern", PROP_BOOL, offsetof(struct virtio_props, disable_modern), 0, 0,                      \
+      "legacy interface alone" },                                                                            \
+    { "indirect_desc", PROP_BOOL, offsetof(struct virtio_props, indirect), 0, 0,                             \
+      "offer indirect descriptors" },                                                                        \
+    { "event_idx", PROP_BOOL, offsetof(struct virtio_props, event_idx), 0, 0,                                \
+      "offer notification by index" },                                                                       \
+    { "packed", PROP_BOOL, offsetof(struct virtio_props, packed), 0, 0, "offer packed rings" },              \
     { "vectors", PROP_NUMBER, offsetof(struct virtio_props, vectors), 0, PCI_MSIX_MAX, "of MSI-X; 0: none" }
 
 /* A device with `nqueues` queues of at most `size` entries. Dies where there is no place for it. */
-struct virtio_dev *virtio_new(struct plug_env *, const struct virtio_props *, const struct virtio_type *, void *dev,
-                              unsigned nqueues, unsigned size, uint64_t features);
+struct virtio_dev *virtio_new(struct plug_env *, const struct virtio_props *, const struct virtio_type *,
+                              void *dev, unsigned nqueues, unsigned size, uint64_t features);
 static inline bool virtio_has(const struct virtio_dev *v, uint64_t feature) { return v->features & feature; }
 /* The driver takes part: rings may be used. */
 bool virtio_live(const struct virtio_dev *);

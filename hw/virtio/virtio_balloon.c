@@ -1,6 +1,7 @@
 /*
- * virtio_balloon.c - memory the guest lends to the host (virtio 1.2, 5.5): pages it puts into the balloon, or reports as
- * free, go back to the host at once; taking them out again needs nothing, they come back as zeros when touched.
+ * virtio_balloon.c - memory the guest lends to the host (virtio 1.2, 5.5): pages it puts into the balloon,
+ * or reports as free, go back to the host at once; taking them out again needs nothing, they come back as
+ * zeros when touched.
  *
  * The statistics buffer stays in the driver's ring, read but not taken, until somebody asks for new ones.
  */
@@ -14,7 +15,8 @@
 #define F_STATS     (1ull << 1)
 #define F_ON_OOM    (1ull << 2)
 #define F_REPORTING (1ull << 5)
-enum { INFLATE, DEFLATE, STATS, REPORTING };    /* the last one is where it is since free page hints are not offered */
+/* The last one is where it is since free page hints, whose queue would come before it, are not offered. */
+enum { INFLATE, DEFLATE, STATS, REPORTING };
 enum { CFG_PAGES = 0, CFG_ACTUAL = 4, CFG_LEN = 8 };
 #define QUEUE 128u
 #define PFN_SHIFT 12
@@ -163,11 +165,12 @@ static void reset(void *dev)
 }
 
 static const struct virtio_type type = {
-    .name = "virtio-balloon", .id = VIRTIO_BALLOON, .legacy_id = 0x1002, .class = 0x00ff00, .config_len = CFG_LEN,
-    .kick = kick, .reset = reset
+    .name = "virtio-balloon", .id = VIRTIO_BALLOON, .legacy_id = 0x1002, .class = 0x00ff00,
+    .config_len = CFG_LEN, .kick = kick, .reset = reset
 };
 
-static const struct chip balloon_chip = { "virtio-balloon", sizeof(struct balloon), NULL, balloon_state, NULL };
+static const struct chip balloon_chip = { "virtio-balloon", sizeof(struct balloon), NULL, balloon_state,
+                                          NULL };
 
 struct props {
     struct virtio_props virtio;
@@ -190,13 +193,16 @@ static void make(struct plug_env *env, void *bus, const void *props)
 }
 
 static const struct prop props_table[] = {
-    { "deflate-on-oom", PROP_BOOL, offsetof(struct props, on_oom), 0, 0, "the guest may take pages back when it has no others" },
-    { "free-page-reporting", PROP_BOOL, offsetof(struct props, reporting), 0, 0, "take what the guest reports as free" },
+    { "deflate-on-oom", PROP_BOOL, offsetof(struct props, on_oom), 0, 0,
+      "the guest may take pages back when it has no others" },
+    { "free-page-reporting", PROP_BOOL, offsetof(struct props, reporting), 0, 0,
+      "take what the guest reports as free" },
     VIRTIO_PROPS, PROP_END
 };
 
 static const struct props defaults = { .virtio = VIRTIO_DEFAULTS };
 
 const struct plug virtio_balloon_plug = {
-    "virtio-balloon-pci", "memory lent to the host (virtio)", "PCI", sizeof(struct props), &defaults, props_table, make
+    "virtio-balloon-pci", "memory lent to the host (virtio)", "PCI", sizeof(struct props), &defaults,
+    props_table, make
 };

@@ -35,9 +35,9 @@ enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 #define ZERO_UNMAP 1u
 
 enum { CFG_CAPACITY = 0, CFG_SEG_MAX = 12, CFG_CYLS = 16, CFG_HEADS = 18, CFG_SECS = 19, CFG_BLK_SIZE = 20,
-       CFG_PHYS_EXP = 24, CFG_MIN_IO = 26, CFG_OPT_IO = 28, CFG_WCE = 32, CFG_QUEUES = 34, CFG_DISCARD_MAX = 36,
-       CFG_DISCARD_SEGS = 40, CFG_DISCARD_ALIGN = 44, CFG_ZERO_MAX = 48, CFG_ZERO_SEGS = 52, CFG_ZERO_UNMAP = 56,
-       CFG_LEN = 60 };
+       CFG_PHYS_EXP = 24, CFG_MIN_IO = 26, CFG_OPT_IO = 28, CFG_WCE = 32, CFG_QUEUES = 34,
+       CFG_DISCARD_MAX = 36, CFG_DISCARD_SEGS = 40, CFG_DISCARD_ALIGN = 44, CFG_ZERO_MAX = 48,
+       CFG_ZERO_SEGS = 52, CFG_ZERO_UNMAP = 56, CFG_LEN = 60 };
 
 struct virtio_blk {
     struct virtio_dev *v;
@@ -76,7 +76,8 @@ static void done(struct disk_xfer *x)
     virtio_release(s->v);
 }
 
-static uint32_t map(struct disk_xfer *x, uint64_t pos, uint32_t len, struct disk_buf *bufs, unsigned max, unsigned *n)
+static uint32_t map(struct disk_xfer *x, uint64_t pos, uint32_t len, struct disk_buf *bufs, unsigned max,
+                    unsigned *n)
 {
     struct request *r = (struct request *)x;
 
@@ -96,8 +97,8 @@ static bool within(const struct virtio_blk *s, uint64_t sector, uint64_t len)
     return len % SECTOR == 0 && sector <= sectors && len / SECTOR <= sectors - sector;
 }
 
-static void submit(struct virtio_blk *s, struct virtq_chain *c, enum disk_op op, uint64_t sector, uint64_t len,
-                   bool unmap)
+static void submit(struct virtio_blk *s, struct virtq_chain *c, enum disk_op op, uint64_t sector,
+                   uint64_t len, bool unmap)
 {
     struct request *r;
     bool writes = op != DISK_READ && op != DISK_FLUSH;
@@ -141,7 +142,8 @@ static void range(struct virtio_blk *s, struct virtq_chain *c, uint32_t type)
     else if (count > RANGE_MAX)
         answer(c, S_IOERR);
     else
-        submit(s, c, zero ? DISK_ZERO : DISK_DISCARD, le_get(b, 8), (uint64_t)count * SECTOR, flags & ZERO_UNMAP);
+        submit(s, c, zero ? DISK_ZERO : DISK_DISCARD, le_get(b, 8), (uint64_t)count * SECTOR,
+               flags & ZERO_UNMAP);
 }
 
 static void get_id(struct virtio_blk *s, struct virtq_chain *c)
@@ -162,8 +164,8 @@ static void handle(struct virtio_blk *s, struct virtq_chain *c)
     }
     type = (uint32_t)le_get(h, 4);
     sector = le_get(h + 8, 8);
-    log_dev(VIRTIO, "virtio-blk: type %u, sector %#llx, %u and %u bytes", type, (unsigned long long)sector, c->out_len,
-            c->in_len);
+    log_dev(VIRTIO, "virtio-blk: type %u, sector %#llx, %u and %u bytes", type, (unsigned long long)sector,
+            c->out_len, c->in_len);
     switch (type) {
     case T_IN: submit(s, c, DISK_READ, sector, c->in_len - 1, false); break;
     case T_OUT: submit(s, c, DISK_WRITE, sector, c->out_len - HEADER, false); break;
@@ -192,7 +194,8 @@ static void kick(void *dev, unsigned queue)
 }
 
 static const struct virtio_type type = {
-    .name = "virtio-blk", .id = VIRTIO_BLK, .legacy_id = 0x1001, .class = 0x010000, .config_len = CFG_LEN, .kick = kick
+    .name = "virtio-blk", .id = VIRTIO_BLK, .legacy_id = 0x1001, .class = 0x010000, .config_len = CFG_LEN,
+    .kick = kick
 };
 
 /* ---- the drive ---- */
@@ -248,11 +251,13 @@ static void check(const struct props *p)
     if (!p->drive)
         die(EXIT_CODE_USAGE, "-device %s: needs drive=ID, with -drive if=none,id=ID,file=PATH", name);
     if (!p->drive->disk)
-        die(EXIT_CODE_USAGE, "-device %s: drive %s has no medium: a disk needs file=PATH", name, p->drive->id);
+        die(EXIT_CODE_USAGE, "-device %s: drive %s has no medium: a disk needs file=PATH", name,
+            p->drive->id);
     if (p->queue_size & (p->queue_size - 1))
         die(EXIT_CODE_USAGE, "-device %s: queue-size must be a power of two", name);
     if ((p->logical & (p->logical - 1)) || (p->physical & (p->physical - 1)) || p->physical < p->logical)
-        die(EXIT_CODE_USAGE, "-device %s: block sizes must be powers of two, the physical not below the logical", name);
+        die(EXIT_CODE_USAGE,
+            "-device %s: block sizes must be powers of two, the physical not below the logical", name);
 }
 
 static void make(struct plug_env *env, void *bus, const void *props)
@@ -268,7 +273,8 @@ static void make(struct plug_env *env, void *bus, const void *props)
     s->drive = p->drive;
     s->read_only = p->drive->read_only || p->drive->disk->read_only;
     strncpy(s->id, p->serial ? p->serial : p->drive->serial ? p->drive->serial : "", ID_LEN);
-    features |= (s->read_only ? F_RO : 0) | (p->queues > 1 ? F_MQ : 0) | (p->zeroes && !s->read_only ? F_WRITE_ZEROES : 0) |
+    features |= (s->read_only ? F_RO : 0) | (p->queues > 1 ? F_MQ : 0) |
+        (p->zeroes && !s->read_only ? F_WRITE_ZEROES : 0) |
         (p->discard && p->drive->disk->discards && !s->read_only ? F_DISCARD : 0);
     s->v = virtio_new(env, &p->virtio, &type, s, (unsigned)p->queues, (unsigned)p->queue_size, features);
     while (p->logical << exp < p->physical)
@@ -293,7 +299,8 @@ static const struct prop props_table[] = {
     { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0, "the disk" },
     { "serial", PROP_STRING, offsetof(struct props, serial), 0, 0, "what it is called, up to 20 characters" },
     { "num-queues", PROP_NUMBER, offsetof(struct props, queues), 1, QUEUES_MAX, "of requests" },
-    { "queue-size", PROP_NUMBER, offsetof(struct props, queue_size), 4, VIRTQ_SIZE_MAX, "requests of a queue" },
+    { "queue-size", PROP_NUMBER, offsetof(struct props, queue_size), 4, VIRTQ_SIZE_MAX,
+      "requests of a queue" },
     { "logical_block_size", PROP_NUMBER, offsetof(struct props, logical), 512, 4096, "bytes" },
     { "physical_block_size", PROP_NUMBER, offsetof(struct props, physical), 512, 32768, "bytes" },
     { "config-wce", PROP_BOOL, offsetof(struct props, wce), 0, 0, "starts with the write cache on" },

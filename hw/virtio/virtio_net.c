@@ -1,9 +1,9 @@
 /*
- * virtio_net.c - network card (virtio 1.2, 5.1): one pair of queues and the control queue; frames whole, without
- * offloads, received into one buffer or (VIRTIO_NET_F_MRG_RXBUF) several.
+ * virtio_net.c - network card (virtio 1.2, 5.1): one pair of queues and the control queue; frames whole,
+ * without offloads, received into one buffer or (VIRTIO_NET_F_MRG_RXBUF) several.
  *
- * A frame for which the driver has no buffers waits outside until it gives some (hw/net_if.h). Until a driver says
- * by the control queue what it wants, it gets everything.
+ * A frame for which the driver has no buffers waits outside until it gives some (hw/net_if.h). Until a
+ * driver says by the control queue what it wants, it gets everything.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +48,8 @@ struct virtio_net {
 
 static const struct field net_state[] = {
     FIELD_ARRAY(struct virtio_net, mode), { "macs", offsetof(struct virtio_net, macs), 1, MACS * 6 },
-    FIELD(struct virtio_net, nmacs), FIELD(struct virtio_net, overflow_uni), FIELD(struct virtio_net, overflow_multi),
-    FIELD_ARRAY(struct virtio_net, vlan), FIELD_END
+    FIELD(struct virtio_net, nmacs), FIELD(struct virtio_net, overflow_uni),
+    FIELD(struct virtio_net, overflow_multi), FIELD_ARRAY(struct virtio_net, vlan), FIELD_END
 };
 
 static unsigned header_len(const struct virtio_net *s)
@@ -290,8 +290,8 @@ static void loaded(void *dev)
 }
 
 static const struct virtio_type type = {
-    .name = "virtio-net", .id = VIRTIO_NET, .legacy_id = 0x1000, .class = 0x020000, .config_len = CFG_LEN, .kick = kick,
-    .reset = reset
+    .name = "virtio-net", .id = VIRTIO_NET, .legacy_id = 0x1000, .class = 0x020000, .config_len = CFG_LEN,
+    .kick = kick, .reset = reset
 };
 
 static const struct chip net_chip = { "virtio-net", sizeof(struct virtio_net), NULL, net_state, loaded };
@@ -323,14 +323,17 @@ static void make(struct plug_env *env, void *bus, const void *props)
     virtio_config_writable(s->v, CFG_MAC, 6);           /* how legacy drivers set it */
     reset(s);
     if (!net_connect(s->net, &net_user, s))
-        die(EXIT_CODE_USAGE, "-device %s: netdev=%s: another device has it", p->virtio.common.name, s->net->id);
+        die(EXIT_CODE_USAGE, "-device %s: netdev=%s: another device has it", p->virtio.common.name,
+            s->net->id);
 }
 
 static const struct prop props_table[] = {
     { "netdev", PROP_NETDEV, offsetof(struct props, netdev), 0, 0, "its cable" },
     { "mac", PROP_MAC, offsetof(struct props, mac), 0, 0, "its address" },
-    { "queue-size", PROP_NUMBER, offsetof(struct props, queue_size), 64, VIRTQ_SIZE_MAX, "buffers of a queue" },
-    { "mrg_rxbuf", PROP_BOOL, offsetof(struct props, mergeable), 0, 0, "offer to receive into several buffers" },
+    { "queue-size", PROP_NUMBER, offsetof(struct props, queue_size), 64, VIRTQ_SIZE_MAX,
+      "buffers of a queue" },
+    { "mrg_rxbuf", PROP_BOOL, offsetof(struct props, mergeable), 0, 0,
+      "offer to receive into several buffers" },
     VIRTIO_PROPS, PROP_END
 };
 

@@ -6,10 +6,10 @@
  *   BAR 1   MSI-X tables
  *   BAR 4   common, ISR, device and notification structures, a page each, unless disable-modern=on
  *
- * With both interfaces (transitional) the driver decides: the first status it writes through one of them counts.
- * While requests of a driver that is gone are under way, the status reads as it was (2.4.2: 0 only when the
- * reset is done) and no queue is looked at: what they still read or write is no memory that a new driver has
- * given us.
+ * With both interfaces (transitional) the driver decides: the first status it writes through one of them
+ * counts. While requests of a driver that is gone are under way, the status reads as it was (2.4.2: 0 only
+ * when the reset is done) and no queue is looked at: what they still read or write is no memory that a new
+ * driver has given us.
  */
 #include "hw/virtio/virtio.h"
 
@@ -46,11 +46,12 @@ enum { CFG_COMMON = 1, CFG_NOTIFY, CFG_ISR, CFG_DEVICE, CFG_PCI };
 #define LEGACY_PAGE 4096u
 
 static const struct field virtio_state[] = {
-    FIELD(struct virtio_dev, features), FIELD(struct virtio_dev, device_sel), FIELD(struct virtio_dev, driver_sel),
-    FIELD(struct virtio_dev, config_vector), FIELD(struct virtio_dev, queue_sel), FIELD(struct virtio_dev, status),
-    FIELD(struct virtio_dev, isr), FIELD(struct virtio_dev, config_generation), FIELD(struct virtio_dev, modern),
-    FIELD(struct virtio_dev, broken), FIELD_ARRAY(struct virtio_dev, config), FIELD_ARRAY(struct virtio_dev, first),
-    FIELD_END
+    FIELD(struct virtio_dev, features), FIELD(struct virtio_dev, device_sel),
+    FIELD(struct virtio_dev, driver_sel), FIELD(struct virtio_dev, config_vector),
+    FIELD(struct virtio_dev, queue_sel), FIELD(struct virtio_dev, status), FIELD(struct virtio_dev, isr),
+    FIELD(struct virtio_dev, config_generation), FIELD(struct virtio_dev, modern),
+    FIELD(struct virtio_dev, broken), FIELD_ARRAY(struct virtio_dev, config),
+    FIELD_ARRAY(struct virtio_dev, first), FIELD_END
 };
 
 /* ---- interrupts ---- */
@@ -168,12 +169,14 @@ static void set_status(struct virtio_dev *v, uint8_t val, bool modern)
     }
     if (!old)
         v->modern = modern;
-    if (modern && (val & STATUS_FEATURES_OK) && !(old & STATUS_FEATURES_OK) && !virtio_has(v, VIRTIO_F_VERSION_1)) {
+    if (modern && (val & STATUS_FEATURES_OK) && !(old & STATUS_FEATURES_OK) &&
+        !virtio_has(v, VIRTIO_F_VERSION_1)) {
         log_msg(LOG_GUEST, "%s: its driver does without VIRTIO_F_VERSION_1", v->type->name);
         val &= ~STATUS_FEATURES_OK;
     }
     v->status = val | (old & STATUS_NEEDS_RESET);
-    log_dev(VIRTIO, "%s: status %02x, features %#llx", v->type->name, v->status, (unsigned long long)v->features);
+    log_dev(VIRTIO, "%s: status %02x, features %#llx", v->type->name, v->status,
+            (unsigned long long)v->features);
     if ((v->status & STATUS_DRIVER_OK) && !(old & STATUS_DRIVER_OK))
         kick_all(v);
 }
@@ -244,7 +247,8 @@ static void config_write(struct virtio_dev *v, uint64_t off, uint64_t val, unsig
         any = true;
     }
     if (!any)
-        log_msg(LOG_GUEST, "%s: writes to byte %llu of the configuration", v->type->name, (unsigned long long)off);
+        log_msg(LOG_GUEST, "%s: writes to byte %llu of the configuration", v->type->name,
+                (unsigned long long)off);
     else if (v->type->config_written)
         v->type->config_written(v->dev, (unsigned)off, size);
 }
@@ -252,8 +256,9 @@ static void config_write(struct virtio_dev *v, uint64_t off, uint64_t val, unsig
 /* ---- modern registers: the common structure (4.1.4.3) ---- */
 
 enum { C_DEVICE_SEL = 0x00, C_DEVICE_FEATURES = 0x04, C_DRIVER_SEL = 0x08, C_DRIVER_FEATURES = 0x0c,
-       C_CONFIG_VECTOR = 0x10, C_STATUS = 0x14, C_QUEUE_SEL = 0x16, C_QUEUE_SIZE = 0x18, C_QUEUE_VECTOR = 0x1a,
-       C_QUEUE_ENABLE = 0x1c, C_QUEUE_DESC = 0x20, C_QUEUE_DRIVER = 0x28, C_QUEUE_DEVICE = 0x30, C_END = 0x38 };
+       C_CONFIG_VECTOR = 0x10, C_STATUS = 0x14, C_QUEUE_SEL = 0x16, C_QUEUE_SIZE = 0x18,
+       C_QUEUE_VECTOR = 0x1a, C_QUEUE_ENABLE = 0x1c, C_QUEUE_DESC = 0x20, C_QUEUE_DRIVER = 0x28,
+       C_QUEUE_DEVICE = 0x30, C_END = 0x38 };
 
 static struct virtq *selected(struct virtio_dev *v)
 {
@@ -307,8 +312,9 @@ static void enable_queue(struct virtio_dev *v, struct virtq *q, uint64_t val)
         return;
     }
     q->enabled = 1;
-    log_dev(VIRTIO, "%s: queue %u: %u entries at %#llx, %#llx, %#llx, vector %#x", v->type->name, q->n, q->size,
-            (unsigned long long)q->desc, (unsigned long long)q->avail, (unsigned long long)q->used, q->vector);
+    log_dev(VIRTIO, "%s: queue %u: %u entries at %#llx, %#llx, %#llx, vector %#x", v->type->name, q->n,
+            q->size, (unsigned long long)q->desc, (unsigned long long)q->avail, (unsigned long long)q->used,
+            q->vector);
 }
 
 static void set_queue_size(struct virtio_dev *v, struct virtq *q, uint64_t val)
@@ -316,7 +322,8 @@ static void set_queue_size(struct virtio_dev *v, struct virtq *q, uint64_t val)
     if (val && val <= q->max && !(val & (val - 1)) && !q->enabled)
         q->size = (uint16_t)val;
     else
-        log_msg(LOG_GUEST, "%s: queue %u cannot have %llu entries", v->type->name, q->n, (unsigned long long)val);
+        log_msg(LOG_GUEST, "%s: queue %u cannot have %llu entries", v->type->name, q->n,
+                (unsigned long long)val);
 }
 
 /* A register, whole; addresses in halves. False: there is none of that size there. */
@@ -481,7 +488,8 @@ static void legacy_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     else if (off == L_QUEUE_VECTOR && size == 2 && q)
         q->vector = check_vector(v, val);
     else
-        log_msg(LOG_GUEST, "%s: writes %u bytes to register %#llx", v->type->name, size, (unsigned long long)off);
+        log_msg(LOG_GUEST, "%s: writes %u bytes to register %#llx", v->type->name, size,
+                (unsigned long long)off);
 }
 
 static const struct io_ops legacy_ops = { legacy_read, legacy_write, 1 | 2 | 4, LOG_DEV_VIRTIO };
@@ -588,8 +596,9 @@ static struct pci_dev *place(struct plug_env *env, const struct plug_common *c, 
     return pci_add(env->pci, c->name, (unsigned)slot, (unsigned)c->fn, id);
 }
 
-struct virtio_dev *virtio_new(struct plug_env *env, const struct virtio_props *p, const struct virtio_type *type,
-                              void *dev, unsigned nqueues, unsigned size, uint64_t features)
+struct virtio_dev *virtio_new(struct plug_env *env, const struct virtio_props *p,
+                              const struct virtio_type *type, void *dev, unsigned nqueues, unsigned size,
+                              uint64_t features)
 {
     bool legacy = !p->disable_legacy && type->legacy_id;
     struct pci_ident id = { .vendor = VENDOR, .device = legacy ? type->legacy_id : MODERN_ID + type->id,
@@ -599,15 +608,18 @@ struct virtio_dev *virtio_new(struct plug_env *env, const struct virtio_props *p
     struct virtio_dev *v;
     char name[80];
 
-    assert(nqueues && nqueues <= VIRTIO_QUEUES_MAX && size <= VIRTQ_SIZE_MAX && type->config_len <= VIRTIO_CONFIG_MAX);
+    assert(nqueues && nqueues <= VIRTIO_QUEUES_MAX && size <= VIRTQ_SIZE_MAX &&
+           type->config_len <= VIRTIO_CONFIG_MAX);
     if (!legacy && p->disable_modern)
-        die(EXIT_CODE_USAGE, "-device %s: one of disable-legacy and disable-modern must be off", p->common.name);
+        die(EXIT_CODE_USAGE, "-device %s: one of disable-legacy and disable-modern must be off",
+            p->common.name);
     snprintf(name, sizeof(name), "virtio:%s", p->common.name);
     v = chip_new(env->m->chips, &virtio_chip, name);
     v->pci = place(env, &p->common, &id);
     v->type = type;
     v->dev = dev;
-    v->offered = features | (p->indirect ? VIRTIO_F_INDIRECT_DESC : 0) | (p->event_idx ? VIRTIO_F_EVENT_IDX : 0) |
+    v->offered = features | (p->indirect ? VIRTIO_F_INDIRECT_DESC : 0) |
+        (p->event_idx ? VIRTIO_F_EVENT_IDX : 0) |
         (legacy ? VIRTIO_F_ANY_LAYOUT : 0);
     if (!p->disable_modern)
         v->offered |= VIRTIO_F_VERSION_1 | (p->packed ? VIRTIO_F_RING_PACKED : 0);

@@ -1,5 +1,6 @@
 /*
- * virtio_rng.c - entropy for the guest (virtio 1.2, 5.4): each buffer gets random bytes, of a large one the front.
+ * virtio_rng.c - entropy for the guest (virtio 1.2, 5.4): each buffer gets random bytes, of a large one the
+ * front.
  */
 #include "hw/virtio/virtio.h"
 
@@ -53,5 +54,6 @@ static const struct prop props_table[] = { VIRTIO_PROPS, PROP_END };
 static const struct virtio_props defaults = VIRTIO_DEFAULTS;
 
 const struct plug virtio_rng_plug = {
-    "virtio-rng-pci", "source of entropy (virtio)", "PCI", sizeof(struct virtio_props), &defaults, props_table, make
+    "virtio-rng-pci", "source of entropy (virtio)", "PCI", sizeof(struct virtio_props), &defaults,
+    props_table, make
 };

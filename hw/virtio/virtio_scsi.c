@@ -2,8 +2,8 @@
  * virtio_scsi.c - SCSI host adapter (virtio 1.2, 5.6): a bus for scsi-hd and scsi-cd, request queues, task
  * management.
  *
- * Commands cannot be cancelled (hw/scsi/scsi.h), so what aborts or resets is answered when the commands that it is
- * about have ended. Buffers in the event queue stay there: nothing is plugged while the machine runs.
+ * Commands cannot be cancelled (hw/scsi/scsi.h), so what aborts or resets is answered when the commands that
+ * it is about have ended. Buffers in the event queue stay there: nothing is plugged while the machine runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,18 +16,20 @@
 enum { CONTROL, EVENTS, REQUESTS };
 #define QUEUES_MAX 16u
 
-enum { CFG_QUEUES = 0, CFG_SEG_MAX = 4, CFG_MAX_SECTORS = 8, CFG_PER_LUN = 12, CFG_EVENT_SIZE = 16, CFG_SENSE_SIZE = 20,
-       CFG_CDB_SIZE = 24, CFG_MAX_CHANNEL = 28, CFG_MAX_TARGET = 30, CFG_MAX_LUN = 32, CFG_LEN = 36 };
+enum { CFG_QUEUES = 0, CFG_SEG_MAX = 4, CFG_MAX_SECTORS = 8, CFG_PER_LUN = 12, CFG_EVENT_SIZE = 16,
+       CFG_SENSE_SIZE = 20, CFG_CDB_SIZE = 24, CFG_MAX_CHANNEL = 28, CFG_MAX_TARGET = 30, CFG_MAX_LUN = 32,
+       CFG_LEN = 36 };
 #define SENSE_SIZE 96u
 #define CDB_SIZE   32u
 #define SIZE_MAX_  512u                 /* what a driver may make of the two */
 
 #define REQUEST    19u                  /* bytes before the CDB: LUN, tag, ... */
 #define RESPONSE   12u                  /* before the sense data: their length, residual, status, response */
-enum { R_OK = 0, R_OVERRUN = 1, R_BAD_TARGET = 3, R_FAILURE = 9, R_SUCCEEDED = 10, R_REJECTED = 11, R_BAD_LUN = 12 };
+enum { R_OK = 0, R_OVERRUN = 1, R_BAD_TARGET = 3, R_FAILURE = 9, R_SUCCEEDED = 10, R_REJECTED = 11,
+       R_BAD_LUN = 12 };
 enum { C_TMF = 0, C_QUERY = 1, C_SUBSCRIBE = 2 };
-enum { TMF_ABORT_TASK, TMF_ABORT_SET, TMF_CLEAR_ACA, TMF_CLEAR_SET, TMF_NEXUS_RESET, TMF_UNIT_RESET, TMF_QUERY_TASK,
-       TMF_QUERY_SET };
+enum { TMF_ABORT_TASK, TMF_ABORT_SET, TMF_CLEAR_ACA, TMF_CLEAR_SET, TMF_NEXUS_RESET, TMF_UNIT_RESET,
+       TMF_QUERY_TASK, TMF_QUERY_SET };
 #define TMF_LEN    24u
 
 struct request {
@@ -161,7 +163,8 @@ static void control(struct virtio_scsi *s)
         } else if (n >= 16 && (type == C_QUERY || type == C_SUBSCRIBE) && c->in_len >= sizeof(none)) {
             virtq_push(c, chain_put(c, 0, none, sizeof(none)));         /* no events: none is reported */
         } else {
-            virtio_broken(s->v, "a control request of type %u, %u bytes, %u for the answer", type, c->out_len, c->in_len);
+            virtio_broken(s->v, "a control request of type %u, %u bytes, %u for the answer", type, c->out_len,
+                          c->in_len);
             virtq_drop(c);
         }
     }
@@ -189,8 +192,8 @@ static void put(struct scsi_cmd *cmd, uint64_t off, const void *buf, uint32_t le
     chain_put(r->c, r->response + (uint32_t)off, buf, len);
 }
 
-static uint32_t map(struct scsi_cmd *cmd, bool in, uint64_t pos, uint32_t len, struct disk_buf *bufs, unsigned max,
-                    unsigned *n)
+static uint32_t map(struct scsi_cmd *cmd, bool in, uint64_t pos, uint32_t len, struct disk_buf *bufs,
+                    unsigned max, unsigned *n)
 {
     const struct request *r = request_of(cmd);
 
@@ -325,7 +328,8 @@ static void reset(void *dev)
 static void config_written(void *dev, unsigned off, unsigned len)
 {
     struct virtio_scsi *s = dev;
-    static const struct { unsigned at, usual; } sizes[] = { { CFG_SENSE_SIZE, SENSE_SIZE }, { CFG_CDB_SIZE, CDB_SIZE } };
+    static const struct { unsigned at, usual; } sizes[] = { { CFG_SENSE_SIZE, SENSE_SIZE },
+                                                            { CFG_CDB_SIZE, CDB_SIZE } };
 
     for (unsigned i = 0; i < 2; i++) {
         if (virtio_config_get(s->v, sizes[i].at, 4) <= SIZE_MAX_)
@@ -336,8 +340,8 @@ static void config_written(void *dev, unsigned off, unsigned len)
 }
 
 static const struct virtio_type type = {
-    .name = "virtio-scsi", .id = VIRTIO_SCSI, .legacy_id = 0x1004, .class = 0x010000, .config_len = CFG_LEN, .kick = kick,
-    .reset = reset, .config_written = config_written
+    .name = "virtio-scsi", .id = VIRTIO_SCSI, .legacy_id = 0x1004, .class = 0x010000, .config_len = CFG_LEN,
+    .kick = kick, .reset = reset, .config_written = config_written
 };
 
 static void loaded(void *dev)
@@ -388,9 +392,11 @@ static void make(struct plug_env *env, void *bus, const void *props)
 
 static const struct prop props_table[] = {
     { "num_queues", PROP_NUMBER, offsetof(struct props, queues), 1, QUEUES_MAX, "of requests" },
-    { "virtqueue_size", PROP_NUMBER, offsetof(struct props, queue_size), 4, VIRTQ_SIZE_MAX, "requests of a queue" },
+    { "virtqueue_size", PROP_NUMBER, offsetof(struct props, queue_size), 4, VIRTQ_SIZE_MAX,
+      "requests of a queue" },
     { "max_sectors", PROP_NUMBER, offsetof(struct props, max_sectors), 1, UINT32_MAX, "of a request" },
-    { "cmd_per_lun", PROP_NUMBER, offsetof(struct props, per_lun), 1, UINT32_MAX, "requests of a unit at a time" },
+    { "cmd_per_lun", PROP_NUMBER, offsetof(struct props, per_lun), 1, UINT32_MAX,
+      "requests of a unit at a time" },
     VIRTIO_PROPS, PROP_END
 };
 

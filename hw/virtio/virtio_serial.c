@@ -1,10 +1,11 @@
 /*
- * virtio_serial.c - consoles and byte streams by name (virtio 1.2, 5.3): virtio-serial-pci is the bus, virtconsole
- * and virtserialport are its ports, each a stream from or to the host.
+ * virtio_serial.c - consoles and byte streams by name (virtio 1.2, 5.3): virtio-serial-pci is the bus,
+ * virtconsole and virtserialport are its ports, each a stream from or to the host.
  *
- * What comes from the host waits in a small buffer of the port until the guest has opened it and gives room; what
- * the guest writes stays in its ring until the host takes it, of a chain taken in part `sent` says how much. What is
- * to be told by the control queue is remembered as bits for each port, so that it needs no buffer of its own.
+ * What comes from the host waits in a small buffer of the port until the guest has opened it and gives room;
+ * what the guest writes stays in its ring until the host takes it, of a chain taken in part `sent` says how
+ * much. What is to be told by the control queue is remembered as bits for each port, so that it needs no
+ * buffer of its own.
  */
 #include <stdio.h>
 #include <string.h>
@@ -103,7 +104,8 @@ static void flush(struct port *p);
 
 static void hear(struct virtio_serial *s, const uint8_t *m)
 {
-    unsigned id = (unsigned)le_get(m, 4), event = (unsigned)le_get(m + 4, 2), value = (unsigned)le_get(m + 6, 2);
+    unsigned id = (unsigned)le_get(m, 4), event = (unsigned)le_get(m + 4, 2),
+        value = (unsigned)le_get(m + 6, 2);
     struct port *p = id < s->max ? s->port[id] : NULL;
 
     log_dev(VIRTIO, "virtio-serial: hears event %u, %u, of port %u", event, value, id);
@@ -115,7 +117,8 @@ static void hear(struct virtio_serial *s, const uint8_t *m)
         log_msg(LOG_GUEST, "virtio-serial: event %u of port %u, which is not there", event, id);
     } else if (event == PORT_READY) {
         if (value)
-            p->tell |= (p->console ? 1u << CONSOLE : 0) | (p->name ? 1u << NAME : 0) | (p->chr ? 1u << OPEN : 0);
+            p->tell |= (p->console ? 1u << CONSOLE : 0) | (p->name ? 1u << NAME : 0) |
+                (p->chr ? 1u << OPEN : 0);
     } else if (event == OPEN) {
         p->open = value != 0;
         flush(p);
@@ -269,12 +272,13 @@ static void config_written(void *dev, unsigned off, unsigned len)
 }
 
 static const struct virtio_type type = {
-    .name = "virtio-serial", .id = VIRTIO_CONSOLE, .legacy_id = 0x1003, .class = 0x078000, .config_len = CFG_LEN,
-    .kick = kick, .reset = reset, .config_written = config_written
+    .name = "virtio-serial", .id = VIRTIO_CONSOLE, .legacy_id = 0x1003, .class = 0x078000,
+    .config_len = CFG_LEN, .kick = kick, .reset = reset, .config_written = config_written
 };
 
 static const struct field serial_state[] = { FIELD_END };
-static const struct chip serial_chip = { "virtio-serial", sizeof(struct virtio_serial), NULL, serial_state, NULL };
+static const struct chip serial_chip = { "virtio-serial", sizeof(struct virtio_serial), NULL, serial_state,
+                                         NULL };
 
 struct props {
     struct virtio_props virtio;
@@ -296,7 +300,8 @@ static void make(struct plug_env *env, void *bus, const void *props)
 }
 
 static const struct prop props_table[] = {
-    { "max_ports", PROP_NUMBER, offsetof(struct props, max), 1, PORTS, "ports it may have" }, VIRTIO_PROPS, PROP_END
+    { "max_ports", PROP_NUMBER, offsetof(struct props, max), 1, PORTS, "ports it may have" }, VIRTIO_PROPS,
+    PROP_END
 };
 
 /* Two vectors: drivers that find one for each of so many queues would take them all. */
@@ -305,8 +310,8 @@ static const struct props defaults = {
 };
 
 const struct plug virtio_serial_plug = {
-    "virtio-serial-pci", "bus for virtconsole and virtserialport (virtio)", "PCI", sizeof(struct props), &defaults,
-    props_table, make
+    "virtio-serial-pci", "bus for virtconsole and virtserialport (virtio)", "PCI", sizeof(struct props),
+    &defaults, props_table, make
 };
 
 /* ---- ports ---- */
@@ -325,7 +330,8 @@ static void port_loaded(void *dev)
     chardev_accept(p->chr);
 }
 
-static const struct chip port_chip = { "virtio-serial-port", sizeof(struct port), NULL, port_state, port_loaded };
+static const struct chip port_chip = { "virtio-serial-port", sizeof(struct port), NULL, port_state,
+                                       port_loaded };
 
 struct port_props {
     struct plug_common common;
@@ -345,12 +351,14 @@ static void make_port(struct plug_env *env, struct virtio_serial *s, const struc
         for (nr = !console; nr < s->max && s->port[nr];)
             nr++;
     if (nr >= s->max || s->port[nr] || (nr == 0 && !console))
-        die(EXIT_CODE_USAGE, "-device %s: nr=%u: ports are numbered from 0 (a virtconsole only) to %u, each once",
+        die(EXIT_CODE_USAGE,
+            "-device %s: nr=%u: ports are numbered from 0 (a virtconsole only) to %u, each once",
             o->common.name, nr, s->max - 1);
     if (o->chardev && !chardev_take(o->chardev))
         die(EXIT_CODE_USAGE, "-device %s: chardev=%s: another device has it", o->common.name, o->chardev->id);
     if (o->name && strlen(o->name) > NAME_MAX_)
-        die(EXIT_CODE_USAGE, "-device %s: name=%s: at most %u characters", o->common.name, o->name, NAME_MAX_);
+        die(EXIT_CODE_USAGE, "-device %s: name=%s: at most %u characters", o->common.name, o->name,
+            NAME_MAX_);
     p->s = s;
     p->nr = nr;
     p->console = console;
@@ -373,15 +381,17 @@ static void make_serialport(struct plug_env *env, void *bus, const void *props)
 static const struct prop port_props[] = {
     { "chardev", PROP_CHARDEV, offsetof(struct port_props, chardev), 0, 0, "the host's end" },
     { "name", PROP_STRING, offsetof(struct port_props, name), 0, 0, "by which the guest finds it" },
-    { "nr", PROP_NUMBER, offsetof(struct port_props, nr), 0, PORTS - 1, "its number (default: the first free)" },
+    { "nr", PROP_NUMBER, offsetof(struct port_props, nr), 0, PORTS - 1,
+      "its number (default: the first free)" },
     PROP_END
 };
 static const struct port_props port_defaults = { .nr = AUTO };
 
 const struct plug virtconsole_plug = {
-    "virtconsole", "console", "virtio-serial-bus", sizeof(struct port_props), &port_defaults, port_props, make_console
+    "virtconsole", "console", "virtio-serial-bus", sizeof(struct port_props), &port_defaults, port_props,
+    make_console
 };
 const struct plug virtserialport_plug = {
-    "virtserialport", "byte stream with a name", "virtio-serial-bus", sizeof(struct port_props), &port_defaults, port_props,
-    make_serialport
+    "virtserialport", "byte stream with a name", "virtio-serial-bus", sizeof(struct port_props),
+    &port_defaults, port_props, make_serialport
 };

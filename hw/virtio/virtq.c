@@ -28,10 +28,11 @@
 #define EVENT_WRAP    0x8000u
 
 static const struct field virtq_state[] = {
-    FIELD(struct virtq, desc), FIELD(struct virtq, avail), FIELD(struct virtq, used), FIELD(struct virtq, size),
-    FIELD(struct virtq, vector), FIELD(struct virtq, enabled), FIELD(struct virtq, last_avail),
-    FIELD(struct virtq, used_idx), FIELD(struct virtq, signalled), FIELD(struct virtq, signalled_valid),
-    FIELD(struct virtq, avail_wrap), FIELD(struct virtq, used_wrap), FIELD_END
+    FIELD(struct virtq, desc), FIELD(struct virtq, avail), FIELD(struct virtq, used),
+    FIELD(struct virtq, size), FIELD(struct virtq, vector), FIELD(struct virtq, enabled),
+    FIELD(struct virtq, last_avail), FIELD(struct virtq, used_idx), FIELD(struct virtq, signalled),
+    FIELD(struct virtq, signalled_valid), FIELD(struct virtq, avail_wrap), FIELD(struct virtq, used_wrap),
+    FIELD_END
 };
 
 void virtq_reset(struct virtq *q)
@@ -60,7 +61,8 @@ static void virtq_loaded(void *dev)
 
 static const struct chip virtq_chip = { "virtq", sizeof(struct virtq), NULL, virtq_state, virtq_loaded };
 
-struct virtq *virtq_new(struct chip_list *chips, struct virtio_dev *v, const char *name, unsigned n, unsigned max)
+struct virtq *virtq_new(struct chip_list *chips, struct virtio_dev *v, const char *name, unsigned n,
+                        unsigned max)
 {
     struct virtq *q = chip_new(chips, &virtq_chip, name);
 
@@ -144,7 +146,8 @@ static bool add(struct virtq *q, struct walk *w, const struct desc *d)
     if (!d->len)
         return true;
     if (d->pa + d->len < d->pa || w->out_len + w->in_len + d->len > UINT32_MAX) {
-        virtio_broken(q->v, "queue %u: %#x bytes at %#llx: too much", q->n, d->len, (unsigned long long)d->pa);
+        virtio_broken(q->v, "queue %u: %#x bytes at %#llx: too much", q->n, d->len,
+                      (unsigned long long)d->pa);
     } else if (w->n == VIRTQ_CHAIN_MAX) {
         virtio_broken(q->v, "queue %u: more than %u descriptors in a chain", q->n, VIRTQ_CHAIN_MAX);
     } else if (!in && w->in_len) {
@@ -162,7 +165,8 @@ static bool add(struct virtq *q, struct walk *w, const struct desc *d)
 static bool indirect(struct virtq *q, const struct desc *d, unsigned *count)
 {
     if (!virtio_has(q->v, VIRTIO_F_INDIRECT_DESC) || (d->flags & DESC_NEXT) || !d->len || d->len % DESC) {
-        virtio_broken(q->v, "queue %u: an indirect descriptor of %#x bytes, flags %#x", q->n, d->len, d->flags);
+        virtio_broken(q->v, "queue %u: an indirect descriptor of %#x bytes, flags %#x", q->n, d->len,
+                      d->flags);
         return false;
     }
     *count = d->len / DESC;
@@ -170,7 +174,8 @@ static bool indirect(struct virtq *q, const struct desc *d, unsigned *count)
 }
 
 /* Each descriptor once at most, so that loops end. */
-static bool walk_split(struct virtq *q, struct walk *w, uint64_t table, unsigned count, unsigned at, bool inner)
+static bool walk_split(struct virtq *q, struct walk *w, uint64_t table, unsigned count, unsigned at,
+                       bool inner)
 {
     struct desc d;
     unsigned n;
@@ -205,8 +210,8 @@ static struct virtq_chain *make_chain(struct virtq *q, const struct walk *w, uin
     if (!c)
         die(EXIT_CODE_HOST, "out of memory for a request");
     *c = (struct virtq_chain){ .q = q, .generation = q->v->generation, .head = head, .count = count,
-                               .out_len = (uint32_t)w->out_len, .in_len = (uint32_t)w->in_len, .nout = w->nout,
-                               .nsegs = w->n };
+                               .out_len = (uint32_t)w->out_len, .in_len = (uint32_t)w->in_len,
+                               .nout = w->nout, .nsegs = w->n };
     for (unsigned i = 0; i < w->n; i++)
         c->seg[i] = q->v->walk[i];
     return c;
@@ -359,7 +364,8 @@ static void packed_push(struct virtq *q, struct virtq_chain *const *c, const uin
         if (!put(q, q->desc + DESC * at + 8, b, sizeof(b)))
             return;
         __atomic_thread_fence(__ATOMIC_RELEASE);
-        put16(q, q->desc + DESC * at + 14, (wrap ? PACKED_AVAIL | PACKED_USED : 0) | (c[n]->in_len ? DESC_WRITE : 0));
+        put16(q, q->desc + DESC * at + 14, (wrap ? PACKED_AVAIL | PACKED_USED : 0) |
+              (c[n]->in_len ? DESC_WRITE : 0));
     }
     if (end_wrap != q->used_wrap)
         q->signalled -= q->size;
@@ -528,8 +534,8 @@ uint32_t chain_put(const struct virtq_chain *c, uint32_t off, const void *buf, u
     return done;
 }
 
-uint32_t chain_map(const struct virtq_chain *c, bool in, uint32_t off, uint32_t len, struct disk_buf *bufs, unsigned max,
-                   unsigned *n)
+uint32_t chain_map(const struct virtq_chain *c, bool in, uint32_t off, uint32_t len, struct disk_buf *bufs,
+                   unsigned max, unsigned *n)
 {
     struct piece p = pieces(c, in, off, len);
     uint32_t done = 0;

@@ -1,6 +1,6 @@
 /*
- * test_virtio.c - the virtio transport and its rings, with a disk as the device: every kind of driver, hostile
- * rings, resets while requests are under way, and random writes everywhere.
+ * test_virtio.c - the virtio transport and its rings, with a disk as the device: every kind of driver,
+ * hostile rings, resets while requests are under way, and random writes everywhere.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -108,7 +108,8 @@ START_TEST(identity)
         ck_assert_uint_ne(v->cap[type], 0);
     ck_assert_uint_eq(env_config_read(v->e, devfn, v->cap[2] + 16, 4), 4);
     v->features = VT_MODERN;
-    ck_assert_uint_eq(vt_offered(v) & (VT_MODERN | VT_EVENT | VT_INDIRECT | ALL | F_RO), VT_MODERN | VT_EVENT | VT_INDIRECT | ALL);
+    ck_assert_uint_eq(vt_offered(v) & (VT_MODERN | VT_EVENT | VT_INDIRECT | ALL | F_RO),
+                      VT_MODERN | VT_EVENT | VT_INDIRECT | ALL);
     ck_assert_uint_eq(vt_read(v, 1, 0x12, 2), 2);
     vt_write(v, 1, 0, 2, 4);
     ck_assert_uint_eq(vt_read(v, 1, 4, 4), 0);
@@ -215,7 +216,8 @@ END_TEST
 /* ---- requests, by every kind of driver ---- */
 
 static const uint64_t drivers[] = {
-    0, VT_INDIRECT, VT_EVENT, VT_INDIRECT | VT_EVENT, VT_MODERN, VT_MODERN | VT_INDIRECT, VT_MODERN | VT_EVENT,
+    0, VT_INDIRECT, VT_EVENT, VT_INDIRECT | VT_EVENT, VT_MODERN, VT_MODERN | VT_INDIRECT,
+    VT_MODERN | VT_EVENT,
     VT_MODERN | VT_INDIRECT | VT_EVENT, VT_MODERN | VT_PACKED, VT_MODERN | VT_PACKED | VT_INDIRECT,
     VT_MODERN | VT_PACKED | VT_EVENT, VT_MODERN | VT_PACKED | VT_INDIRECT | VT_EVENT
 };
@@ -465,8 +467,8 @@ END_TEST
 
 /* ---- hostile rings ---- */
 
-enum { LOOP, WIDE, TOO_MANY, ORDER, DESC_AWAY, RING_AWAY, INDIRECT_LEN, INDIRECT_NEXT, NESTED, WRAP, SUM, LONG, NO_STATUS,
-       NO_HEADER, AWAY_HEADER, HOSTILE };
+enum { LOOP, WIDE, TOO_MANY, ORDER, DESC_AWAY, RING_AWAY, INDIRECT_LEN, INDIRECT_NEXT, NESTED, WRAP, SUM,
+       LONG, NO_STATUS, NO_HEADER, AWAY_HEADER, HOSTILE };
 
 static void desc(unsigned n, uint64_t pa, uint32_t len, unsigned flags, unsigned next)
 {
@@ -599,7 +601,8 @@ static void scribble(void)
     struct vt_queue *q = &v->q[rnd() % 2];
     uint64_t parts[] = { q->desc, q->avail, q->used, q->tables, HEADER, BUFFER };
     uint64_t at = parts[rnd() % 6] + rnd() % (rnd() % 4 ? 64 : 0x4000);
-    static const uint64_t values[] = { 0, 1, 2, 3, 4, 7, 0x80, 0x8080, 0xffff, HEADER, BUFFER, 0x200000, 0xa0000, 16, 512 };
+    static const uint64_t values[] = { 0, 1, 2, 3, 4, 7, 0x80, 0x8080, 0xffff, HEADER, BUFFER, 0x200000,
+                                       0xa0000, 16, 512 };
 
     vt_put(v, at, rnd() % 4 ? values[rnd() % 15] : rnd(), 1u << rnd() % 4);
 }

@@ -1,6 +1,6 @@
 /*
- * test_virtio_net.c - virtio network card: frames both ways in buffers of any shape, what it takes and what not, the
- * control queue, hostile commands; and the source of entropy.
+ * test_virtio_net.c - virtio network card: frames both ways in buffers of any shape, what it takes and what
+ * not, the control queue, hostile commands; and the source of entropy.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -216,8 +216,10 @@ static unsigned control(unsigned class, unsigned cmd, const void *data, unsigned
 
 START_TEST(filters)
 {
-    static const char other[] = "\x52\x54\x00\x01\x02\x03", group[] = "\x01\x00\x5e\x01\x02\x03", all[] = "\xff\xff\xff\xff\xff\xff";
-    static const uint8_t table[] = "\1\0\0\0\x52\x54\x00\x01\x02\x03\1\0\0\0\x01\x00\x5e\x01\x02\x03", on = 1, off = 0;
+    static const char other[] = "\x52\x54\x00\x01\x02\x03", group[] = "\x01\x00\x5e\x01\x02\x03",
+        all[] = "\xff\xff\xff\xff\xff\xff";
+    static const uint8_t table[] = "\1\0\0\0\x52\x54\x00\x01\x02\x03\1\0\0\0\x01\x00\x5e\x01\x02\x03", on = 1,
+        off = 0;
     uint8_t big[4 + 100 * 6 + 4] = { 100 };
 
     vt_start(v, VT_MODERN | ALL, true, 3);

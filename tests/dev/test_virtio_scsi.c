@@ -1,6 +1,6 @@
 /*
- * test_virtio_scsi.c - SCSI disks and CD-ROMs behind the virtio adapter: every command, sense data, unit attentions,
- * ejecting, task management while commands run, and random commands.
+ * test_virtio_scsi.c - SCSI disks and CD-ROMs behind the virtio adapter: every command, sense data, unit
+ * attentions, ejecting, task management while commands run, and random commands.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -119,10 +119,10 @@ static unsigned command(const uint8_t *cdb, unsigned out, unsigned in)
 }
 #define CMD(out, in, ...) command((const uint8_t[16]){ __VA_ARGS__ }, out, in)
 #define GOOD(...) ck_assert_uint_eq(CMD(__VA_ARGS__), 0)
-#define BAD(key, code, ...)                                                                                           \
-    do {                                                                                                              \
-        ck_assert_uint_eq(CMD(__VA_ARGS__), 2);                                                                       \
-        ck_assert_uint_eq(sense[2] << 16 | sense[12] << 8 | sense[13], (key) << 16 | (code));                         \
+#define BAD(key, code, ...)                                                                                  \
+    do {                                                                                                     \
+        ck_assert_uint_eq(CMD(__VA_ARGS__), 2);                                                              \
+        ck_assert_uint_eq(sense[2] << 16 | sense[12] << 8 | sense[13], (key) << 16 | (code));                \
     } while (0)
 
 static uint64_t be(unsigned at, unsigned size)
@@ -362,7 +362,8 @@ START_TEST(cdrom)
     ck_assert_uint_eq(be(12, 8), 0x0014aa0000000000 + blocks);
     GOOD(0, 64, 0x43, 2, 0, 0, 0, 0, 0xaa, 0, 64);
     ck_assert_uint_eq(be(0, 4), 0x000a0101);
-    ck_assert_uint_eq(be(8, 4), ((blocks + 150) / 75 / 60) << 16 | ((blocks + 150) / 75 % 60) << 8 | (blocks + 150) % 75);
+    ck_assert_uint_eq(be(8, 4), ((blocks + 150) / 75 / 60) << 16 | ((blocks + 150) / 75 % 60) << 8 |
+                      (blocks + 150) % 75);
     GOOD(0, 64, 0x43, 0, 1, 0, 0, 0, 0, 0, 64);
     ck_assert_uint_eq(be(0, 4), 0x000a0101);
     GOOD(0, 64, 0x43, 0, 2, 0, 0, 0, 0, 0, 64);
@@ -495,10 +496,12 @@ END_TEST
 
 START_TEST(fuzz)
 {
-    static const uint8_t ops[] = { 0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2a, 0x2e, 0x2f, 0x35,
-                                   0x41, 0x42, 0x43, 0x46, 0x4a, 0x51, 0x52, 0x55, 0x5a, 0x88, 0x8a, 0x8f, 0x91, 0x93,
+    static const uint8_t ops[] = { 0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2a,
+                                   0x2e, 0x2f, 0x35, 0x41, 0x42, 0x43, 0x46, 0x4a, 0x51, 0x52, 0x55, 0x5a,
+                                   0x88, 0x8a, 0x8f, 0x91, 0x93,
                                    0x9e, 0xa0, 0xa8, 0xaa, 0xaf, 0xbd, 0xbe };
-    static const struct { unsigned target, lun; } units[] = { { 0, 0 }, { 3, 2 }, { 1, 0 }, { 3, 300 }, { 3, 0 }, { 7, 0 } };
+    static const struct { unsigned target, lun; } units[] = { { 0, 0 }, { 3, 2 }, { 1, 0 }, { 3, 300 },
+                                                              { 3, 0 }, { 7, 0 } };
     uint64_t seed = 5 + (unsigned)_i;
 
     disks[2]->drive.eject = NULL;

@@ -1,6 +1,6 @@
 /*
- * test_virtio_serial.c - virtio consoles and byte streams: control messages, both directions with ends that are slow,
- * drivers of one port; and the balloon: memory given back, statistics, hostile page numbers.
+ * test_virtio_serial.c - virtio consoles and byte streams: control messages, both directions with ends that
+ * are slow, drivers of one port; and the balloon: memory given back, statistics, hostile page numbers.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -72,7 +72,8 @@ static void teardown(void)
     vt_free(v);
 }
 
-static const uint64_t drivers[] = { 0, VT_EVENT, VT_MODERN | VT_INDIRECT, VT_MODERN | VT_PACKED, VT_MODERN | VT_PACKED | VT_EVENT };
+static const uint64_t drivers[] = { 0, VT_EVENT, VT_MODERN | VT_INDIRECT, VT_MODERN | VT_PACKED,
+                                    VT_MODERN | VT_PACKED | VT_EVENT };
 #define DRIVERS (sizeof(drivers) / sizeof(drivers[0]))
 #define RX(port) ((port) ? 2 * (port) + 2 : 0)
 #define TX(port) (RX(port) + 1)
@@ -108,7 +109,8 @@ static unsigned told(void)
         return 0;
     ck_assert_uint_ge(len, 8);
     v->ram[VT_DATA + 0x1000 + len] = 0;
-    return vt_get(v, VT_DATA + 0x1000, 4) | vt_get(v, VT_DATA + 0x1004, 2) << 8 | vt_get(v, VT_DATA + 0x1006, 2) << 16;
+    return vt_get(v, VT_DATA + 0x1000, 4) | vt_get(v, VT_DATA + 0x1004, 2) << 8 |
+        vt_get(v, VT_DATA + 0x1006, 2) << 16;
 }
 
 static unsigned hear(void)
@@ -328,7 +330,8 @@ START_TEST(pages)
     uint32_t pfns[64], odd[] = { 0x800, 0xffffffff, 0xa0, 0x7fffffff, 0x801, 0x1000, 0xfff };
     uint64_t before;
     struct balloon *b = v->e->m.balloon;
-    struct vt_seg s[] = { { 0x700000, 0x10000, true }, { 0x730000, 0x10000, true }, { 0xb0000, 0x10000, true } };
+    struct vt_seg s[] = { { 0x700000, 0x10000, true }, { 0x730000, 0x10000, true },
+                          { 0xb0000, 0x10000, true } };
     unsigned id;
     uint32_t len;
 

@@ -185,8 +185,8 @@ uint64_t vt_config(struct vt *v, unsigned off, unsigned size)
     uint64_t val = 0;
 
     for (unsigned i = 0; i < size; i++)
-        val |= (uint64_t)(modern(v) ? vt_read(v, 4, off + i, 1) : vt_legacy_read(v, (v->msix ? 24 : 20) + off + i, 1))
-            << (8 * i);
+        val |= (uint64_t)(modern(v) ? vt_read(v, 4, off + i, 1) :
+                          vt_legacy_read(v, (v->msix ? 24 : 20) + off + i, 1)) << (8 * i);
     return val;
 }
 
@@ -339,8 +339,8 @@ unsigned vt_offer(struct vt *v, unsigned n, const struct vt_seg *s, unsigned nse
         return offer_packed(v, q, s, nsegs, table);
     head = q->free % q->size;
     for (unsigned i = 0; i < nsegs; i++)
-        put_desc(v, q->desc + 16 * ((q->free + i) % q->size), &s[i], (i + 1 < nsegs ? 1 : 0) | (table ? 4 : 0),
-                 (q->free + i + 1) % q->size);
+        put_desc(v, q->desc + 16 * ((q->free + i) % q->size), &s[i],
+                 (i + 1 < nsegs ? 1 : 0) | (table ? 4 : 0), (q->free + i + 1) % q->size);
     q->free += nsegs;
     vt_put(v, q->avail + 4 + 2 * (q->avail_idx++ % q->size), head, 2);
     vt_put(v, q->avail + 2, q->avail_idx, 2);
@@ -461,7 +461,7 @@ static void perform(struct vt_disk *t, struct disk_req *r)
       r->op == DISK_DISCARD ? &t->discards : &t->zeroes) += 1;
     if (r->op == DISK_ZERO && !t->error)
         memset(t->bytes + r->off, 0, r->len);
-    for (unsigned i = 0; (r->op == DISK_READ || r->op == DISK_WRITE) && i < r->nbufs; at += r->bufs[i++].len) {
+    for (unsigned i = 0; r->op <= DISK_WRITE && i < r->nbufs; at += r->bufs[i++].len) {
         ck_assert_uint_le(at + r->bufs[i].len, r->off + r->len);
         if (t->error)
             continue;

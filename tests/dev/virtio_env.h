@@ -1,7 +1,7 @@
 /*
- * virtio_env.h - a virtio device on a PCI bus with RAM, and a driver for it: modern or legacy interface, MSI-X or
- * INTx, split or packed rings, indirect descriptors, notification by index. And a disk in memory, whose requests
- * are done when the test says so.
+ * virtio_env.h - a virtio device on a PCI bus with RAM, and a driver for it: modern or legacy interface,
+ * MSI-X or INTx, split or packed rings, indirect descriptors, notification by index. And a disk in memory,
+ * whose requests are done when the test says so.
  */
 #ifndef TESTS_DEV_VIRTIO_ENV_H
 #define TESTS_DEV_VIRTIO_ENV_H
@@ -63,7 +63,8 @@ struct vt *vt_new(void);
 void vt_add(struct vt *, const char *spec);
 void vt_free(struct vt *);
 
-uint32_t vt_read(struct vt *, unsigned type, unsigned off, unsigned size);        /* type: 1 common, 3 ISR, 4 device */
+/* Registers; type: 1 common, 3 ISR, 4 device. */
+uint32_t vt_read(struct vt *, unsigned type, unsigned off, unsigned size);
 void vt_write(struct vt *, unsigned type, unsigned off, uint32_t val, unsigned size);
 uint32_t vt_legacy_read(struct vt *, unsigned off, unsigned size);
 void vt_legacy_write(struct vt *, unsigned off, uint32_t val, unsigned size);
