@@ -84,7 +84,7 @@ static const uint8_t tablet_report[] = {
 };
 
 #define DEVICE(product)                                                                                         \
-    { 18, USB_DT_DEVICE, 0x00, 0x02, 0, 0, 0, 64, 0x27, 0x06, (product), 0x00, 0x00, 0x00, 1, 2, 3, 1 }
+    { 18, USB_DT_DEVICE, 0x10, 0x01, 0, 0, 0, 64, 0x27, 0x06, (product), 0x00, 0x00, 0x00, 1, 2, 3, 1 }
 #define HID_AT 18               /* the HID descriptor in the configuration's */
 /* Bus-powered, 100 mA, remote wake-up; a report may be fetched every `ms`. */
 #define CONFIG(subclass, protocol, report, bytes, ms)                                                           \
