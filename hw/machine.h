@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include "hw/dev.h"
 
+struct audio;
 struct balloon;
 struct board;
 struct cpu;
@@ -60,6 +61,7 @@ struct machine_config {
     struct display *display;                    /* what shows the video chip's picture, NULL: nothing */
     struct input *input;                        /* input_if.h */
     bool serial_screen;                         /* firmware's text goes to the serial port */
+    struct audio *pcspk;                        /* what the speaker plays to, NULL: it is not heard */
     bool no_reboot, no_shutdown;
     enum machine_action on_watchdog, on_panic;
     int64_t rtc_base;                           /* seconds since 1970, or INT64_MIN: host's UTC */

@@ -8,6 +8,7 @@
 #include "hw/pcbase.h"
 
 #include "base/log.h"
+#include "hw/audio/pcspk.h"
 #include "hw/clock.h"
 #include "hw/debugcon.h"
 #include "hw/dma8237.h"
@@ -256,6 +257,7 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     struct hpet_lines hpet_lines;
     struct kbc_lines kbc_lines;
     struct hpet *hpet;
+    struct pit *pit;
     struct ps2 *kbd, *mouse;
 
     /* Interrupt controllers first: chips reset in this order, and devices drive their lines then. */
@@ -265,7 +267,9 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     hpet_lines = (struct hpet_lines){ { gsi_set, b, 0, gsi_tick }, pcbase_isa(b, 0, 0), pcbase_isa(b, 8, 0) };
     hpet = hpet_new(m->chips, m->phys, HPET_BASE, m->clock, &hpet_lines);
 
-    pit_new(m->chips, m->ports, m->clock, hpet_pit_in(hpet));
+    pit = pit_new(m->chips, m->ports, m->clock, hpet_pit_in(hpet));
+    if (cfg->pcspk)
+        pcspk_new(m->chips, pit, m->clock, cfg->pcspk);
     b->rtc = rtc_new(m->chips, m->ports, m->clock, hpet_rtc_in(hpet));
     cmos_memory(b->rtc, m);
     kbd = ps2_keyboard_new(m->chips, "kbd", m->clock);

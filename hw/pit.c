@@ -39,6 +39,8 @@ struct pit {
     struct timer timer;
     struct channel ch[3];
     uint8_t port61;             /* bits 3:0 as written */
+    void (*speaker)(void *dev); /* told before what the speaker hears changes; NULL: nobody listens */
+    void *speaker_dev;
 };
 
 static unsigned mode(const struct channel *c)
@@ -394,6 +396,12 @@ static void set_gate(struct channel *c, bool gate, uint64_t now)
     }
 }
 
+static void tell_speaker(struct pit *p)
+{
+    if (p->speaker)
+        p->speaker(p->speaker_dev);
+}
+
 /* ---- ports ---- */
 
 static uint64_t pit_read(void *dev, uint64_t off, unsigned size)
@@ -410,6 +418,8 @@ static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
     struct pit *p = dev;
     uint64_t now = now_tick(p);
+    if (off >= 2)
+        tell_speaker(p);
     if (off == 3) {
         write_control(p, (uint8_t)val, now);
     } else {
@@ -434,8 +444,29 @@ static uint64_t port61_read(void *dev, uint64_t off, unsigned size)
 static void port61_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
     struct pit *p = dev;
+    tell_speaker(p);
     p->port61 = (uint8_t)val & 0x0f;
     set_gate(&p->ch[2], val & 1, now_tick(p));
+    tell_speaker(p);
+}
+
+void pit_speaker(struct pit *p, void (*change)(void *dev), void *dev)
+{
+    p->speaker = change;
+    p->speaker_dev = dev;
+}
+
+bool pit_speaker_on(const struct pit *p)
+{
+    return p->port61 & 2;
+}
+
+bool pit_speaker_out(struct pit *p, uint64_t ns)
+{
+    struct channel *c = &p->ch[2];
+    uint64_t tick = ticks_at(ns);
+    settle(c, tick);
+    return out(c, tick);
 }
 
 unsigned pit_speaker_hz(struct pit *p)

@@ -157,6 +157,15 @@ void opt_audio(struct options *o, const char *opt, const char *val)
         add_model(o, opt, model, &d->audio);
 }
 
+void options_speaker(struct options *o)
+{
+    if (!o->pcspk)
+        return;
+    o->cfg.pcspk = audiodev_find(o->audiodevs, o->pcspk);
+    if (!o->cfg.pcspk)
+        die(EXIT_CODE_USAGE, "-machine: pcspk-audiodev=%s: there is no -audiodev with id=%s", o->pcspk, o->pcspk);
+}
+
 void audiodevs_open(struct machine *m, struct audiodev *list)
 {
     char err[256];

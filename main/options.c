@@ -82,8 +82,10 @@ void opt_machine(struct options *o, const char *opt, const char *val)
             o->cfg.board = board(opt, name);
         else if ( it.val && strcmp(it.key, "accel") == 0)
             set_accel(o, opt, it.val);
+        else if (it.val && strcmp(it.key, "pcspk-audiodev") == 0)
+            o->pcspk = options_keep(o, it.val);
         else
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel= is understood", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel= and pcspk-audiodev= are understood", opt, it.key);
     }
 }
 
@@ -589,6 +591,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     options_devices(o);
     options_macs(o);
     options_display(o);
+    options_speaker(o);
     for (unsigned i = 0; i < 4 && !o->cfg.board->firmware; i++)
         if (o->cfg.ide[i] || (i < 2 && o->cfg.floppy[i]))
             die(EXIT_CODE_USAGE, "machine %s has no disk controllers: use -machine pc", o->cfg.board->name);

@@ -42,6 +42,7 @@ struct options {
     bool tso, host_tso;         /* x86's memory order also with one processor; by a mode of the host */
     uint64_t cache_size;        /* bytes of translated code, 0: the default */
     struct drive_arg *drives;   /* -drive and its short forms, in their order */
+    const char *pcspk;          /* -machine pcspk-audiodev= */
     struct audiodev *audiodevs; /* -audiodev, in their order */
     bool snapshot;              /* -snapshot: of all drives */
     struct netdev_arg *netdevs; /* -netdev and its short forms, in their order */

@@ -19,6 +19,8 @@
 const char *options_keep(struct options *, const char *text);
 /* opt_device.c: all drives and the like have been named; make what -device asked for. */
 void options_devices(struct options *);
+/* opt_audio.c: give the speaker what -machine names. */
+void options_speaker(struct options *);
 /* One more device, as if by -device. */
 void options_add_device(struct options *, struct plug_use *);
 /* The same before those of -device: of what the machine has by default. */
