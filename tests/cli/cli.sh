@@ -30,11 +30,23 @@ expect 0 latimer64 -cpu help
 expect 0 micro -M '?'
 expect 0 '^  pc ' -M help
 expect 0 isa-debug-exit -device '?'
+expect 0 usb-tablet -device help
+expect 0 'audiodev=AUDIODEV' -device AC97,help
+expect 0 wav -audiodev help
 expect 0 interp -accel help
 expect 0 unimp -d help
 expect 0 'dev:ioapic' -d help
 
 # ---- wrong use ----
+expect 2 "no driver 'zzz'" -audiodev zzz,id=a
+expect 2 'it needs a name' -audiodev none
+expect 2 "unknown property 'path'" -audiodev none,id=a,path=x
+expect 2 'from 8000 to 192000' -audiodev none,id=a,out.frequency=1
+expect 2 'another -audiodev' -audiodev none,id=a -audiodev none,id=a
+expect 2 'use ac97 or hda' -audio none,model=x
+expect 2 'no -audiodev with id=x' -M pc,pcspk-audiodev=x
+expect 2 'no -audiodev with id=x' -M pc -device AC97,audiodev=x
+expect 2 'use tablet, mouse or keyboard' -usbdevice disk
 expect 2 'did you mean -kernel?' -kernal x
 expect 2 'did you mean -initrd?' --intird x
 expect 2 'unknown option -zzzzzzzz' -zzzzzzzz
