@@ -21,6 +21,8 @@
 # virtio, virtiolegacy (disks, CD-ROM and what else there is, by virtio drivers; the host looks at the images),
 # virtioboot (the firmware starts the boot sector of a virtio and a SCSI disk).
 # The chips of old: legacy.sh.
+# screen (machine pc: what the firmware writes on the screen; vgacon's shell, with keys typed by VNC),
+# bochs (Linux' driver for the card: a console in a picture, with keys and the mouse by VNC).
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case (six
 # times as many for whole boots by the interpreter, which take 30 to 100 times the CPU time).
@@ -39,11 +41,13 @@ quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 68
     installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton
     amd64-q35
     firmware-nvme amd64-nvmedisk amd64-nete1000
-    firmware-virtioboot amd64-virtio"
+    firmware-virtioboot amd64-virtio
+    firmware-screen amd64-screen"
 all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
     firmware-nvme amd64-nvmedisk
     firmware-virtioboot amd64-virtio amd64-virtiolegacy
+    firmware-screen amd64-screen amd64-bochs 686-screen
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
@@ -228,6 +232,69 @@ firmware_virtio() {
     until_text 'booted from virtio' 1 end -M pc -drive if=virtio,file="$work/disk",format=raw
 }
 
+# Started without a terminal and with VNC; the screen's text is in $work/screen.txt at each SIGUSR1.
+begin() {
+    rm -f "$work/screen.txt" "$work/screen.png" "$work/vnc"
+    "$latimer" -M pc -m 512 -display none -vnc unix:"$work/vnc" -serial file:"$work/serial" "$@" </dev/null \
+        2>"$work/stderr" &
+    pid=$!
+    # When there is a socket, signals are watched.
+    until [ -e "$work/vnc" ] || ! kill -0 $pid 2>/dev/null; do sleep 0.1; done
+}
+# Until the text $1 is in file $2.
+appears() {
+    n=0
+    until grep -aq "$1" "$2" 2>/dev/null; do
+        n=$((n + 1))
+        kill -0 $pid 2>/dev/null && [ $n -lt "$timeout" ] || { why="no '$1' in $(basename "$2")"; return 1; }
+        [ "$2" != "$work/screen.txt" ] || kill -USR1 $pid
+        sleep 1
+    done
+}
+client() { python3 "$here/../vnc/vnc.py" unix:"$work/vnc" "$@" || { why="VNC: $*"; return 1; }; }
+# The guest has been told to power off.
+gone() {
+    code=0
+    wait $pid || code=$?
+    [ $code = 0 ] || { why="exit code $code"; return 1; }
+}
+firmware_screen() {
+    [ -e /usr/share/seabios/vgabios-stdvga.bin ] || [ -e /usr/share/qemu/vgabios-stdvga.bin ] || return 77
+    begin -screendump "$work/screen.txt"
+    appears 'No bootable device' "$work/screen.txt" && grep -q 'SeaBIOS (version' "$work/screen.txt" ||
+        why=${why:-no version}
+    # With a screen nothing is said on the serial port.
+    [ ! -s "$work/serial" ] || why="the firmware writes on the serial port"
+    end $pid
+    wait $pid 2>/dev/null
+    [ -z "$why" ]
+}
+vgacon() {
+    begin "$@" -append "console=tty0" -screendump "$work/screen.txt"
+    appears 'busybox shell' "$work/screen.txt" && appears '/ #' "$work/screen.txt" &&
+        client sleep 1 type 'echo "Typed: $((6*7))" | tee /dev/ttyS0; cat /proc/fb
+' && appears 'Typed: 42' "$work/serial" && appears '^Typed: 42' "$work/screen.txt" &&
+        client type 'poweroff -f
+' && gone && return
+    end $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    return 1
+}
+bochs() {
+    begin "$@" -append "console=ttyS0 console=tty0" -screendump "$work/screen.png"
+    appears 'bochs-drmdrmfb frame buffer' "$work/serial" && client wait-size 1280x800 60 sleep 3 type \
+        'hexdump -C -n 8 /dev/input/mice >/dev/ttyS0 & cat /proc/fb >/dev/ttyS0
+' sleep 2 move 100 100 move 140 90 press 1 release 1 && appears '0 bochs-drm' "$work/serial" &&
+        appears '^00000000  08 28 0a 09 00 00 08 00' "$work/serial" &&
+        client type "printf '\\033[44;1mBLUE\\033[0m '
+" wait-colours 3 30 && client type 'poweroff -f
+' && gone && png_size=$(od -A n -t x1 -j 16 -N 8 "$work/screen.png" | tr -d ' \n') &&
+        { [ "$png_size" = 0000050000000320 ] || { why="the screendump's size: $png_size"; false; }; } && return
+    end $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    return 1
+}
+
 # Notes the CPU seconds (user and system) of all this shell has waited for; not in a subshell: that has its own.
 note_cpu() {
     times >"$work/times"
@@ -238,6 +305,8 @@ try() {
     kernel_name=${1%-*} how=${1##*-}
     timeout=$patience
     case $how in *interp | check) timeout=$((6 * patience)) ;; esac
+    case $how in screen | bochs) command -v python3 >/dev/null || return 77 ;; esac
+    [ "$1" != firmware-screen ] || { firmware_screen; return; }
     case $how in
     seabios) firmware pc; return ;;
     seabiosq35) firmware q35; return ;;
@@ -261,6 +330,7 @@ try() {
     modules= init=
     case $how in
     nvmedisk) modules="$nvme_modules $fs_modules" ;;
+    bochs) modules="drm drm_kms_helper ttm drm_ttm_helper drm_vram_helper bochs psmouse" ;;
     virtio*) modules=$virtio_modules init=$here/virtio/init ;;
     esac
     initramfs=$(BOOT_INIT=$init sh "$here/guest.sh" initramfs "$kernel_name" $modules) || return 77
@@ -305,6 +375,8 @@ try() {
             -device virtio-rng-pci -device virtio-net-pci,mac=52:54:00:11:22:33 \
             -device virtio-balloon-pci,free-page-reporting=on && virtio_others ;;
     virtiolegacy) virtio_guest disable-modern=on,vectors=0 "$@" ;;
+    screen) vgacon "$@" ;;
+    bochs) bochs "$@" ;;
     own) installer jit ;;
     owninterp) installer interp ;;
     *) why="no such case"; false ;;
