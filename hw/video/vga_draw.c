@@ -449,7 +449,9 @@ static bool blank(const struct vga *v)
 {
     if (!(v->ac_index & AC_INDEX_ON) || !v->enabled)
         return true;
-    return !vga_vbe_on(v) && (v->seq[SEQ_CLOCK] & CLOCK_OFF || (v->seq[SEQ_RESET] & 3) != 3 || !(v->cr[CR_MODE] & 0x80));
+    if (vga_vbe_on(v))
+        return false;
+    return v->seq[SEQ_CLOCK] & CLOCK_OFF || (v->seq[SEQ_RESET] & 3) != 3 || !(v->cr[CR_MODE] & 0x80);
 }
 
 static const struct surface *refresh(void *dev)
