@@ -213,7 +213,7 @@ struct x87_now {
 #define ATTN_NMI    0x02u
 #define ATTN_EXIT   0x04u       /* machine stops, resets or pauses */
 #define ATTN_SMI    0x08u
-#define ATTN_WORK   0x10u       /* another thread stored into code (exec_work.c) */
+#define ATTN_WORK   0x10u       /* others want something of its tables (exec_work.c) */
 #define ATTN_INIT   0x20u
 #define ATTN_SIPI   0x40u
 #define ATTN_STORE  0x80u       /* a store that MWAIT waits for was made */

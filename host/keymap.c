@@ -124,8 +124,10 @@ bool key_send(struct key_sender *s, uint32_t keysym, bool down)
     s->held |= modifier(key);
     for (slot = 0; slot < 16 && s->down[slot].keysym; slot++)
         ;
-    if (slot == 16)             /* more fingers than we count: this one is not seen to go up */
+    if (slot == 16) {           /* more fingers than we count: the last one's key goes up for it */
         slot = 15;
+        key_send(s, s->down[slot].keysym, false);
+    }
     s->down[slot].keysym = keysym;
     s->down[slot].key = (uint8_t)key;
     s->down[slot].mods = (uint8_t)add;
