@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "hw/floppy.h"
 #include "hw/fw_cfg.h"
+#include "hw/pflash.h"
 #include "hw/rtc.h"
 
 #define TABLES     0xe0000u
@@ -33,6 +34,26 @@ enum { BOOT_FLOPPY = 1, BOOT_DISK, BOOT_CD, BOOT_NETWORK };
 #define DMA2_MASK   0xd4                /* channel 4: the cascade */
 #define DMA2_MODE   0xd6
 #define DMA_CASCADE 0xc0
+
+/* Flash memories: the first ends at 4 GiB, where a firmware starts, the other lies below it. */
+static void make_flash(struct machine *m)
+{
+    static const char *const names[2] = { "pflash0", "pflash1" };
+    uint64_t end = 1ull << 32, low;
+
+    for (unsigned i = 0; i < 2 && m->cfg.pflash[i]; i++) {
+        uint64_t len = m->cfg.pflash[i]->disk->size;
+
+        if (!len || len % PFLASH_BLOCK || len > ROM_MAX / 2)
+            die(EXIT_CODE_FILE, "drive %s: %llu bytes: a flash memory has a multiple of 4 KiB, at most 8 MiB",
+                m->cfg.pflash[i]->id, (unsigned long long)len);
+        end -= len;
+        pflash_new(m->chips, m->phys, names[i], end, m->cfg.flash[i], len, m->cfg.pflash[i]);
+        low = len < ROM_LOW ? len : ROM_LOW;
+        if (!i)
+            phys_map_ram(m->phys, 0x100000 - low, low, m->cfg.flash[i] + len - low, true, "firmware-low");
+    }
+}
 
 static void map_rom(struct machine *m)
 {
@@ -133,8 +154,10 @@ void pcfirm_configure(struct pcfirm *f, struct machine *m, struct acpi_board *ac
     info->ram_low = m->ram_low;
     info->ram_high = m->ram_high;
     tell(f, m, acpi, info);
+    make_flash(m);
     if (!m->cfg.kernel) {
-        map_rom(m);
+        if (!m->cfg.pflash[0])
+            map_rom(m);
         return;
     }
     info->bios = true;

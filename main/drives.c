@@ -3,6 +3,7 @@
  */
 #include "main/drives.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "hw/machine.h"
 #include "main/vcpu.h"
 
+#define FLASH_MAX (64u << 20)
 #define THREADS 4               /* of each image: requests under way at the host */
 
 struct drive *drive_find(struct drive_arg *list, const char *id)
@@ -79,6 +81,17 @@ void drives_open(struct machine *m, struct drive_arg *list, bool bounce)
         if (a->file)
             open_one(m, a, bounce);
     }
+}
+
+uint8_t *drive_contents(struct drive *d)
+{
+    uint64_t len = (d->disk->size + PAGE_SIZE - 1) & PAGE_MASK;
+    uint8_t *p = len <= FLASH_MAX ? aligned_alloc(PAGE_SIZE, len) : NULL;
+    int error = p ? block_read(disk_block(d->disk), 0, p, d->disk->size) : -EFBIG;
+
+    if (error < 0)
+        die(EXIT_CODE_FILE, "drive %s: cannot read it into memory: %s", d->id, strerror(-error));
+    return p;
 }
 
 bool drives_close(struct drive_arg *list)

@@ -9,7 +9,7 @@
 
 struct machine;
 
-enum drive_if { DRIVE_IF_IDE, DRIVE_IF_FLOPPY, DRIVE_IF_SCSI, DRIVE_IF_VIRTIO, DRIVE_IF_NONE, DRIVE_IFS };
+enum drive_if { DRIVE_IF_IDE, DRIVE_IF_FLOPPY, DRIVE_IF_SCSI, DRIVE_IF_VIRTIO, DRIVE_IF_NONE, DRIVE_IF_PFLASH, DRIVE_IFS };
 
 struct drive_arg {
     struct drive drive;         /* what a device is given */
@@ -28,6 +28,8 @@ struct drive_arg {
 struct drive *drive_find(struct drive_arg *list, const char *id);
 /* Open all images. Dies with EXIT_CODE_FILE and what failed. bounce: disk_bounce(). */
 void drives_open(struct machine *, struct drive_arg *list, bool bounce);
+/* The contents of a flash memory's drive, aligned to a page; the caller frees it. Dies like drives_open(). */
+uint8_t *drive_contents(struct drive *);
 /* Flush and close; what fails is told. False: something did. */
 bool drives_close(struct drive_arg *list);
 void drives_free(struct drive_arg *list);

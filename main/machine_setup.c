@@ -92,11 +92,14 @@ void machine_setup(struct machine *m, struct options *o)
     m->cfg.has_parallel = strcmp(o->parallel, "none") != 0;
     m->cfg.parallel = open_serial(m, o, o->parallel, "parallel0");
     drives_open(m, o->drives, o->check);
+    for (unsigned i = 0; i < 2; i++)
+        if (m->cfg.pflash[i])
+            m->cfg.flash[i] = drive_contents(m->cfg.pflash[i]);
     netdevs_open(m, o->netdevs);
     audiodevs_open(m, o->audiodevs);
     firmware_roms(m, o);
     m->displays = displays_new(m);
-    if (!m->cfg.kernel)
+    if (!m->cfg.kernel && !m->cfg.pflash[0])
         firmware_read(m, o);
     m->cfg.board->init(m);
     evloop_attach(m->loop, m->clock, &m->lock);
@@ -141,6 +144,8 @@ bool machine_teardown(struct machine *m, struct options *o)
     m->cfg.board->free(m);
     displays_free(m->displays);
     firmware_free(m);
+    for (unsigned i = 0; i < 2; i++)
+        free(m->cfg.flash[i]);
     pthread_mutex_destroy(&m->lock);
     return ok;
 }

@@ -12,10 +12,11 @@
 #define IDE_DRIVES 4            /* two channels, two drives each */
 #define CD_INDEX   2            /* -cdrom, and the drive that is there without being asked for */
 #define FLOPPIES   2
+#define PFLASHES   2
 
 static const char *const iface_name[DRIVE_IFS] = {
     [DRIVE_IF_IDE] = "ide", [DRIVE_IF_FLOPPY] = "floppy", [DRIVE_IF_SCSI] = "scsi", [DRIVE_IF_VIRTIO] = "virtio",
-    [DRIVE_IF_NONE] = "none"
+    [DRIVE_IF_NONE] = "none", [DRIVE_IF_PFLASH] = "pflash"
 };
 
 static struct drive_arg *new_drive(struct options *o, const char *opt)
@@ -87,7 +88,7 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
         for (a->iface = 0; a->iface < DRIVE_IFS && strcmp(it->val, iface_name[a->iface]); a->iface++)
             ;
         if (a->iface == DRIVE_IFS)
-            die(EXIT_CODE_USAGE, "%s: if=%s: use ide, floppy, scsi, virtio or none", a->opt, it->val);
+            die(EXIT_CODE_USAGE, "%s: if=%s: use ide, floppy, scsi, virtio, pflash or none", a->opt, it->val);
     } else if (strcmp(key, "index") == 0) {
         a->index = (int)small(a->opt, it, 255);
     } else if (strcmp(key, "bus") == 0 || strcmp(key, "unit") == 0) {
@@ -299,8 +300,15 @@ void options_drives(struct options *o)
                 put(a, o->cfg.ide, IDE_DRIVES);
             else if (a->iface == DRIVE_IF_FLOPPY)
                 put(a, o->cfg.floppy, FLOPPIES);
+            else if (a->iface == DRIVE_IF_PFLASH)
+                put(a, o->cfg.pflash, PFLASHES);
         }
     }
+    if (o->cfg.pflash[1] && !o->cfg.pflash[0])
+        die(EXIT_CODE_USAGE, "if=pflash: the first one, index=0, is missing: it has the firmware");
+    if (o->cfg.pflash[0] && !o->cfg.board->firmware)
+        die(EXIT_CODE_USAGE, "if=pflash: machine %s has no flash memory: use -machine pc or q35",
+            o->cfg.board->name);
     for (struct drive_arg *a = o->drives; a; a = a->next) {
         if (a->iface == DRIVE_IF_VIRTIO)
             add_device(o, a, "virtio-blk-pci");

@@ -198,6 +198,14 @@ struct map *phys_map_ram(struct phys *p, uint64_t base, uint64_t len, void *host
                                     .host = host, .name = name });
 }
 
+struct map *phys_map_rom_io(struct phys *p, uint64_t base, uint64_t len, void *host, const struct io_ops *ops,
+                            void *dev, const char *name)
+{
+    assert(host);
+    return map_new(p, (struct map){ .base = base, .len = len, .prio = PRIO_ROM, .host = host, .ops = ops,
+                                    .dev = dev, .name = name });
+}
+
 /* Reads of a hole whose writes are shadowed. */
 static uint64_t shadow_read(void *dev, uint64_t off, unsigned size)
 {
@@ -466,6 +474,8 @@ bool phys_rw(struct phys *p, uint64_t pa, void *buf, uint64_t len, bool write)
                 phys_monitor_hit(p, pa, n);
         } else if (f->under) {
             phys_copy(f->under + (pa - f->base), b, n);
+        } else if (f->map->prio == PRIO_ROM && f->map->ops) {
+            n = io_piece(p, f->map, pa - f->map->base, b, n > 8 ? 8 : (unsigned)n, true);
         }
         b += n;
         pa += n;

@@ -211,6 +211,9 @@ struct map *phys_map_io(struct phys *, uint64_t base, uint64_t len, const struct
 /* host memory; rom: guest writes are dropped. */
 struct map *phys_map_ram(struct phys *, uint64_t base, uint64_t len, void *host, bool rom,
                          const char *name);
+/* A ROM whose writes are a device's: ops->write alone is called. */
+struct map *phys_map_rom_io(struct phys *, uint64_t base, uint64_t len, void *host, const struct io_ops *, void *dev,
+                            const char *name);
 bool map_move(struct map *, uint64_t base, bool enabled);
 /*
  * RAM that can be laid over all other regions for reads, writes or both, as chipsets shadow ROM; neither at

@@ -14,6 +14,8 @@
 # seabios, seabiosq35 (no kernel: the firmware on machine pc or q35, on the debug console and on the serial
 # port, until it finds no disk,
 # and once more after it has reset the machine).
+# ovmf, ovmfpc (UEFI firmware from flash memory on machine q35 or pc runs a script from an NVMe disk that sets a
+# variable, and another after a new start that shows it; both power the machine off).
 # nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
 # trims one, with a file system on it; the host looks at the image).
 # nete1000, netne2k, netisa, netrtl8139, netpcnet (jit, machine pc: Linux's drivers of those network chips, user networking and
@@ -42,10 +44,10 @@ quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 68
     amd64-q35
     firmware-nvme amd64-nvmedisk amd64-nete1000
     firmware-virtioboot amd64-virtio
-    firmware-screen amd64-screen"
+    firmware-screen amd64-screen firmware-ovmf"
 all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
-    firmware-nvme amd64-nvmedisk
+    firmware-nvme amd64-nvmedisk firmware-ovmf firmware-ovmfpc
     firmware-virtioboot amd64-virtio amd64-virtiolegacy
     firmware-screen amd64-screen amd64-bochs 686-screen
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
@@ -141,6 +143,21 @@ firmware_nvme() {
     [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
     perl "$here/bootdisk.pl" "$work/disk" 3000 "booted from NVMe" &&
         until_text 'booted from NVMe' 1 end -M "$1" -drive if=none,id=hd,file="$work/disk",format=raw -device nvme,drive=hd
+}
+
+# uefi MACHINE TEXT COMMAND: the shell's startup script does COMMAND; TEXT must be written.
+uefi() {
+    perl "$here/fatdisk.pl" "$work/disk" STARTUP.NSH "$(printf '@echo -off\r\n%s\r\nreset -s\r\n' "$3")" &&
+        boot "$2" 0 -M "$1" -drive if=pflash,format=raw,readonly=on,file="$ovmf/OVMF_CODE_4M.fd" \
+            -drive if=pflash,format=raw,file="$work/vars" -drive if=none,id=hd,format=raw,file="$work/disk" \
+            -device nvme,drive=hd
+}
+firmware_uefi() {
+    ovmf=$(sh "$here/guest.sh" ovmf) || return 77
+    variable="LatimerTest -guid 01234567-89ab-cdef-0123-456789abcdef"
+    cp "$ovmf/OVMF_VARS_4M.fd" "$work/vars" && chmod u+w "$work/vars" &&
+        uefi "$1" 'Reset with' "setvar $variable -nv -bs -rt =4c6174" &&
+        ! grep -aq '4C 61 74' "$work/serial" && uefi "$1" '4C 61 74' "setvar $variable"
 }
 
 sum() { sha256sum | cut -d ' ' -f 1; }
@@ -310,6 +327,8 @@ try() {
     case $how in
     seabios) firmware pc; return ;;
     seabiosq35) firmware q35; return ;;
+    ovmf) firmware_uefi q35; return ;;
+    ovmfpc) firmware_uefi pc; return ;;
     nvme) firmware_nvme pc && firmware_nvme q35; return ;;
     pxe) pxe; return ;;
     grub) legacy_grub; return ;;

@@ -8,6 +8,7 @@
 #   guest.sh busybox NAME   prints the path of the busybox program for that kernel
 #   guest.sh unpack DIR PACKAGE:ARCH...   unpacks packages into DIR
 #   guest.sh tree PACKAGE:ARCH   prints a folder with the package and all it depends on, unpacked
+#   guest.sh ovmf           prints the folder with UEFI firmware: the host's, or the package's, unpacked
 #   guest.sh modules NAME   prints the folder with that kernel's modules (not those of the installer)
 #   guest.sh initramfs NAME [MODULE...]   prints the path of the busybox initramfs for that kernel, with modules
 #                           in /modules, in the order given; BOOT_INIT: another /init
@@ -188,7 +189,16 @@ unpack)
     for package in "$@"; do fetch "$package" "$dir"; done
     ;;
 tree) mkdir -p "$cache"; make_tree "$2"; echo "$dir" ;;
+ovmf)
+    dir=/usr/share/OVMF
+    if [ ! -e "$dir/OVMF_CODE_4M.fd" ]; then
+        dir=$cache/ovmf/usr/share/OVMF
+        mkdir -p "$cache"
+        [ -e "$dir/OVMF_CODE_4M.fd" ] || fetch ovmf:amd64 "$cache/ovmf"
+    fi
+    echo "$dir"
+    ;;
 modules) make_modules "$2"; echo "$modules" ;;
 initramfs) mkdir -p "$cache"; shift; make_initramfs "$@" ;;
-*) fail "usage: guest.sh kernel|vmlinux|initrd|busybox|modules|initramfs NAME | unpack DIR PACKAGE:ARCH... | tree PACKAGE:ARCH" ;;
+*) fail "usage: guest.sh kernel|vmlinux|initrd|busybox|modules|initramfs NAME | ovmf | unpack DIR PACKAGE:ARCH... | tree PACKAGE:ARCH" ;;
 esac

@@ -69,6 +69,10 @@ expect 2 'no machine' -M q36
 expect 2 'has no firmware: use -machine pc' -bios "$work/text" -kernel "$work/exit"
 expect 3 '-bios .*: there is no such file' -M pc -bios "$work/none"
 expect 3 'multiple of 64 KiB' -M pc -bios "$work/text"
+expect 3 'multiple of 4 KiB' -M q35 -drive if=pflash,format=raw,file="$work/text"
+expect 2 'index=0, is missing' -M q35 -drive if=pflash,format=raw,index=1,file="$work/text"
+expect 2 'has no flash memory' -M micro -kernel "$work/exit" -drive if=pflash,format=raw,file="$work/text"
+expect 2 'needs a drive' -M q35 -device nvme
 expect 3 'multiple of 64 KiB' -M pc -L "$work" -bios text
 expect 3 'at most 16 MiB' -M pc -bios "$work/large"
 expect 3 'the file is empty' -M pc -bios "$work/empty"
