@@ -51,10 +51,22 @@ static const char *locate(uint32_t *at)
     return TABLES;
 }
 
+/* Pointers count from the start of the tables' file: the firmware adds its address. Sums are 0: some firmware takes
+   what makes a sum 0 away from the field, some stores it there. */
+static uint8_t *tables(const struct acpi_board *b, size_t *len, struct acpi_fixes *f)
+{
+    uint8_t *t = acpi_tables(b, 0u - TABLES_AT, len, f);
+
+    for (unsigned i = 0; i < f->nsum; i++)
+        t[f->sum[i].field] = 0;
+    return t;
+}
+
 void acpi_fw_cfg_again(const struct acpi_board *b, struct fw_cfg *cfg)
 {
+    struct acpi_fixes f;
     size_t len;
-    uint8_t *t = acpi_tables(b, 0u - TABLES_AT, &len, NULL);
+    uint8_t *t = tables(b, &len, &f);
 
     fw_cfg_file_again(cfg, TABLES, t + TABLES_AT, len - TABLES_AT);
     free(t);
@@ -70,8 +82,7 @@ void acpi_fw_cfg(const struct acpi_board *b, struct fw_cfg *cfg)
     struct acpi_fixes f;
     struct aml a = { 0 };
     size_t len;
-    /* Pointers count from the start of the tables' file: the firmware adds its address. */
-    uint8_t *t = acpi_tables(b, 0u - TABLES_AT, &len, &f);
+    uint8_t *t = tables(b, &len, &f);
 
     allocate(&a, RSDP, 16, ZONE_FSEG);
     allocate(&a, TABLES, 64, ZONE_HIGH);

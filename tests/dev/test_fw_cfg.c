@@ -220,6 +220,7 @@ START_TEST(table_loader)
             uint32_t at = le(c + 60, 4), start = le(c + 64, 4), n = le(c + 68, 4);
 
             ck_assert(there[f] && start + n <= size[f] && at - start < n);
+            ck_assert_uint_eq(ram[place[f] + at], 0);
             for (uint32_t i = start, field = place[f] + at, sum = 0; i <= start + n; i++) {
                 if (i == start + n)
                     ram[field] -= sum;
