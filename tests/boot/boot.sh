@@ -14,6 +14,7 @@
 # seabios, seabiosq35 (no kernel: the firmware on machine pc or q35, on the debug console and on the serial
 # port, until it finds no disk,
 # and once more after it has reset the machine).
+# uefi (UEFI firmware from flash memory on machine q35 starts the kernel from an NVMe disk).
 # ovmf, ovmfpc (UEFI firmware from flash memory on machine q35 or pc runs a script from an NVMe disk that sets a
 # variable, and another after a new start that shows it; both power the machine off).
 # nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
@@ -44,10 +45,10 @@ quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 68
     amd64-q35
     firmware-nvme amd64-nvmedisk amd64-nete1000
     firmware-virtioboot amd64-virtio
-    firmware-screen amd64-screen firmware-ovmf"
+    firmware-screen amd64-screen firmware-ovmf amd64-uefi"
 all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
-    firmware-nvme amd64-nvmedisk firmware-ovmf firmware-ovmfpc
+    firmware-nvme amd64-nvmedisk firmware-ovmf firmware-ovmfpc amd64-uefi
     firmware-virtioboot amd64-virtio amd64-virtiolegacy
     firmware-screen amd64-screen amd64-bochs 686-screen
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
@@ -145,10 +146,13 @@ firmware_nvme() {
         until_text 'booted from NVMe' 1 end -M "$1" -drive if=none,id=hd,file="$work/disk",format=raw -device nvme,drive=hd
 }
 
-# uefi MACHINE TEXT COMMAND: the shell's startup script does COMMAND; TEXT must be written.
+# uefi MACHINE TEXT COMMAND FILE@PATH...: the shell's startup script does COMMAND with files on the disk; TEXT must be
+# written.
 uefi() {
-    perl "$here/fatdisk.pl" "$work/disk" STARTUP.NSH "$(printf '@echo -off\r\n%s\r\nreset -s\r\n' "$3")" &&
-        boot "$2" 0 -M "$1" -drive if=pflash,format=raw,readonly=on,file="$ovmf/OVMF_CODE_4M.fd" \
+    machine=$1 what=$2 script=$(printf 'STARTUP.NSH=@echo -off\r\n%s\r\nreset -s\r\n' "$3")
+    shift 3
+    perl "$here/fatdisk.pl" "$work/disk" "$script" "$@" &&
+        boot "$what" 0 -M "$machine" -no-reboot -drive if=pflash,format=raw,readonly=on,file="$ovmf/OVMF_CODE_4M.fd" \
             -drive if=pflash,format=raw,file="$work/vars" -drive if=none,id=hd,format=raw,file="$work/disk" \
             -device nvme,drive=hd
 }
@@ -396,6 +400,16 @@ try() {
     virtiolegacy) virtio_guest disable-modern=on,vectors=0 "$@" ;;
     screen) vgacon "$@" ;;
     bochs) bochs "$@" ;;
+    uefi)
+        ovmf=$(sh "$here/guest.sh" ovmf) || return 77
+        cp "$ovmf/OVMF_VARS_4M.fd" "$work/vars" && chmod u+w "$work/vars" &&
+            uefi q35 'model name.*Latimer' "fs0:\\VMLINUZ.EFI initrd=\\INITRD.IMG console=ttyS0 panic=-1 do=info" \
+                "VMLINUZ.EFI@$kernel" "INITRD.IMG@$initramfs" &&
+            for word in 'efi: EFI v2' 'ACPI: MCFG' 'PCI: MMCONFIG at .* reserved in E820'; do
+                grep -aq "$word" "$work/serial" || { why="no '$word' in the kernel's log"; return 1; }
+            done &&
+            ! grep -aiE 'ACPI.*(error|warning|exception)|ACPI bug|firmware bug' "$work/serial" >"$work/why" ||
+            { why=${why:-$(cat "$work/why")}; false; } ;;
     own) installer jit ;;
     owninterp) installer interp ;;
     *) why="no such case"; false ;;
