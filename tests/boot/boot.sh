@@ -34,7 +34,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 latimer=${LATIMER:-$here/../../latimer}
 patience=${BOOT_TIMEOUT:-600}
 # In the order they need each other.
-nvme_modules="crc64 crc64-rocksoft crc64_rocksoft_generic crct10dif_common crct10dif_generic crc-t10dif t10-pi nvme-core nvme"
+nvme_modules="crc64 crc64-rocksoft crc64_rocksoft_generic crct10dif_common crct10dif_generic crc-t10dif t10-pi
+    nvme-core nvme"
 fs_modules="crc16 crc32c_generic mbcache jbd2 ext4 loop"
 virtio_modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk scsi_common scsi_mod
     crc64 crct10dif_common crct10dif_generic crc64-rocksoft crc-t10dif t10-pi sd_mod cdrom sr_mod virtio_scsi failover
@@ -143,11 +144,12 @@ firmware() {
 firmware_nvme() {
     [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
     perl "$here/bootdisk.pl" "$work/disk" 3000 "booted from NVMe" &&
-        until_text 'booted from NVMe' 1 end -M "$1" -drive if=none,id=hd,file="$work/disk",format=raw -device nvme,drive=hd
+        until_text 'booted from NVMe' 1 end -M "$1" -drive if=none,id=hd,file="$work/disk",format=raw \
+            -device nvme,drive=hd
 }
 
-# uefi MACHINE TEXT COMMAND FILE@PATH...: the shell's startup script does COMMAND with files on the disk; TEXT must be
-# written.
+# uefi MACHINE TEXT COMMAND FILE@PATH...: the shell's startup script does COMMAND with files on the disk; TEXT must
+# be written.
 uefi() {
     machine=$1 what=$2 script=$(printf 'STARTUP.NSH=@echo -off\r\n%s\r\nreset -s\r\n' "$3")
     shift 3
