@@ -36,6 +36,12 @@ static void update(struct piix3_ide *s)
 
         if (on == s->mapped[i])
             continue;
+        /* The guest may have put another device's BAR there. */
+        if (on && (ports_taken(s->ports, legacy[i].command, 8) || ports_taken(s->ports, legacy[i].control, 1))) {
+            log_msg(LOG_GUEST, "%s: ports %03x and %03x are another device's", legacy[i].name, legacy[i].command,
+                    legacy[i].control);
+            continue;
+        }
         s->mapped[i] = on;
         ide_channel_map(s->channel[i], s->ports, legacy[i].command, legacy[i].control, on);
     }

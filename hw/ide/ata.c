@@ -91,6 +91,8 @@ static void done(struct disk_req *r)
                 strerror(-r->error));
     if (q->mapped && !r->error)
         a->host->dma_done(a->host->to, a->dev, r->op == DISK_READ, r->len);
+    else if (q->mapped && r->op == DISK_READ)
+        a->host->dma_spoilt(a->host->to, a->dev, r->len);
     a->phase = ATA_IDLE;
     a->req_done(a, q);
     request_free(q);
@@ -122,24 +124,32 @@ void ata_submit(struct ata *a)
 void ata_drop(struct ata *a)
 {
     struct ata_request *q = a->req;
+    bool read;
+    uint64_t len;
 
     if (!q)
         return;
+    read = q->mapped && q->r.op == DISK_READ;
+    len = q->r.len;
     q->a = NULL;
     a->req = NULL;
-    disk_drain_reads(a->drive->disk);
+    disk_drain_reads(a->drive->disk);           /* frees a read */
+    if (read)
+        a->host->dma_spoilt(a->host->to, a->dev, len);
 }
 
 /* ---- DMA ---- */
 
-bool ata_dma_request(struct ata *a, uint64_t byte, size_t want, bool write,
-                     void (*fn)(struct ata *, const struct ata_request *))
+enum ata_dma ata_dma_request(struct ata *a, uint64_t byte, size_t want, bool write,
+                             void (*fn)(struct ata *, const struct ata_request *))
 {
     struct ata_request *q = ata_request(a, write ? DISK_WRITE : DISK_READ, 0, 0, fn);
+    bool some;
 
-    q->r.nbufs = ATA_DMA_BUFS;
+    q->r.nbufs = ATA_DMA_PIECES;
     q->r.len = a->host->dma_map(a->host->to, a->dev, !write, want < ATA_DMA_MAX ? want : ATA_DMA_MAX, q->buf,
                                 &q->r.nbufs);
+    some = q->r.len;
     q->r.len &= ~(uint64_t)(ATA_SECTOR - 1);    /* what is left over comes with the next piece */
     for (uint64_t n = 0, i = 0; i < q->r.nbufs; n += q->buf[i++].len)
         if (n + q->buf[i].len >= q->r.len) {
@@ -149,23 +159,25 @@ bool ata_dma_request(struct ata *a, uint64_t byte, size_t want, bool write,
     if (!q->r.len) {
         a->req = NULL;
         request_free(q);
+        if (some)
+            return ATA_DMA_SMALL;
         a->phase = ATA_DMA_WAIT;
         a->status = READY | ATA_DRQ;
-        return false;
+        return ATA_DMA_NONE;
     }
     q->mapped = true;
     q->r.off = byte;
     q->r.fua = a->fua || !a->write_cache;
     ata_submit(a);
-    return true;
+    return ATA_DMA_STARTED;
 }
 
 bool ata_dma_copy(struct ata *a, bool in)
 {
-    struct disk_buf b[ATA_DMA_BUFS];
+    struct disk_buf b[ATA_DMA_PIECES];
 
     while (a->at < a->end) {
-        unsigned n = ATA_DMA_BUFS;
+        unsigned n = ATA_DMA_PIECES;
         size_t got = a->host->dma_map(a->host->to, a->dev, in, a->end - a->at, b, &n);
 
         if (!got) {
@@ -406,6 +418,7 @@ static void chip_reset(void *dev)
     memset(a->count, 0, sizeof(a->count));
     memset(a->lba, 0, sizeof(a->lba));
     a->multiple = ATA_MULTIPLE;
+    a->block_size = ATA_SECTOR;
     a->write_cache = a->look_ahead = a->smart = 1;
     a->mwdma = 2;
     a->udma = 0xff;
@@ -422,8 +435,11 @@ static void loaded(void *dev)
 {
     struct ata *a = dev;
 
-    if (a->phase == ATA_BUSY_REQUEST || a->at > a->block || a->block > a->end || a->end > ATA_BUF || !a->heads ||
-        !a->secs || !a->block_size) {
+    bool pio = a->phase == ATA_PIO_IN || a->phase == ATA_PIO_OUT || a->phase == ATA_PACKET_OUT;
+
+    if (a->phase == ATA_BUSY_REQUEST || a->phase > ATA_PACKET_OUT || a->at > a->end || a->end > ATA_BUF ||
+        (pio && (a->at >= a->block || a->block > a->end)) || !a->heads || !a->secs || !a->block_size ||
+        (!a->drive->cdrom && (a->max_lba > ata_sectors(a) || (a->left && !ata_in_range(a))))) {
         ata_reset(a);
         ata_reset_done(a);
         a->heads = 16;

@@ -11,6 +11,7 @@
 #include "hw/disk_if.h"
 
 #define ATA_SECTOR 512u
+#define ATA_DMA_PIECES 64u      /* of one dma_map(), at most */
 
 /* Registers of the command block; reading 1 is error, 7 status, writing features and command. */
 enum ata_reg { ATA_DATA, ATA_FEATURE, ATA_COUNT, ATA_LBA_LOW, ATA_LBA_MID, ATA_LBA_HIGH, ATA_DEVICE, ATA_COMMAND };
@@ -31,6 +32,8 @@ struct ata_host {
     size_t (*dma_map)(void *to, unsigned dev, bool in, size_t want, struct disk_buf *, unsigned *n);
     /* That many of them are done. */
     void (*dma_done)(void *to, unsigned dev, bool in, size_t bytes);
+    /* That many were perhaps written, by a transfer that has failed or was dropped. */
+    void (*dma_spoilt)(void *to, unsigned dev, size_t bytes);
     void *to;
 };
 

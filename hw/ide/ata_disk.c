@@ -21,8 +21,6 @@ struct command {
     void (*run)(struct ata *);
 };
 
-static const struct command *find(uint8_t code);
-
 /* ---- addresses (6.2) ---- */
 
 static uint64_t address(const struct ata *a)
@@ -154,9 +152,9 @@ static void write_pio(struct ata *a)
 }
 
 /* All of buf has come. */
-static void write_buf(struct ata *a)
+static void write_buf(struct ata *a, void (*done)(struct ata *, const struct ata_request *))
 {
-    struct ata_request *q = ata_request(a, DISK_WRITE, a->sector, a->end, written);
+    struct ata_request *q = ata_request(a, DISK_WRITE, a->sector, a->end, done);
 
     /* A copy: should the command be dropped while the host's disk is full, buf is used again before it is written. */
     q->own = malloc(a->end);
@@ -172,8 +170,8 @@ static void write_buf(struct ata *a)
 void ata_disk_pio_block(struct ata *a)
 {
     if (a->phase == ATA_PIO_OUT) {
-        if (find(a->command)->run == write_pio)
-            write_buf(a);
+        if (a->left)
+            write_buf(a, written);
         else
             ata_complete(a);    /* WRITE BUFFER */
     } else if (a->left) {
@@ -202,7 +200,37 @@ static void transferred(struct ata *a, const struct ata_request *q)
         return;
     }
     advance(a, q->r.len);
+    a->at = a->end = 0;
     ata_disk_dma(a);
+}
+
+/* A sector for memory in many small pieces. */
+static void sector_read(struct ata *a, const struct ata_request *q)
+{
+    if (q->r.error) {
+        medium_error(a, false, q->r.error);
+        return;
+    }
+    advance(a, q->r.len);
+    a->at = 0;
+    a->end = ATA_SECTOR;
+    ata_disk_dma(a);
+}
+
+static void sector_by_buf(struct ata *a)
+{
+    struct ata_request *q;
+
+    a->at = 0;
+    if (a->write) {
+        a->end = ATA_SECTOR;
+        ata_disk_dma(a);
+        return;
+    }
+    q = ata_request(a, DISK_READ, a->sector, ATA_SECTOR, sector_read);
+    q->buf[0] = (struct disk_buf){ a->buf, ATA_SECTOR };
+    q->r.nbufs = 1;
+    ata_submit(a);
 }
 
 void ata_disk_dma(struct ata *a)
@@ -212,8 +240,17 @@ void ata_disk_dma(struct ata *a)
             a->at = 0;
             trim_next(a);
         }
+    } else if (a->at < a->end) {        /* a sector goes through buf */
+        if (!ata_dma_copy(a, !a->write))
+            return;
+        if (a->write)
+            write_buf(a, transferred);
+        else
+            ata_disk_dma(a);
     } else if (a->left) {
-        ata_dma_request(a, a->sector * ATA_SECTOR, (size_t)a->left * ATA_SECTOR, a->write, transferred);
+        if (ata_dma_request(a, a->sector * ATA_SECTOR, (size_t)a->left * ATA_SECTOR, a->write, transferred) ==
+            ATA_DMA_SMALL)
+            sector_by_buf(a);
     } else {
         ata_complete(a);
     }
@@ -221,6 +258,7 @@ void ata_disk_dma(struct ata *a)
 
 static void transfer_dma(struct ata *a)
 {
+    a->at = a->end = 0;
     if (range(a))
         ata_disk_dma(a);
 }
@@ -319,6 +357,7 @@ static void identify_packet(struct ata *a)
 
 static void diagnostic(struct ata *a)
 {
+    a->device = 0;
     ata_signature(a);
     ata_set_irq(a, true);
 }
@@ -362,13 +401,17 @@ static bool transfer_mode(struct ata *a, unsigned mode)
     case 1:                     /* PIO with flow control */
         return n <= 4;
     case 4:
+        if (n > 2)
+            return false;
         a->mwdma = n;
         a->udma = 0xff;
-        return n <= 2;
+        return true;
     case 8:
+        if (n > 5)
+            return false;
         a->udma = n;
         a->mwdma = 0xff;
-        return n <= 5;
+        return true;
     default:
         return false;
     }
@@ -426,7 +469,11 @@ static void write_buffer(struct ata *a)
 
 static void native_max(struct ata *a)
 {
-    a->sector = a->shown = ata_sectors(a) - 1;
+    uint64_t last = ata_sectors(a) - 1;
+
+    if (!a->ext && last > 0x0fffffff)
+        last = 0x0fffffff;
+    a->sector = a->shown = last;
     a->device |= 0x40;
     ata_complete(a);
 }
@@ -503,6 +550,10 @@ void ata_disk_command(struct ata *a)
         c = find(0xec);         /* READ SECTORS to a packet device ends as IDENTIFY DEVICE does */
     if (!c || !(c->flags & who) || ((c->flags & MULTIPLE) && !a->multiple)) {
         log_msg(LOG_GUEST, "ide: %s: command %02x is not there", a->drive->id, a->command);
+        ata_fail(a, ATA_ABRT);
+        return;
+    }
+    if ((c->flags & WRITE) && (a->drive->read_only || a->drive->disk->read_only)) {
         ata_fail(a, ATA_ABRT);
         return;
     }

@@ -23,7 +23,6 @@ enum { ATA_ABRT = 0x04, ATA_IDNF = 0x10, ATA_UNC = 0x40 };      /* error registe
 enum { ATA_COD = 1, ATA_IO = 2 };                               /* count register, PACKET */
 
 #define ATA_BUF      65536u
-#define ATA_DMA_BUFS 64u
 #define ATA_DMA_MAX  (1u << 20) /* bytes of one request to the disk */
 #define ATA_PACKET   12u
 #define ATA_MULTIPLE 16u        /* sectors of READ MULTIPLE, at most */
@@ -31,7 +30,7 @@ enum { ATA_COD = 1, ATA_IO = 2 };                               /* count registe
 /* A request outlives the command if that is dropped: a full host disk keeps writes. */
 struct ata_request {
     struct disk_req r;
-    struct disk_buf buf[ATA_DMA_BUFS];
+    struct disk_buf buf[ATA_DMA_PIECES];
     struct ata *a;              /* NULL: nobody waits for it */
     bool mapped;                /* buf is the adapter's memory */
     uint8_t *own;               /* data of a PIO write */
@@ -69,6 +68,12 @@ static inline uint64_t ata_sectors(const struct ata *a)
     return a->drive->disk ? a->drive->disk->size / ATA_SECTOR : 0;
 }
 
+/* What is left of the command is on the medium: that of a CD-ROM may have been exchanged. */
+static inline bool ata_in_range(const struct ata *a)
+{
+    return a->sector <= ata_sectors(a) && a->left <= ata_sectors(a) - a->sector;
+}
+
 /* ---- ata.c ---- */
 void ata_set_irq(struct ata *, bool level);
 /* The command ends; the interrupt comes. */
@@ -82,10 +87,12 @@ struct ata_request *ata_request(struct ata *, enum disk_op, uint64_t sector, uin
 void ata_submit(struct ata *);
 /*
  * A request between the medium, from `byte`, and the next memory of the adapter, for at most `want` bytes; how many
- * it is, is in r.len. False: there is no memory now; the device waits in ATA_DMA_WAIT.
+ * it is, is in r.len. ATA_DMA_NONE: there is no memory now; the device waits in ATA_DMA_WAIT. ATA_DMA_SMALL: there is
+ * less than a sector in all these pieces: use buf and ata_dma_copy().
  */
-bool ata_dma_request(struct ata *, uint64_t byte, size_t want, bool write,
-                     void (*done)(struct ata *, const struct ata_request *));
+enum ata_dma { ATA_DMA_STARTED, ATA_DMA_NONE, ATA_DMA_SMALL };
+enum ata_dma ata_dma_request(struct ata *, uint64_t byte, size_t want, bool write,
+                             void (*done)(struct ata *, const struct ata_request *));
 /* buf[at, end) to the adapter's memory (in) or from it. False: the device waits for more of that. */
 bool ata_dma_copy(struct ata *, bool in);
 /* Forget the request under way; after that nothing writes to the adapter's memory. */

@@ -32,16 +32,16 @@ static void fail(struct ata *a)
     a->error = a->mmc.sense[0] << 4 | ATA_ABRT;
 }
 
-/* The next DRQ block of buf[at, end). */
+/* The next DRQ block of buf[at, end), to the host or from it. */
 static void offer(struct ata *a)
 {
     uint32_t n = a->end - a->at;
 
     if (n > a->block_size)
         n = a->block_size;
-    a->phase = ATA_PIO_IN;
+    a->phase = a->write ? ATA_PIO_OUT : ATA_PIO_IN;
     a->block = a->at + n;
-    a->count[0] = ATA_IO;
+    a->count[0] = a->write ? 0 : ATA_IO;
     a->lba[1][0] = n;
     a->lba[2][0] = n >> 8;
     a->status = READY | ATA_DRQ;
@@ -50,7 +50,7 @@ static void offer(struct ata *a)
 
 static void blocks_read(struct ata *a, const struct ata_request *q)
 {
-    uint32_t n = (uint32_t)(q->r.len / MMC_BLOCK);
+    uint32_t sectors = (uint32_t)(q->r.len / ATA_SECTOR), n = sectors / PER_BLOCK;
 
     if (q->r.error) {
         mmc_read_failed(&a->mmc);
@@ -58,30 +58,28 @@ static void blocks_read(struct ata *a, const struct ata_request *q)
         return;
     }
     mmc_expand(&a->mmc, a->buf, (uint32_t)(a->sector / PER_BLOCK), n);
-    a->sector += n * PER_BLOCK;
-    a->left -= n * PER_BLOCK;
+    a->sector += sectors;
+    a->left -= sectors;
     a->at = 0;
-    a->end = n * mmc_block_len(&a->mmc);
+    a->end = a->mmc.parts == MMC_PART_DATA ? sectors * ATA_SECTOR : n * mmc_block_len(&a->mmc);
     if (a->dma)
         atapi_dma(a);
     else
         offer(a);
 }
 
-/* The next blocks into buf. */
+/* The next blocks into buf; only user data may go on in the middle of one. */
 static void read_blocks(struct ata *a)
 {
-    uint32_t n = a->left / PER_BLOCK;
+    uint32_t most = BUF_BLOCKS * PER_BLOCK, n = a->left < most ? a->left : most;
     struct ata_request *q;
 
-    if (!a->drive->disk || a->mmc.open) {       /* taken out in the middle */
+    if (!ata_in_range(a) || a->mmc.open) {      /* taken out in the middle */
         mmc_read_failed(&a->mmc);
         fail(a);
         return;
     }
-    if (n > BUF_BLOCKS)
-        n = BUF_BLOCKS;
-    q = ata_request(a, DISK_READ, a->sector, (uint64_t)n * MMC_BLOCK, blocks_read);
+    q = ata_request(a, DISK_READ, a->sector, (uint64_t)n * ATA_SECTOR, blocks_read);
     q->buf[0] = (struct disk_buf){ a->buf, q->r.len };
     q->r.nbufs = 1;
     ata_submit(a);
@@ -115,9 +113,9 @@ void atapi_dma(struct ata *a)
     }
     if (!a->left)
         finish(a);
-    else if (a->mmc.parts == MMC_PART_DATA && a->drive->disk && !a->mmc.open)
-        ata_dma_request(a, a->sector * ATA_SECTOR, (size_t)a->left * ATA_SECTOR, false, direct);
-    else
+    else if (a->mmc.parts != MMC_PART_DATA || !ata_in_range(a) || a->mmc.open ||
+             ata_dma_request(a, a->sector * ATA_SECTOR, (size_t)a->left * ATA_SECTOR, false, direct) ==
+                 ATA_DMA_SMALL)
         read_blocks(a);
 }
 
@@ -126,13 +124,13 @@ void atapi_pio_block(struct ata *a)
     if (a->command != 0xa0) {   /* IDENTIFY PACKET DEVICE: the interrupt came with the data */
         a->phase = ATA_IDLE;
         a->status = READY;
+    } else if (a->at < a->end) {
+        offer(a);
     } else if (a->write) {
         if (mmc_parameters(&a->mmc, a->packet, a->buf, a->end))
             finish(a);
         else
             fail(a);
-    } else if (a->at < a->end) {
-        offer(a);
     } else if (a->left) {
         read_blocks(a);
     } else {
@@ -174,18 +172,7 @@ void atapi_execute(struct ata *a)
     case MMC_TAKES:
         a->write = 1;
         a->end = r.len;
-        if (a->dma) {
-            atapi_dma(a);
-            return;
-        }
-        a->phase = ATA_PIO_OUT;
-        a->block = r.len;
-        a->count[0] = 0;
-        a->lba[1][0] = r.len;
-        a->lba[2][0] = r.len >> 8;
-        a->status = READY | ATA_DRQ;
-        ata_set_irq(a, true);
-        return;
+        break;
     case MMC_READS:
         a->sector = (uint64_t)r.lba * PER_BLOCK;
         a->left = r.blocks * PER_BLOCK;

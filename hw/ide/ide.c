@@ -27,6 +27,12 @@ struct position {
     uint8_t last;               /* that is the last one */
 };
 
+/* What dma_map() gave out: the guest may change its table before the transfer is done. */
+struct pieces {
+    struct { uint32_t pa, len; } at[ATA_DMA_PIECES];
+    unsigned n;
+};
+
 struct ide_channel {
     struct pci_dev *pci;
     struct irq irq;
@@ -36,6 +42,7 @@ struct ide_channel {
     uint8_t bm_command, bm_status;
     uint32_t table;
     struct position at;
+    struct pieces pieces[2];    /* of each device */
 };
 
 static const struct field channel_state[] = {
@@ -91,10 +98,11 @@ static size_t dma_map(void *to, unsigned dev, bool in, size_t want, struct disk_
 {
     struct ide_channel *c = to;
     struct position p = c->at;
-    unsigned max = *n;
+    struct pieces *given = &c->pieces[dev];
+    unsigned max = *n < ATA_DMA_PIECES ? *n : ATA_DMA_PIECES;
     size_t got = 0;
 
-    *n = 0;
+    *n = given->n = 0;
     if (!(c->bm_status & BM_ACTIVE) || dev != c->select)
         return 0;
     if (in != !!(c->bm_command & BM_TO_MEMORY)) {
@@ -111,6 +119,8 @@ static size_t dma_map(void *to, unsigned dev, bool in, size_t want, struct disk_
         }
         if (run > want - got)
             run = want - got;
+        given->at[given->n].pa = p.pa;
+        given->at[given->n++].len = (uint32_t)run;
         buf[(*n)++] = (struct disk_buf){ host, run };
         got += run;
         p.pa += run;
@@ -119,15 +129,28 @@ static size_t dma_map(void *to, unsigned dev, bool in, size_t want, struct disk_
     return got;
 }
 
+static void dma_spoilt(void *to, unsigned dev, size_t bytes)
+{
+    struct ide_channel *c = to;
+    const struct pieces *given = &c->pieces[dev];
+
+    for (unsigned i = 0; i < given->n && bytes; i++) {
+        uint32_t n = bytes < given->at[i].len ? (uint32_t)bytes : given->at[i].len;
+
+        pci_dma_written(c->pci, given->at[i].pa, n);
+        bytes -= n;
+    }
+}
+
 static void dma_done(void *to, unsigned dev, bool in, size_t bytes)
 {
     struct ide_channel *c = to;
 
+    if (in)
+        dma_spoilt(c, dev, bytes);
     while (bytes && region(c, &c->at)) {
         uint32_t n = bytes < c->at.left ? (uint32_t)bytes : c->at.left;
 
-        if (in)
-            pci_dma_written(c->pci, c->at.pa, n);
         c->at.pa += n;
         c->at.left -= n;
         bytes -= n;
@@ -228,6 +251,9 @@ static void write_reg(struct ide_channel *c, enum ata_reg reg, uint8_t val)
     if (reg == ATA_COMMAND && val == 0x90)
         c->select = 0;
     update_irq(c);
+    /* Only the selected device's DMARQ is seen: it may have waited for that. */
+    if (reg == ATA_DEVICE && (c->bm_status & BM_ACTIVE) && c->ata[c->select])
+        ata_dma_ready(c->ata[c->select]);
 }
 
 static void command_write(void *dev, uint64_t off, uint64_t val, unsigned size)
@@ -267,7 +293,7 @@ static void control_write(void *dev, uint64_t off, uint64_t val, unsigned size)
         else
             ata_reset_done(c->ata[i]);
     }
-    if (val & CONTROL_SRST)
+    if (changed & CONTROL_SRST)
         c->select = 0;
     update_irq(c);
 }
@@ -297,7 +323,8 @@ static void channel_reset(void *dev)
     c->bm_status = (c->ata[0] ? 0x20 : 0) | (c->ata[1] ? 0x40 : 0);
     c->table = 0;
     c->at = (struct position){ 0 };
-    update_irq(c);
+    c->level = 0;               /* devices, which reset after this, withdraw INTRQ */
+    irq_set(&c->irq, false);
 }
 
 static void channel_loaded(void *dev)
@@ -318,11 +345,10 @@ struct ide_channel *ide_channel_new(struct chip_list *chips, const char *name, s
     struct ide_channel *c;
     char ata[64];
 
-    /* After its devices, which reset before it. */
     c = chip_new(chips, &channel_chip, name);
     c->pci = pci;
     c->irq = irq;
-    c->host = (struct ata_host){ device_irq, dma_map, dma_done, c };
+    c->host = (struct ata_host){ device_irq, dma_map, dma_done, dma_spoilt, c };
     for (unsigned i = 0; i < 2; i++) {
         if (!drive[i])
             continue;

@@ -235,12 +235,18 @@ bool mmc_parameters(struct mmc *m, const uint8_t *cdb, const uint8_t *data, uint
 {
     uint32_t at = 8;
 
-    if (len >= 8)
-        at += get(data + 6, 2);
+    if (len < 8) {
+        fail(m, ILLEGAL, 0x1a, 0);
+        return false;
+    }
+    at += get(data + 6, 2);
     while (at + 2 <= len) {
         uint32_t n = data[at + 1] + 2u;
+        bool known = false;
 
-        if (at + n > len || ((data[at] & 0x3f) == 0x0e && n < 16)) {
+        for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+            known |= pages[i].code == (data[at] & 0x3f);
+        if (!known || at + n > len || ((data[at] & 0x3f) == 0x0e && n < 16)) {
             fail(m, ILLEGAL, 0x26, 0);
             return false;
         }
@@ -474,8 +480,10 @@ static struct mmc_result read_cd_parts(struct mmc *m, const uint8_t *cdb, uint32
     unsigned type = cdb[1] >> 2 & 7, want = cdb[9];
     uint8_t parts = 0;
 
-    if (type > 2 || (want & 0x06) || (cdb[10] & 7))     /* audio or mode 2; error flags; subchannels */
-        return fail(m, ILLEGAL, type > 2 ? 0x64 : 0x24, 0);
+    if (type == 1 || type > 2)  /* audio, mode 2 */
+        return fail(m, ILLEGAL, 0x64, 0);
+    if ((want & 0x06) || (cdb[10] & 7))         /* error flags; subchannels */
+        return bad_field(m);
     if (want & 0x80)
         parts |= MMC_PART_SYNC;
     if (want & 0x20)
@@ -656,6 +664,8 @@ void mmc_read_failed(struct mmc *m)
 
 void mmc_changed(struct mmc *m)
 {
+    if (m->drive->disk)
+        m->open = 0;            /* who puts one in closes the tray */
     m->attention[0] = m->drive->disk ? 0x28 : 0x3a;
     m->attention[1] = m->drive->disk ? 0 : 2;
     m->event = m->drive->disk ? EVENT_NEW : EVENT_GONE;
