@@ -283,7 +283,7 @@ static void deliver(struct imgdisk *d)
     while ((r = d->done.first)) {
         list_remove(&d->done, r);
         pthread_mutex_unlock(&d->lock);
-        if (r->error)
+        if (r->error && r->error != -ECANCELED)
             explain(d, r);
         if (r->bounce)
             scatter(r, r->bounce);
@@ -343,23 +343,31 @@ static void submit(struct disk *disk, struct disk_req *r)
     pthread_mutex_unlock(&d->lock);
 }
 
-/* Those that wait for a write that waits for room stay: their memory is the chip's for longer. */
+static struct disk_req *first_read(const struct list *l)
+{
+    struct disk_req *r = l->first;
+
+    while (r && r->op != DISK_READ)
+        r = r->next;
+    return r;
+}
+
+/* Those that have not begun, which may wait for a write that waits for room, are answered undone. */
 static void drain_reads(struct disk *disk)
 {
     struct imgdisk *d = (struct imgdisk *)disk;
-    bool reads;
+    struct disk_req *r;
 
-    do {
-        pthread_mutex_lock(&d->lock);
-        reads = false;
-        for (const struct disk_req *r = d->running.first; r; r = r->next)
-            reads |= r->op == DISK_READ;
-        for (const struct disk_req *r = d->waiting.first; r; r = r->next)
-            reads |= r->op == DISK_READ && may_start(d, r);
-        if (reads)
-            pthread_cond_wait(&d->idle, &d->lock);
-        pthread_mutex_unlock(&d->lock);
-    } while (reads);
+    pthread_mutex_lock(&d->lock);
+    while ((r = first_read(&d->waiting))) {
+        list_remove(&d->waiting, r);
+        r->error = -ECANCELED;
+        list_add(&d->done, r);
+    }
+    while (first_read(&d->running))
+        pthread_cond_wait(&d->idle, &d->lock);
+    pthread_cond_broadcast(&d->work);           /* what stood behind one may start */
+    pthread_mutex_unlock(&d->lock);
     deliver(d);
 }
 

@@ -52,7 +52,7 @@ struct disk_req {
 
 struct disk_ops {
     void (*submit)(struct disk *, struct disk_req *);
-    /* Waits until all reads that were submitted have been answered. */
+    /* All reads that were submitted are answered before it returns; those that had not begun: -ECANCELED. */
     void (*drain_reads)(struct disk *);
 };
 

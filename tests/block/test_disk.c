@@ -317,10 +317,98 @@ static void forge_case(void)
     MUST(!block_close(b), "close failed");
 }
 
+/* ---- a chip that takes its memory back ---- */
+
+static unsigned good, canceled;
+static void counted(struct disk_req *r)
+{
+    MUST(!r->error || (r->error == -ECANCELED && r->op == DISK_READ), "%s", strerror(-r->error));
+    good += !r->error;
+    canceled += r->error != 0;
+}
+
+static void drain_case(void)
+{
+    static uint8_t data[300000], got[8][4096];
+    struct disk_buf out = { data, sizeof(data) }, in[8];
+    struct disk_req w = { .op = DISK_WRITE, .len = sizeof(data), .bufs = &out, .nbufs = 1, .done = counted }, r[8];
+
+    good = canceled = 0;
+    start(growing_image());
+    memset(data, 0x77, sizeof(data));
+    for (unsigned i = 0; i < 8; i++) {
+        in[i] = (struct disk_buf){ got[i], 4096 };
+        r[i] = (struct disk_req){ .op = DISK_READ, .off = 4096 * i, .len = 4096, .bufs = &in[i], .nbufs = 1,
+                                  .done = counted };
+    }
+    /* With nothing in their way, or behind a write that is being done: all are answered, and nothing comes later. */
+    for (unsigned round = 0; round < 30; round++) {
+        good = canceled = 0;
+        w.off = 0;
+        w.len = out.len = 4096;
+        if (round & 1)
+            disk_submit(disk, &w);
+        for (unsigned i = 0; i < 8; i++)
+            disk_submit(disk, &r[i]);
+        disk_drain_reads(disk);
+        MUST(good + canceled >= 8, "%u reads were answered", good + canceled);
+        memset(got, 0xee, sizeof(got));
+        MUST(!disk_drain(disk) && good + canceled == 8 + (round & 1), "%u answers", good + canceled);
+        for (unsigned i = 0; i < sizeof(got); i++)
+            MUST(got[i / 4096][i % 4096] == 0xee, "a read wrote to memory after the drain");
+    }
+    /* Behind a write that waits for room: they are given up, the write is not. */
+    good = canceled = 0;
+    w.len = out.len = sizeof(data);
+    w.off = SIZE - sizeof(data);
+    r[0].off = w.off;
+    host_room = 1000;
+    disk_submit(disk, &w);
+    while (!events[DISK_EVENT_FULL])
+        evloop_step(loop, UINT64_MAX);
+    disk_submit(disk, &r[0]);
+    disk_drain_reads(disk);
+    MUST(canceled == 1 && good == 0, "%u canceled, %u done", canceled, good);
+    host_room = -1;
+    MUST(!disk_drain(disk) && good == 1, "the write was not done");
+    MUST(!events[DISK_EVENT_ERROR], "%s", last_event);
+    MUST(!disk_free(disk), "close failed");
+    check_image("a", false);
+}
+
+/* With disk_bounce() what is read appears when it is answered. */
+static void bounce_case(void)
+{
+    static uint8_t got[8192];
+    struct disk_buf bufs[2] = { { got, 100 }, { got + 4096, 3996 } };
+    struct disk_req r = { .op = DISK_READ, .off = 512, .len = 4096, .bufs = bufs, .nbufs = 2, .done = counted };
+    uint8_t want[4096];
+
+    make_image("a", SIZE, NULL);
+    start(must_open("a", (struct block_open){ .writable = true }));
+    memset(want, 0x3c, sizeof(want));
+    MUST(!block_write(disk_block(disk), 512, want, sizeof(want)), "cannot write");
+    disk_bounce(disk);
+    for (r.nbufs = 1; r.nbufs < 3; r.nbufs++) {
+        good = canceled = 0;
+        r.len = r.nbufs == 1 ? 100 : 4096;
+        memset(got, 0xee, sizeof(got));
+        disk_submit(disk, &r);
+        usleep(20000);                          /* threads have done it */
+        for (unsigned i = 0; i < sizeof(got); i++)
+            MUST(got[i] == 0xee, "byte %u was written before the answer", i);
+        MUST(!disk_drain(disk) && good == 1, "no answer");
+        MUST(!memcmp(got, want, 100) && got[100] == 0xee && got[4095] == 0xee, "wrong data");
+        MUST(r.nbufs == 1 || !memcmp(got + 4096, want, 3996), "wrong data");
+    }
+    MUST(!disk_free(disk), "close failed");
+}
+
 int main(void)
 {
     static void (*const cases[])(void) = {
-        order_case, order_case, full_case, full_end_case, overlay_case, lock_case, forge_case,
+        order_case, order_case, full_case, full_end_case, overlay_case, lock_case, forge_case, drain_case,
+        bounce_case,
     };
 
     env_start();
