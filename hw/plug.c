@@ -3,6 +3,7 @@
  */
 #include "hw/plug.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,9 +128,9 @@ static bool set_addr(struct plug_common *c, const char *val)
 
     errno = 0;
     slot = strtoul(val, &end, 16);
-    if (end != val && *end == '.')
+    if (end != val && *end == '.' && isxdigit((unsigned char)end[1]))
         fn = strtoul(end + 1, &end, 16);
-    if (errno || end == val || *end || slot > 31 || fn > 7)
+    if (errno || !isxdigit((unsigned char)*val) || *end || slot > 31 || fn > 7)
         return false;
     c->slot = (int)slot;
     c->fn = (int)fn;

@@ -12,6 +12,12 @@ void *phys_dma_host(struct phys *p, uint64_t pa, bool write, uint64_t *run)
     return phys_host(p, pa, write, run);
 }
 
+/* Bytes from pa, where no RAM is, that need no look. Above all RAM that is all of them: addresses do not wrap. */
+static uint64_t hole(uint64_t pa, uint64_t len)
+{
+    return pa >= PA_LIMIT ? len : PAGE_SIZE - (pa & (PAGE_SIZE - 1));
+}
+
 bool phys_dma_read(struct phys *p, uint64_t pa, void *buf, uint64_t len)
 {
     uint8_t *b = buf;
@@ -22,7 +28,7 @@ bool phys_dma_read(struct phys *p, uint64_t pa, void *buf, uint64_t len)
         const void *host = p ? phys_dma_host(p, pa, false, &run) : NULL;
 
         if (!host)              /* to the end of its page: what lies behind may be RAM again */
-            run = PAGE_SIZE - (pa & (PAGE_SIZE - 1));
+            run = hole(pa, len);
         if (run > len)
             run = len;
         if (host) {
@@ -48,7 +54,7 @@ bool phys_dma_write(struct phys *p, uint64_t pa, const void *buf, uint64_t len)
         void *host = phys_dma_host(p, pa, true, &run);
 
         if (!host)
-            run = PAGE_SIZE - (pa & (PAGE_SIZE - 1));
+            run = hole(pa, len);
         if (run > len)
             run = len;
         if (host) {

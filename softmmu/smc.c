@@ -126,7 +126,7 @@ void smc_written(struct phys *p, uint64_t pa, uint64_t len)
     while (len && pa < PA_END) {
         uint64_t n = PAGE_SIZE - (pa & 0xfff);
 
-        if (!p->smc[pa >> 21]) {
+        if (!__atomic_load_n(&p->smc[pa >> 21], __ATOMIC_ACQUIRE)) {
             n = ((uint64_t)1 << 21) - (pa & 0x1fffff);
             if (n > len)
                 n = len;

@@ -1,7 +1,8 @@
 /*
- * test_pci.c - configuration mechanism 1, BARs, INTx.
+ * test_pci.c - configuration mechanism 1, BARs, INTx, MSI and MSI-X, bus mastering.
  */
 #include <check.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "hw/pci.h"
@@ -162,6 +163,219 @@ START_TEST(capabilities)
 }
 END_TEST
 
+/* ---- messages ---- */
+
+static struct { uint64_t addr; uint32_t data; } sent[8];
+static unsigned nsent;
+
+static void msi(void *to, uint64_t addr, uint32_t data)
+{
+    ck_assert_uint_lt(nsent, 8);
+    sent[nsent].addr = addr;
+    sent[nsent++].data = data;
+}
+
+#define RAM_SIZE 0x20000u
+static uint8_t ram[RAM_SIZE] __attribute__((aligned(65536)));
+
+static void with_ram(void)
+{
+    memset(ram, 0, sizeof(ram));
+    phys_map_ram(e->phys, 0, 0x10000, ram, false, "low");
+    phys_map_ram(e->phys, 0x18000, 0x8000, ram + 0x18000, false, "high");
+    pci_bus_msi(bus, (struct pci_msi_to){ msi, NULL });
+    nsent = 0;
+}
+
+START_TEST(message)
+{
+    unsigned cap;
+
+    with_ram();
+    pci_msi_init(d, 4);
+    cap = rd(3, 0x34, 1);
+    ck_assert_uint_eq(rd(3, cap, 1), 5);
+    ck_assert_uint_eq(rd(3, cap + 2, 2), 0x184);        /* 4 vectors, 64 bits, masks */
+    ck_assert(!pci_msi_send(d, 0));
+    wr(3, cap + 4, 0xfee01003, 4);
+    wr(3, cap + 12, 0x4143, 2);
+    wr(3, cap + 2, 0x1, 2);                     /* one vector allowed */
+    ck_assert(pci_msi_send(d, 0));
+    ck_assert_uint_eq(nsent, 0);                /* it may not drive the bus */
+    wr(3, 4, 4, 2);
+    ck_assert(pci_msi_send(d, 3));
+    ck_assert_uint_eq(nsent, 1);
+    ck_assert_uint_eq(sent[0].addr, 0xfee01000);
+    ck_assert_uint_eq(sent[0].data, 0x4143);
+    wr(3, cap + 2, 0x71, 2);                    /* more than it has: 4 */
+    pci_msi_send(d, 2);
+    ck_assert_uint_eq(sent[1].data, 0x4142);
+    wr(3, cap + 16, 0xffffffff, 4);
+    ck_assert_uint_eq(rd(3, cap + 16, 4), 15);
+    ck_assert(pci_msi_send(d, 1));
+    ck_assert(pci_msi_send(d, 3));
+    ck_assert_uint_eq(nsent, 2);
+    ck_assert_uint_eq(rd(3, cap + 20, 4), 10);
+    env_check_state(e);
+    wr(3, cap + 20, 0, 4);                      /* read-only */
+    ck_assert_uint_eq(rd(3, cap + 20, 4), 10);
+    wr(3, cap + 16, 8, 4);
+    ck_assert_uint_eq(nsent, 3);
+    ck_assert_uint_eq(sent[2].data, 0x4141);
+    ck_assert_uint_eq(rd(3, cap + 20, 4), 8);
+    /* Elsewhere it is a write to memory, and only to that. */
+    wr(3, cap + 4, 0x2000, 4);
+    wr(3, cap + 16, 0, 4);
+    ck_assert_uint_eq(nsent, 3);
+    ck_assert_uint_eq(ram[0x2000] | ram[0x2001] << 8, 0x4143);
+    wr(3, cap + 4, 0x14000, 4);
+    ck_assert(pci_msi_send(d, 0));
+    wr(3, cap + 4, 0xfee00000, 4);
+    wr(3, cap + 8, 1, 4);                       /* 1FEE00000h is no message address */
+    ck_assert(pci_msi_send(d, 0));
+    ck_assert_uint_eq(nsent, 3);
+}
+END_TEST
+
+START_TEST(message_x)
+{
+    unsigned cap;
+
+    with_ram();
+    pci_msix_init(d, 5, 66);
+    cap = rd(3, 0x34, 1);
+    ck_assert_uint_eq(rd(3, cap, 1), 0x11);
+    ck_assert_uint_eq(rd(3, cap + 2, 2), 65);
+    ck_assert_uint_eq(rd(3, cap + 4, 4), 5);
+    ck_assert_uint_eq(rd(3, cap + 8, 4), 0x805);
+    wr(3, 0x24, 0xe0000000, 4);
+    wr(3, 4, 6, 2);
+    ck_assert_uint_eq(env_read(e, 0xe000000c), 1);      /* masked */
+    ck_assert(!pci_msix_on(d) && !pci_msi_send(d, 65));
+    for (unsigned v = 64; v < 66; v++) {
+        env_write(e, 0xe0000000 + 16 * v, 0xfee00000 + 0x1000 * v);
+        env_write(e, 0xe0000008 + 16 * v, v);
+    }
+    wr(3, cap + 2, 0xc000, 2);                  /* enabled, all masked */
+    env_write(e, 0xe000000c + 16 * 65, 0);
+    ck_assert(pci_msi_send(d, 64) && pci_msi_send(d, 65) && pci_msi_send(d, 66) && pci_msi_send(d, 4000));
+    ck_assert_uint_eq(nsent, 0);
+    ck_assert_uint_eq(env_read(e, 0xe0000808), 3);      /* pending bits 64 and 65 */
+    env_write(e, 0xe0000808, 0);
+    env_check_state(e);
+    wr(3, cap + 2, 0x8000, 2);
+    ck_assert_uint_eq(nsent, 1);
+    ck_assert_uint_eq(sent[0].addr, 0xfee00000 + 0x1000 * 65);
+    ck_assert_uint_eq(sent[0].data, 65);
+    ck_assert_uint_eq(env_read(e, 0xe0000808), 1);
+    env_write(e, 0xe000000c + 16 * 64, 0);
+    ck_assert_uint_eq(nsent, 2);
+    ck_assert_uint_eq(sent[1].data, 64);
+    ck_assert_uint_eq(env_read(e, 0xe0000808), 0);
+    ck_assert_uint_eq(env_read(e, 0xe0000000 + 16 * 66), 0);    /* between the two tables */
+    ck_assert_uint_eq(env_read(e, 0xe0000ffc), 0);
+    wr(3, 4, 2, 2);
+    ck_assert(pci_msi_send(d, 64));
+    ck_assert_uint_eq(nsent, 2);
+    chips_reset(e->chips);
+    ck_assert(!pci_msi_send(d, 64));
+}
+END_TEST
+
+/* ---- bus mastering ---- */
+
+START_TEST(dma)
+{
+    static uint8_t rom[0x1000] __attribute__((aligned(65536)));
+    static uint8_t smm[0x2000] __attribute__((aligned(65536)));
+    uint8_t b[64], got[64];
+    uint64_t run;
+
+    with_ram();
+    memset(rom, 0x77, sizeof(rom));
+    memset(smm, 0x66, sizeof(smm));
+    phys_map_ram(e->phys, 0x30000, 0x1000, rom, true, "rom");
+    phys_map_io(e->phys, 0x40000, 0x1000, &ops, NULL, "mmio");
+    phys_smm_ram(e->phys, 0x50000, 0x2000, smm);
+    phys_smm_show(e->phys, true, true);
+    for (unsigned i = 0; i < 64; i++)
+        b[i] = (uint8_t)(i + 1);
+    ck_assert(!pci_dma_write(d, 0x1000, b, 64));        /* bus mastering is off */
+    ck_assert_uint_eq(ram[0x1000], 0);
+    ram[0x1000] = 5;
+    ck_assert(!pci_dma_read(d, 0x1000, got, 4));
+    ck_assert_uint_eq(got[0] & got[3], 0xff);
+    ck_assert_ptr_null(pci_dma_host(d, 0x1000, 4, false, &run));
+    wr(3, 4, 4, 2);
+    ck_assert(pci_dma_write(d, 0x1ffe, b, 64) && pci_dma_read(d, 0x1ffe, got, 64));
+    ck_assert_int_eq(memcmp(b, got, 64), 0);
+    ck_assert_ptr_eq(pci_dma_host(d, 0xfff0, 64, true, &run), ram + 0xfff0);
+    ck_assert_uint_eq(run, 16);
+    ck_assert_ptr_eq(pci_dma_host(d, 0x100, 64, true, &run), ram + 0x100);
+    ck_assert_uint_eq(run, 64);
+    /* Into a hole, and across it. */
+    ck_assert(!pci_dma_write(d, 0xfff0, b, 32));
+    ck_assert_int_eq(memcmp(ram + 0xfff0, b, 16), 0);
+    memset(got, 0, 64);
+    ck_assert(!pci_dma_read(d, 0x17ff0, got, 32));
+    ck_assert_uint_eq(got[15], 0xff);
+    ck_assert_uint_eq(got[16], ram[0x18000]);
+    /* ROM is read, and not written; devices and SMM's memory are neither. */
+    ck_assert(pci_dma_read(d, 0x30010, got, 4));
+    ck_assert_uint_eq(got[0], 0x77);
+    ck_assert(!pci_dma_write(d, 0x30010, b, 4));
+    ck_assert_ptr_null(pci_dma_host(d, 0x30000, 4, true, &run));
+    ck_assert_uint_eq(rom[0x10], 0x77);
+    ck_assert(!pci_dma_read(d, 0x40000, got, 4) && !pci_dma_write(d, 0x40000, b, 4));
+    ck_assert_uint_eq(got[1], 0xff);            /* the device would say ABCDh */
+    ck_assert(!pci_dma_read(d, 0x50000, got, 4) && !pci_dma_write(d, 0x50000, b, 4));
+    ck_assert_uint_eq(smm[0], 0x66);
+    ck_assert_uint_eq(got[0], 0xff);
+    for (unsigned n = 40; n < 64; n++) {        /* where it may have a place of its own */
+        ck_assert_ptr_null(pci_dma_host(d, ((uint64_t)1 << n) + 0x50000, 4, true, &run));
+        ck_assert(!pci_dma_read(d, (uint64_t)1 << n, got, 4));
+    }
+    /* The end of all addresses: no way round to 0. */
+    memset(ram, 0x12, 64);
+    ck_assert(!pci_dma_read(d, UINT64_MAX - 3, got, 8));
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert_uint_eq(got[i], 0xff);
+    ck_assert(!pci_dma_write(d, UINT64_MAX - 3, b, 8));
+    ck_assert_uint_eq(ram[0] | ram[3], 0x12);
+    ck_assert(pci_dma_read(d, UINT64_MAX, got, 0));
+}
+END_TEST
+
+START_TEST(memory_bars)
+{
+    static uint8_t image[0x2000] __attribute__((aligned(65536))), vram[0x4000] __attribute__((aligned(65536)));
+
+    memset(image, 0x5a, sizeof(image));
+    pci_rom(d2, image, sizeof(image));
+    pci_bar_ram(d2, 0, sizeof(vram), PCI_BAR_PREFETCH, vram);
+    wr(7, 0x30, 0xfffffffe, 4);
+    ck_assert_uint_eq(rd(7, 0x30, 4), 0xffffe000);
+    wr(7, 0x30, 0xe8000000, 4);
+    wr(7, 0x10, 0xe4000000, 4);
+    ck_assert_uint_eq(rd(7, 0x10, 4), 0xe4000008);
+    wr(7, 4, 2, 2);
+    ck_assert_uint_eq(env_read(e, 0xe8000000), 0xffffffff);     /* its own enable bit is clear */
+    wr(7, 0x30, 0xe8000001, 4);
+    ck_assert_uint_eq(env_read(e, 0xe8001ffc), 0x5a5a5a5a);
+    env_write(e, 0xe8000000, 0);
+    ck_assert_uint_eq(image[0], 0x5a);
+    env_write(e, 0xe4003ffc, 0x11223344);
+    ck_assert_uint_eq(vram[0x3ffc] | vram[0x3fff] << 8, 0x1144);
+    wr(7, 0x10, 0xe5000000, 4);
+    ck_assert_uint_eq(env_read(e, 0xe4003ffc), 0xffffffff);
+    ck_assert_uint_eq(env_read(e, 0xe5003ffc), 0x11223344);
+    env_check_state(e);
+    wr(7, 4, 0, 2);
+    ck_assert_uint_eq(env_read(e, 0xe5003ffc), 0xffffffff);
+    ck_assert_uint_eq(env_read(e, 0xe8001ffc), 0xffffffff);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pci");
@@ -173,6 +387,10 @@ int main(void)
     tcase_add_test(t, mapping);
     tcase_add_test(t, intx);
     tcase_add_test(t, capabilities);
+    tcase_add_test(t, message);
+    tcase_add_test(t, message_x);
+    tcase_add_test(t, dma);
+    tcase_add_test(t, memory_bars);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

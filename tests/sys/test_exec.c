@@ -5,6 +5,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "frontend/decode.h"
 #include "tests/run_suite.h"
@@ -521,12 +522,60 @@ START_TEST(test_locked_code)
 }
 END_TEST
 
+/*
+ * Another thread, as a device's, writes to code that is running in a loop that nothing else ends: the new code runs.
+ * Byte 1 of the loop is what ends it.
+ */
+struct writer {
+    struct phys *p;
+    bool dma;
+    volatile bool go;
+};
+
+static void *code_writer(void *arg)
+{
+    static const uint8_t other[] = { 0x06, 0x3c };
+    struct writer *w = arg;
+
+    while (!__atomic_load_n(&w->go, __ATOMIC_SEQ_CST))
+        continue;
+    usleep(2000);
+    if (w->dma)
+        phys_dma_write(w->p, CODE + 1, other, 2);
+    else
+        phys_write(w->p, CODE + 1, other, 2);
+    return NULL;
+}
+
+START_TEST(test_written_by_device)
+{
+    static const uint8_t code[] = { 0xb0, 0x05, 0x3c, 0x05, 0x74, 0xfa, 0xf4 };  /* mov al, 5; cmp al, 5; jz; hlt */
+    bool interp = _i == NHOTS;
+    struct sys_env *e = start_as(interp ? 0 : hots[_i], true, interp);
+    pthread_t t;
+
+    exec_thread(e->c);
+    for (unsigned round = 0; round < 20; round++) {
+        struct writer w = { .p = e->m.phys, .dma = round & 1 };
+
+        ck_assert(phys_write(e->m.phys, CODE, code, sizeof(code)));
+        ck_assert_int_eq(pthread_create(&t, NULL, code_writer, &w), 0);
+        __atomic_store_n(&w.go, true, __ATOMIC_SEQ_CST);
+        run(e, 0);
+        ck_assert_uint_eq(e->c->r[R_AX] & 0xff, 6);
+        pthread_join(t, NULL);
+    }
+    end(e);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("exec");
     TCase *tc = tcase_create("exec");
 
     tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, test_written_by_device, 0, NHOTS + 1);
     tcase_add_loop_test(tc, test_shared_links, 0, NHOTS);
     tcase_add_loop_test(tc, test_stack_pages, 0, NHOTS);
     tcase_add_loop_test(tc, test_stack_remap, 0, NHOTS);
