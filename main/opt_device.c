@@ -29,11 +29,13 @@ static void __attribute__((noreturn)) list_devices(void)
 
 static void print_default(const struct plug *plug, const struct prop *p)
 {
-    const uint8_t *at = (const uint8_t *)plug->defaults + p->offset;
-    const char *const *text = (const void *)at;
+    const uint8_t *at;
+    const char *const *text;
 
     if (!plug->defaults)
         return;
+    at = (const uint8_t *)plug->defaults + p->offset;
+    text = (const void *)at;
     if (p->type == PROP_BOOL)
         printf(" (default %s)", *(const bool *)(const void *)at ? "on" : "off");
     else if (p->type == PROP_NUMBER || p->type == PROP_SIZE)
@@ -76,6 +78,12 @@ static void __attribute__((noreturn)) unknown_device(const char *opt, const char
     die(EXIT_CODE_USAGE, "%s: there is no device '%s': %s help lists what there is", opt, name, opt);
 }
 
+/* NAME or driver=NAME */
+static const char *type_name(const struct arg_item *it)
+{
+    return it->val && strcmp(it->key, "driver") == 0 ? it->val : it->key;
+}
+
 void opt_device(struct options *o, const char *opt, const char *val)
 {
     struct device_arg *a, **last = &o->device_args;
@@ -86,9 +94,11 @@ void opt_device(struct options *o, const char *opt, const char *val)
     /* What help is asked for, and wrong names, need not wait. */
     if (!arg_next(&p, &it) || arg_is_help(it.key))
         list_devices();
-    plug = plug_find(it.val && strcmp(it.key, "driver") == 0 ? it.val : it.key);
+    if (it.val && strcmp(it.key, "driver"))
+        die(EXIT_CODE_USAGE, "%s: %s=%s: the device's name comes first: NAME,property=value", opt, it.key, it.val);
+    plug = plug_find(type_name(&it));
     if (!plug)
-        unknown_device(opt, it.key);
+        unknown_device(opt, type_name(&it));
     while (arg_next(&p, &it)) {
         if (arg_is_help(it.key))
             list_props(plug);
@@ -141,7 +151,7 @@ static void make_device(struct options *o, const struct device_arg *a)
     char why[200];
 
     arg_next(&p, &it);
-    use = plug_use_new(plug_find(it.val ? it.val : it.key));
+    use = plug_use_new(plug_find(type_name(&it)));
     while (arg_next(&p, &it)) {
         const struct prop *prop = plug_prop(use->plug, it.key);
         const char *val = it.val ? options_keep(o, it.val) : "on";

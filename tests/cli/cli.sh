@@ -252,6 +252,81 @@ expect 10 'mmu: cr3\|page of 2^12 bytes' -no-reboot -d mmu,int -kernel "$work/tr
 # one block at least is measured, and takes more than no time and less than a tenth of a second an instruction
 $jit && expect 67 'took [1-9][0-9]\{0,7\} ns of CPU time an instruction' -d stats -kernel "$work/exit" -device isa-debug-exit
 
+# ---- drives and devices ----
+# writes "A" to all of the first disk's first sector by PIO; exit code 67, or 69 if the disk does not take it
+guest wdisk "66baf601b0e0eeb2f2b001eeb2f3b000eeb2f4eeb2f5eeb2f7b030eeeca80974fbb2f0b90001000066b8414166efe2fcb2f7eca88075fb24010421e6f4f4"
+head -c 1048576 /dev/zero >"$work/zeros"
+cp "$work/zeros" "$work/d.img"
+run="-M pc -kernel $work/exit -device isa-debug-exit"
+expect 3 'no such file\|No such file' -hda "$work/none.img" $run
+expect 3 'irectory' -hda "$work" $run
+expect 3 'irectory' -cdrom "$work" $run
+expect 67 '' -hda "$work/d.img" $run
+expect 67 '' -drive file="$work/d.img",format=raw,if=ide,index=3,cache=none,discard=unmap,serial=S,id=x $run
+expect 2 'if=warp: use ide' -drive file="$work/d.img",if=warp $run
+expect 2 'index=x: use a number' -drive file="$work/d.img",index=x $run
+expect 2 'places 0 to 3' -drive file="$work/d.img",index=4 $run
+expect 2 'media=tape: use disk or cdrom' -drive file="$work/d.img",media=tape $run
+expect 2 'format=vmdk: use raw or qcow2' -drive file="$work/d.img",format=vmdk $run
+expect 2 'cache=hot: use writeback' -drive file="$work/d.img",cache=hot $run
+expect 2 'discard=maybe: use unmap' -drive file="$work/d.img",discard=maybe $run
+expect 2 'snapshot' -drive file="$work/d.img",snapshot=maybe $run
+expect 2 'readonly' -drive file="$work/d.img",readonly=maybe $run
+expect 2 'heads=17: use a number from 0 to 16' -drive file="$work/d.img",heads=17 $run
+expect 2 'secs=64' -drive file="$work/d.img",secs=64 $run
+expect 2 'cyls=65536' -drive file="$work/d.img",cyls=65536 $run
+expect 2 'aio=magic: use threads' -drive file="$work/d.img",aio=magic $run
+expect 2 'werror=stop' -drive file="$work/d.img",werror=stop $run
+expect 2 "unknown property 'colour=red'" -drive file="$work/d.img",colour=red $run
+expect 2 'needs file=' -drive if=ide $run
+expect 2 'already there' -hda "$work/d.img" -drive file="$work/zeros",index=0 $run
+expect 2 'two drives with id=x' -drive file="$work/d.img",id=x -drive file="$work/zeros",id=x $run
+expect 3 'given twice' -hda "$work/d.img" -hdb "$work/d.img" $run
+expect 2 'no such controller' -drive file="$work/d.img",if=scsi -M pc -kernel "$work/exit"
+expect 67 '' -blockdev driver=raw,node-name=n,file.driver=file,file.filename="$work/d.img" $run
+expect 67 '' -blockdev driver=file,node-name=n,filename="$work/d.img",read-only=on $run
+expect 2 'needs node-name=' -blockdev driver=raw,file.filename="$work/d.img" $run
+expect 2 'needs node-name=' -blockdev driver=raw,node-name=n $run
+expect 2 'JSON' -blockdev '{"driver":"raw"}' $run
+expect 2 "unknown property 'colour'" -blockdev driver=raw,node-name=n,colour=red $run
+expect 2 'driver=nbd' -blockdev driver=nbd,node-name=n,filename=x $run
+holds 'nothing was written so far' "cmp -s '$work/d.img' '$work/zeros'"
+write="-M pc -kernel $work/wdisk -device isa-debug-exit"
+expect 67 '' -snapshot -hda "$work/d.img" $write
+expect 67 '' -drive file="$work/d.img",snapshot=on $write
+expect 69 '' -drive file="$work/d.img",readonly=on $write
+expect 69 '' -drive file="$work/d.img",readonly=on,snapshot=on $write
+holds 'snapshots and read-only drives leave the file' "cmp -s '$work/d.img' '$work/zeros'"
+expect 67 '' -drive file="$work/d.img",format=raw $write
+holds 'the sector reached the file' \
+    "head -c 512 '$work/d.img' | tr -d A | cmp -s - /dev/null && ! cmp -s '$work/d.img' '$work/zeros'"
+if [ "$(id -u)" != 0 ]; then
+    chmod 444 "$work/d.img"
+    expect 3 'readonly=on\|read-only' -hda "$work/d.img" $run
+    expect 67 '' -drive file="$work/d.img",readonly=on $run
+    chmod 644 "$work/d.img"
+else
+    skip 'an image without permission to write' 'root may write everything'
+fi
+"$latimer" -M pc -serial none -hda "$work/d.img" -kernel "$work/halt" </dev/null >/dev/null 2>&1 &
+holder=$!
+sleep 1
+expect 3 "process $holder\|in use\|locked" -hda "$work/d.img" $run
+kill -KILL $holder
+wait $holder 2>/dev/null
+expect 67 '' -hda "$work/d.img" $run
+expect 2 "no device 'isa-debug-exi': did you mean isa-debug-exit" -device isa-debug-exi
+expect 2 "no device 'warp': .* help lists" -device warp,x=1
+expect 2 "no device 'warp'" -device driver=warp
+expect 67 '' -M pc -kernel "$work/exit" -device driver=isa-debug-exit
+expect 2 'name comes first' -M pc -kernel "$work/exit" -device isa-debug-exit=5
+expect 0 'iobase=N .*default' -device isa-debug-exit,help
+expect 0 'id=, bus=, bootindex=' -device isa-debug-exit,iobase=1,help
+expect 2 'bootindex=first: use a number from 0' -M pc -kernel "$work/exit" -device isa-debug-exit,bootindex=first
+expect 2 'addr=99: use a slot' -M pc -kernel "$work/exit" -device isa-debug-exit,addr=99
+expect 2 'another device with id=a' -M pc -kernel "$work/exit" -device isa-debug-exit,id=a \
+    -device isa-debug-exit,iobase=0x600,id=a
+
 # ---- signals ----
 signal() {              # CODE SIGNAL...
     want=$1 code=0
