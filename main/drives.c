@@ -55,9 +55,10 @@ static void open_one(struct machine *m, struct drive_arg *a, bool bounce)
     struct block_error e;
     struct block_open how = a->open;
     struct block *b;
+    int error = 0;
 
     how.writable = !a->drive.read_only && !a->snapshot;
-    b = block_open(a->file, &how, &e, NULL);
+    b = block_open(a->file, &how, &e, &error);
     if (b && a->snapshot) {
         struct block *over = block_overlay(b, &e);
 
@@ -66,7 +67,9 @@ static void open_one(struct machine *m, struct drive_arg *a, bool bounce)
         b = over;
     }
     if (!b)
-        die(EXIT_CODE_FILE, "%s: %s", a->opt, e.text);
+        die(EXIT_CODE_FILE, "%s: %s%s", a->opt, e.text,
+            how.writable && (error == -EACCES || error == -EROFS || error == -EPERM) ?
+                ": with -drive file=FILE,readonly=on or snapshot=on it need not be" : "");
     a->drive.disk = disk_new(m->loop, b, THREADS, event, a);
     if (bounce)
         disk_bounce(a->drive.disk);

@@ -11,6 +11,8 @@
 # owninterp (the same with the interpreter).
 # pc, pcbutton, pcreboot (jit, button, reboot on machine pc; the first finds nothing wrong with ACPI and SMBIOS),
 # q35, q35button, q35reboot (the same on machine q35).
+# ide, idepio (disk and CD-ROM on machine pc, with the kernel's modules, by DMA or by PIO: what the guest reads and
+# writes, compared with the images),
 # seabios, seabiosq35 (no kernel: the firmware on machine pc or q35, on the debug console and on the serial
 # port, until it finds no disk,
 # and once more after it has reset the machine).
@@ -42,12 +44,12 @@ virtio_modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev v
     net_failover virtio_net virtio-rng virtio_console virtio_balloon"
 early='x86/fpu: Enabled xstate'     # what the guest writes after some million blocks
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
-    installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton
+    installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton amd64-ide
     amd64-q35
     firmware-nvme amd64-nvmedisk amd64-nete1000
     firmware-virtioboot amd64-virtio
     firmware-screen amd64-screen firmware-ovmf amd64-uefi"
-all="firmware-seabios amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
+all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
     firmware-nvme amd64-nvmedisk firmware-ovmf firmware-ovmfpc amd64-uefi
     firmware-virtioboot amd64-virtio amd64-virtiolegacy
@@ -318,6 +320,35 @@ bochs() {
     return 1
 }
 
+# In the order they need each other.
+ide_modules="scsi_common scsi_mod libata ata_piix crc64 crct10dif_common crct10dif_generic crc64-rocksoft
+    crc64_rocksoft_generic crc-t10dif t10-pi sd_mod cdrom sr_mod"
+md5() { md5sum | cut -c1-32; }
+
+# $1: the kernel's mode of transfer for both drives; $2: more for its command line; $3: a word that it writes, too
+ide() {
+    line="console=ttyS0 panic=-1"
+    initramfs=$(sh "$here/guest.sh" initramfs "$kernel_name" $ide_modules) || return 77
+    perl -e 'my $x = 1; for (1 .. 4 << 20) { $x = ($x * 1103515245 + 12345) & 0x7fffffff; print pack("V", $x) }' >"$work/disk"
+    head -c 5000000 "$work/disk" | tail -c 3000320 >"$work/cd"
+    disk=$(md5 <"$work/disk") cd=$(md5 <"$work/cd")
+    cp "$work/disk" "$work/want"
+    dd if="$work/disk" of="$work/want" bs=1M seek=8 count=8 conv=notrunc 2>/dev/null
+    dd if="$work/disk" of="$work/want" bs=1536 seek=11 skip=3 count=100 conv=notrunc 2>/dev/null
+    written=$(md5 <"$work/want")
+    boot 'guest: done' 0 -M pc -no-reboot -kernel "$kernel" -initrd "$initramfs" -append "$line do=ide $2" \
+        -drive file="$work/disk",format=raw,discard=unmap,serial=BOOTCASE -cdrom "$work/cd" || return
+    for word in 'ide: LATIMER HARDDISK *, 32768 sectors' 'ide: serial *BOOTCASE' "ide: dev1.0 .*$1" "ide: dev2.0 .*$1" "ide: disk $disk" "ide: cd $cd" \
+        "ide: written $written" 'ide: ejected' 'ide: loaded' ${3-}; do
+        grep -aq "$word" "$work/serial" || { why="the guest did not write '$word'"; return 1; }
+    done
+    ! grep -a 'ide: trouble' "$work/serial" >"$work/why" || { why=$(cat "$work/why"); return 1; }
+    # On the host: the same but for what was discarded.
+    for half in "head -c 1048576" "tail -c +2097153"; do
+        [ "$($half "$work/disk" | md5)" = "$($half "$work/want" | md5)" ] || { why="the image differs"; return 1; }
+    done
+}
+
 # Notes the CPU seconds (user and system) of all this shell has waited for; not in a subshell: that has its own.
 note_cpu() {
     times >"$work/times"
@@ -378,6 +409,8 @@ try() {
         vmlinux=$(sh "$here/guest.sh" vmlinux "$kernel_name") || return 77
         until_text "$early" 1 end --check -kernel "$vmlinux" -initrd "$initramfs" \
             -append "console=ttyS0 earlyprintk=ttyS0,115200" ;;
+    ide) ide MW_DMA_2 '' 'discarded' ;;
+    idepio) ide PIO libata.dma=0 ;;
     fork) boot 'forked 1000' 0 -no-reboot "$@" -append "$line do=fork" ;;
     reset) boot 'guest: reset' 0 -no-reboot "$@" -append "$line do=reboot" ;;
     *reboot)

@@ -302,7 +302,7 @@ holds 'the sector reached the file' \
     "head -c 512 '$work/d.img' | tr -d A | cmp -s - /dev/null && ! cmp -s '$work/d.img' '$work/zeros'"
 if [ "$(id -u)" != 0 ]; then
     chmod 444 "$work/d.img"
-    expect 3 'readonly=on\|read-only' -hda "$work/d.img" $run
+    expect 3 'cannot be written.*readonly=on' -hda "$work/d.img" $run
     expect 67 '' -drive file="$work/d.img",readonly=on $run
     chmod 644 "$work/d.img"
 else
