@@ -297,7 +297,9 @@ struct text_display *text_start(const struct display_env *env, char *err, size_t
         free(d);
         return NULL;
     }
+    pthread_mutex_lock(env->lock);
     screen_add(env->screen, &d->viewer);
+    pthread_mutex_unlock(env->lock);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     if (pthread_create(&d->thread, NULL, thread, d))

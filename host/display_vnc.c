@@ -370,7 +370,9 @@ struct vnc *vnc_start(const struct display_env *env, const struct vnc_config *c,
         v->rfb->passwordCheck = rfbCheckPasswordByList;
     }
     rfbInitServer(v->rfb);
+    pthread_mutex_lock(env->lock);
     screen_add(env->screen, &v->viewer);
+    pthread_mutex_unlock(env->lock);
     sigfillset(&all);           /* signals are for the main thread, SIGPIPE for nobody */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     if (pthread_create(&v->thread, NULL, thread, v))
