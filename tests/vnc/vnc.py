@@ -92,6 +92,7 @@ class Vnc:
             host, n = address.rsplit(":", 1)
             self.s = socket.create_connection((host or "127.0.0.1", 5900 + int(n)), timeout)
         self.updates = 0
+        self.gone = False
         self.x = self.y = self.buttons = 0
         self.hello(password)
 
@@ -171,7 +172,14 @@ class Vnc:
         return changed or whole
 
     def look(self, seconds):
-        """Take what comes for so long. True: the screen changed."""
+        """Take what comes for so long. True: the screen changed. A server that goes is none of our business yet."""
+        try:
+            return not self.gone and self.take(seconds)
+        except ConnectionError:
+            self.gone = True
+            return False
+
+    def take(self, seconds):
         end, changed = time.monotonic() + seconds, False
         while True:
             left = end - time.monotonic()
@@ -192,7 +200,7 @@ class Vnc:
     def wait(self, seconds, done):
         end = time.monotonic() + seconds
         while not done():
-            if time.monotonic() > end:
+            if time.monotonic() > end or self.gone:
                 return False
             self.look(0.1)
         return True
@@ -304,7 +312,7 @@ def main(args):
         elif command == "wait-change":
             end, seconds = time.monotonic(), float(next(args))
             while not v.look(0.1):
-                if time.monotonic() - end > seconds:
+                if time.monotonic() - end > seconds or v.gone:
                     fail("the screen did not change")
         elif command == "wait-still":
             seconds = float(next(args))
@@ -325,4 +333,7 @@ def main(args):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except OSError as e:
+        fail(str(e))
