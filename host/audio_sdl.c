@@ -1,6 +1,7 @@
 /*
- * audio_sdl.c - sound by SDL2: the host's sound system asks for frames in a thread of SDL's, which sees voices under a
- * lock of their own. What is recorded is fetched when the guest asks, and opened when it does so first.
+ * audio_sdl.c - sound by SDL2: the host's sound system asks for frames in a thread of SDL's, which sees
+ * voices under a lock of their own. What is recorded is fetched when the guest asks, and opened when it
+ * does so first.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -51,7 +52,8 @@ static void take_lock(struct audio *a, bool on)
 
 static SDL_AudioSpec spec_of(const struct audiodev *d)
 {
-    return (SDL_AudioSpec){ .freq = (int)d->audio.rate, .format = AUDIO_S16SYS, .channels = 2, .samples = CHUNK };
+    return (SDL_AudioSpec){ .freq = (int)d->audio.rate, .format = AUDIO_S16SYS, .channels = 2,
+                            .samples = CHUNK };
 }
 
 static unsigned record(struct audio *a, int16_t (*to)[2], unsigned n)

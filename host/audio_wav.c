@@ -1,9 +1,9 @@
 /*
  * audio_wav.c - sound into a WAV file (RIFF, PCM).
  *
- * Frames wait in memory until the event loop writes them: voices are written to by vCPU threads, too. The header says
- * how long the file is after each write, so a file is whole however Latimer ends. A file that cannot be written to any
- * more is told of once, and takes no more.
+ * Frames wait in memory until the event loop writes them: voices are written to by vCPU threads, too. The
+ * header says how long the file is after each write, so a file is whole however Latimer ends. A file that
+ * cannot be written to any more is told of once, and takes no more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +86,8 @@ static void flush(void *arg)
     }
     w->len = 0;
     if (w->failed)
-        fprintf(stderr, "latimer: audiodev %s: writing %s: %s\n", w->dev->audio.id, w->dev->path, strerror(errno));
+        fprintf(stderr, "latimer: audiodev %s: writing %s: %s\n", w->dev->audio.id, w->dev->path,
+                strerror(errno));
 }
 
 static void append(struct wav *w, const int16_t (*f)[2], unsigned n)

@@ -1,12 +1,12 @@
 /*
  * audio_if.h - sound between a chip and the outside, seen from both (hw/audio/audio.c).
  *
- * A chip plays at its sample clock, which is virtual time: when frames are due it fetches them and writes them to its
- * voice, which never blocks. Voices convert to the outside's rate, 16 bits and two channels, and keep a bounded number
- * of frames; the outside (host/audio_*.c, or a test) mixes and takes them. What it does not take in time is lost, what
- * is missing is silence. The same towards the guest: what was not recorded in time is silence.
- * Everything is called with the device lock held, but for audio_mix(), which may be called by a thread that holds what
- * ops->lock() takes.
+ * A chip plays at its sample clock, which is virtual time: when frames are due it fetches them and writes
+ * them to its voice, which never blocks. Voices convert to the outside's rate, 16 bits and two channels,
+ * and keep a bounded number of frames; the outside (host/audio_*.c, or a test) mixes and takes them. What
+ * it does not take in time is lost, what is missing is silence. The same towards the guest: what was not
+ * recorded in time is silence. Everything is called with the device lock held, but for audio_mix(), which
+ * may be called by a thread that holds what ops->lock() takes.
  */
 #ifndef HW_AUDIO_IF_H
 #define HW_AUDIO_IF_H

@@ -1,5 +1,6 @@
 /*
- * opt_audio.c - -audiodev and -audio: where sound goes, for devices with audiodev=ID; and opening all of that.
+ * opt_audio.c - -audiodev and -audio: where sound goes, for devices with audiodev=ID; and opening all of
+ * that.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,8 @@ static unsigned rate_of(const char *opt, const struct arg_item *it)
     uint64_t n;
 
     if (!arg_number(it->val, &n) || n < RATE_MIN || n > AUDIO_RATE_MAX)
-        die(EXIT_CODE_USAGE, "%s: %s=%s: use a number from %u to %u", opt, it->key, it->val, RATE_MIN, AUDIO_RATE_MAX);
+        die(EXIT_CODE_USAGE, "%s: %s=%s: use a number from %u to %u", opt, it->key, it->val, RATE_MIN,
+            AUDIO_RATE_MAX);
     return n;
 }
 
@@ -104,7 +106,8 @@ void opt_audiodev(struct options *o, const char *opt, const char *val)
         if (first && !it.val)
             d->driver = driver_of(opt, it.key);
         else if (!set(o, d, opt, &it))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use id=, out.frequency= and, with driver wav, path=", opt,
+            die(EXIT_CODE_USAGE,
+                "%s: unknown property '%s': use id=, out.frequency= and, with driver wav, path=", opt,
                 it.key);
     }
     check(o, d, opt);
@@ -149,7 +152,8 @@ void opt_audio(struct options *o, const char *opt, const char *val)
         else if (it.val && strcmp(it.key, "model") == 0)
             model = options_keep(o, it.val);
         else if (!set(o, d, opt, &it))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use model=, out.frequency= and, with driver wav, path=", opt,
+            die(EXIT_CODE_USAGE,
+                "%s: unknown property '%s': use model=, out.frequency= and, with driver wav, path=", opt,
                 it.key);
     }
     check(o, d, opt);
@@ -163,7 +167,8 @@ void options_speaker(struct options *o)
         return;
     o->cfg.pcspk = audiodev_find(o->audiodevs, o->pcspk);
     if (!o->cfg.pcspk)
-        die(EXIT_CODE_USAGE, "-machine: pcspk-audiodev=%s: there is no -audiodev with id=%s", o->pcspk, o->pcspk);
+        die(EXIT_CODE_USAGE, "-machine: pcspk-audiodev=%s: there is no -audiodev with id=%s", o->pcspk,
+            o->pcspk);
 }
 
 void audiodevs_open(struct machine *m, struct audiodev *list)
@@ -172,7 +177,8 @@ void audiodevs_open(struct machine *m, struct audiodev *list)
 
     for (struct audiodev *d = list; d; d = d->next)
         if (!audiodev_open(m->loop, d, err, sizeof(err)))
-            die(d->path ? EXIT_CODE_FILE : EXIT_CODE_HOST, "-audiodev %s,id=%s: %s", d->driver, d->audio.id, err);
+            die(d->path ? EXIT_CODE_FILE : EXIT_CODE_HOST, "-audiodev %s,id=%s: %s", d->driver, d->audio.id,
+                err);
 }
 
 bool audiodevs_close(struct audiodev *list)

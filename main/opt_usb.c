@@ -1,5 +1,6 @@
 /*
- * opt_usb.c - -usb and -usbdevice: short forms of -device for the board's own USB controller and what is plugged in.
+ * opt_usb.c - -usb and -usbdevice: short forms of -device for the board's own USB controller and what is
+ * plugged in.
  */
 #include <string.h>
 
@@ -25,7 +26,8 @@ void opt_usb(struct options *o, const char *opt, const char *val)
 
 void opt_usbdevice(struct options *o, const char *opt, const char *val)
 {
-    static const char *const known[][2] = { { "tablet", "usb-tablet" }, { "mouse", "usb-mouse" }, { "keyboard", "usb-kbd" } };
+    static const char *const known[][2] = { { "tablet", "usb-tablet" }, { "mouse", "usb-mouse" },
+                                            { "keyboard", "usb-kbd" } };
 
     for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strcmp(val, known[i][0]))

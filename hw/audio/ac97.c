@@ -1,10 +1,11 @@
 /*
- * ac97.c - AC97: the audio controller of Intel's 82801AA (data sheet 290655, chapter 13) with a codec like SigmaTel's STAC9700
- * (Audio Codec '97, revision 2.3): two channels out, two in, a microphone; variable rates.
+ * ac97.c - AC97: the audio controller of Intel's 82801AA (data sheet 290655, chapter 13) with a codec like
+ * SigmaTel's STAC9700 (Audio Codec '97, revision 2.3): two channels out, two in, a microphone; variable
+ * rates.
  *
- * Each of the three DMA engines walks a ring of 32 buffer descriptors at its codec rate; what is due is moved when a timer
- * fires, and before any register of the controller is read or written, so that positions are exact.
- * Invariants: civ, lvi, piv < 32; an engine runs if its pace has a rate.
+ * Each of the three DMA engines walks a ring of 32 buffer descriptors at its codec rate; what is due is
+ * moved when a timer fires, and before any register of the controller is read or written, so that positions
+ * are exact. Invariants: civ, lvi, piv < 32; an engine runs if its pace has a rate.
  */
 #include <math.h>
 #include <string.h>
@@ -25,7 +26,8 @@ enum { PI, PO, MC, ENGINES };
 /* registers of an engine, and global ones */
 enum { BDBAR = 0x00, CIV = 0x04, LVI = 0x05, SR = 0x06, PICB = 0x08, PIV = 0x0a, CR = 0x0b,
        GLOB_CNT = 0x2c, GLOB_STA = 0x30, CAS = 0x34, NABM_LEN = 0x40, NAM_LEN = 0x100 };
-enum { SR_DCH = 1, SR_CELV = 2, SR_LVBCI = 4, SR_BCIS = 8, SR_FIFOE = 0x10, SR_CLEAR = SR_LVBCI | SR_BCIS | SR_FIFOE };
+enum { SR_DCH = 1, SR_CELV = 2, SR_LVBCI = 4, SR_BCIS = 8, SR_FIFOE = 0x10,
+       SR_CLEAR = SR_LVBCI | SR_BCIS | SR_FIFOE };
 enum { CR_RUN = 1, CR_RESET = 2, CR_LVBIE = 4, CR_FEIE = 8, CR_IOCE = 0x10, CR_ALL = 0x1f };
 #define CNT_ALL 0x3fu
 #define CNT_COLD 2u             /* 0: the codec is held in reset */
@@ -35,7 +37,8 @@ enum { CR_RUN = 1, CR_RESET = 2, CR_LVBIE = 4, CR_FEIE = 8, CR_IOCE = 0x10, CR_A
 #define BD_IOC 0x80000000u
 
 /* codec registers */
-enum { RESET = 0x00, MASTER = 0x02, HEADPHONE = 0x04, MONO = 0x06, BEEP = 0x0a, PHONE = 0x0c, MIC = 0x0e, LINE = 0x10, CD = 0x12,
+enum { RESET = 0x00, MASTER = 0x02, HEADPHONE = 0x04, MONO = 0x06, BEEP = 0x0a, PHONE = 0x0c, MIC = 0x0e,
+       LINE = 0x10, CD = 0x12,
        VIDEO = 0x14, AUX = 0x16, PCM = 0x18, SELECT = 0x1a, GAIN = 0x1c, GENERAL = 0x20, CONTROL_3D = 0x22,
        POWER = 0x26, EXTENDED_ID = 0x28, EXTENDED = 0x2a, DAC_RATE = 0x2c, ADC_RATE = 0x32, MIC_RATE = 0x34,
        VENDOR1 = 0x7c, VENDOR2 = 0x7e };
@@ -62,14 +65,16 @@ struct ac97 {
     struct engine e[ENGINES];
 };
 
-#define ENGINE(i)                                                                                               \
-    FIELD(struct ac97, e[i].bdbar), FIELD(struct ac97, e[i].addr), FIELD(struct ac97, e[i].flags),               \
-    FIELD(struct ac97, e[i].sr), FIELD(struct ac97, e[i].picb), FIELD(struct ac97, e[i].civ),                    \
-    FIELD(struct ac97, e[i].lvi), FIELD(struct ac97, e[i].piv), FIELD(struct ac97, e[i].cr),                     \
-    FIELD(struct ac97, e[i].pace.start), FIELD(struct ac97, e[i].pace.done), FIELD(struct ac97, e[i].pace.rate)
+#define ENGINE(i)                                                                                            \
+    FIELD(struct ac97, e[i].bdbar), FIELD(struct ac97, e[i].addr), FIELD(struct ac97, e[i].flags),           \
+    FIELD(struct ac97, e[i].sr), FIELD(struct ac97, e[i].picb), FIELD(struct ac97, e[i].civ),                \
+    FIELD(struct ac97, e[i].lvi), FIELD(struct ac97, e[i].piv), FIELD(struct ac97, e[i].cr),                 \
+    FIELD(struct ac97, e[i].pace.start), FIELD(struct ac97, e[i].pace.done),                             \
+    FIELD(struct ac97, e[i].pace.rate)
 
 static const struct field ac97_state[] = {
-    FIELD(struct ac97, glob_cnt), FIELD(struct ac97, cas), FIELD_ARRAY(struct ac97, nam), ENGINE(PI), ENGINE(PO), ENGINE(MC),
+    FIELD(struct ac97, glob_cnt), FIELD(struct ac97, cas), FIELD_ARRAY(struct ac97, nam), ENGINE(PI),
+    ENGINE(PO), ENGINE(MC),
     FIELD_END
 };
 
@@ -100,7 +105,8 @@ static void codec_reset(struct ac97 *s)
     static const struct { uint8_t reg; uint16_t val; } init[] = {
         { RESET, 0x6940 }, { MASTER, MUTE }, { HEADPHONE, MUTE }, { MONO, MUTE }, { PHONE, MUTE | 8 },
         { MIC, MUTE | 8 }, { LINE, MUTE | 0x808 }, { CD, MUTE | 0x808 }, { VIDEO, MUTE | 0x808 },
-        { AUX, MUTE | 0x808 }, { PCM, MUTE | 0x808 }, { GAIN, MUTE }, { POWER, 0xf }, { EXTENDED_ID, VRA | VRM },
+        { AUX, MUTE | 0x808 }, { PCM, MUTE | 0x808 }, { GAIN, MUTE }, { POWER, 0xf }, { EXTENDED_ID,
+                                                                                        VRA | VRM },
         { DAC_RATE, RATE }, { ADC_RATE, RATE }, { MIC_RATE, RATE }, { VENDOR1, 0x8384 }, { VENDOR2, 0x7600 }
     };
 
@@ -520,7 +526,8 @@ static void ac97_free(void *dev)
     audio_voice_free(&((struct ac97 *)dev)->voice);
 }
 
-static const struct chip ac97_chip = { "ac97", sizeof(struct ac97), ac97_reset, ac97_state, ac97_loaded, ac97_free };
+static const struct chip ac97_chip = { "ac97", sizeof(struct ac97), ac97_reset, ac97_state, ac97_loaded,
+                                       ac97_free };
 
 struct ac97_props {
     struct plug_common common;
@@ -546,8 +553,10 @@ static void make(struct plug_env *env, void *bus, const void *props)
 }
 
 static const struct prop ac97_prop[] = {
-    { "audiodev", PROP_AUDIODEV, offsetof(struct ac97_props, audio), 0, 0, "where its sound goes (-audiodev); none: nowhere" },
+    { "audiodev", PROP_AUDIODEV, offsetof(struct ac97_props, audio), 0, 0,
+      "where its sound goes (-audiodev); none: nowhere" },
     PROP_END
 };
 
-const struct plug ac97_plug = { "AC97", "Intel 82801AA sound (AC'97)", "PCI", sizeof(struct ac97_props), NULL, ac97_prop, make };
+const struct plug ac97_plug = { "AC97", "Intel 82801AA sound (AC'97)", "PCI", sizeof(struct ac97_props), NULL,
+                                ac97_prop, make };

@@ -1,8 +1,8 @@
 /*
  * audio.c - voices, their conversion, and mixing (audio_if.h).
  *
- * Between rates that differ, frames are interpolated linearly; where rate and volume are the same on both sides,
- * 16-bit samples pass unchanged. Invariants: fill <= limit <= AUDIO_RING, head < AUDIO_RING.
+ * Between rates that differ, frames are interpolated linearly; where rate and volume are the same on both
+ * sides, 16-bit samples pass unchanged. Invariants: fill <= limit <= AUDIO_RING, head < AUDIO_RING.
  */
 #include "hw/audio_if.h"
 

@@ -1,11 +1,11 @@
 /*
- * hda.c - Intel High Definition Audio controllers of the ICH6 and ICH9 (High Definition Audio Specification 1.0a, chapters 3
- * and 4; Intel 82801FB data sheet 301473).
+ * hda.c - Intel High Definition Audio controllers of the ICH6 and ICH9 (High Definition Audio Specification
+ * 1.0a, chapters 3 and 4; Intel 82801FB data sheet 301473).
  *
- * Four streams in, four out. A stream's frames are due at the rate its format says, on the virtual clock; what is due is
- * moved when a timer fires, and before any register is accessed. Commands in the CORB are carried out when software says
- * that there are new ones: codecs take no time.
- * Invariants: part < 64, bytes of a frame that is not whole; a stream moves if its pace has a rate.
+ * Four streams in, four out. A stream's frames are due at the rate its format says, on the virtual clock;
+ * what is due is moved when a timer fires, and before any register is accessed. Commands in the CORB are
+ * carried out when software says that there are new ones: codecs take no time. Invariants: part < 64, bytes
+ * of a frame that is not whole; a stream moves if its pace has a rate.
  */
 #include "hw/audio/hda.h"
 
@@ -27,16 +27,22 @@
 #define RING 256u               /* entries of CORB and RIRB */
 #define EMPTY_MAX 256           /* buffers without length that are passed at once */
 
-enum { GCAP = 0x00, VMIN = 0x02, VMAJ = 0x03, OUTPAY = 0x04, INPAY = 0x06, GCTL = 0x08, WAKEEN = 0x0c, STATESTS = 0x0e,
-       GSTS = 0x10, INTCTL = 0x20, INTSTS = 0x24, WALCLK = 0x30, SSYNC = 0x38, CORBLBASE = 0x40, CORBUBASE = 0x44,
-       CORBWP = 0x48, CORBRP = 0x4a, CORBCTL = 0x4c, CORBSTS = 0x4d, CORBSIZE = 0x4e, RIRBLBASE = 0x50, RIRBUBASE = 0x54,
-       RIRBWP = 0x58, RINTCNT = 0x5a, RIRBCTL = 0x5c, RIRBSTS = 0x5d, RIRBSIZE = 0x5e, ICOI = 0x60, ICII = 0x64,
+enum { GCAP = 0x00, VMIN = 0x02, VMAJ = 0x03, OUTPAY = 0x04, INPAY = 0x06, GCTL = 0x08, WAKEEN = 0x0c,
+       STATESTS = 0x0e,
+       GSTS = 0x10, INTCTL = 0x20, INTSTS = 0x24, WALCLK = 0x30, SSYNC = 0x38, CORBLBASE = 0x40,
+       CORBUBASE = 0x44,
+       CORBWP = 0x48, CORBRP = 0x4a, CORBCTL = 0x4c, CORBSTS = 0x4d, CORBSIZE = 0x4e, RIRBLBASE = 0x50,
+       RIRBUBASE = 0x54,
+       RIRBWP = 0x58, RINTCNT = 0x5a, RIRBCTL = 0x5c, RIRBSTS = 0x5d, RIRBSIZE = 0x5e, ICOI = 0x60,
+       ICII = 0x64,
        ICIS = 0x68, DPLBASE = 0x70, DPUBASE = 0x74 };
 /* of a stream */
-enum { SD_CTL = 0x00, SD_STS = 0x03, SD_LPIB = 0x04, SD_CBL = 0x08, SD_LVI = 0x0c, SD_FIFOS = 0x10, SD_FMT = 0x12,
+enum { SD_CTL = 0x00, SD_STS = 0x03, SD_LPIB = 0x04, SD_CBL = 0x08, SD_LVI = 0x0c, SD_FIFOS = 0x10,
+       SD_FMT = 0x12,
        SD_BDPL = 0x18, SD_BDPU = 0x1c };
 enum { CTL_SRST = 1, CTL_RUN = 2, CTL_IOCE = 4, CTL_FEIE = 8, CTL_DEIE = 0x10 };
-enum { STS_BCIS = 4, STS_FIFOE = 8, STS_DESE = 0x10, STS_READY = 0x20, STS_ALL = STS_BCIS | STS_FIFOE | STS_DESE };
+enum { STS_BCIS = 4, STS_FIFOE = 8, STS_DESE = 0x10, STS_READY = 0x20,
+       STS_ALL = STS_BCIS | STS_FIFOE | STS_DESE };
 #define CRST 1u
 #define CORB_RUN 2u
 #define RIRB_INT 1u
@@ -52,13 +58,15 @@ enum { STS_BCIS = 4, STS_FIFOE = 8, STS_DESE = 0x10, STS_READY = 0x20, STS_ALL =
 /* What there is, what it is after reset, and which bits software writes (1 to clear: ones). */
 static const struct reg { uint8_t off, size; uint32_t init, write, ones; } regs[] = {
     { GCAP, 2, 0x4401, 0, 0 }, { VMAJ, 1, 1, 0, 0 }, { OUTPAY, 2, 0x3c, 0, 0 }, { INPAY, 2, 0x1d, 0, 0 },
-    { GCTL, 4, 0, 0x101, 0 }, { WAKEEN, 2, 0, 0x7fff, 0 }, { STATESTS, 2, 0, 0, 0x7fff }, { GSTS, 2, 0, 0, 2 },
+    { GCTL, 4, 0, 0x101, 0 }, { WAKEEN, 2, 0, 0x7fff, 0 }, { STATESTS, 2, 0, 0, 0x7fff }, { GSTS, 2, 0, 0,
+                                                                                            2 },
     { INTCTL, 4, 0, 0xc00000ff, 0 }, { SSYNC, 4, 0, 0xff, 0 },
     { CORBLBASE, 4, 0, 0xffffff80, 0 }, { CORBUBASE, 4, 0, 0xffffffff, 0 }, { CORBWP, 2, 0, 0xff, 0 },
     { CORBRP, 2, 0, 0, 0 }, { CORBCTL, 1, 0, 3, 0 }, { CORBSTS, 1, 0, 0, 1 }, { CORBSIZE, 1, 0x42, 0, 0 },
     { RIRBLBASE, 4, 0, 0xffffff80, 0 }, { RIRBUBASE, 4, 0, 0xffffffff, 0 }, { RIRBWP, 2, 0, 0, 0 },
     { RINTCNT, 2, 0, 0xff, 0 }, { RIRBCTL, 1, 0, 7, 0 }, { RIRBSTS, 1, 0, 0, 5 }, { RIRBSIZE, 1, 0x42, 0, 0 },
-    { ICOI, 4, 0, 0xffffffff, 0 }, { ICIS, 2, 0, 0, IRV }, { DPLBASE, 4, 0, 0xffffff81, 0 }, { DPUBASE, 4, 0, 0xffffffff, 0 },
+    { ICOI, 4, 0, 0xffffffff, 0 }, { ICIS, 2, 0, 0, IRV }, { DPLBASE, 4, 0, 0xffffff81, 0 }, { DPUBASE, 4, 0,
+        0xffffffff, 0 },
 };
 static const struct reg sd_regs[] = {
     { SD_CTL, 3, 0, 0xff001f, 0 }, { SD_STS, 1, STS_READY, 0, STS_ALL }, { SD_CBL, 4, 0, 0xffffffff, 0 },
@@ -88,13 +96,14 @@ struct hda {
     struct stream s[STREAMS];
 };
 
-#define STREAM(i)                                                                                               \
-    FIELD(struct hda, s[i].pace.start), FIELD(struct hda, s[i].pace.done), FIELD(struct hda, s[i].pace.rate),    \
-    FIELD(struct hda, s[i].addr), FIELD(struct hda, s[i].left), FIELD(struct hda, s[i].flags),                   \
+#define STREAM(i)                                                                                            \
+    FIELD(struct hda, s[i].pace.start), FIELD(struct hda, s[i].pace.done), FIELD(struct hda, s[i].pace.rate), \
+    FIELD(struct hda, s[i].addr), FIELD(struct hda, s[i].left), FIELD(struct hda, s[i].flags),               \
     FIELD(struct hda, s[i].index), FIELD(struct hda, s[i].part), FIELD_ARRAY(struct hda, s[i].frame)
 
 static const struct field hda_state[] = {
-    FIELD_ARRAY(struct hda, reg), FIELD(struct hda, reset_at), FIELD(struct hda, responses), FIELD(struct hda, told),
+    FIELD_ARRAY(struct hda, reg), FIELD(struct hda, reset_at), FIELD(struct hda, responses),
+    FIELD(struct hda, told),
     STREAM(0), STREAM(1), STREAM(2), STREAM(3), STREAM(4), STREAM(5), STREAM(6), STREAM(7), FIELD_END
 };
 
@@ -262,7 +271,8 @@ static void stop(struct hda *h, unsigned n)
 }
 
 /* Whole frames go to every codec that wants them; what is left over waits for its other part. */
-static void play(struct hda *h, unsigned n, const struct audio_format *f, const uint8_t *data, unsigned frames)
+static void play(struct hda *h, unsigned n, const struct audio_format *f, const uint8_t *data,
+                 unsigned frames)
 {
     for (unsigned c = 0; c < HDA_CODECS; c++)
         if (h->bus.codec[c])
@@ -292,7 +302,8 @@ static void play_bytes(struct hda *h, unsigned n, const uint8_t *data, unsigned 
     memcpy(s->frame, data + len - s->part, s->part);
 }
 
-static void record_frame(struct hda *h, unsigned n, const struct audio_format *f, uint8_t *to, unsigned frames)
+static void record_frame(struct hda *h, unsigned n, const struct audio_format *f, uint8_t *to,
+                         unsigned frames)
 {
     memset(to, f->sample == SAMPLE_U8 ? 0x80 : 0, frames * audio_frame_bytes(f));
     for (unsigned c = 0; c < HDA_CODECS; c++)
@@ -530,7 +541,8 @@ static void write_reg(struct hda *h, const struct reg *r, unsigned at, uint32_t 
     }
 }
 
-static void write_regs(struct hda *h, const struct reg *r, unsigned n, unsigned base_at, unsigned at, unsigned size,
+static void write_regs(struct hda *h, const struct reg *r, unsigned n, unsigned base_at, unsigned at,
+                       unsigned size,
                        uint64_t val)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -631,7 +643,8 @@ static void make(struct plug_env *env, const struct hda_props *p, uint16_t devic
     h->bus.chips = env->m->chips;
     if (p->common.id)
         snprintf(h->bus_name, sizeof(h->bus_name), "%s.0", p->common.id);
-    while (!p->common.id && (snprintf(h->bus_name, sizeof(h->bus_name), "hda.%u", n++), plug_bus_find(env, h->bus_name)))
+    while (!p->common.id && (snprintf(h->bus_name, sizeof(h->bus_name), "hda.%u", n++), plug_bus_find(env,
+        h->bus_name)))
         ;
     plug_bus_add(env, "HDA", h->bus_name, &h->bus);
     hda_reset(h);
@@ -648,8 +661,10 @@ static void make_ich9(struct plug_env *env, void *bus, const void *p)
 }
 
 const struct plug intel_hda_plug = {
-    "intel-hda", "Intel HD audio controller (ICH6)", "PCI", sizeof(struct hda_props), &defaults, props, make_ich6
+    "intel-hda", "Intel HD audio controller (ICH6)", "PCI", sizeof(struct hda_props), &defaults, props,
+    make_ich6
 };
 const struct plug ich9_hda_plug = {
-    "ich9-intel-hda", "Intel HD audio controller (ICH9)", "PCI", sizeof(struct hda_props), &defaults, props, make_ich9
+    "ich9-intel-hda", "Intel HD audio controller (ICH9)", "PCI", sizeof(struct hda_props), &defaults, props,
+    make_ich9
 };

@@ -16,8 +16,10 @@ struct hda_codec_ops {
     uint32_t (*verb)(struct hda_codec *, uint32_t command);
     void (*reset)(struct hda_codec *);          /* of the link */
     /* Frames of stream `tag`, in that format. Record: false if no converter belongs to it. */
-    void (*play)(struct hda_codec *, unsigned tag, const struct audio_format *, const void *data, unsigned frames);
-    bool (*record)(struct hda_codec *, unsigned tag, const struct audio_format *, void *data, unsigned frames);
+    void (*play)(struct hda_codec *, unsigned tag, const struct audio_format *, const void *data,
+                 unsigned frames);
+    bool (*record)(struct hda_codec *, unsigned tag, const struct audio_format *, void *data,
+                   unsigned frames);
     void (*stopped)(struct hda_codec *, unsigned tag);  /* a stream to the codec */
 };
 

@@ -1,11 +1,12 @@
 /*
- * hda_codec.c - hda-output, hda-duplex, hda-micro: codecs with one converter to a line-out jack or speaker and, but for the
- * first, one from a line-in jack or microphone (High Definition Audio Specification 1.0a, chapter 7).
+ * hda_codec.c - hda-output, hda-duplex, hda-micro: codecs with one converter to a line-out jack or speaker
+ * and, but for the first, one from a line-in jack or microphone (High Definition Audio Specification 1.0a,
+ * chapter 7).
  *
  *   node 0 root   1 audio function group   2 output converter -> 3 pin   5 pin -> 4 input converter
  *
- * Only the output converter has an amplifier: 63 steps of 1 dB, and mute. Converters take any format that the controller
- * sends; all sizes and rates of the standard are heard.
+ * Only the output converter has an amplifier: 63 steps of 1 dB, and mute. Converters take any format that
+ * the controller sends; all sizes and rates of the standard are heard.
  */
 #include "hw/audio/hda.h"
 
@@ -16,13 +17,18 @@
 
 enum { ROOT, GROUP, DAC, PIN_OUT, ADC, PIN_IN, NODES };
 
-enum param { P_VENDOR = 0x00, P_REVISION = 0x02, P_NODES = 0x04, P_GROUP = 0x05, P_GROUP_CAPS = 0x08, P_WIDGET = 0x09,
-             P_PCM = 0x0a, P_STREAM = 0x0b, P_PIN = 0x0c, P_AMP_IN = 0x0d, P_CONNECTIONS = 0x0e, P_POWER = 0x0f,
+enum param { P_VENDOR = 0x00, P_REVISION = 0x02, P_NODES = 0x04, P_GROUP = 0x05, P_GROUP_CAPS = 0x08,
+             P_WIDGET = 0x09,
+             P_PCM = 0x0a, P_STREAM = 0x0b, P_PIN = 0x0c, P_AMP_IN = 0x0d, P_CONNECTIONS = 0x0e,
+             P_POWER = 0x0f,
              P_AMP_OUT = 0x12 };
 /* verbs of 12 bits, and of 4 */
-enum verb { V_PARAM = 0xf00, V_GET_SELECT = 0xf01, V_SET_SELECT = 0x701, V_LIST = 0xf02, V_GET_POWER = 0xf05, V_SET_POWER = 0x705,
-            V_GET_STREAM = 0xf06, V_SET_STREAM = 0x706, V_GET_PIN = 0xf07, V_SET_PIN = 0x707, V_GET_UNSOL = 0xf08,
-            V_SET_UNSOL = 0x708, V_SENSE = 0xf09, V_GET_EAPD = 0xf0c, V_SET_EAPD = 0x70c, V_GET_CONFIG = 0xf1c,
+enum verb { V_PARAM = 0xf00, V_GET_SELECT = 0xf01, V_SET_SELECT = 0x701, V_LIST = 0xf02, V_GET_POWER = 0xf05,
+            V_SET_POWER = 0x705,
+            V_GET_STREAM = 0xf06, V_SET_STREAM = 0x706, V_GET_PIN = 0xf07, V_SET_PIN = 0x707,
+            V_GET_UNSOL = 0xf08,
+            V_SET_UNSOL = 0x708, V_SENSE = 0xf09, V_GET_EAPD = 0xf0c, V_SET_EAPD = 0x70c,
+            V_GET_CONFIG = 0xf1c,
             V_SET_CONFIG = 0x71c, V_SUBSYSTEM = 0xf20, V_SET_SUBSYSTEM = 0x720, V_GET_CHANNELS = 0xf2d,
             V_SET_CHANNELS = 0x72d, V_RESET = 0x7ff };
 enum { V4_SET_FORMAT = 0x2, V4_SET_AMP = 0x3, V4_GET_FORMAT = 0xa, V4_GET_AMP = 0xb };
@@ -55,7 +61,8 @@ static const struct field codec_state[] = {
 struct model {
     uint32_t out, in;           /* default configuration of the pins; in 0: there is none */
 };
-static const struct model output = { 0x01014010, 0 }, duplex = { 0x01014010, 0x01813020 }, micro = { 0x90170110, 0x90a00120 };
+static const struct model output = { 0x01014010, 0 }, duplex = { 0x01014010, 0x01813020 },
+micro = { 0x90170110, 0x90a00120 };
 
 static unsigned nodes(const struct codec *c)
 {
@@ -69,7 +76,8 @@ static void set_volume(struct codec *c)
     for (unsigned i = 0; i < 2; i++) {
         unsigned down = AMP_STEPS - (c->amp[i] & 0x7f);
 
-        v[i] = c->amp[i] & AMP_MUTE ? 0 : down ? (uint32_t)lrint(pow(10, -(double)down / 20) * AUDIO_UNITY) : AUDIO_UNITY;
+        v[i] = c->amp[i] & AMP_MUTE ? 0 : down ? (uint32_t)lrint(pow(10,
+            -(double)down / 20) * AUDIO_UNITY) : AUDIO_UNITY;
     }
     if (!(c->pin[PIN_OUT] & 0x40) || c->power[GROUP] == 3)
         v[0] = v[1] = 0;        /* the pin's output is off, or all sleeps */
@@ -104,11 +112,14 @@ static uint32_t param(const struct codec *c, unsigned node, unsigned p)
 {
     static const struct { uint8_t node, param; uint32_t val; } values[] = {
         { ROOT, P_VENDOR, VENDOR }, { ROOT, P_REVISION, 0x00100101 }, { ROOT, P_NODES, GROUP << 16 | 1 },
-        { GROUP, P_GROUP, 1 }, { GROUP, P_GROUP_CAPS, 0x808 }, { GROUP, P_PCM, PCM_CAPS }, { GROUP, P_STREAM, 1 },
+        { GROUP, P_GROUP, 1 }, { GROUP, P_GROUP_CAPS, 0x808 }, { GROUP, P_PCM, PCM_CAPS }, { GROUP, P_STREAM,
+                                                                                             1 },
         { GROUP, P_POWER, 0xf },
-        { DAC, P_WIDGET, 0x0000001d }, { DAC, P_PCM, PCM_CAPS }, { DAC, P_STREAM, 1 }, { DAC, P_AMP_OUT, AMP_CAPS },
+        { DAC, P_WIDGET, 0x0000001d }, { DAC, P_PCM, PCM_CAPS }, { DAC, P_STREAM, 1 }, { DAC, P_AMP_OUT,
+                                                                                         AMP_CAPS },
         { PIN_OUT, P_WIDGET, 0x00400101 }, { PIN_OUT, P_PIN, 0x10 }, { PIN_OUT, P_CONNECTIONS, 1 },
-        { ADC, P_WIDGET, 0x00100111 }, { ADC, P_PCM, PCM_CAPS }, { ADC, P_STREAM, 1 }, { ADC, P_CONNECTIONS, 1 },
+        { ADC, P_WIDGET, 0x00100111 }, { ADC, P_PCM, PCM_CAPS }, { ADC, P_STREAM, 1 }, { ADC, P_CONNECTIONS,
+                                                                                         1 },
         { PIN_IN, P_WIDGET, 0x00400001 }, { PIN_IN, P_PIN, 0x20 },
     };
 
@@ -249,7 +260,8 @@ static bool belongs(const struct codec *c, unsigned node, unsigned tag)
     return tag && c->stream[node] >> 4 == tag && node < nodes(c);
 }
 
-static void play(struct hda_codec *hda, unsigned tag, const struct audio_format *f, const void *data, unsigned frames)
+static void play(struct hda_codec *hda, unsigned tag, const struct audio_format *f, const void *data,
+                 unsigned frames)
 {
     struct codec *c = (struct codec *)hda;
 
@@ -260,7 +272,8 @@ static void play(struct hda_codec *hda, unsigned tag, const struct audio_format 
     audio_write(&c->voice, data, frames);
 }
 
-static bool record(struct hda_codec *hda, unsigned tag, const struct audio_format *f, void *data, unsigned frames)
+static bool record(struct hda_codec *hda, unsigned tag, const struct audio_format *f, void *data,
+                   unsigned frames)
 {
     struct codec *c = (struct codec *)hda;
 
@@ -322,7 +335,8 @@ static void make(struct hda_bus *bus, const struct codec_props *p, const struct 
         for (cad = 0; cad < HDA_CODECS && bus->codec[cad]; cad++)
             ;
     if (cad == HDA_CODECS || bus->codec[cad])
-        die(EXIT_CODE_USAGE, "-device %s: its controller has no place for it: use another cad", p->common.name);
+        die(EXIT_CODE_USAGE, "-device %s: its controller has no place for it: use another cad",
+            p->common.name);
     c->hda.ops = &ops;
     c->model = model;
     c->audio = p->audio;
@@ -332,18 +346,21 @@ static void make(struct hda_bus *bus, const struct codec_props *p, const struct 
 }
 
 static const struct prop props[] = {
-    { "audiodev", PROP_AUDIODEV, offsetof(struct codec_props, audio), 0, 0, "where its sound goes (-audiodev); none: nowhere" },
-    { "cad", PROP_NUMBER, offsetof(struct codec_props, cad), 0, HDA_CODECS - 1, "its address; default: the first that is free" },
+    { "audiodev", PROP_AUDIODEV, offsetof(struct codec_props, audio), 0, 0,
+      "where its sound goes (-audiodev); none: nowhere" },
+    { "cad", PROP_NUMBER, offsetof(struct codec_props, cad), 0, HDA_CODECS - 1,
+      "its address; default: the first that is free" },
     PROP_END
 };
 static const struct codec_props defaults = { .cad = ANY_CAD };
 
-#define CODEC(id, name, what, model)                                                                            \
-    static void make_##id(struct plug_env *env, void *bus, const void *p)                                       \
-    {                                                                                                           \
-        make(bus, p, &model);                                                                                   \
-    }                                                                                                           \
-    const struct plug id##_plug = { name, what, "HDA", sizeof(struct codec_props), &defaults, props, make_##id };
+#define CODEC(id, name, what, model)                                                                         \
+    static void make_##id(struct plug_env *env, void *bus, const void *p)                                    \
+    {                                                                                                        \
+        make(bus, p, &model);                                                                                \
+    }                                                                                                        \
+    const struct plug id##_plug = { name, what, "HDA", sizeof(struct codec_props), &defaults, props,         \
+                                    make_##id };
 
 CODEC(hda_output, "hda-output", "HDA codec: line out", output)
 CODEC(hda_duplex, "hda-duplex", "HDA codec: line out, line in", duplex)

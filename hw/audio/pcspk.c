@@ -1,9 +1,10 @@
 /*
  * pcspk.c - the PC's speaker: OUT of the timer's channel 2 while port 61h's bit 1 lets it through.
  *
- * Each frame is the mean of OUT over its time, looked at POINTS times: software that plays samples by pulses of different
- * lengths is heard as it is meant. What is due is made before the timer or port 61h change, and by a timer. The voice
- * stops a while after the speaker was turned off, so that quick turns of it make one sound.
+ * Each frame is the mean of OUT over its time, looked at POINTS times: software that plays samples by
+ * pulses of different lengths is heard as it is meant. What is due is made before the timer or port 61h
+ * change, and by a timer. The voice stops a while after the speaker was turned off, so that quick turns of
+ * it make one sound.
  */
 #include "hw/audio/pcspk.h"
 

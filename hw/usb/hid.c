@@ -1,11 +1,11 @@
 /*
- * hid.c - usb-kbd, usb-mouse, usb-tablet: HID devices with one interface and one interrupt endpoint (Device Class
- * Definition for HID 1.11).
+ * hid.c - usb-kbd, usb-mouse, usb-tablet: HID devices with one interface and one interrupt endpoint (Device
+ * Class Definition for HID 1.11).
  *
- * What happens to the device waits in a queue until the host reads it, so that quick clicks and keys are not lost;
- * movements are put together while the host is slow. The tablet has no boot protocol; keyboard and mouse have reports
- * that begin as those of the boot protocol.
- * Invariants: count <= QUEUE, first < QUEUE.
+ * What happens to the device waits in a queue until the host reads it, so that quick clicks and keys are
+ * not lost; movements are put together while the host is slow. The tablet has no boot protocol; keyboard
+ * and mouse have reports that begin as those of the boot protocol. Invariants: count <= QUEUE, first <
+ * QUEUE.
  */
 #include "hw/usb/hid.h"
 
@@ -20,7 +20,8 @@
 #define MODIFIER 0xe0
 #define USAGES 256
 
-enum hid_request { HID_GET_REPORT = 0xa101, HID_GET_IDLE = 0xa102, HID_GET_PROTOCOL = 0xa103, HID_SET_REPORT = 0x2109,
+enum hid_request { HID_GET_REPORT = 0xa101, HID_GET_IDLE = 0xa102, HID_GET_PROTOCOL = 0xa103,
+                   HID_SET_REPORT = 0x2109,
                    HID_SET_IDLE = 0x210a, HID_SET_PROTOCOL = 0x210b };
 #define REPORT_INPUT 1
 #define REPORT_OUTPUT 2
@@ -61,7 +62,8 @@ static const uint8_t keyboard_report[] = {
     0x95, 0x01, 0x75, 0x08, 0x81, 0x01,         /* a byte that is reserved */
     0x95, 0x05, 0x75, 0x01, 0x05, 0x08, 0x19, 0x01, 0x29, 0x05, 0x91, 0x02, /* LEDs: output */
     0x95, 0x01, 0x75, 0x03, 0x91, 0x01,
-    0x95, 0x06, 0x75, 0x08, 0x15, 0x00, 0x26, 0xff, 0x00, 0x05, 0x07, 0x19, 0x00, 0x2a, 0xff, 0x00, 0x81, 0x00,
+    0x95, 0x06, 0x75, 0x08, 0x15, 0x00, 0x26, 0xff, 0x00, 0x05, 0x07, 0x19, 0x00, 0x2a, 0xff, 0x00, 0x81,
+    0x00,
     0xc0
 };
 static const uint8_t mouse_report[] = {
@@ -69,7 +71,8 @@ static const uint8_t mouse_report[] = {
     0x09, 0x01, 0xa1, 0x00,                     /* pointer: physical */
     0x05, 0x09, 0x19, 0x01, 0x29, 0x05, 0x15, 0x00, 0x25, 0x01, 0x95, 0x05, 0x75, 0x01, 0x81, 0x02, /* buttons */
     0x95, 0x01, 0x75, 0x03, 0x81, 0x01,
-    0x05, 0x01, 0x09, 0x30, 0x09, 0x31, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x75, 0x08, 0x95, 0x03, 0x81, 0x06,
+    0x05, 0x01, 0x09, 0x30, 0x09, 0x31, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x75, 0x08, 0x95, 0x03, 0x81,
+    0x06,
     0xc0, 0xc0
 };
 static const uint8_t tablet_report[] = {
@@ -79,18 +82,19 @@ static const uint8_t tablet_report[] = {
     0x95, 0x01, 0x75, 0x03, 0x81, 0x01,
     0x05, 0x01, 0x09, 0x30, 0x09, 0x31, 0x15, 0x00, 0x26, 0xff, 0x7f, 0x35, 0x00, 0x46, 0xff, 0x7f,
     0x75, 0x10, 0x95, 0x02, 0x81, 0x02,         /* X and Y, absolute */
-    0x05, 0x01, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x35, 0x00, 0x45, 0x00, 0x75, 0x08, 0x95, 0x01, 0x81, 0x06,
+    0x05, 0x01, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x35, 0x00, 0x45, 0x00, 0x75, 0x08, 0x95, 0x01, 0x81,
+    0x06,
     0xc0, 0xc0
 };
 
-#define DEVICE(product)                                                                                         \
+#define DEVICE(product)                                                                                      \
     { 18, USB_DT_DEVICE, 0x10, 0x01, 0, 0, 0, 64, 0x27, 0x06, (product), 0x00, 0x00, 0x00, 1, 2, 3, 1 }
 #define HID_AT 18               /* the HID descriptor in the configuration's */
 /* Bus-powered, 100 mA, remote wake-up; a report may be fetched every `ms`. */
-#define CONFIG(subclass, protocol, report, bytes, ms)                                                           \
-    { 9, USB_DT_CONFIG, 34, 0, 1, 1, 0, 0xa0, 50,                                                               \
-      9, 4, 0, 0, 1, 3, subclass, protocol, 0,                                                                  \
-      9, USB_DT_HID, 0x11, 0x01, 0, 1, USB_DT_REPORT, sizeof(report) & 0xff, sizeof(report) >> 8,                \
+#define CONFIG(subclass, protocol, report, bytes, ms)                                                        \
+    { 9, USB_DT_CONFIG, 34, 0, 1, 1, 0, 0xa0, 50,                                                            \
+      9, 4, 0, 0, 1, 3, subclass, protocol, 0,                                                               \
+      9, USB_DT_HID, 0x11, 0x01, 0, 1, USB_DT_REPORT, sizeof(report) & 0xff, sizeof(report) >> 8,            \
       7, 5, 0x81, 3, bytes, 0, ms }
 
 static const struct kind {
@@ -101,7 +105,8 @@ static const struct kind {
     uint8_t len;                /* of an input report */
 } kinds[] = {
     [USB_HID_KEYBOARD] = { { "Latimer", "USB Keyboard", "", NULL }, DEVICE(1),
-                           CONFIG(1, 1, keyboard_report, 8, 10), keyboard_report, sizeof(keyboard_report), 8 },
+                           CONFIG(1, 1, keyboard_report, 8, 10), keyboard_report, sizeof(keyboard_report),
+                           8 },
     [USB_HID_MOUSE] = { { "Latimer", "USB Mouse", "", NULL }, DEVICE(2),
                         CONFIG(1, 2, mouse_report, 4, 10), mouse_report, sizeof(mouse_report), 4 },
     [USB_HID_TABLET] = { { "Latimer", "USB Tablet", "", NULL }, DEVICE(3),
@@ -151,7 +156,8 @@ void usb_hid_move(void *mouse, int dx, int dy, int dz, unsigned buttons)
         h->x[last] = clamp(h->x[last] + clamp(dx, -1000, 1000), -10000, 10000);
         h->y[last] = clamp(h->y[last] + clamp(dy, -1000, 1000), -10000, 10000);
         h->dz[last] = (int16_t)clamp(h->dz[last] - clamp(dz, -100, 100), -1000, 1000);
-    } else if (!push(h, clamp(dx, -10000, 10000), clamp(dy, -10000, 10000), -clamp(dz, -1000, 1000), buttons)) {
+    } else if (!push(h, clamp(dx, -10000, 10000), clamp(dy, -10000, 10000), -clamp(dz, -1000, 1000),
+                     buttons)) {
         h->buttons[last] = buttons;     /* what is held at the end is what counts */
     }
     tell(h);
@@ -397,7 +403,7 @@ static void hid_loaded(void *dev)
 
 static const struct chip hid_chip = { "usb-hid", sizeof(struct usb_hid), hid_reset, hid_state, hid_loaded };
 
-#define TYPE(kind) { USB_FULL, kinds[kind].device, kinds[kind].config, sizeof(kinds[kind].config),              \
+#define TYPE(kind) { USB_FULL, kinds[kind].device, kinds[kind].config, sizeof(kinds[kind].config),           \
                      kinds[kind].strings, hid_control, hid_packet, hid_bus_reset }
 
 struct usb_hid *usb_hid_new(struct usb_bus *bus, enum usb_hid_kind kind, const struct usb_props *props)
@@ -416,11 +422,11 @@ struct usb_hid *usb_hid_new(struct usb_bus *bus, enum usb_hid_kind kind, const s
     return h;
 }
 
-#define PLUGGED(id, name, what, kind)                                                                           \
-    static void make_##id(struct plug_env *env, void *bus, const void *props)                                   \
-    {                                                                                                           \
-        usb_hid_new(bus, kind, props);                                                                          \
-    }                                                                                                           \
+#define PLUGGED(id, name, what, kind)                                                                        \
+    static void make_##id(struct plug_env *env, void *bus, const void *props)                                \
+    {                                                                                                        \
+        usb_hid_new(bus, kind, props);                                                                       \
+    }                                                                                                        \
     const struct plug id##_plug = { name, what, "USB", sizeof(struct usb_props), NULL, usb_props, make_##id };
 
 PLUGGED(usb_kbd, "usb-kbd", "USB keyboard", USB_HID_KEYBOARD)

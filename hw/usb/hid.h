@@ -1,8 +1,8 @@
 /*
  * hid.h - USB keyboard, mouse and tablet, seen by who operates them.
  *
- * Keys have the numbers of Linux' evdev interface. dz > 0: the wheel was turned towards the user. Buttons: 1 left,
- * 2 right, 4 middle, 8 and 16 those at the side.
+ * Keys have the numbers of Linux' evdev interface. dz > 0: the wheel was turned towards the user. Buttons:
+ * 1 left, 2 right, 4 middle, 8 and 16 those at the side.
  */
 #ifndef HW_USB_HID_H
 #define HW_USB_HID_H

@@ -1,8 +1,9 @@
 /*
  * hub.c - usb-hub: a full-speed hub with eight ports (USB 2.0, chapter 11).
  *
- * All ports have power of their own. A device that comes or goes, and a port whose reset or resume is over, set a change
- * bit; the interrupt endpoint tells of ports with such bits. Reset is done at once: the bus has no time between packets.
+ * All ports have power of their own. A device that comes or goes, and a port whose reset or resume is over,
+ * set a change bit; the interrupt endpoint tells of ports with such bits. Reset is done at once: the bus
+ * has no time between packets.
  */
 #include "hw/usb/usb.h"
 
@@ -24,7 +25,8 @@ struct usb_hub {
 };
 
 static const struct field hub_state[] = {
-    USB_DEV_FIELDS(struct usb_hub, usb), FIELD_ARRAY(struct usb_hub, status), FIELD_ARRAY(struct usb_hub, change),
+    USB_DEV_FIELDS(struct usb_hub, usb), FIELD_ARRAY(struct usb_hub, status),
+    FIELD_ARRAY(struct usb_hub, change),
     FIELD_END
 };
 

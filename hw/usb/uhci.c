@@ -1,15 +1,15 @@
 /*
- * uhci.c - USB 1.1 host controllers of the PIIX3, PIIX4 and ICH9 (Universal Host Controller Interface Design Guide 1.1; Intel
- * 82371SB data sheet 290550, chapter 5).
+ * uhci.c - USB 1.1 host controllers of the PIIX3, PIIX4 and ICH9 (Universal Host Controller Interface
+ * Design Guide 1.1; Intel 82371SB data sheet 290550, chapter 5).
  *
- * A frame is a millisecond of virtual time. Each frame's schedule is walked once, after the frame's start: until its end,
- * until its time is used up (a byte costs a byte's time), or until a round of queue heads brought nothing. Frames are
- * walked in their order before any register is accessed.
- * The guest adds transfers by writing memory, which nobody tells the controller; so it must look. While frames bring
- * nothing but NAK it looks at several at once, up to QUIET_MAX ms late; a device that has something, a register that is
- * written or a transaction that is done bring it back to every millisecond. No frame is left out, but where
- * the host let so many pass that none of CATCH_UP was walked in time.
- * Legacy keyboard emulation by SMI is not there.
+ * A frame is a millisecond of virtual time. Each frame's schedule is walked once, after the frame's start:
+ * until its end, until its time is used up (a byte costs a byte's time), or until a round of queue heads
+ * brought nothing. Frames are walked in their order before any register is accessed. The guest adds
+ * transfers by writing memory, which nobody tells the controller; so it must look. While frames bring
+ * nothing but NAK it looks at several at once, up to QUIET_MAX ms late; a device that has something, a
+ * register that is written or a transaction that is done bring it back to every millisecond. No frame is
+ * left out, but where the host let so many pass that none of CATCH_UP was walked in time. Legacy keyboard
+ * emulation by SMI is not there.
  */
 #include "hw/usb/usb.h"
 
@@ -34,7 +34,8 @@ enum { CMD = 0x00, STS = 0x02, INTR = 0x04, FRNUM = 0x06, FRBASE = 0x08, SOFMOD 
 enum { CMD_RS = 1, CMD_HCRESET = 2, CMD_GRESET = 4, CMD_EGSM = 8, CMD_FGR = 0x10, CMD_ALL = 0xff };
 enum { STS_INT = 1, STS_ERR = 2, STS_RESUME = 4, STS_HSE = 8, STS_HCPE = 0x10, STS_HALTED = 0x20 };
 enum { INTR_ERR = 1, INTR_RESUME = 2, INTR_IOC = 4, INTR_SHORT = 8 };
-enum { PORT_CCS = 1, PORT_CSC = 2, PORT_PED = 4, PORT_PEDC = 8, PORT_RESUME = 0x40, PORT_ONE = 0x80, PORT_LOW = 0x100,
+enum { PORT_CCS = 1, PORT_CSC = 2, PORT_PED = 4, PORT_PEDC = 8, PORT_RESUME = 0x40, PORT_ONE = 0x80,
+       PORT_LOW = 0x100,
        PORT_RESET = 0x200, PORT_SUSPEND = 0x1000 };
 
 #define LINK_END 1u
@@ -74,7 +75,8 @@ struct uhci {
 
 static const struct field uhci_state[] = {
     FIELD(struct uhci, cmd), FIELD(struct uhci, sts), FIELD(struct uhci, intr), FIELD(struct uhci, frnum),
-    FIELD_ARRAY(struct uhci, portsc), FIELD(struct uhci, frbase), FIELD(struct uhci, sofmod), FIELD(struct uhci, cause),
+    FIELD_ARRAY(struct uhci, portsc), FIELD(struct uhci, frbase), FIELD(struct uhci, sofmod),
+    FIELD(struct uhci, cause),
     FIELD(struct uhci, quiet), FIELD(struct uhci, next), FIELD_END
 };
 
@@ -530,7 +532,8 @@ static void uhci_loaded(void *dev)
 
 static const struct chip uhci_chip = { "uhci", sizeof(struct uhci), uhci_reset, uhci_state, uhci_loaded };
 
-static void make(struct plug_env *env, const struct plug_common *c, uint16_t device, uint8_t revision, uint8_t pin)
+static void make(struct plug_env *env, const struct plug_common *c, uint16_t device, uint8_t revision,
+                 uint8_t pin)
 {
     const struct pci_ident id = { .vendor = 0x8086, .device = device, .class = 0x0c0300, .revision = revision,
                                   .subvendor = 0x1af4, .subdevice = 0x1100, .pin = pin };
@@ -558,11 +561,11 @@ static void make(struct plug_env *env, const struct plug_common *c, uint16_t dev
 }
 
 /* The PIIX's is function 2 beside the ISA bridge, with INTD; the ICH9's six are in slots of their own. */
-#define MODEL(id, name, what, device, revision, pin)                                                            \
-    static void make_##id(struct plug_env *env, void *bus, const void *props)                                   \
-    {                                                                                                           \
-        make(env, props, device, revision, pin);                                                                \
-    }                                                                                                           \
+#define MODEL(id, name, what, device, revision, pin)                                                         \
+    static void make_##id(struct plug_env *env, void *bus, const void *props)                                \
+    {                                                                                                        \
+        make(env, props, device, revision, pin);                                                             \
+    }                                                                                                        \
     const struct plug id##_plug = { name, what, "PCI", sizeof(struct plug_common), NULL, NULL, make_##id };
 
 MODEL(piix3_uhci, "piix3-usb-uhci", "USB 1.1 controller (UHCI) of the PIIX3", 0x7020, 1, 4)

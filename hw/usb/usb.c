@@ -1,10 +1,10 @@
 /*
- * usb.c - what all USB devices have: control transfers and standard requests (USB 2.0, 8.5.3 and chapter 9), their
- * ports.
+ * usb.c - what all USB devices have: control transfers and standard requests (USB 2.0, 8.5.3 and chapter
+ * 9), their ports.
  *
- * A request is carried out when its data are complete: at once if there are none from the host, so that NAK is never
- * needed; the new address alone waits for the status stage, as 9.4.6 wants.
- * Invariant: off <= len <= USB_CONTROL_MAX.
+ * A request is carried out when its data are complete: at once if there are none from the host, so that NAK
+ * is never needed; the new address alone waits for the status stage, as 9.4.6 wants. Invariant: off <= len
+ * <= USB_CONTROL_MAX.
  */
 #include "hw/usb/usb.h"
 
@@ -19,7 +19,8 @@ enum { CONTROL_IDLE, CONTROL_IN, CONTROL_OUT, CONTROL_STATUS_IN, CONTROL_STALLED
 #define EP0_LOW 8u
 
 const struct prop usb_props[] = {
-    { "port", PROP_STRING, offsetof(struct usb_props, port), 0, 0, "port of the bus, 1 or (behind a hub) 1.2" },
+    { "port", PROP_STRING, offsetof(struct usb_props, port), 0, 0,
+      "port of the bus, 1 or (behind a hub) 1.2" },
     { "serial", PROP_STRING, offsetof(struct usb_props, serial), 0, 0, "serial number" },
     PROP_END
 };
@@ -76,7 +77,8 @@ struct usb_dev *usb_find(struct usb_bus *bus, unsigned addr)
     return NULL;
 }
 
-void usb_attach(struct usb_bus *bus, struct usb_dev *d, const struct usb_type *type, const struct usb_props *props)
+void usb_attach(struct usb_bus *bus, struct usb_dev *d, const struct usb_type *type,
+                const struct usb_props *props)
 {
     struct usb_port *p = bus->ports;
 
@@ -85,7 +87,8 @@ void usb_attach(struct usb_bus *bus, struct usb_dev *d, const struct usb_type *t
     if (!p && props->port)
         die(EXIT_CODE_USAGE, "-device %s: %s has no port %s", props->common.name, bus->name, props->port);
     if (!p)
-        die(EXIT_CODE_USAGE, "-device %s: all ports of %s are taken: add a usb-hub before it", props->common.name,
+        die(EXIT_CODE_USAGE, "-device %s: all ports of %s are taken: add a usb-hub before it",
+            props->common.name,
             bus->name);
     if (p->dev)
         die(EXIT_CODE_USAGE, "-device %s: port %s of %s is taken", props->common.name, p->path, bus->name);
@@ -271,7 +274,8 @@ static int perform(struct usb_dev *d, const struct usb_setup *s)
     if (n == USB_STALL)
         n = standard(d, s, d->data);
     if (n < 0) {
-        log_msg(LOG_GUEST, "usb device at port %s: request %02x%02x, value %04x, index %04x, length %u: refused",
+        log_msg(LOG_GUEST,
+                "usb device at port %s: request %02x%02x, value %04x, index %04x, length %u: refused",
                 d->port->path, s->type, s->request, s->value, s->index, s->length);
         d->control = CONTROL_STALLED;
     }

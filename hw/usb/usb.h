@@ -1,9 +1,10 @@
 /*
- * usb.h - USB devices, the ports they are in and the packets they get (Universal Serial Bus 2.0, chapters 8, 9 and 11).
+ * usb.h - USB devices, the ports they are in and the packets they get (Universal Serial Bus 2.0, chapters
+ * 8, 9 and 11).
  *
- * A controller or hub owns ports; a device sits in one. Packets are answered at once: a device that has nothing yet
- * says NAK, and usb_ready() when that has changed, so that controllers that keep their own lists need not poll.
- * Nothing is ever under way between two packets but what a device's state table holds.
+ * A controller or hub owns ports; a device sits in one. Packets are answered at once: a device that has
+ * nothing yet says NAK, and usb_ready() when that has changed, so that controllers that keep their own
+ * lists need not poll. Nothing is ever under way between two packets but what a device's state table holds.
  * Data toggles are not modelled: no packet is ever lost between host and device.
  */
 #ifndef HW_USB_USB_H
@@ -65,10 +66,10 @@ struct usb_dev {
     uint16_t off, len;
     uint8_t data[USB_CONTROL_MAX];
 };
-#define USB_DEV_FIELDS(type, member)                                                                            \
-    FIELD(type, member.addr), FIELD(type, member.new_addr), FIELD(type, member.configuration),                   \
-    FIELD(type, member.wakeup), FIELD(type, member.suspended), FIELD(type, member.control),                      \
-    FIELD_ARRAY(type, member.halted), FIELD_ARRAY(type, member.setup), FIELD(type, member.off),                  \
+#define USB_DEV_FIELDS(type, member)                                                                         \
+    FIELD(type, member.addr), FIELD(type, member.new_addr), FIELD(type, member.configuration),               \
+    FIELD(type, member.wakeup), FIELD(type, member.suspended), FIELD(type, member.control),                  \
+    FIELD_ARRAY(type, member.halted), FIELD_ARRAY(type, member.setup), FIELD(type, member.off),              \
     FIELD(type, member.len), FIELD_ARRAY(type, member.data)
 
 /* Who owns a port: told with the port's number. */

@@ -1,6 +1,6 @@
 /*
- * xhci.c - USB 3 host controller (eXtensible Host Controller Interface 1.1): registers, ports, events. xhci_cmd.c has
- * commands, xhci_xfer.c transfers; xhci.h says how.
+ * xhci.c - USB 3 host controller (eXtensible Host Controller Interface 1.1): registers, ports, events.
+ * xhci_cmd.c has commands, xhci_xfer.c transfers; xhci.h says how.
  */
 #include "hw/usb/xhci.h"
 
@@ -17,7 +17,8 @@
 #define BAR_LEN 0x4000u
 #define MSIX_BAR 2
 
-enum { USBCMD = OPER, USBSTS = OPER + 4, PAGESIZE = OPER + 8, DNCTRL = OPER + 0x14, CRCR = OPER + 0x18, DCBAAP = OPER + 0x30,
+enum { USBCMD = OPER, USBSTS = OPER + 4, PAGESIZE = OPER + 8, DNCTRL = OPER + 0x14, CRCR = OPER + 0x18,
+       DCBAAP = OPER + 0x30,
        CONFIG = OPER + 0x38 };
 enum { CMD_HCRST = 2, CMD_INTE = 4, CMD_ALL = 0xd0d };
 enum { IMAN = 0x00, IMOD = 0x04, ERSTSZ = 0x08, ERSTBA = 0x10, ERDP = 0x18 };
@@ -27,7 +28,8 @@ enum { IMAN = 0x00, IMOD = 0x04, ERSTSZ = 0x08, ERSTBA = 0x10, ERDP = 0x18 };
 #define CRCR_STOP 6u
 #define CRCR_RUNNING 8u
 
-enum { P_CCS = 1, P_PED = 2, P_PR = 0x10, P_PP = 0x200, P_LWS = 0x10000, P_CSC = 1 << 17, P_WRC = 1 << 19, P_PRC = 1 << 21,
+enum { P_CCS = 1, P_PED = 2, P_PR = 0x10, P_PP = 0x200, P_LWS = 0x10000, P_CSC = 1 << 17, P_WRC = 1 << 19,
+       P_PRC = 1 << 21,
        P_PLC = 1 << 22, P_CHANGES = 0xfe0000, P_WAKES = 7 << 25 };
 #define P_WPR (1u << 31)
 #define P_PLS(sc) ((sc) >> 5 & 15)
@@ -378,7 +380,8 @@ static void interrupter_write(struct xhci *x, unsigned off, uint32_t val)
         set_half(&x->erdp[n], off, val);
         break;
     case ERDP:
-        set_half(&x->erdp[n], off, (val & ~ERDP_EHB) | (val & ERDP_EHB ? 0 : half(x->erdp[n], off) & ERDP_EHB));
+        set_half(&x->erdp[n], off, (val & ~ERDP_EHB) | (val & ERDP_EHB ? 0 : half(x->erdp[n],
+                                                                                  off) & ERDP_EHB));
         if (val & ERDP_EHB && x->er_size[n] && xhci_event_room(x, n) + 1 < x->er_size[n])
             signal(x, n);       /* there is more than what software has seen */
         xhci_run(x);            /* what waited for room */
@@ -460,15 +463,19 @@ static void xhci_loaded(void *dev)
 
 static const struct field xhci_state[] = {
     FIELD(struct xhci, cmd), FIELD(struct xhci, sts), FIELD(struct xhci, dnctrl), FIELD(struct xhci, slots),
-    FIELD(struct xhci, port_due), FIELD(struct xhci, dcbaap), FIELD(struct xhci, cmd_dequeue), FIELD(struct xhci, cmd_cycle),
+    FIELD(struct xhci, port_due), FIELD(struct xhci, dcbaap), FIELD(struct xhci, cmd_dequeue),
+    FIELD(struct xhci, cmd_cycle),
     FIELD(struct xhci, cmd_running), FIELD_ARRAY(struct xhci, portsc), FIELD_ARRAY(struct xhci, portpmsc),
     FIELD_ARRAY(struct xhci, iman), FIELD_ARRAY(struct xhci, imod), FIELD_ARRAY(struct xhci, erstsz),
     FIELD_ARRAY(struct xhci, erstba), FIELD_ARRAY(struct xhci, erdp), FIELD_ARRAY(struct xhci, er_base),
     FIELD_ARRAY(struct xhci, er_size), FIELD_ARRAY(struct xhci, er_index), FIELD_ARRAY(struct xhci, er_cycle),
-    FIELD_ARRAY(struct xhci, er_new), FIELD_ARRAY(struct xhci, slot_state), FIELD_ARRAY(struct xhci, slot_port),
-    FIELD_ARRAY(struct xhci, slot_target), FIELD_ARRAY(struct xhci, slot_route), FIELD_ARRAY(struct xhci, slot_context),
+    FIELD_ARRAY(struct xhci, er_new), FIELD_ARRAY(struct xhci, slot_state),
+    FIELD_ARRAY(struct xhci, slot_port),
+    FIELD_ARRAY(struct xhci, slot_target), FIELD_ARRAY(struct xhci, slot_route),
+    FIELD_ARRAY(struct xhci, slot_context),
     FIELD_ARRAY(struct xhci, kicked), FIELD_ARRAY(struct xhci, ep_state), FIELD_ARRAY(struct xhci, ep_cycle),
-    FIELD_ARRAY(struct xhci, ep_packet), FIELD_ARRAY(struct xhci, ep_dequeue), FIELD_ARRAY(struct xhci, ep_pos),
+    FIELD_ARRAY(struct xhci, ep_packet), FIELD_ARRAY(struct xhci, ep_dequeue),
+    FIELD_ARRAY(struct xhci, ep_pos),
     FIELD_END
 };
 
@@ -485,7 +492,8 @@ static const struct prop props[] = {
     PROP_END
 };
 
-static void make(struct plug_env *env, const struct xhci_props *p, uint16_t vendor, uint16_t device, uint8_t revision)
+static void make(struct plug_env *env, const struct xhci_props *p, uint16_t vendor, uint16_t device,
+                 uint8_t revision)
 {
     const struct pci_ident id = { .vendor = vendor, .device = device, .class = 0x0c0330, .revision = revision,
                                   .subvendor = 0x1af4, .subdevice = 0x1100, .pin = 1 };
@@ -526,5 +534,6 @@ const struct plug qemu_xhci_plug = {
     "qemu-xhci", "USB 3 controller (xHCI)", "PCI", sizeof(struct xhci_props), &defaults, props, make_qemu
 };
 const struct plug nec_xhci_plug = {
-    "nec-usb-xhci", "USB 3 controller (xHCI) of NEC's uPD720200", "PCI", sizeof(struct xhci_props), &defaults, props, make_nec
+    "nec-usb-xhci", "USB 3 controller (xHCI) of NEC's uPD720200", "PCI", sizeof(struct xhci_props), &defaults,
+    props, make_nec
 };

@@ -1,11 +1,11 @@
 /*
  * xhci.h - what the files of the xHCI controller share.
  *
- * Nothing is polled: an endpoint is looked at when its doorbell rings and when its device says that it may have more.
- * A transfer that finds NAK stays where it is. Before anything is taken from a ring there must be room for its events;
- * what finds none waits until software has taken events. Rings may loop, so at most XHCI_AT_ONCE of their entries are taken
- * before others have their turn; a timer goes on.
- * Interrupts are not moderated (IMOD is remembered alone); event rings have one segment; there are no streams and no
+ * Nothing is polled: an endpoint is looked at when its doorbell rings and when its device says that it may
+ * have more. A transfer that finds NAK stays where it is. Before anything is taken from a ring there must
+ * be room for its events; what finds none waits until software has taken events. Rings may loop, so at most
+ * XHCI_AT_ONCE of their entries are taken before others have their turn; a timer goes on. Interrupts are
+ * not moderated (IMOD is remembered alone); event rings have one segment; there are no streams and no
  * isochronous transfers.
  */
 #ifndef HW_USB_XHCI_H
@@ -24,7 +24,8 @@
 
 enum { XHCI_CMD_RUN = 1 };
 enum { XHCI_STS_HALTED = 1, XHCI_STS_HSE = 4, XHCI_STS_EINT = 8, XHCI_STS_PCD = 0x10 };
-enum xhci_code { XHCI_SUCCESS = 1, XHCI_BABBLE = 3, XHCI_TRANSACTION_ERROR = 4, XHCI_TRB_ERROR = 5, XHCI_STALL = 6,
+enum xhci_code { XHCI_SUCCESS = 1, XHCI_BABBLE = 3, XHCI_TRANSACTION_ERROR = 4, XHCI_TRB_ERROR = 5,
+                 XHCI_STALL = 6,
                  XHCI_NO_SLOTS = 9, XHCI_SLOT_NOT_ENABLED = 11, XHCI_EP_NOT_ENABLED = 12, XHCI_SHORT = 13,
                  XHCI_PARAMETER_ERROR = 17, XHCI_CONTEXT_ERROR = 19, XHCI_RING_STOPPED = 24, XHCI_STOP = 26 };
 enum { XHCI_DISABLED, XHCI_RUNNING, XHCI_HALTED, XHCI_STOPPED, XHCI_ERROR };    /* endpoints */

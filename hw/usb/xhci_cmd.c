@@ -1,5 +1,6 @@
 /*
- * xhci_cmd.c - commands of the xHCI controller: slots, device contexts, states of endpoints (xHCI 1.1, 4.5, 4.6 and 6.2).
+ * xhci_cmd.c - commands of the xHCI controller: slots, device contexts, states of endpoints (xHCI 1.1, 4.5,
+ * 4.6 and 6.2).
  */
 #include "hw/usb/xhci.h"
 
@@ -7,7 +8,8 @@
 
 #include "base/log.h"
 
-enum { CMD_ENABLE_SLOT = 9, CMD_DISABLE_SLOT, CMD_ADDRESS, CMD_CONFIGURE, CMD_EVALUATE, CMD_RESET_EP, CMD_STOP_EP,
+enum { CMD_ENABLE_SLOT = 9, CMD_DISABLE_SLOT, CMD_ADDRESS, CMD_CONFIGURE, CMD_EVALUATE, CMD_RESET_EP,
+       CMD_STOP_EP,
        CMD_SET_DEQUEUE, CMD_RESET_DEVICE, CMD_NOOP = 23 };
 #define EVENT_COMMAND 33u
 #define FLAG9 (1u << 9)         /* BSR of Address Device, DC of Configure Endpoint */

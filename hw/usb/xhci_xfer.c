@@ -1,7 +1,9 @@
 /*
- * xhci_xfer.c - transfers of the xHCI controller: rings, transfer descriptors, packets (xHCI 1.1, 4.9 to 4.11).
+ * xhci_xfer.c - transfers of the xHCI controller: rings, transfer descriptors, packets (xHCI 1.1, 4.9 to
+ * 4.11).
  *
- * A transfer is a chain of entries, which are read anew each time it goes on: what is done of it is a number of bytes.
+ * A transfer is a chain of entries, which are read anew each time it goes on: what is done of it is a
+ * number of bytes.
  */
 #include "hw/usb/xhci.h"
 
@@ -91,7 +93,8 @@ static bool parse(struct xhci *x, unsigned i, struct transfer *td)
 }
 
 /* Bytes [pos, pos + len) of the transfer's data. */
-static bool copy(struct xhci *x, const struct transfer *td, uint32_t pos, uint8_t *buf, unsigned len, bool to_guest)
+static bool copy(struct xhci *x, const struct transfer *td, uint32_t pos, uint8_t *buf, unsigned len,
+                 bool to_guest)
 {
     for (unsigned k = 0; k < td->n && len; k++) {
         const struct xhci_trb *t = &td->trb[k];
@@ -105,7 +108,8 @@ static bool copy(struct xhci *x, const struct transfer *td, uint32_t pos, uint8_
         if (t->control & TRB_IMMEDIATE) {
             for (unsigned j = 0; j < n && !to_guest; j++)
                 buf[j] = pos + j < 8 ? t->param >> 8 * (pos + j) : 0;
-        } else if (!(to_guest ? pci_dma_write(x->pci, t->param + pos, buf, n) : pci_dma_read(x->pci, t->param + pos, buf, n))) {
+        } else if (!(to_guest ? pci_dma_write(x->pci, t->param + pos, buf, n) : pci_dma_read(x->pci,
+            t->param + pos, buf, n))) {
             return false;
         }
         buf += n;
@@ -115,7 +119,8 @@ static bool copy(struct xhci *x, const struct transfer *td, uint32_t pos, uint8_
     return true;
 }
 
-static void report(struct xhci *x, unsigned slot, unsigned ep, const struct xhci_trb *t, unsigned code, uint32_t residual)
+static void report(struct xhci *x, unsigned slot, unsigned ep, const struct xhci_trb *t, unsigned code,
+                   uint32_t residual)
 {
     unsigned to = t->status >> 22 < XHCI_INTERRUPTERS ? t->status >> 22 : 0;
     bool data = t->type == T_EVENT_DATA;
@@ -125,7 +130,8 @@ static void report(struct xhci *x, unsigned slot, unsigned ep, const struct xhci
 }
 
 /* The events of a transfer of which `done` bytes were moved, and that ended with `code`. */
-static void finish(struct xhci *x, unsigned slot, unsigned ep, const struct transfer *td, uint32_t done, unsigned code)
+static void finish(struct xhci *x, unsigned slot, unsigned ep, const struct transfer *td, uint32_t done,
+                   unsigned code)
 {
     uint32_t sum = 0;           /* bytes since the last event data entry */
     bool over = false;

@@ -1,6 +1,6 @@
 /*
- * test_ac97.c - voices and sample clocks; AC97 with a small driver: codec registers, what is played and recorded, interrupts,
- * positions, hostile descriptors.
+ * test_ac97.c - voices and sample clocks; AC97 with a small driver: codec registers, what is played and
+ * recorded, interrupts, positions, hostile descriptors.
  */
 #include <check.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * test_hda.c - HD audio with a small driver: link reset, commands by ring and directly, the codec's tree, what is played and
- * recorded, positions, interrupts, formats, hostile rings and buffers.
+ * test_hda.c - HD audio with a small driver: link reset, commands by ring and directly, the codec's tree,
+ * what is played and recorded, positions, interrupts, formats, hostile rings and buffers.
  */
 #include <check.h>
 #include <string.h>
@@ -334,7 +334,8 @@ START_TEST(fuzz)
         uint32_t v = bus_env_random(&seed), at = bus_env_random(&seed);
 
         if (v & 1)
-            out(at & 0x1fc ? at & 0x1ff & ~3u : at & 0x3fff & ~3u, bus_env_random(&seed) & (v & 2 ? 0x0001ffff : 0xffffffff), 4);
+            out(at & 0x1fc ? at & 0x1ff & ~3u : at & 0x3fff & ~3u,
+                bus_env_random(&seed) & (v & 2 ? 0x0001ffff : 0xffffffff), 4);
         else if (v & 4)
             out(SD(at & 7) + (v >> 8 & 0x1f), bus_env_random(&seed), 1);
         else

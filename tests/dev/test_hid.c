@@ -1,5 +1,6 @@
 /*
- * test_hid.c - USB keyboard, mouse and tablet: reports of what happened to them, in its order, and HID requests.
+ * test_hid.c - USB keyboard, mouse and tablet: reports of what happened to them, in its order, and HID
+ * requests.
  */
 #include <check.h>
 #include <string.h>
@@ -213,7 +214,8 @@ START_TEST(fuzz)
                 buf[j] = bus_env_random(&seed) >> (bus_env_random(&seed) & 7);
             if (v & 0x100000)
                 buf[0] = "\x80\x81\x82\x00\x01\x02\x21\xa1\xa0\xa3\x23\x20\x80\x81\0\0"[v >> 24 & 15];
-            ck_assert_int_le(usb_packet(d, pids[(v >> 4) % 3], v >> 21 & 7 ? v >> 22 & 1 : v & 15, buf, len), (int)len);
+            ck_assert_int_le(usb_packet(d, pids[(v >> 4) % 3], v >> 21 & 7 ? v >> 22 & 1 : v & 15, buf, len),
+                             (int)len);
             if (k == 0)
                 usb_hid_key(d, v & 0xff, v & 0x100);
             else if (k == 1)

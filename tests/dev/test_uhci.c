@@ -1,6 +1,6 @@
 /*
- * test_uhci.c - UHCI with a small driver: registers, ports, control and interrupt transfers, hubs, errors, idle guests,
- * hostile schedules.
+ * test_uhci.c - UHCI with a small driver: registers, ports, control and interrupt transfers, hubs, errors,
+ * idle guests, hostile schedules.
  */
 #include <check.h>
 #include <string.h>
@@ -74,7 +74,8 @@ static void pass(uint64_t ns)
     clock_advance(b->e->clock, ns);
 }
 
-static void td(unsigned n, bool last, uint32_t ctrl, unsigned pid, unsigned addr, unsigned ep, uint32_t buf, unsigned len)
+static void td(unsigned n, bool last, uint32_t ctrl, unsigned pid, unsigned addr, unsigned ep, uint32_t buf,
+               unsigned len)
 {
     uint32_t at = TDS + 32 * n;
 
@@ -95,7 +96,8 @@ static void go(void)
 }
 
 /* Returns the bytes of data, -1: stalled, -2: not done. */
-static int control(unsigned addr, unsigned type, unsigned request, unsigned value, unsigned index, unsigned len)
+static int control(unsigned addr, unsigned type, unsigned request, unsigned value, unsigned index,
+                   unsigned len)
 {
     const uint8_t packet[8] = { type, request, value, value >> 8, index, index >> 8, len, len >> 8 };
     unsigned pid = type & 0x80 ? 0x69 : 0xe1, n = 0, data;

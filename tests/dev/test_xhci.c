@@ -1,6 +1,6 @@
 /*
- * test_xhci.c - xHCI with a small driver: registers, ports, slots, control and interrupt transfers, stalls, stopping, event
- * rings that are full, messages, hubs by route, hostile rings.
+ * test_xhci.c - xHCI with a small driver: registers, ports, slots, control and interrupt transfers, stalls,
+ * stopping, event rings that are full, messages, hubs by route, hostile rings.
  */
 #include <check.h>
 #include <string.h>
@@ -147,7 +147,8 @@ static uint32_t put(unsigned slot, unsigned ep, uint32_t p0, uint32_t p1, uint32
 }
 
 /* Bytes of data, or a negative code. */
-static int control(unsigned slot, unsigned type, unsigned request, unsigned value, unsigned index, unsigned len)
+static int control(unsigned slot, unsigned type, unsigned request, unsigned value, unsigned index,
+                   unsigned len)
 {
     uint32_t dir = type & 0x80 ? 0x10000 : 0;
     int left = 0;
