@@ -78,8 +78,8 @@ START_TEST(values)
     ck_assert(set(u, "number", "0x10") && t->number == 16);
     ck_assert(set(u, "number", "300") && t->number == 300);
     ck_assert(set(u, "number", "3"));
-    for (const char *const *v = (const char *const[]){ "2", "301", "-1", "", "0x", "4k", "99999999999999999999", " 5", 0 };
-         *v; v++) {
+    for (const char *const *v = (const char *const[]){ "2", "301", "-1", "", "0x", "4k", "99999999999999999999",
+                                                       " 5", 0 }; *v; v++) {
         ck_assert_msg(!set(u, "number", *v), "%s", *v);
         ck_assert_str_eq(why, "use a number from 3 to 300");
     }
@@ -102,7 +102,8 @@ START_TEST(values)
     ck_assert(!set(u, "bootindex", "-2") && !set(u, "bootindex", "4294967296"));
     ck_assert(set(u, "addr", "1f.7") && t->c.slot == 31 && t->c.fn == 7);
     ck_assert(set(u, "addr", "4") && t->c.slot == 4 && t->c.fn == 0);
-    for (const char *const *v = (const char *const[]){ "20", "1.8", "1.", "", "-1", "+1", "x", "1.-1", "1.2.3", 0 }; *v; v++)
+    for (const char *const *v = (const char *const[]){ "20", "1.8", "1.", "", "-1", "+1", "x", "1.-1", "1.2.3",
+                                                       0 }; *v; v++)
         ck_assert_msg(!set(u, "addr", *v), "%s", *v);
     ck_assert_ptr_null(plug_prop(&isa, "nothing"));
     plug_use_free(u);
@@ -111,7 +112,7 @@ END_TEST
 
 static struct plug_env env;
 static struct machine m;
-static struct plug_use *first, *second;
+static struct plug_use *first, *second, *card;
 
 static void setup(void)
 {
@@ -124,12 +125,14 @@ static void setup(void)
     first = plug_use_new(&scsi);
     second = plug_use_new(&scsi);
     first->next = second;
+    card = plug_use_new(&pci);
 }
 
 static void teardown(void)
 {
     plug_use_free(first);
     plug_use_free(second);
+    plug_use_free(card);
     plug_buses_free(&env);
 }
 
@@ -154,10 +157,8 @@ END_TEST
 /* Each of these ends the program, which says why. */
 START_TEST(impossible)
 {
-    struct plug_use *u = plug_use_new(&pci);
-
     switch (_i) {
-    case 0: plugs_make(&env, u); break;         /* no PCI */
+    case 0: plugs_make(&env, card); break;         /* no PCI */
     case 1: plugs_make(&env, first); break;     /* no SCSI */
     case 2:
         plug_bus_add(&env, "SCSI", "s.0", &env);
