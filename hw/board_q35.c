@@ -135,6 +135,7 @@ static void init(struct machine *m)
     pcfirm_init(&q->firm, m);
     pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
     b->plugs.pci = pci;
+    pcbase_isa_chips(b);
     pcbase_plugs(b);
 
     q->acpi = (struct acpi_board){
@@ -161,5 +162,5 @@ static void board_free(struct machine *m)
 
 const struct board board_q35 = {
     "q35", "Q35 and ICH9, PCI Express, with firmware (SeaBIOS) or a kernel loaded directly", true, init, board_free,
-    power_button
+    power_button, false, true
 };

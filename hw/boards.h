@@ -15,6 +15,7 @@ struct board {
     void (*init)(struct machine *);
     void (*free)(struct machine *);
     void (*power_button)(struct machine *);     /* pressed by the user; device lock held */
+    bool ide, floppy;           /* it has controllers for machine_config's drives of that kind */
 };
 
 extern const struct board board_micro, board_pc, board_q35;

@@ -17,6 +17,7 @@ struct boot;
 struct vcpus;
 struct cpu_lines;
 struct drive;
+struct drive_arg;
 struct display;
 struct displays;
 struct input;
@@ -111,6 +112,8 @@ struct machine {
     void (*boot)(struct machine *);
     struct boot *boot_image;    /* what main/load.c read */
     struct vcpus *vcpus;        /* main/vcpu.c: the vCPU threads */
+    void (*settle)(struct machine *);   /* waits until no disk writes to memory any more; NULL: no disks */
+    struct drive_arg *drives;   /* main/drives.c */
     /* The user is told, before what cfg says is done; NULL: nobody listens */
     void (*tell)(struct machine *, enum machine_event, const char *who);
     struct displays *displays;  /* main/displays.c */

@@ -97,6 +97,15 @@ uint8_t *drive_contents(struct drive *d)
     return p;
 }
 
+void drives_settle(struct machine *m)
+{
+    machine_lock(m);
+    for (struct drive_arg *a = m->drives; a; a = a->next)
+        if (a->drive.disk)
+            disk_drain(a->drive.disk);
+    machine_unlock(m);
+}
+
 bool drives_close(struct drive_arg *list)
 {
     bool ok = true;

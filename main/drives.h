@@ -30,6 +30,8 @@ struct drive *drive_find(struct drive_arg *list, const char *id);
 void drives_open(struct machine *, struct drive_arg *list, bool bounce);
 /* The contents of a flash memory's drive, aligned to a page; the caller frees it. Dies like drives_open(). */
 uint8_t *drive_contents(struct drive *);
+/* Wait until no request of a machine that is being reset writes to its memory any more; takes the device lock. */
+void drives_settle(struct machine *);
 /* Flush and close; what fails is told. False: something did. */
 bool drives_close(struct drive_arg *list);
 void drives_free(struct drive_arg *list);

@@ -91,6 +91,8 @@ void machine_setup(struct machine *m, struct options *o)
         m->cfg.debugcon = open_serial(m, o, o->debugcon, "debugcon");
     m->cfg.has_parallel = strcmp(o->parallel, "none") != 0;
     m->cfg.parallel = open_serial(m, o, o->parallel, "parallel0");
+    m->drives = o->drives;
+    m->settle = drives_settle;
     drives_open(m, o->drives, o->check);
     for (unsigned i = 0; i < 2; i++)
         if (m->cfg.pflash[i])

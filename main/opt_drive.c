@@ -237,6 +237,17 @@ static void add_device(struct options *o, struct drive_arg *a, const char *name)
     options_add_device(o, use);
 }
 
+/* if=scsi needs no -device for the controller. */
+static void scsi_controller(struct options *o)
+{
+    const struct plug *plug = plug_find("virtio-scsi-pci");
+
+    for (const struct plug_use *u = o->devices; u; u = u->next)
+        if (u->plug == plug)
+            return;
+    options_add_device(o, plug_use_new(plug));
+}
+
 /* Its place on an interface with `n` of them: the one asked for, or the first free one. */
 static void put(struct drive_arg *a, struct drive **place, unsigned n)
 {
@@ -296,6 +307,11 @@ void options_drives(struct options *o)
         for (struct drive_arg *a = o->drives; a; a = a->next) {
             if (asked != (a->index >= 0))
                 continue;
+            if ((a->iface == DRIVE_IF_IDE && !o->cfg.board->ide) ||
+                (a->iface == DRIVE_IF_FLOPPY && !o->cfg.board->floppy))
+                die(EXIT_CODE_USAGE, "%s: machine %s has no %s controller: use -machine pc%s", a->opt,
+                    o->cfg.board->name, a->iface == DRIVE_IF_IDE ? "IDE" : "floppy",
+                    o->cfg.board->firmware ? ", or -drive if=virtio, or -device nvme" : "");
             if (a->iface == DRIVE_IF_IDE)
                 put(a, o->cfg.ide, IDE_DRIVES);
             else if (a->iface == DRIVE_IF_FLOPPY)
@@ -312,10 +328,12 @@ void options_drives(struct options *o)
     for (struct drive_arg *a = o->drives; a; a = a->next) {
         if (a->iface == DRIVE_IF_VIRTIO)
             add_device(o, a, "virtio-blk-pci");
-        else if (a->iface == DRIVE_IF_SCSI)
+        if (a->iface == DRIVE_IF_SCSI) {
+            scsi_controller(o);
             add_device(o, a, a->drive.cdrom ? "scsi-cd" : "scsi-hd");
+        }
     }
-    if (!o->nodefaults && o->cfg.board->firmware && !o->cfg.ide[CD_INDEX])
+    if (!o->nodefaults && o->cfg.board->ide && !o->cfg.ide[CD_INDEX])
         default_cd(o);
     if (!o->nodefaults && o->cfg.board->firmware && !o->cfg.floppy[0])
         default_floppy(o);

@@ -592,9 +592,6 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     options_macs(o);
     options_display(o);
     options_speaker(o);
-    for (unsigned i = 0; i < 4 && !o->cfg.board->firmware; i++)
-        if (o->cfg.ide[i] || (i < 2 && o->cfg.floppy[i]))
-            die(EXIT_CODE_USAGE, "machine %s has no disk controllers: use -machine pc", o->cfg.board->name);
 }
 
 struct kept {

@@ -367,6 +367,8 @@ static void reset_all(struct machine *m)
         c->halted = 0;
         c->stopped = c->index != 0;
     }
+    if (m->settle)
+        m->settle(m);                   /* the memory is the new start's */
     machine_reset(m);                   /* after the CPUs: chips set their lines */
     machine_lock(m);
     if (m->boot)

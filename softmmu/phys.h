@@ -38,6 +38,17 @@ struct view {
 
 struct smc_leaf;
 
+/*
+ * The last writes to memory that did not go through a TLB, for who has just translated code from there: it may have
+ * read the bytes before such a write and marked them after the writer had looked (smc_overtaken()).
+ */
+#define SMC_RECENT 64
+struct smc_recent {
+    pthread_mutex_t lock;       /* among writers; readers have none */
+    uint64_t n;                 /* how many there have been; the last ones are in the arrays */
+    uint64_t pa[SMC_RECENT], len[SMC_RECENT];
+};
+
 struct phys {
     struct view *view;
     uint64_t a20_mask;          /* ANDed with every physical address the CPU makes */
@@ -55,6 +66,7 @@ struct phys {
     unsigned nram;
     bool monitored;             /* MWAIT has been used: writes look for processors that wait */
     void (*wake)(struct cpu *);
+    struct smc_recent recent;
     struct smc_leaf **smc;      /* one pointer per 2 MiB; smc.c */
     struct track *tracks;       /* track.c */
 };

@@ -22,6 +22,7 @@
 
 void smc_init(struct phys *p)
 {
+    pthread_mutex_init(&p->recent.lock, NULL);
     /* 4 MiB of address space, touched only where code is. */
     p->smc = mmap(NULL, TOP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                   -1, 0);
@@ -34,6 +35,7 @@ void smc_free(struct phys *p)
     for (uint64_t i = 0; i < TOP_ENTRIES; i++)
         free(p->smc[i]);
     munmap(p->smc, TOP_BYTES);
+    pthread_mutex_destroy(&p->recent.lock);
 }
 
 static uint64_t *slot(struct phys *p, uint64_t pa, bool make)
@@ -121,8 +123,40 @@ uint64_t smc_lines(struct phys *p, uint64_t pa)
     return smc_page_lines(p, pa);
 }
 
+static void note(struct phys *p, uint64_t pa, uint64_t len)
+{
+    uint64_t n;
+
+    pthread_mutex_lock(&p->recent.lock);
+    n = p->recent.n;
+    __atomic_store_n(&p->recent.pa[n % SMC_RECENT], pa, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->recent.len[n % SMC_RECENT], len, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->recent.n, n + 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&p->recent.lock);
+}
+
+uint64_t smc_now(const struct phys *p)
+{
+    return __atomic_load_n(&p->recent.n, __ATOMIC_SEQ_CST);
+}
+
+bool smc_overtaken(const struct phys *p, uint64_t since, uint64_t pa, uint64_t len)
+{
+    uint64_t now = smc_now(p);
+
+    for (uint64_t n = since; n < now && now - since < SMC_RECENT; n++) {
+        uint64_t at = __atomic_load_n(&p->recent.pa[n % SMC_RECENT], __ATOMIC_RELAXED);
+
+        if (at < pa + len && pa < at + __atomic_load_n(&p->recent.len[n % SMC_RECENT], __ATOMIC_RELAXED))
+            return true;
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return smc_now(p) - since >= SMC_RECENT;    /* some were overwritten: it may be so */
+}
+
 void smc_written(struct phys *p, uint64_t pa, uint64_t len)
 {
+    note(p, pa, len);
     while (len && pa < PA_END) {
         uint64_t n = PAGE_SIZE - (pa & 0xfff);
 

@@ -274,6 +274,12 @@ struct cpu *phys_cpu(struct phys *, unsigned n);        /* the n-th registered, 
  * line calls exec_invalidate_lines().  Stores elsewhere in the page stay cheap.
  */
 void smc_mark(struct phys *, uint64_t pa, unsigned len);
+/*
+ * Was [pa, pa+len) written by another thread since smc_now() gave `since`? Asked after smc_mark(), about bytes that were
+ * read after smc_now(): a writer that came too early to see the mark is seen here. May say so without need.
+ */
+uint64_t smc_now(const struct phys *);
+bool smc_overtaken(const struct phys *, uint64_t since, uint64_t pa, uint64_t len);
 void smc_clear_page(struct phys *, uint64_t pa);        /* no block left in that page */
 void smc_unmark(struct phys *, uint64_t pa, uint64_t lines);
 bool smc_page_has_code(struct phys *, uint64_t pa);

@@ -70,7 +70,7 @@ static struct block *copy_block(struct cpu *c, uint32_t mode, uint64_t lin, uint
 }
 
 /* The code at lin, physical address pa, made to a block. NULL: the fetch faulted, c->fault is set. */
-static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint64_t pa)
+static struct block *translate_once(struct cpu *c, uint32_t mode, uint64_t lin, uint64_t pa)
 {
     struct exec *e = c->exec;
     /* What is dumped as IR must have some. */
@@ -109,6 +109,25 @@ static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint6
         check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), CHECK_HOST, 0,
                           false);
     return b;
+}
+
+/* What a device wrote to while it was being translated is translated again. */
+static struct block *translate(struct cpu *c, uint32_t mode, uint64_t lin, uint64_t pa)
+{
+    struct phys *phys = c->m->phys;
+
+    for (;;) {
+        uint64_t since = smc_now(phys);
+        struct block *b = translate_once(c, mode, lin, pa);
+        bool stale = false;
+        if (!b)
+            return NULL;
+        for (unsigned i = 0; i < b->nrange; i++)
+            stale |= smc_overtaken(phys, since, b->range[i].pa, b->range[i].len);
+        if (!stale)
+            return b;
+        cache_invalidate(&c->exec->cache, b->range[0].pa, b->range[0].len);
+    }
 }
 
 struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool *global)

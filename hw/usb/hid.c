@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hw/input_if.h"
 
 #define QUEUE 64
 #define REPORT_MAX 8
@@ -422,10 +423,16 @@ struct usb_hid *usb_hid_new(struct usb_bus *bus, enum usb_hid_kind kind, const s
     return h;
 }
 
+static const struct input_device input[] = {
+    [USB_HID_KEYBOARD] = { .key = usb_hid_key, .leds = usb_hid_leds, .in_use = usb_hid_in_use },
+    [USB_HID_MOUSE] = { .move = usb_hid_move, .in_use = usb_hid_in_use },
+    [USB_HID_TABLET] = { .place = usb_hid_place, .in_use = usb_hid_in_use },
+};
+
 #define PLUGGED(id, name, what, kind)                                                                        \
     static void make_##id(struct plug_env *env, void *bus, const void *props)                                \
     {                                                                                                        \
-        usb_hid_new(bus, kind, props);                                                                       \
+        input_add(env->m->cfg.input, &input[kind], usb_hid_new(bus, kind, props));                           \
     }                                                                                                        \
     const struct plug id##_plug = { name, what, "USB", sizeof(struct usb_props), NULL, usb_props, make_##id };
 

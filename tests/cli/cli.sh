@@ -162,6 +162,11 @@ for chip in e1000 ne2k_isa ne2k_pci pcnet rtl8139; do
     expect 67 '' -M pc -kernel "$work/exit" -nic user,model=$chip,id=n -object filter-dump,netdev=n,file="$work/pcap" -device isa-debug-exit
     holds 'a capture begins with its head' "[ \"\$(head -c 4 '$work/pcap' | od -An -tx1 | tr -d ' ')\" = d4c3b2a1 ]"
 done
+# ---- boards without a drive's controller ----
+: >"$work/medium"
+expect 2 'machine q35 has no IDE controller: use .*if=virtio' -M q35 -hda "$work/medium"
+expect 2 'machine micro has no floppy controller' -M micro -kernel "$work/exit" -fda "$work/medium"
+
 # ---- virtio, SCSI, streams with a name ----
 dd if=/dev/zero of="$work/disk" bs=1024 count=1024 2>/dev/null
 disk="-drive if=none,id=d,format=raw,file=$work/disk"
@@ -169,6 +174,7 @@ guest="-M pc -kernel $work/exit -device isa-debug-exit"
 expect 0 'virtio-blk-pci' -device help
 expect 0 'num-queues=N' -device virtio-blk-pci,help
 expect 67 '' $guest -drive if=virtio,format=raw,file="$work/disk"
+expect 67 '' $guest -drive if=scsi,format=raw,file="$work/disk" -drive if=scsi,media=cdrom
 expect 67 '' $guest $disk -device virtio-blk-pci,drive=d,disable-legacy=on,packed=on,num-queues=4
 expect 67 '' $guest $disk -device virtio-scsi-pci,id=s -device scsi-hd,drive=d,bus=s.0,lun=7 -drive if=none,id=cd,media=cdrom \
     -device scsi-cd,drive=cd
@@ -282,7 +288,6 @@ expect 2 'needs file=' -drive if=ide $run
 expect 2 'already there' -hda "$work/d.img" -drive file="$work/zeros",index=0 $run
 expect 2 'two drives with id=x' -drive file="$work/d.img",id=x -drive file="$work/zeros",id=x $run
 expect 3 'given twice' -hda "$work/d.img" -hdb "$work/d.img" $run
-expect 2 'no such controller' -drive file="$work/d.img",if=scsi -M pc -kernel "$work/exit"
 expect 67 '' -blockdev driver=raw,node-name=n,file.driver=file,file.filename="$work/d.img" $run
 expect 67 '' -blockdev driver=file,node-name=n,filename="$work/d.img",read-only=on $run
 expect 2 'needs node-name=' -blockdev driver=raw,file.filename="$work/d.img" $run

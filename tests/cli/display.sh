@@ -66,11 +66,14 @@ start() {
 }
 # left CODE WHAT: it leaves by itself
 left() {
-    code=0
-    (sleep 30; kill -9 $pid) 2>/dev/null &
-    watch=$!
+    code=0 tries=0
+    # No subshell to watch it: one that is killed at once may run this shell's EXIT trap.
+    while kill -0 $pid 2>/dev/null && [ $tries -lt 300 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    [ $tries -lt 300 ] || kill -9 $pid
     wait $pid || code=$?
-    kill $watch 2>/dev/null
     holds "$2 (exit code $code): $(cat "$work/out")" "[ $code = $1 ]"
 }
 ends() {

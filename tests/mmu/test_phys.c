@@ -181,6 +181,30 @@ START_TEST(sizes)
 }
 END_TEST
 
+/* What was written between a look at memory and its mark is found, whoever wrote it. */
+START_TEST(overtaken)
+{
+    uint8_t *ram, byte = 1;
+    struct phys *p = make(&ram);
+    uint64_t since = smc_now(p);
+
+    ck_assert(!smc_overtaken(p, since, 0x1000, 16));
+    phys_dma_write(p, 0x1010, &byte, 1);
+    ck_assert(!smc_overtaken(p, since, 0x1000, 16));
+    ck_assert(smc_overtaken(p, since, 0x1000, 17));
+    ck_assert(smc_overtaken(p, since, 0x1010, 1));
+    ck_assert(!smc_overtaken(p, smc_now(p), 0x1010, 1));
+    phys_write(p, 0x2000, &byte, 1);
+    ck_assert(smc_overtaken(p, since, 0x1fff, 2));
+    ck_assert(!smc_overtaken(p, since, 0x2001, 100));
+    for (unsigned n = 0; n < 100; n++)          /* more than are remembered: it may have been */
+        phys_dma_write(p, 0x3000, &byte, 1);
+    ck_assert(smc_overtaken(p, since, 0x5000, 1));
+    ck_assert(!smc_overtaken(p, smc_now(p) - 10, 0x5000, 1));
+    phys_free(p);
+}
+END_TEST
+
 START_TEST(dma)
 {
     uint8_t *ram, buf[PAGE_SIZE * 2];
@@ -217,6 +241,7 @@ int main(void)
     tcase_add_test(t, shadow);
     tcase_add_test(t, sizes);
     tcase_add_test(t, dma);
+    tcase_add_test(t, overtaken);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
