@@ -130,10 +130,10 @@ installer() {
         -append "console=ttyS0 DEBIAN_FRONTEND=text"
 }
 
-# SeaBIOS; reset at the end of its patience: etc/boot-fail-wait is not set, so that is after 60 s.
+# SeaBIOS; reset at the end of its patience.
 firmware() {
     [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
-    until_text 'No bootable device' 2 end -M "$1" -debugcon file:"$work/debug" -global isa-debugcon.iobase=0x402 ||
+    until_text 'No bootable device' 2 end -M "$1" -boot reboot-timeout=1000 -debugcon file:"$work/debug" -global isa-debugcon.iobase=0x402 ||
         return 1
     for word in 'SeaBIOS (version' 'fw_cfg DMA interface supported' 'Found 1 cpu' 'kvmclock: stable tsc, 1000 MHz' \
         'ACPI: parse DSDT' 'Copying SMBIOS' 'sercon: using ioport 0x3f8' 'Attempting a hard reboot'; do
@@ -156,7 +156,7 @@ uefi() {
     machine=$1 what=$2 script=$(printf 'STARTUP.NSH=@echo -off\r\n%s\r\nreset -s\r\n' "$3")
     shift 3
     perl "$here/fatdisk.pl" "$work/disk" "$script" "$@" &&
-        boot "$what" 0 -M "$machine" -no-reboot -drive if=pflash,format=raw,readonly=on,file="$ovmf/OVMF_CODE_4M.fd" \
+        boot "$what" 0 -M "$machine" -no-reboot -nic none -drive if=pflash,format=raw,readonly=on,file="$ovmf/OVMF_CODE_4M.fd" \
             -drive if=pflash,format=raw,file="$work/vars" -drive if=none,id=hd,format=raw,file="$work/disk" \
             -device nvme,drive=hd
 }
