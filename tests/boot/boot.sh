@@ -285,7 +285,7 @@ gone() {
 }
 firmware_screen() {
     [ -e /usr/share/seabios/vgabios-stdvga.bin ] || [ -e /usr/share/qemu/vgabios-stdvga.bin ] || return 77
-    begin -screendump "$work/screen.txt"
+    begin -nic none -screendump "$work/screen.txt"
     appears 'No bootable device' "$work/screen.txt" && grep -q 'SeaBIOS (version' "$work/screen.txt" ||
         why=${why:-no version}
     # With a screen nothing is said on the serial port.
