@@ -9,7 +9,9 @@ A case is skipped, with its reason, where its medium cannot be made. LOG_DIR kee
 """
 import argparse
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ import time
 from guest import Failed, Guest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../vnc"))
+from vnc import Vnc     # noqa: E402
 CACHE = os.path.join(os.environ.get("LATIMER_CACHE", os.path.expanduser("~/.cache/latimer")), "os")
 QEMU = ["qemu-system-x86_64", "-accel", "tcg", "-M", "pc"]
 
@@ -42,6 +46,26 @@ class Run:
         base = QEMU if self.qemu else [self.program, "-M", "pc"]
         return Guest([*base, "-m", "512", "-display", "none", "-serial", "stdio", *args], self.path("console"),
                      patience)
+
+    def screen(self, g):
+        """The text on the screen now; the guest has -screendump FILE.txt with this run's path("screen.txt")."""
+        path = self.path("screen.txt")
+        if os.path.exists(path):
+            os.remove(path)
+        g.signal(signal.SIGUSR1)
+        for _ in range(50):
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    return f.read()
+            time.sleep(0.1)
+        return ""
+
+    def wait_screen(self, g, pattern, patience):
+        end = time.monotonic() + patience
+        while not re.search(pattern, self.screen(g)):
+            if time.monotonic() > end:
+                raise Failed(f"the screen did not show '{pattern}'")
+            time.sleep(1)
 
     def copy(self, image):
         """A copy that may be written to."""
@@ -94,6 +118,26 @@ def grub_rescue(path):
     subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", path, tree], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     shutil.rmtree(tree)
+
+
+def package_files(package):
+    """The folder with a Debian package's files; fetched where it is not there yet."""
+    folder = os.path.join(CACHE, package)
+    if os.path.isdir(folder):
+        return folder
+    need("apt-get", "dpkg-deb")
+    part = folder + ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    os.makedirs(part)
+    try:
+        subprocess.run(["apt-get", "download", "-q", package], cwd=part, check=True, capture_output=True)
+        deb = [f for f in os.listdir(part) if f.endswith(".deb")][0]
+        subprocess.run(["dpkg-deb", "-x", deb, "."], cwd=part, check=True)
+        os.remove(os.path.join(part, deb))
+    except (subprocess.CalledProcessError, IndexError) as e:
+        raise Skipped(f"package {package} cannot be had: {e}") from e
+    os.rename(part, folder)
+    return folder
 
 
 # ---- cases ----
@@ -157,6 +201,50 @@ def case_grub_cd(run):
         g.expect("grub> ")
         g.send("ls\r")
         g.expect(r"\(cd0?\)")
+
+
+def case_memtest(run):
+    """memtest86+ from its CD: a pass without errors."""
+    iso = os.path.join(package_files("memtest86+"), "usr/lib/memtest86+/memtest86+x64.iso")
+    with run.guest("-m", "64", "-cdrom", iso, "-boot", "d", "-screendump", run.path("screen.txt")) as g:
+        run.wait_screen(g, r"Pass:\s+[1-9]\d*\s+Errors: 0\b", 600)
+        run.cpu = g.cpu()
+
+
+def case_installer_graphical(run):
+    """Debian's graphical installer to its list of languages, in a framebuffer, by keyboard and mouse."""
+    folder = os.path.join(package_files("debian-installer-12-netboot-amd64"), "usr/lib/debian-installer/images/12/amd64/gtk"
+                          "/debian-installer/amd64")
+    socket = run.path("vnc")
+    with run.guest("-m", "1024", "-vnc", "unix:" + socket, "-kernel", os.path.join(folder, "linux"), "-initrd",
+                   os.path.join(folder, "initrd.gz"), "-append", "vga=788") as g:
+        for _ in range(100):
+            if os.path.exists(socket):
+                break
+            time.sleep(0.1)
+        v = Vnc("unix:" + socket)
+
+        def shown():
+            return v.w >= 800 and v.h >= 600 and v.colours() > 500
+
+        def must(what, seconds, done):
+            if not v.wait(seconds, done):
+                raise Failed(f"{what}: the screen has {v.w}x{v.h} and {v.colours()} colours")
+
+        must("no list of languages", 300, shown)
+        run.cpu = g.cpu()
+        v.look(5)
+        v.png(run.path("languages.png"))
+        for what, act in (("a key", lambda: v.key("down")),
+                          ("the mouse", lambda: (v.move(v.w // 8, v.h // 3), v.button(1, True),
+                                                 v.button(1, False)))):
+            before = bytes(v.pixels)
+            act()
+            must(f"{what} changed nothing", 30, lambda old=before: bytes(v.pixels) != old)
+            v.look(2)
+        before = bytes(v.pixels)
+        v.key("ret")
+        must("the list does not go away", 60, lambda: sum(a != b for a, b in zip(before[::64], v.pixels[::64])) > 2000)
 
 
 CASES = {name[5:].replace("_", "-"): fn for name, fn in list(globals().items()) if name.startswith("case_")}
