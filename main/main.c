@@ -94,6 +94,8 @@ static void add_signal(sigset_t *set, int sig)
 /* Before the threads start: they inherit the mask. */
 static void watch_signals(struct session *s, bool dumps)
 {
+    sigset_t usr1;
+
     sigemptyset(&s->signals);
     add_signal(&s->signals, SIGTERM);
     add_signal(&s->signals, SIGINT);
@@ -104,6 +106,11 @@ static void watch_signals(struct session *s, bool dumps)
     if (s->signal_fd < 0)
         die(EXIT_CODE_HOST, "cannot watch signals: %s", strerror(errno));
     pthread_sigmask(SIG_BLOCK, &s->signals, NULL);
+    if (!dumps) {               /* main() has blocked it */
+        sigemptyset(&usr1);
+        sigaddset(&usr1, SIGUSR1);
+        pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
+    }
     evloop_add(s->m.loop, s->signal_fd, POLLIN, on_signal, s);
 }
 
@@ -151,6 +158,7 @@ static int exit_code(const struct session *s)
 
 int main(int argc, char **argv)
 {
+    sigset_t early;
     struct session s = { .signal = 0 };
     struct options o;
     bool dumped;
@@ -160,6 +168,10 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "image") == 0)
         return image_main(argc - 1, argv + 1);
+    /* A screendump asked for before there is a screen waits until signals are watched. */
+    sigemptyset(&early);
+    sigaddset(&early, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &early, NULL);
     options_parse(&o, argc, argv, PACKAGE_VERSION);
     o.verify = VERIFY;
     if (o.name[0])
