@@ -62,10 +62,14 @@ class Run:
 
     def wait_screen(self, g, pattern, patience):
         end = time.monotonic() + patience
-        while not re.search(pattern, self.screen(g)):
+        shown = ""
+        while not re.search(pattern, shown):
             if time.monotonic() > end:
-                raise Failed(f"the screen did not show '{pattern}'")
-            time.sleep(1)
+                raise Failed(f"the screen did not show '{pattern}' but: {shown[:2000]}")
+            time.sleep(2)               # before the first signal, too: it must not come before main()
+            if g.process.poll() is not None:
+                raise Failed(f"the emulator ended with code {g.process.returncode} before '{pattern}'")
+            shown = self.screen(g)
 
     def copy(self, image):
         """A copy that may be written to."""
