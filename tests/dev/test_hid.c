@@ -5,12 +5,14 @@
 #include <check.h>
 #include <string.h>
 
+#include "hw/input_if.h"
 #include "hw/usb/hid.h"
 #include "tests/dev/bus_env.h"
 #include "tests/run_suite.h"
 
 static struct bus_env *b;
 static struct usb_dev *d;
+static struct input *input;             /* what displays feed; NULL: nobody */
 static uint8_t buf[USB_CONTROL_MAX];
 
 static int control(unsigned type, unsigned request, unsigned value, unsigned index, unsigned len)
@@ -39,6 +41,7 @@ static void plug(const char *name)
     struct usb_bus *bus;
 
     b = bus_env_new();
+    b->e->m.cfg.input = input;
     bus_env_plug(b, "piix3-usb-uhci", NULL);
     bus_env_plug(b, name, "serial", "42", NULL);
     bus = plug_bus_find(&b->plugs, "usb-bus.0");
@@ -58,6 +61,28 @@ static int next(void)
 {
     return usb_packet(d, USB_IN, 1, buf, 8);
 }
+
+/* Displays send positions once a guest has set the tablet up, and they become its reports. */
+START_TEST(from_displays)
+{
+    input = input_new();
+    plug("usb-tablet");
+    ck_assert(input_absolute(input));
+    input_place(input, 0x1234, 0x567, 0, INPUT_LEFT);
+    ck_assert_int_eq(next(), 6);
+    ck_assert_mem_eq(buf, "\1\x34\x12\x67\5\0", 6);
+    ck_assert_int_eq(control(0, 9, 0, 0, 0), 0);        /* back to no configuration */
+    ck_assert(!input_absolute(input));
+    end();
+    plug("usb-kbd");
+    input_key(input, 30, true);                         /* A */
+    ck_assert_int_eq(next(), 8);
+    ck_assert_mem_eq(buf, "\0\0\4\0\0\0\0\0", 8);
+    end();
+    input_free(input);
+    input = NULL;
+}
+END_TEST
 
 START_TEST(tablet)
 {
@@ -234,6 +259,7 @@ int main(void)
     TCase *t = tcase_create("hid");
 
     tcase_set_timeout(t, 60);
+    tcase_add_test(t, from_displays);
     tcase_add_test(t, tablet);
     tcase_add_test(t, mouse);
     tcase_add_test(t, keyboard);
