@@ -102,6 +102,7 @@ static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *a
     struct pcbase *b = m->board;
     const struct { uint64_t at, len; } ram[] = { { 0, m->ram_low }, { 1ull << 32, m->ram_high } };
     uint8_t e820[2][20], uuid[16] = { 0 }, anchor[SMBIOS_ANCHOR], *tables;
+    char *order;
     unsigned n = 0;
     size_t len;
 
@@ -122,6 +123,10 @@ static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *a
         fw_cfg_file_number(f->cfg, "etc/boot-menu-wait", m->cfg.firmware.splash_ms, 2);
     if (m->cfg.firmware.retry_ms)
         fw_cfg_file_number(f->cfg, "etc/boot-fail-wait", (uint32_t)m->cfg.firmware.retry_ms, 4);
+    order = plugs_boot_order(m->cfg.devices);
+    if (order)
+        fw_cfg_file(f->cfg, "bootorder", order, strlen(order) + 1);
+    free(order);
     fw_cfg_number(f->cfg, FW_CFG_IRQ0_OVERRIDE, 1, 4);
     fw_cfg_file(f->cfg, "etc/e820", e820, n * sizeof(e820[0]));
     acpi_fw_cfg(acpi, f->cfg);

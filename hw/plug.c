@@ -322,3 +322,46 @@ void plugs_make(struct plug_env *env, const struct plug_use *list)
         u->plug->make(env, bus, c);
     }
 }
+
+/* ---- what to boot from ---- */
+
+/* The device after the one with bootindex `last`; NULL: there is none. */
+static const struct plug_use *next_to_boot(const struct plug_use *list, int last)
+{
+    const struct plug_use *best = NULL;
+
+    for (const struct plug_use *u = list; u; u = u->next)
+        if (u->props->bootindex > last && (!best || u->props->bootindex < best->props->bootindex))
+            best = u;
+    return best;
+}
+
+char *plugs_boot_order(const struct plug_use *list)
+{
+    const struct plug_use *u = next_to_boot(list, -1);
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = u ? open_memstream(&text, &len) : NULL;
+
+    if (!u)
+        return NULL;
+    if (!f)
+        die(EXIT_CODE_HOST, "out of memory for the boot order");
+    for (; u; u = next_to_boot(list, u->props->bootindex)) {
+        const char *star = u->plug->boot ? strchr(u->plug->boot, '*') : NULL;
+
+        if (!star)
+            die(EXIT_CODE_USAGE, "-device %s: bootindex: the firmware cannot be told of this kind of device: use -boot order=",
+                u->plug->name);
+        for (const struct plug_use *o = u->next; o; o = o->next)
+            if (o->props->bootindex == u->props->bootindex)
+                die(EXIT_CODE_USAGE, "-device %s: bootindex=%d: device %s has it, too", o->plug->name,
+                    o->props->bootindex, u->plug->name);
+        fprintf(f, "/pci@i0cf8/%.*s%x", (int)(star - u->plug->boot), u->plug->boot, (unsigned)u->props->slot);
+        if (u->props->fn)
+            fprintf(f, ",%x", (unsigned)u->props->fn);
+        fprintf(f, "%s\n", star + 1);
+    }
+    fclose(f);
+    return text;
+}

@@ -64,6 +64,8 @@ struct plug {
     /* `bus` is what plug_bus_add() was given (PCI, ISA: NULL); PCI devices have a free slot. Dies on what cannot be
        wired. */
     void (*make)(struct plug_env *, void *bus, const void *props);
+    /* How firmware names it beneath the PCI bus, for bootindex; '*' is its place. NULL: nothing to boot from there. */
+    const char *boot;
 };
 
 /* One device to be made. `props` and what its strings point to live as long as the machine. */
@@ -96,6 +98,9 @@ bool plug_set(struct plug_use *, const struct prop *, const char *val, const str
 
 /* Make all of a list, in its order. Dies naming the device that the board has no place for. */
 void plugs_make(struct plug_env *, const struct plug_use *);
+
+/* What the firmware boots from, by bootindex: a path a line, to be freed. NULL: no device has one. */
+char *plugs_boot_order(const struct plug_use *);
 
 /* ---- for boards and devices ---- */
 

@@ -681,5 +681,6 @@ static const struct prop e1000_props[] = { NIC_PROPS, NIC_ROM_PROP, PROP_END };
 
 const struct plug e1000_plug = {
     "e1000", "network: Intel 82540EM, PRO/1000 MT", "PCI", sizeof(struct nic_props),
-    &(const struct nic_props){ .romfile = "efi-e1000.rom" }, e1000_props, make
+    &(const struct nic_props){ .romfile = "efi-e1000.rom" }, e1000_props, make,
+    "ethernet@*/ethernet-phy@0"
 };

@@ -529,7 +529,8 @@ static const struct prop pci_props[] = { NIC_PROPS, NIC_ROM_PROP, PROP_END };
 
 const struct plug ne2k_pci_plug = {
     "ne2k_pci", "network: Realtek RTL8029, an NE2000 on PCI", "PCI", sizeof(struct nic_props),
-    &(const struct nic_props){ .romfile = "efi-ne2k_pci.rom" }, pci_props, make_pci
+    &(const struct nic_props){ .romfile = "efi-ne2k_pci.rom" }, pci_props, make_pci,
+    "ethernet@*/ethernet-phy@0"
 };
 
 struct isa_props {

@@ -614,5 +614,6 @@ static const struct prop pcnet_props[] = { NIC_PROPS, NIC_ROM_PROP, PROP_END };
 
 const struct plug pcnet_plug = {
     "pcnet", "network: AMD Am79C970A, PCnet-PCI II", "PCI", sizeof(struct nic_props),
-    &(const struct nic_props){ .romfile = "efi-pcnet.rom" }, pcnet_props, make
+    &(const struct nic_props){ .romfile = "efi-pcnet.rom" }, pcnet_props, make,
+    "ethernet@*/ethernet-phy@0"
 };

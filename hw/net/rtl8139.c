@@ -775,5 +775,6 @@ static const struct prop rtl8139_props[] = { NIC_PROPS, NIC_ROM_PROP, PROP_END }
 
 const struct plug rtl8139_plug = {
     "rtl8139", "network: Realtek RTL8139C+", "PCI", sizeof(struct nic_props),
-    &(const struct nic_props){ .romfile = "efi-rtl8139.rom" }, rtl8139_props, make
+    &(const struct nic_props){ .romfile = "efi-rtl8139.rom" }, rtl8139_props, make,
+    "ethernet@*/ethernet-phy@0"
 };

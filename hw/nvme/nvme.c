@@ -766,5 +766,6 @@ static void make(struct plug_env *env, void *bus, const void *from)
 }
 
 const struct plug nvme_plug = {
-    "nvme", "NVMe controller with one namespace", "PCI", sizeof(struct nvme_props), &defaults, props, make
+    "nvme", "NVMe controller with one namespace", "PCI", sizeof(struct nvme_props), &defaults, props, make,
+    "pci1b36,10@*/namespace@1,0"
 };

@@ -315,5 +315,6 @@ static const struct props defaults = {
 };
 
 const struct plug virtio_blk_plug = {
-    "virtio-blk-pci", "disk (virtio)", "PCI", sizeof(struct props), &defaults, props_table, make
+    "virtio-blk-pci", "disk (virtio)", "PCI", sizeof(struct props), &defaults, props_table, make,
+    "scsi@*/disk@0,0"
 };

@@ -340,5 +340,6 @@ static const struct prop props_table[] = {
 static const struct props defaults = { .virtio = VIRTIO_DEFAULTS, .queue_size = 256, .mergeable = true };
 
 const struct plug virtio_net_plug = {
-    "virtio-net-pci", "network card (virtio)", "PCI", sizeof(struct props), &defaults, props_table, make
+    "virtio-net-pci", "network card (virtio)", "PCI", sizeof(struct props), &defaults, props_table, make,
+    "ethernet@*/ethernet-phy@0"
 };

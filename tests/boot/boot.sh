@@ -19,6 +19,7 @@
 # uefi (UEFI firmware from flash memory on machine q35 starts the kernel from an NVMe disk).
 # ovmf, ovmfpc (UEFI firmware from flash memory on machine q35 or pc runs a script from an NVMe disk that sets a
 # variable, and another after a new start that shows it; both power the machine off).
+# bootindex (of two disks the firmware starts the one it is told),
 # nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
 # trims one, with a file system on it; the host looks at the image).
 # nete1000, netne2k, netisa, netrtl8139, netpcnet (jit, machine pc: Linux's drivers of those network chips, user networking and
@@ -46,12 +47,12 @@ early='x86/fpu: Enabled xstate'     # what the guest writes after some million b
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton amd64-ide
     amd64-q35
-    firmware-nvme amd64-nvmedisk amd64-nete1000
+    firmware-nvme firmware-bootindex amd64-nvmedisk amd64-nete1000
     firmware-virtioboot amd64-virtio
     firmware-screen amd64-screen firmware-ovmf amd64-uefi"
 all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
-    firmware-nvme amd64-nvmedisk firmware-ovmf firmware-ovmfpc amd64-uefi
+    firmware-nvme firmware-bootindex amd64-nvmedisk firmware-ovmf firmware-ovmfpc amd64-uefi
     firmware-virtioboot amd64-virtio amd64-virtiolegacy
     firmware-screen amd64-screen amd64-bochs 686-screen
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
@@ -166,6 +167,20 @@ firmware_uefi() {
     cp "$ovmf/OVMF_VARS_4M.fd" "$work/vars" && chmod u+w "$work/vars" &&
         uefi "$1" 'Reset with' "setvar $variable -nv -bs -rt =4c6174" &&
         ! grep -aq '4C 61 74' "$work/serial" && uefi "$1" '4C 61 74' "setvar $variable"
+}
+
+# Of two disks the one with the lower bootindex, whichever that is.
+firmware_bootindex() {
+    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    perl "$here/bootdisk.pl" "$work/disk" 3000 "booted a virtio disk" || return 1
+    perl "$here/bootdisk.pl" "$work/other" 3000 "booted an NVMe disk" || return 1
+    for order in 'pc 1 0 NVMe' 'pc 0 1 virtio' 'q35 7 3 NVMe' 'q35 3 7 virtio'; do
+        set -- $order
+        rm -f "$work/serial"
+        until_text "booted an* $4 disk" 1 end -M "$1" -nic none -drive if=none,id=a,file="$work/disk",format=raw \
+            -drive if=none,id=b,file="$work/other",format=raw -device virtio-blk-pci,drive=a,bootindex="$2" \
+            -device nvme,drive=b,bootindex="$3" || { why="$order: $why"; return 1; }
+    done
 }
 
 sum() { sha256sum | cut -d ' ' -f 1; }
@@ -368,6 +383,7 @@ try() {
     ovmfpc) firmware_uefi pc; return ;;
     nvme) firmware_nvme pc && firmware_nvme q35; return ;;
     pxe) pxe; return ;;
+    bootindex) firmware_bootindex; return ;;
     grub) legacy_grub; return ;;
     virtioboot) firmware_virtio; return ;;
     nete1000) net e1000 e1000; return ;;

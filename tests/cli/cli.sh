@@ -162,6 +162,13 @@ for chip in e1000 ne2k_isa ne2k_pci pcnet rtl8139; do
     expect 67 '' -M pc -kernel "$work/exit" -nic user,model=$chip,id=n -object filter-dump,netdev=n,file="$work/pcap" -device isa-debug-exit
     holds 'a capture begins with its head' "[ \"\$(head -c 4 '$work/pcap' | od -An -tx1 | tr -d ' ')\" = d4c3b2a1 ]"
 done
+# ---- what to boot from ----
+expect 2 'cannot be told of this kind of device' -M pc -device virtio-rng-pci,bootindex=1
+expect 2 'bootindex=4: device e1000 has it, too' -M pc -nic none -device e1000,bootindex=4 -device rtl8139,bootindex=4
+expect 2 'use a number from 0 up' -M pc -device e1000,bootindex=-1
+expect 2 'at most once' -M pc -boot order=cc
+expect 2 'use milliseconds' -M pc -boot menu=on,splash-time=soon
+
 # ---- boards without a drive's controller ----
 : >"$work/medium"
 expect 2 'machine q35 has no IDE controller: use .*if=virtio' -M q35 -hda "$work/medium"
