@@ -4,6 +4,11 @@
  * The host gives and takes its own pages, which may be larger than the guest's: only those that are wholly
  * within the range go. The mapping stays, so nothing that points there becomes wrong.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE            /* fallocate() */
+#endif
+
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -21,8 +26,12 @@ static void discard(struct phys *p, uint8_t *host, uint64_t len)
             continue;
         from = ((uintptr_t)host + page - 1) & ~(page - 1);
         to = ((uintptr_t)host + len) & ~(page - 1);
-        /* Where the host cannot do it (a file system without holes), the memory just stays. */
-        if (from < to)
+        /*
+         * By the descriptor: madvise() is taken for a hint by some (user-mode emulators). Where the host cannot do it
+         * (a file system without holes), the memory just stays.
+         */
+        if (from < to && (p->ram[i].fd < 0 || fallocate(p->ram[i].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                                       (off_t)(from - base), (off_t)(to - from)) != 0))
             madvise((void *)from, to - from, MADV_REMOVE);
     }
 }
