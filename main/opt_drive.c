@@ -77,7 +77,7 @@ static void set_discard(struct drive_arg *a, const struct arg_item *it)
 static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *it, bool *bus_given)
 {
     static const char *const media[] = { "disk", "cdrom", NULL }, *const aio[] = { "threads", "native", "io_uring", NULL };
-    static const char *const errors[] = { "report", "enospc", NULL };
+    static const char *const write_errors[] = { "enospc", NULL }, *const read_errors[] = { "report", "enospc", NULL };
     const char *key = it->key;
 
     if (it->val && strcmp(key, "file") == 0) {
@@ -119,8 +119,12 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
         a->drive.chs.secs = small(a->opt, it, 63);
     } else if (strcmp(key, "aio") == 0) {
         one_of(a->opt, it, aio, "threads (what there is; native and io_uring are taken for it)");
-    } else if (strcmp(key, "werror") == 0 || strcmp(key, "rerror") == 0) {
-        one_of(a->opt, it, errors, "enospc or report: the guest is told of errors, and waits while the host's disk is full");
+        if (strcmp(it->val, "threads"))
+            arg_note("%s: aio=%s: requests are done by threads", a->opt, it->val);
+    } else if (strcmp(key, "werror") == 0) {
+        one_of(a->opt, it, write_errors, "enospc: the guest is told of errors, and waits while the host's disk is full");
+    } else if (strcmp(key, "rerror") == 0) {
+        one_of(a->opt, it, read_errors, "report: the guest is told of errors");
     } else {
         return false;
     }
