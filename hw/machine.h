@@ -16,6 +16,7 @@ struct evloop;
 struct boot;
 struct vcpus;
 struct cpu_lines;
+struct control;
 struct drive;
 struct drive_arg;
 struct display;
@@ -66,6 +67,7 @@ struct machine_config {
     bool serial_screen;                         /* firmware's text goes to the serial port */
     struct audio *pcspk;                        /* what the speaker plays to, NULL: it is not heard */
     bool no_reboot, no_shutdown;
+    bool paused;                                /* -S: nothing runs before it is told to */
     enum machine_action on_watchdog, on_panic;
     int64_t rtc_base;                           /* seconds since 1970, or INT64_MIN: host's UTC */
     bool rtc_localtime;
@@ -117,6 +119,7 @@ struct machine {
     /* The user is told, before what cfg says is done; NULL: nobody listens */
     void (*tell)(struct machine *, enum machine_event, const char *who);
     struct displays *displays;  /* main/displays.c */
+    struct control *control;    /* debug/control.h: run control */
 };
 
 /* The CPU side of interrupts, provided to boards by main (so hw sees no CPU header). */

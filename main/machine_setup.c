@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "debug/control.h"
 #include "frontend/cpu.h"
 #include "frontend/cpu_model.h"
 #include "frontend/decode.h"
@@ -62,6 +63,10 @@ static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_
     return c;
 }
 
+static const struct control_ops run_control = {
+    .pause = vcpus_pause, .resume = vcpus_resume, .wait_still = vcpus_wait_still,
+};
+
 void machine_setup(struct machine *m, struct options *o)
 {
     static const char *const label[SERIAL_MAX] = { "serial0", "serial1", "serial2", "serial3" };
@@ -83,6 +88,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->clock = clock_new(&host_clock);
     if (o->check)
         clock_set_slowdown(m->clock, CHECK_SLOWDOWN);
+    m->control = control_new(m, &run_control, m->cfg.paused ? RUN_PRELAUNCH : RUN_RUNNING);
     chardevs_open(m, o->chardevs);
     for (unsigned i = 0; i < o->nserial; i++)
         m->cfg.serial[i] = open_serial(m, o, o->serial[i], label[i]);
@@ -142,6 +148,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     free(m->cpu);
     free(model);
     load_free(m);
+    control_free(m->control);
     evloop_free(m->loop);
     m->cfg.board->free(m);
     displays_free(m->displays);

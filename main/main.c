@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     crash_thread(NULL);
     watch_signals(&s, o.dump);
     displays_start(s.m.displays, &o);
-    vcpus_start(&s.m, stopped, &s);
+    vcpus_start(&s.m, s.m.cfg.paused, stopped, &s);
     evloop_run(s.m.loop);
     vcpus_join(&s.m);
     displays_stop(s.m.displays);

@@ -50,6 +50,8 @@ struct vcpus {
     pthread_cond_t go;
     unsigned parked, generation;
     unsigned pauses;            /* how many asked for it */
+    unsigned held;              /* vCPUs that wait because of them */
+    pthread_cond_t still;       /* held or parked has grown, or over is set */
     bool over;
     void (*stopped)(void *);
     void *arg;
@@ -282,8 +284,11 @@ static void hold(struct vcpu *v)
     struct vcpus *s = v->c->m->vcpus;
 
     pthread_mutex_lock(&s->mutex);
+    s->held++;
+    pthread_cond_broadcast(&s->still);
     while (s->pauses && stopping(s->m) == STOP_NONE)
         pthread_cond_wait(&s->go, &s->mutex);
+    s->held--;
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -295,8 +300,8 @@ void vcpus_pause(struct machine *m)
         return;
     pthread_mutex_lock(&s->mutex);
     s->pauses++;
+    clock_pause(m->clock, true);        /* in one step with the count, as in vcpus_resume(): any thread may ask */
     pthread_mutex_unlock(&s->mutex);
-    clock_pause(m->clock, true);
     for (unsigned i = 0; i < s->n; i++)
         attend(&s->v[i], ATTN_EXIT);
 }
@@ -304,17 +309,44 @@ void vcpus_pause(struct machine *m)
 void vcpus_resume(struct machine *m)
 {
     struct vcpus *s = m->vcpus;
-    bool go;
 
     if (!s)
         return;
     pthread_mutex_lock(&s->mutex);
-    go = s->pauses && !--s->pauses;
-    if (go)
+    if (s->pauses && !--s->pauses) {
         pthread_cond_broadcast(&s->go);
-    pthread_mutex_unlock(&s->mutex);
-    if (go)
         clock_pause(m->clock, false);
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* s->mutex is held. A request to stop or reset that is being carried out is waited for. */
+static bool still(const struct vcpus *s)
+{
+    if (s->over)
+        return true;
+    switch (stopping(s->m)) {
+    case STOP_NONE:
+        return s->held == s->n;
+    case STOP_POWEROFF:
+        return s->m->cfg.no_shutdown && s->parked == s->n;
+    default:
+        return false;
+    }
+}
+
+void vcpus_wait_still(struct machine *m)
+{
+    struct vcpus *s = m->vcpus;
+
+    if (!s)
+        return;
+    machine_unlock(m);          /* a vCPU may wait for it */
+    pthread_mutex_lock(&s->mutex);
+    while (!still(s))
+        pthread_cond_wait(&s->still, &s->mutex);
+    pthread_mutex_unlock(&s->mutex);
+    machine_lock(m);
 }
 
 static void run(struct vcpu *v)
@@ -384,6 +416,7 @@ static bool decide(struct vcpus *s)
 
     if (why == STOP_NONE || ((why == STOP_RESET || why == STOP_TRIPLE) && !m->cfg.no_reboot))
         return true;
+    pthread_cond_broadcast(&s->still);
     while (stopping(m) == STOP_POWEROFF && m->cfg.no_shutdown)
         pthread_cond_wait(&s->go, &s->mutex);
     return false;
@@ -409,6 +442,7 @@ static bool park(struct vcpus *s)
             s->over = true;
         }
         pthread_cond_broadcast(&s->go);
+        pthread_cond_broadcast(&s->still);
         over = s->over;
         pthread_mutex_unlock(&s->mutex);
         if (over)
@@ -452,7 +486,7 @@ static void *thread(void *arg)
     }
 }
 
-void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg)
+void vcpus_start(struct machine *m, bool paused, void (*stopped)(void *arg), void *arg)
 {
     struct vcpus *s = calloc(1, sizeof(*s) + m->ncpu * sizeof(s->v[0]));
     int err;
@@ -463,8 +497,10 @@ void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg)
     s->n = m->ncpu;
     s->stopped = stopped;
     s->arg = arg;
+    s->pauses = paused;
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->go, NULL);
+    pthread_cond_init(&s->still, NULL);
     for (unsigned i = 0; i < s->n; i++) {
         s->v[i].c = m->cpu[i];
         idle_begin(&s->v[i]);
@@ -472,6 +508,8 @@ void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg)
         pthread_cond_init(&s->v[i].wake, NULL);
     }
     m->vcpus = s;
+    if (paused)
+        clock_pause(m->clock, true);
     for (unsigned i = 0; i < s->n; i++) {
         err = pthread_create(&s->v[i].thread, NULL, thread, &s->v[i]);
         if (err)
@@ -493,6 +531,7 @@ void vcpus_join(struct machine *m)
         pthread_mutex_destroy(&s->v[i].mutex);
     }
     pthread_cond_destroy(&s->go);
+    pthread_cond_destroy(&s->still);
     pthread_mutex_destroy(&s->mutex);
     pthread_key_delete(s->self);
     m->vcpus = NULL;

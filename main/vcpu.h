@@ -13,17 +13,24 @@
  * stopped(arg) is called once, from a vCPU's thread without the device lock,
  * when the machine has stopped for good: m->stop and m->stop_code say why.
  * With -no-shutdown, soft-off only parks the vCPUs until STOP_QUIT.
+ * `paused`: after the first reset they wait for a vcpus_resume() (-S).
  */
-void vcpus_start(struct machine *m, void (*stopped)(void *arg), void *arg);
+void vcpus_start(struct machine *m, bool paused, void (*stopped)(void *arg), void *arg);
 /* After machine_request_stop(): wait for the threads to end. */
 void vcpus_join(struct machine *m);
 
 /*
  * The vCPUs stop soon after, virtual time at once, until as many vcpus_resume() as there were vcpus_pause(). A
- * request to stop the machine gets through. Device lock held; nothing happens where there are no vCPUs.
+ * request to stop the machine gets through. Any thread, with or without the device lock; nothing happens where there
+ * are no vCPUs.
  */
 void vcpus_pause(struct machine *m);
 void vcpus_resume(struct machine *m);
+/*
+ * After vcpus_pause(): waits until no vCPU executes anything, a reset asked for before included. Not a vCPU's thread;
+ * the device lock is held once, and given up meanwhile.
+ */
+void vcpus_wait_still(struct machine *m);
 
 /* HLT: sleep until c->attn is not 0; returns at once if it is. Own thread, device lock not held. */
 void vcpu_halt_wait(struct cpu *c);
