@@ -148,6 +148,11 @@ void control_stop(struct control *c, enum run_state why)
     enter(c, why);
 }
 
+void control_settle(struct control *c)
+{
+    c->ops->wait_still(c->m);
+}
+
 void control_cont(struct control *c)
 {
     bool go;

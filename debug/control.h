@@ -54,6 +54,8 @@ const char *control_state_name(enum run_state);
 
 /* When it returns the machine stands still. One that stood still already has a new reason. `why` is not RUN_RUNNING. */
 void control_stop(struct control *, enum run_state why);
+/* Of a machine that is stopped already: waits until the last vCPU stands still, and a reset asked for before is over. */
+void control_settle(struct control *);
 /* Goes on; nothing happens if it runs. */
 void control_cont(struct control *);
 

@@ -315,6 +315,8 @@ struct cpu {
     uint8_t smm;                /* in system management mode (help_smm.c) */
     uint8_t smm_nmi_blocked;    /* nmi_blocked as it was when SMM was entered */
     uint8_t init_waits;         /* INIT came in SMM and is taken behind RSM */
+    uint8_t init_pending;       /* INIT waits (atomic) */
+    uint16_t sipi_pending;      /* vector + 1 of a start-up IPI that waits, 0: none (atomic) */
     uint32_t smbase, smi_count;
     struct monitor monitor;
     uint8_t stopped;            /* waiting for INIT/SIPI */

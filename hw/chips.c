@@ -1,10 +1,7 @@
 /*
  * chips.c - the machine's list of chips, and saving and loading their state by their tables.
  *
- * Stream, all numbers little-endian:
- *   "LATCHIPS" u32 version, then a chip:
- *     u8 length, instance name; u8 length, chip type's name; u16 number of fields, then a field:
- *       u8 length, name; u16 width; u16 count; count * width bytes
+ * Stream: "LATCHIPS" u32 version, then each chip as base/state.h says.
  * Loading checks the whole stream against the tables before it changes anything, so a bad stream
  * leaves the machine as it was.  The stream must hold exactly this machine's chips and fields.
  */
@@ -77,163 +74,50 @@ void chips_reset(struct chip_list *l)
     }
 }
 
-/* ---- saving ---- */
-
-struct out {
-    uint8_t *buf;
-    size_t len, cap;
-};
-
-static void put(struct out *o, const void *data, size_t n)
-{
-    if (o->len + n > o->cap) {
-        o->cap = (o->len + n) * 2 + 256;
-        o->buf = realloc(o->buf, o->cap);
-        if (!o->buf)
-            die(EXIT_CODE_HOST, "out of memory while saving state");
-    }
-    memcpy(o->buf + o->len, data, n);
-    o->len += n;
-}
-
-static void put_num(struct out *o, uint64_t v, unsigned width)
-{
-    uint8_t b[8];
-    for (unsigned i = 0; i < width; i++)
-        b[i] = (uint8_t)(v >> (8 * i));
-    put(o, b, width);
-}
-
-static void put_name(struct out *o, const char *s)
-{
-    size_t n = strlen(s);
-    assert(n < 256);
-    put_num(o, n, 1);
-    put(o, s, n);
-}
-
-static uint64_t element(const uint8_t *p, unsigned width)
-{
-    switch (width) {
-    case 1: return *p;
-    case 2: { uint16_t v; memcpy(&v, p, 2); return v; }
-    case 4: { uint32_t v; memcpy(&v, p, 4); return v; }
-    default: { uint64_t v; memcpy(&v, p, 8); return v; }
-    }
-}
-
-static void set_element(uint8_t *p, unsigned width, uint64_t val)
-{
-    switch (width) {
-    case 1: *p = (uint8_t)val; break;
-    case 2: { uint16_t v = (uint16_t)val; memcpy(p, &v, 2); break; }
-    case 4: { uint32_t v = (uint32_t)val; memcpy(p, &v, 4); break; }
-    default: memcpy(p, &val, 8); break;
-    }
-}
-
-static unsigned fields(const struct chip *t)
-{
-    unsigned n = 0;
-    while (t->state && t->state[n].name)
-        n++;
-    return n;
-}
+/* ---- saving and loading ---- */
 
 size_t chips_save(struct chip_list *l, uint8_t **buf)
 {
-    struct out o = { 0 };
-    put(&o, MAGIC, 8);
-    put_num(&o, VERSION, 4);
-    for (struct instance *i = l->first; i; i = i->next) {
-        put_name(&o, i->name);
-        put_name(&o, i->type->name);
-        unsigned n = fields(i->type);
-        put_num(&o, n, 2);
-        for (const struct field *f = i->type->state; n--; f++) {
-            put_name(&o, f->name);
-            put_num(&o, f->width, 2);
-            put_num(&o, f->count, 2);
-            for (unsigned e = 0; e < f->count; e++)
-                put_num(&o, element((uint8_t *)i->dev + f->offset + e * f->width, f->width), f->width);
-        }
-    }
+    struct state_out o = { 0 };
+
+    state_put(&o, MAGIC, 8);
+    state_put_num(&o, VERSION, 4);
+    for (struct instance *i = l->first; i; i = i->next)
+        state_put_fields(&o, i->name, i->type->name, i->type->state, i->dev);
     *buf = o.buf;
     return o.len;
 }
 
-/* ---- loading ---- */
-
-struct in {
-    const uint8_t *p;
-    size_t left;
-    bool bad;                   /* ran past the end */
-};
-
-static const uint8_t *get(struct in *s, size_t n)
-{
-    if (s->bad || n > s->left) {
-        s->bad = true;
-        return NULL;
-    }
-    const uint8_t *p = s->p;
-    s->p += n;
-    s->left -= n;
-    return p;
-}
-
-static uint64_t get_num(struct in *s, unsigned width)
-{
-    const uint8_t *p = get(s, width);
-    uint64_t v = 0;
-    for (unsigned i = 0; p && i < width; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
-static bool name_is(struct in *s, const char *want)
-{
-    size_t n = get_num(s, 1);
-    const uint8_t *p = get(s, n);
-    return p && n == strlen(want) && memcmp(p, want, n) == 0;
-}
-
 /* One walk over the stream: checks it, and with `apply` stores it. */
-static const char *load_walk(struct chip_list *l, struct in s, bool apply)
+static const char *load_walk(struct chip_list *l, struct state_in s, bool apply)
 {
-    const uint8_t *magic = get(&s, 8);
+    const uint8_t *magic = state_get(&s, 8);
+
     if (!magic || memcmp(magic, MAGIC, 8) != 0)
         return "not saved chip state";
-    if (get_num(&s, 4) != VERSION)
+    if (state_get_num(&s, 4) != VERSION)
         return "saved by another version";
     for (struct instance *i = l->first; i; i = i->next) {
-        if (!name_is(&s, i->name) || !name_is(&s, i->type->name))
-            return s.bad ? "truncated" : "saved on a machine with other chips";
-        unsigned n = fields(i->type);
-        if (get_num(&s, 2) != n)
-            return s.bad ? "truncated" : "a chip has other fields";
-        for (const struct field *f = i->type->state; n--; f++) {
-            if (!name_is(&s, f->name) || get_num(&s, 2) != f->width || get_num(&s, 2) != f->count)
-                return s.bad ? "truncated" : "a chip has other fields";
-            const uint8_t *data = get(&s, (size_t)f->width * f->count);
-            if (!data)
-                return "truncated";
-            struct in v = { data, (size_t)f->width * f->count, false };
-            for (unsigned e = 0; apply && e < f->count; e++)
-                set_element((uint8_t *)i->dev + f->offset + e * f->width, f->width,
-                            get_num(&v, f->width));
-        }
+        const char *err = state_get_fields(&s, i->name, i->type->name, i->type->state, apply ? i->dev : NULL);
+
+        if (err)
+            return err;
     }
     return s.left ? "trailing bytes: saved on a machine with more chips" : NULL;
 }
 
+const char *chips_check(struct chip_list *l, const uint8_t *buf, size_t len)
+{
+    return load_walk(l, (struct state_in){ buf, len, false }, false);
+}
+
 const char *chips_load(struct chip_list *l, const uint8_t *buf, size_t len)
 {
-    struct in s = { buf, len, false };
-    const char *err = load_walk(l, s, false);
+    const char *err = chips_check(l, buf, len);
+
     if (err)
         return err;
-    load_walk(l, s, true);
+    load_walk(l, (struct state_in){ buf, len, false }, true);
     for (struct instance *i = l->first; i; i = i->next) {
         if (i->type->loaded)
             i->type->loaded(i->dev);

@@ -39,6 +39,7 @@
 #include "hw/clock.h"
 
 #include <pthread.h>
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -236,6 +237,23 @@ void clock_pause(struct clock *c, bool paused)
     pthread_mutex_unlock(&c->pace_lock);
     if (c->earlier && c->timers)
         c->earlier(c->earlier_arg);
+}
+
+const struct field clock_fields[] = {
+    FIELD(struct clock_state, now), FIELD(struct clock_state, wall), FIELD(struct clock_state, zone), FIELD_END
+};
+
+void clock_save(struct clock *c, struct clock_state *s)
+{
+    *s = (struct clock_state){ clock_now(c), c->wall_ns, c->zone_ns };
+}
+
+void clock_load(struct clock *c, const struct clock_state *s)
+{
+    assert(atomic_load(&c->frozen) != RUNNING);
+    atomic_store(&c->frozen, s->now);
+    c->wall_ns = s->wall;
+    c->zone_ns = s->zone;
 }
 
 uint64_t clock_tsc(struct clock *c)

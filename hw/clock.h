@@ -51,6 +51,17 @@ uint64_t clock_wait(struct clock *);
  * again.
  */
 void clock_pace(struct clock *, uint64_t (*ran)(void *arg, uint64_t ns), void *arg);
+/*
+ * What a saved machine's time is: nanoseconds gone by, the wall clock at 0, its zone. Loading is for a paused clock or a
+ * manual one; chips' timers are theirs (timer_set()).
+ */
+struct clock_state {
+    uint64_t now;
+    int64_t wall, zone;         /* ns since 1970; local time - UTC */
+};
+extern const struct field clock_fields[];
+void clock_save(struct clock *, struct clock_state *);
+void clock_load(struct clock *, const struct clock_state *);
 /* Virtual time stops and goes on; device lock held. */
 void clock_pause(struct clock *, bool paused);
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/state.h"
 #include "softmmu/softmmu.h"
 
 /* ---- interrupt lines ---- */
@@ -106,19 +107,7 @@ void ports_unmap(struct ports *, uint16_t base, unsigned len);
 uint32_t ports_read(struct ports *, uint16_t port, unsigned size);      /* unclaimed: all ones */
 void ports_write(struct ports *, uint16_t port, uint32_t val, unsigned size);
 
-/* ---- state tables: save, load, dump, save-load-save test ---- */
-struct field {
-    const char *name;
-    uint32_t offset;
-    uint16_t width;             /* bytes of one element: 1 2 4 8 */
-    uint16_t count;
-};
-#define FIELD(type, member) { #member, offsetof(type, member), sizeof(((type *)0)->member), 1 }
-#define FIELD_ARRAY(type, member)                                                       \
-    { #member, offsetof(type, member), sizeof(((type *)0)->member[0]),                  \
-      sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]) }
-#define FIELD_END { 0, 0, 0, 0 }
-
+/* ---- chips; their state tables: base/state.h ---- */
 struct chip {                   /* const description of a chip type */
     const char *name;
     size_t size;
@@ -135,6 +124,8 @@ void *chip_new(struct chip_list *, const struct chip *, const char *instance);  
 void chips_reset(struct chip_list *);
 /* Serialised state (name-tagged, little-endian); size returned, *out malloc'ed. */
 size_t chips_save(struct chip_list *, uint8_t **out);
-const char *chips_load(struct chip_list *, const uint8_t *, size_t);   /* NULL or what is wrong */
+/* NULL, or what is wrong: then nothing has changed. Checking only: the same answer. */
+const char *chips_load(struct chip_list *, const uint8_t *, size_t);
+const char *chips_check(struct chip_list *, const uint8_t *, size_t);
 
 #endif

@@ -116,6 +116,7 @@ struct machine {
     struct vcpus *vcpus;        /* main/vcpu.c: the vCPU threads */
     void (*settle)(struct machine *);   /* waits until no disk writes to memory any more; NULL: no disks */
     struct drive_arg *drives;   /* main/drives.c */
+    struct drive *(*drive)(struct machine *, unsigned n);       /* the n-th of them, NULL behind the last */
     /* The user is told, before what cfg says is done; NULL: nobody listens */
     void (*tell)(struct machine *, enum machine_event, const char *who);
     struct displays *displays;  /* main/displays.c */

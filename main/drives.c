@@ -24,6 +24,15 @@ struct drive *drive_find(struct drive_arg *list, const char *id)
     return NULL;
 }
 
+struct drive *drives_nth(struct machine *m, unsigned n)
+{
+    struct drive_arg *a = m->drives;
+
+    while (a && n--)
+        a = a->next;
+    return a ? &a->drive : NULL;
+}
+
 /* Something happened to the image that its user should know; the device lock is held. */
 static void event(void *arg, enum disk_event what, const char *text)
 {

@@ -26,6 +26,8 @@ struct drive_arg {
 
 /* NULL: there is none of that id. */
 struct drive *drive_find(struct drive_arg *list, const char *id);
+/* For machine.drive. */
+struct drive *drives_nth(struct machine *, unsigned n);
 /* Open all images. Dies with EXIT_CODE_FILE and what failed. bounce: disk_bounce(). */
 void drives_open(struct machine *, struct drive_arg *list, bool bounce);
 /* The contents of a flash memory's drive, aligned to a page; the caller frees it. Dies like drives_open(). */

@@ -88,7 +88,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->clock = clock_new(&host_clock);
     if (o->check)
         clock_set_slowdown(m->clock, CHECK_SLOWDOWN);
-    m->control = control_new(m, &run_control, m->cfg.paused ? RUN_PRELAUNCH : RUN_RUNNING);
+    m->control = control_new(m, &run_control, m->cfg.paused || o->loadvm ? RUN_PRELAUNCH : RUN_RUNNING);
     chardevs_open(m, o->chardevs);
     for (unsigned i = 0; i < o->nserial; i++)
         m->cfg.serial[i] = open_serial(m, o, o->serial[i], label[i]);
@@ -98,6 +98,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->cfg.has_parallel = strcmp(o->parallel, "none") != 0;
     m->cfg.parallel = open_serial(m, o, o->parallel, "parallel0");
     m->drives = o->drives;
+    m->drive = drives_nth;
     m->settle = drives_settle;
     drives_open(m, o->drives, o->check);
     for (unsigned i = 0; i < 2; i++)

@@ -16,6 +16,8 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "debug/control.h"
+#include "debug/snapshot.h"
 #include "frontend/fault_story.h"
 #include "host/evloop.h"
 #include "host/term.h"
@@ -156,6 +158,21 @@ static int exit_code(const struct session *s)
     }
 }
 
+/* -loadvm: nothing of a machine that is replaced by a saved one has run before. */
+static void begin_with(struct machine *m, const char *file)
+{
+    char why[512];
+
+    if (!file)
+        return;
+    machine_lock(m);
+    if (!snapshot_load(m, file, why, sizeof(why)))
+        die(EXIT_CODE_FILE, "-loadvm: %s", why);
+    if (!m->cfg.paused)
+        control_cont(m->control);
+    machine_unlock(m);
+}
+
 int main(int argc, char **argv)
 {
     sigset_t early;
@@ -182,7 +199,8 @@ int main(int argc, char **argv)
     crash_thread(NULL);
     watch_signals(&s, o.dump);
     displays_start(s.m.displays, &o);
-    vcpus_start(&s.m, s.m.cfg.paused, stopped, &s);
+    vcpus_start(&s.m, s.m.cfg.paused || o.loadvm, stopped, &s);
+    begin_with(&s.m, o.loadvm);
     evloop_run(s.m.loop);
     vcpus_join(&s.m);
     displays_stop(s.m.displays);

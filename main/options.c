@@ -309,6 +309,11 @@ void opt_no_reboot(struct options *o, const char *opt, const char *val)
     o->cfg.no_reboot = true;
 }
 
+void opt_loadvm(struct options *o, const char *opt, const char *val)
+{
+    o->loadvm = options_keep(o, val);
+}
+
 void opt_no_shutdown(struct options *o, const char *opt, const char *val)
 {
     o->cfg.no_shutdown = true;

@@ -38,8 +38,6 @@ struct vcpu {
     uint64_t ran;               /* CPU time and idle time at the clock's last question, ns */
     clockid_t cpu_time;         /* the thread's (v->mutex) */
     bool has_thread;            /* it has begun and not ended: cpu_time is valid (v->mutex) */
-    int init;                   /* INIT waits (atomic) */
-    int sipi;                   /* SIPI vector + 1 that waits, 0: none (atomic) */
 };
 
 struct vcpus {
@@ -169,8 +167,8 @@ static void line_init(struct machine *m, unsigned cpu)
 
     if (!v)
         return;
-    __atomic_store_n(&v->sipi, 0, __ATOMIC_SEQ_CST);    /* one that came before is void */
-    __atomic_store_n(&v->init, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->c->sipi_pending, 0, __ATOMIC_SEQ_CST);    /* one that came before is void */
+    __atomic_store_n(&v->c->init_pending, 1, __ATOMIC_SEQ_CST);
     attend(v, ATTN_INIT | ATTN_EXIT);
 }
 
@@ -180,7 +178,7 @@ static void line_sipi(struct machine *m, unsigned cpu, uint8_t vector)
 
     if (!v)
         return;
-    __atomic_store_n(&v->sipi, vector + 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->c->sipi_pending, (uint16_t)(vector + 1), __ATOMIC_SEQ_CST);
     attend(v, ATTN_SIPI | ATTN_EXIT);
 }
 
@@ -255,7 +253,7 @@ static void take_init(struct vcpu *v)
     struct cpu *c = v->c;
     struct machine *m = c->m;
 
-    __atomic_store_n(&v->init, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->c->init_pending, 0, __ATOMIC_SEQ_CST);
     cpu_reset(c, true);
     if (m->apic_init)
         m->apic_init(m, c->index);
@@ -278,11 +276,15 @@ static void take_sipi(struct vcpu *v, unsigned vector)
 
 /* ---- pausing ---- */
 
-/* Waits while somebody wants the machine to stand still. */
+/*
+ * Waits while somebody wants the machine to stand still. Who does may look at the vCPU and change it from another thread:
+ * meanwhile nothing of its state is in this one's registers.
+ */
 static void hold(struct vcpu *v)
 {
     struct vcpus *s = v->c->m->vcpus;
 
+    backend_fp_sync(v->c);
     pthread_mutex_lock(&s->mutex);
     s->held++;
     pthread_cond_broadcast(&s->still);
@@ -290,6 +292,7 @@ static void hold(struct vcpu *v)
         pthread_cond_wait(&s->go, &s->mutex);
     s->held--;
     pthread_mutex_unlock(&s->mutex);
+    backend_fp_changed(v->c);
 }
 
 void vcpus_pause(struct machine *m)
@@ -362,13 +365,13 @@ static void run(struct vcpu *v)
         hold(v);
         if (stopping(m))
             return;
-        if (__atomic_load_n(&v->init, __ATOMIC_SEQ_CST)) {
+        if (__atomic_load_n(&v->c->init_pending, __ATOMIC_SEQ_CST)) {
             if (c->smm)
                 c->init_waits = 1;
             else
                 take_init(v);
         }
-        sipi = __atomic_exchange_n(&v->sipi, 0, __ATOMIC_SEQ_CST);
+        sipi = __atomic_exchange_n(&v->c->sipi_pending, 0, __ATOMIC_SEQ_CST);
         if (sipi && c->stopped)
             take_sipi(v, sipi - 1);     /* one for a running processor is ignored */
         if (c->stopped)
@@ -392,7 +395,8 @@ static void reset_all(struct machine *m)
         struct cpu *c = s->v[i].c;
 
         __atomic_fetch_and(&c->attn, ATTN_WORK, __ATOMIC_SEQ_CST);      /* code that was overwritten stays so */
-        s->v[i].init = s->v[i].sipi = 0;
+        c->init_pending = 0;
+        c->sipi_pending = 0;
         cpu_reset(c, false);
         backend_fp_changed(c);
         c->intr_pending = c->nmi_pending = c->smi_pending = 0;

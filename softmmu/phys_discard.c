@@ -9,6 +9,7 @@
 #endif
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -53,4 +54,20 @@ void phys_dma_discard(struct phys *p, uint64_t pa, uint64_t len)
         pa += run;
         len -= run;
     }
+}
+
+void *phys_ram(struct phys *p, unsigned n, uint64_t *len)
+{
+    if (n >= p->nram)
+        return NULL;
+    *len = p->ram[n].len;
+    return p->ram[n].p;
+}
+
+void phys_ram_clear(struct phys *p, unsigned n)
+{
+    int fd = p->ram[n].fd;
+
+    if (fd < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)p->ram[n].len) != 0)
+        memset(p->ram[n].p, 0, p->ram[n].len);
 }

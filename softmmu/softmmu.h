@@ -185,6 +185,8 @@ struct track *track_new(struct phys *, void *host, uint64_t len);
  * the memory after the call, not before. What is written while it is read is named by the next call.
  */
 void track_take(struct track *, uint64_t *bits);
+/* All of all of them may have been written: memory has become another. */
+void track_mark_all(struct phys *);
 /* A device wrote [off, off + len) itself. */
 void track_mark(struct track *, uint64_t off, uint64_t len);
 
@@ -259,6 +261,12 @@ uint64_t phys_io_read(struct phys *, uint64_t pa, unsigned size);
 void phys_io_write(struct phys *, uint64_t pa, uint64_t val, unsigned size);
 /* Guest RAM from one shared memfd, huge pages asked for. */
 void *phys_ram_alloc(struct phys *, uint64_t len);
+/*
+ * What phys_ram_alloc() gave, in order: its n-th memory and that one's length; NULL behind the last. Clearing makes all
+ * of it zero and gives it back to the host; translated code and TLBs are the caller's business (exec_forget()).
+ */
+void *phys_ram(struct phys *, unsigned n, uint64_t *len);
+void phys_ram_clear(struct phys *, unsigned n);
 void phys_set_a20(struct phys *, bool on);
 /* Bytes of RAM the guest touched (mincore), for statistics. */
 uint64_t phys_touched(struct phys *);

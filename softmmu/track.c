@@ -110,6 +110,12 @@ void track_mark(struct track *t, uint64_t off, uint64_t len)
         set(t->dirty, page);
 }
 
+void track_mark_all(struct phys *p)
+{
+    for (struct track *t = p->tracks; t; t = t->next)
+        track_mark(t, 0, t->len);
+}
+
 void track_written(struct phys *p, const uint8_t *host, uint64_t len)
 {
     while (len) {

@@ -65,6 +65,8 @@ void exec_code_map_changed(struct cpu *c, bool all, bool one, uint64_t lin);
 /* Bytes [pa, pa+len) were stored to while marked as code. Blocks made from them are discarded: by the vCPU itself
  * before it takes its next interrupt, where another thread stored (exec_work.c). */
 void exec_invalidate(struct phys *p, uint64_t pa, unsigned len);
+/* Memory has become another: all translated code goes. The vCPU's own thread, or while it stands still. */
+void exec_forget(struct cpu *c);
 /* Have the vCPU call mmu_work() soon. True: the caller is its thread (or it has none yet) and may do that at once. */
 bool exec_ask(struct cpu *c);
 /* For translated code that ends with the mode or mappings changed: the host code to go on with at

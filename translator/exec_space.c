@@ -88,6 +88,18 @@ static void verify_maps(struct cpu *c)
         new_global_gen(e);
 }
 
+void exec_forget(struct cpu *c)
+{
+    struct exec *e = c->exec;
+
+    cache_flush(&e->cache);
+    new_global_gen(e);
+    e->local_gen++;
+    e->local_code = false;
+    e->stale = true;
+    e->hot = false;
+}
+
 /* Code runs from this global page: remember its mapping. */
 static void note_map(struct cpu *c, uint64_t page)
 {
