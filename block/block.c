@@ -328,6 +328,48 @@ int block_check(struct block *b, struct block_check *c, unsigned fix, struct blo
     return b->ops->check(b, c, fix, e);
 }
 
+/* Can it be done at all? */
+static int may_snapshot(struct block *b, struct block_error *e)
+{
+    if (!b->ops->snapshot_create)
+        return block_fail(e, ENOTSUP, "%s: %s images have no snapshots: convert it by latimer image convert -O qcow2",
+                          b->name, b->ops->format);
+    return b->writable ? 0 : block_fail(e, EROFS, "%s: opened read-only", b->name);
+}
+
+int block_snapshot_create(struct block *b, const struct block_snapshot *s, const void *state, struct block_error *e)
+{
+    int r = may_snapshot(b, e);
+
+    return r ? r : b->ops->snapshot_create(b, s, state, e);
+}
+
+int block_snapshot_apply(struct block *b, const char *name, struct block_error *e)
+{
+    int r = may_snapshot(b, e);
+
+    return r ? r : b->ops->snapshot_apply(b, name, e);
+}
+
+int block_snapshot_delete(struct block *b, const char *name, struct block_error *e)
+{
+    int r = may_snapshot(b, e);
+
+    return r ? r : b->ops->snapshot_delete(b, name, e);
+}
+
+int block_snapshot_state(struct block *b, const char *name, void *buf, size_t len, struct block_error *e)
+{
+    if (!b->ops->snapshot_state)
+        return block_fail(e, ENOTSUP, "%s: %s images have no snapshots", b->name, b->ops->format);
+    return b->ops->snapshot_state(b, name, buf, len, e);
+}
+
+bool block_has_snapshots(const struct block *b)
+{
+    return b->writable && b->ops->snapshot_create;
+}
+
 const char *block_problem(struct block *b)
 {
     for (; b; b = b->backing)

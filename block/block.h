@@ -107,6 +107,10 @@ struct block_ops {
     int (*extent)(struct block *, uint64_t off, uint64_t *len, enum block_kind *);
     void (*info)(struct block *, struct block_info *);
     int (*check)(struct block *, struct block_check *, unsigned fix, struct block_error *);
+    int (*snapshot_create)(struct block *, const struct block_snapshot *, const void *state, struct block_error *);
+    int (*snapshot_apply)(struct block *, const char *name, struct block_error *);
+    int (*snapshot_delete)(struct block *, const char *name, struct block_error *);
+    int (*snapshot_state)(struct block *, const char *name, void *buf, size_t len, struct block_error *);
 };
 
 extern const struct block_ops raw_ops, qcow2_ops;
@@ -150,6 +154,18 @@ int block_extent(struct block *, uint64_t off, uint64_t *len, enum block_kind *)
 void block_info(struct block *, struct block_info *);
 /* -ENOTSUP: the format has nothing to check.  Errors are failures to check; what it found is in *c. */
 int block_check(struct block *, struct block_check *c, unsigned fix, struct block_error *);
+/*
+ * Snapshots in the image itself; -ENOTSUP: the format has none. Making one keeps what the disk holds now and, with it,
+ * s->vm_state bytes of a machine's state (name, dates and clock are taken from s, too); going back makes the
+ * disk what it held then, which must have had the same size. `name` is an ID or a name.
+ */
+/* Can be made, gone back to and deleted. */
+bool block_has_snapshots(const struct block *);
+int block_snapshot_create(struct block *, const struct block_snapshot *s, const void *state, struct block_error *);
+int block_snapshot_apply(struct block *, const char *name, struct block_error *);
+int block_snapshot_delete(struct block *, const char *name, struct block_error *);
+/* The first len bytes of the machine's state in one. */
+int block_snapshot_state(struct block *, const char *name, void *buf, size_t len, struct block_error *);
 /* What is wrong with the image, found while using it; NULL: nothing. */
 const char *block_problem(struct block *);
 /* For formats: text must live as long as the program. Returns -EIO. */

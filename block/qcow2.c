@@ -255,16 +255,11 @@ static int find_tables(struct qcow2 *q)
 
 static int choose_snapshot(struct qcow2 *q, const char *name, struct block_error *e)
 {
-    unsigned i = 0;
+    unsigned i;
+    int r = qcow2_snapshot_find(q, name, &i, e);
 
-    while (i < q->nsnapshots && strcmp(q->snapshots[i].id, name) != 0)
-        i++;
-    if (i == q->nsnapshots)
-        for (i = 0; i < q->nsnapshots && strcmp(q->snapshots[i].name, name) != 0;)
-            i++;
-    if (i == q->nsnapshots)
-        return block_fail(e, ENOENT, "%s: it has no snapshot '%s': latimer image info lists them",
-                          q->b->name, name);
+    if (r)
+        return r;
     if (q->b->writable)
         return block_fail(e, EROFS, "%s: snapshots can only be read", q->b->name);
     q->b->size = q->snapshots[i].size;
@@ -570,4 +565,8 @@ const struct block_ops qcow2_ops = {
     .extent = qcow2_extent,
     .info = qcow2_info,
     .check = qcow2_check,
+    .snapshot_create = qcow2_snapshot_create,
+    .snapshot_apply = qcow2_snapshot_apply,
+    .snapshot_delete = qcow2_snapshot_delete,
+    .snapshot_state = qcow2_snapshot_state,
 };

@@ -226,6 +226,7 @@ int qcow2_write(struct block *, uint64_t off, const void *buf, size_t len);
 int qcow2_write_compressed(struct block *, uint64_t off, const void *buf, size_t len);
 int qcow2_zero(struct block *, uint64_t off, uint64_t len, bool unmap);
 int qcow2_discard(struct block *, uint64_t off, uint64_t len);
+int qcow2_write_locked(struct qcow2 *q, uint64_t off, const uint8_t *buf, size_t len);  /* exclusive */
 int qcow2_zero_locked(struct qcow2 *q, uint64_t off, uint64_t len, bool unmap);        /* exclusive */
 int qcow2_drop_locked(struct qcow2 *q, uint64_t off, uint64_t len);    /* whole clusters become absent */
 
@@ -239,6 +240,15 @@ long qcow2_pack(const struct qcow2 *q, const void *data, void *out);
 /* ---- qcow2_snapshot.c ---- */
 int qcow2_snapshots_read(struct qcow2 *q, unsigned n, uint64_t off, struct block_error *);
 void qcow2_snapshots_free(struct qcow2 *q);
+/* By ID, else by name. */
+int qcow2_snapshot_find(struct qcow2 *q, const char *name, unsigned *i, struct block_error *);
+
+/* ---- qcow2_snapshot_edit.c: as block.h's ---- */
+int qcow2_snapshot_create(struct block *, const struct block_snapshot *, const void *state, struct block_error *);
+int qcow2_snapshot_apply(struct block *, const char *name, struct block_error *);
+int qcow2_snapshot_delete(struct block *, const char *name, struct block_error *);
+int qcow2_snapshot_state(struct block *, const char *name, void *buf, size_t len, struct block_error *);
+uint64_t qcow2_state_offset(const struct qcow2 *q);
 
 /* ---- qcow2_check.c ---- */
 int qcow2_check(struct block *, struct block_check *, unsigned fix, struct block_error *);
@@ -246,6 +256,8 @@ int qcow2_check(struct block *, struct block_check *, unsigned fix, struct block
 /* ---- qcow2_create.c ---- */
 int qcow2_create_allowed(const struct block_create *, struct block_error *);
 int qcow2_create(struct hostfile *, const struct block_create *, struct block_error *);        /* of size 0 */
+/* L1 for a disk of this size; exclusive. */
+int qcow2_grow_l1(struct qcow2 *q, uint64_t size, struct block_error *);
 int qcow2_resize(struct block *, uint64_t size, enum block_prealloc, struct block_error *);
 
 #endif

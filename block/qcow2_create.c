@@ -129,7 +129,7 @@ int qcow2_create(struct hostfile *f, const struct block_create *c, struct block_
 /* ---- sizes ---- */
 
 /* L1 for a disk of this size. */
-static int grow_l1(struct qcow2 *q, uint64_t size, struct block_error *e)
+int qcow2_grow_l1(struct qcow2 *q, uint64_t size, struct block_error *e)
 {
     uint64_t clusters = qcow2_clusters(q, size), old_bytes = (uint64_t)q->l1_size * 8, bytes, first, n;
     uint64_t tables = (clusters >> q->l2_bits) + ((clusters & (((uint64_t)1 << q->l2_bits) - 1)) != 0);
@@ -298,7 +298,7 @@ static int resize_locked(struct qcow2 *q, uint64_t size, enum block_prealloc how
         r = shrink(q, size);
         return r ? block_fail(e, -r, "%s: cannot make it smaller: %s", q->b->name, strerror(-r)) : 0;
     }
-    r = grow_l1(q, size, e);
+    r = qcow2_grow_l1(q, size, e);
     if (r)
         return r;
     q->b->size = size;

@@ -102,3 +102,14 @@ int qcow2_snapshots_read(struct qcow2 *q, unsigned n, uint64_t off, struct block
     q->snapshots_len = off - q->snapshots_off;
     return r;
 }
+
+int qcow2_snapshot_find(struct qcow2 *q, const char *name, unsigned *i, struct block_error *e)
+{
+    for (*i = 0; *i < q->nsnapshots; (*i)++)
+        if (strcmp(q->snapshots[*i].id, name) == 0)
+            return 0;
+    for (*i = 0; *i < q->nsnapshots; (*i)++)
+        if (strcmp(q->snapshots[*i].name, name) == 0)
+            return 0;
+    return block_fail(e, ENOENT, "%s: it has no snapshot '%s': latimer image info lists them", q->b->name, name);
+}

@@ -295,7 +295,7 @@ static int write_exclusive(struct qcow2 *q, uint64_t off, const uint8_t *buf, si
     return r;
 }
 
-static int write_locked(struct qcow2 *q, uint64_t off, const uint8_t *buf, size_t len)
+int qcow2_write_locked(struct qcow2 *q, uint64_t off, const uint8_t *buf, size_t len)
 {
     int r = 0;
 
@@ -319,7 +319,7 @@ int qcow2_write(struct block *b, uint64_t off, const void *data, size_t len)
     if (r || done == len)
         return r;
     pthread_rwlock_wrlock(&q->lock);
-    r = write_locked(q, off + done, buf + done, len - done);
+    r = qcow2_write_locked(q, off + done, buf + done, len - done);
     pthread_rwlock_unlock(&q->lock);
     return r;
 }
@@ -340,7 +340,7 @@ static int write_zeros(struct qcow2 *q, uint64_t off, uint64_t len)
     memset(zeros, 0, chunk);
     for (; len && !r; off += chunk, len -= chunk) {
         chunk = len < chunk ? (size_t)len : chunk;
-        r = write_locked(q, off, zeros, chunk);
+        r = qcow2_write_locked(q, off, zeros, chunk);
     }
     free(zeros);
     return r;

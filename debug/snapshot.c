@@ -3,7 +3,7 @@
  *
  * Sections: "machine" (what must be the same where it is loaded: words with a description each), "clock", "chips", "cpu0"
  * and so on, "ram0"... (phys_ram()), and for each drive "drive:ID" (its medium) and, where the guest can write it,
- * "disk:ID". Everything is compared before anything is changed; then disks are first, since only they can fail.
+ * "disk:ID", unless its image keeps that itself, in a snapshot of the same name. Everything is compared before anything is changed; then disks are first, since only they can fail.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE             /* asprintf(), mkostemp() */
@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -167,7 +168,8 @@ static const void *image_read(void *arg, uint64_t off, void *buf, size_t len)
     return NULL;
 }
 
-static void save_drives(struct machine *m, struct snap_writer *w)
+/* Into the images: what they can keep themselves is left out. */
+static void save_drives(struct machine *m, struct snap_writer *w, bool in_images)
 {
     struct drive *d;
     char id[256];
@@ -179,13 +181,27 @@ static void save_drives(struct machine *m, struct snap_writer *w)
         state_put_fields(&o, d->id, "medium", medium_fields, &medium);
         snap_state(w, name(id, "drive:", d->id), o.buf, o.len);
         free(o.buf);
-        if (medium.writable)
+        if (medium.writable && !(in_images && block_has_snapshots(image_of(d))))
             snap_extents(w, name(id, "disk:", d->id), medium.size,
                          &(struct snap_source){ image_kind, image_read, image_of(d) });
     }
 }
 
-static bool compare_drives(struct machine *m, const struct snap_image *i, struct reason why)
+static bool has_snapshot(struct block *b, const char *tag)
+{
+    struct block_info info;
+
+    if (!block_has_snapshots(b))
+        return false;
+    block_info(b, &info);
+    for (unsigned n = 0; n < info.nsnapshots; n++)
+        if (strcmp(info.snapshots[n].name, tag) == 0)
+            return true;
+    return false;
+}
+
+/* tag: of the snapshots in images, NULL: everything is in the stream. */
+static bool compare_drives(struct machine *m, const struct snap_image *i, const char *tag, struct reason why)
 {
     struct drive *d;
     char id[256];
@@ -201,8 +217,11 @@ static bool compare_drives(struct machine *m, const struct snap_image *i, struct
         if (there.size != here.size || there.backing != here.backing || there.writable != here.writable)
             return fail(why, "drive %s: another medium: %" PRIu64 " bytes%s there, %" PRIu64 " bytes%s here", d->id,
                         there.size, there.writable ? "" : ", read-only", here.size, here.writable ? "" : ", read-only");
-        if (here.writable && (!snap_has_extents(i, name(id, "disk:", d->id), &whole) || whole != here.size))
-            return fail(why, "damaged: what is on drive %s is missing", d->id);
+        if (!here.writable || (tag && has_snapshot(image_of(d), tag)))
+            continue;
+        if (!snap_has_extents(i, name(id, "disk:", d->id), &whole) || whole != here.size)
+            return fail(why, tag ? "what was on drive %s is missing: its image has no snapshot of that name" :
+                        "damaged: what was on drive %s is missing", d->id);
     }
     return true;
 }
@@ -243,7 +262,7 @@ static int uncover(struct block *b, uint64_t off, uint64_t end)
     return error;
 }
 
-static bool load_drives(struct machine *m, const struct snap_image *i, struct reason why)
+static bool load_drives(struct machine *m, const struct snap_image *i, const char *tag, struct reason why)
 {
     struct drive *d;
     char id[256];
@@ -256,7 +275,13 @@ static bool load_drives(struct machine *m, const struct snap_image *i, struct re
 
         if (!b || !b->writable)
             continue;
-        name(id, "disk:", d->id);
+        if (!snap_has_extents(i, name(id, "disk:", d->id), &off)) {
+            struct block_error e;
+
+            if (block_snapshot_apply(b, tag, &e) != 0)
+                return fail(why, "drive %s: %s", d->id, e.text);
+            continue;
+        }
         for (size_t k = 0; !error && snap_extent(i, id, k, &off, &len); k++) {
             error = uncover(b, last, off);
             last = off + len;
@@ -299,7 +324,7 @@ static int memory_put(void *arg, uint64_t off, const uint8_t *data, size_t len)
 
 /* ---- saving ---- */
 
-static void save_all(struct machine *m, struct snap_writer *w)
+static void save_all(struct machine *m, struct snap_writer *w, bool in_images)
 {
     struct state_out o = { 0 };
     struct clock_state clock;
@@ -325,7 +350,7 @@ static void save_all(struct machine *m, struct snap_writer *w)
     free(o.buf);
     for (unsigned n = 0; (ram = phys_ram(m->phys, n, &len)); n++)
         snap_extents(w, number(id, "ram", n), len, &(struct snap_source){ .read = memory_read, .arg = ram });
-    save_drives(m, w);
+    save_drives(m, w, in_images);
 }
 
 static int file_write(void *arg, const void *data, size_t len)
@@ -345,6 +370,99 @@ static int file_write(void *arg, const void *data, size_t len)
     return 0;
 }
 
+/* To a new file, which takes the other's place when it is whole. */
+static bool save_file(struct machine *m, const char *path, struct reason why)
+{
+    char *temp = NULL;
+    int fd, error;
+
+    if (asprintf(&temp, "%s.XXXXXX", path) < 0)
+        return fail(why, "out of memory");
+    fd = mkostemp(temp, O_CLOEXEC);
+    error = fd < 0 ? -errno : 0;
+    if (!error) {
+        struct snap_writer *w = snap_begin(&(struct snap_sink){ file_write, &fd });
+
+        save_all(m, w, false);
+        error = snap_end(w, NULL);
+        if (!error && (fchmod(fd, 0600) < 0 || fdatasync(fd) < 0))
+            error = -errno;
+        if (!error && rename(temp, path) < 0)
+            error = -errno;
+        if (error)
+            unlink(temp);
+        close(fd);
+    }
+    free(temp);
+    return !error || fail(why, "cannot write %s: %s", path, strerror(-error));
+}
+
+static int memory_write(void *arg, const void *data, size_t len)
+{
+    state_put(arg, data, len);
+    return 0;
+}
+
+struct block *snapshot_image(struct machine *m)
+{
+    struct drive *d;
+
+    for (unsigned n = 0; (d = m->drive(m, n)); n++)
+        if (image_of(d) && block_has_snapshots(image_of(d)))
+            return image_of(d);
+    return NULL;
+}
+
+/* A snapshot of each image that can have one; the first has the state. Those made are taken back where one fails. */
+static bool keep_images(struct machine *m, const char *tag, const struct state_out *state, struct reason why)
+{
+    struct block *first = snapshot_image(m);
+    struct timespec now;
+    struct block_snapshot s = { .name = (char *)(uintptr_t)tag, .vm_clock_ns = clock_now(m->clock) };
+    struct block_error e;
+    struct drive *d;
+    unsigned n;
+    int r = 0;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    s.date = (uint32_t)now.tv_sec;
+    s.date_ns = (uint32_t)now.tv_nsec;
+    for (n = 0; !r && (d = m->drive(m, n)); n++) {
+        struct block *b = image_of(d);
+
+        if (!b || !block_has_snapshots(b))
+            continue;
+        if (has_snapshot(b, tag))
+            r = block_snapshot_delete(b, tag, &e);
+        s.vm_state = b == first ? state->len : 0;
+        if (!r)
+            r = block_snapshot_create(b, &s, state->buf, &e);
+    }
+    if (!r)
+        return true;
+    fail(why, "drive %s: %s", m->drive(m, n - 1)->id, e.text);
+    for (unsigned k = 0; k + 1 < n; k++) {
+        struct block *b = image_of(m->drive(m, k));
+
+        if (b && block_has_snapshots(b))
+            block_snapshot_delete(b, tag, &e);
+    }
+    return false;
+}
+
+static bool save_images(struct machine *m, const char *tag, struct reason why)
+{
+    struct state_out state = { 0 };
+    struct snap_writer *w = snap_begin(&(struct snap_sink){ memory_write, &state });
+    bool ok;
+
+    save_all(m, w, true);
+    snap_end(w, NULL);
+    ok = keep_images(m, tag, &state, why);
+    free(state.buf);
+    return ok;
+}
+
 /* Stops the machine if it runs; true: it did. */
 static bool stop(struct machine *m, enum run_state state)
 {
@@ -357,41 +475,61 @@ static bool stop(struct machine *m, enum run_state state)
     return ran;
 }
 
-bool snapshot_save(struct machine *m, const char *path, char *text, size_t text_len)
+static bool is_file(const char *where)
 {
-    struct reason why = { text, text_len };
-    char *temp = NULL;
-    bool ran, ok;
-    int fd, error;
+    return strchr(where, '/');
+}
 
-    if (asprintf(&temp, "%s.XXXXXX", path) < 0)
-        return fail(why, "out of memory");
-    fd = mkostemp(temp, O_CLOEXEC);
-    if (fd < 0) {
-        fail(why, "cannot make %s: %s: choose a folder that can be written", temp, strerror(errno));
-        free(temp);
+/* What would refuse is asked before anything is stopped. */
+static bool may_save(struct machine *m, const char *where, struct reason why)
+{
+    if (is_file(where))
+        return true;
+    if (!snapshot_image(m))
+        return fail(why, "no drive has a qcow2 image that can be written, where '%s' could be kept: give a file with a "
+                    "'/' in its name, ./%s say, which takes all there is", where, where);
+    if (!where[0] || strlen(where) > 255)
+        return fail(why, "a snapshot's name has 1 to 255 bytes");
+    return true;
+}
+
+bool snapshot_save(struct machine *m, const char *where, char *text, size_t len)
+{
+    struct reason why = { text, len };
+    bool ran, ok;
+
+    if (!may_save(m, where, why))
         return false;
-    }
+    ran = stop(m, RUN_SAVING);
+    ok = settle_disks(m, why) && (is_file(where) ? save_file(m, where, why) : save_images(m, where, why));
+    if (ran)
+        control_cont(m->control);
+    return ok;
+}
+
+bool snapshot_delete(struct machine *m, const char *where, char *text, size_t len)
+{
+    struct reason why = { text, len };
+    struct drive *d;
+    unsigned found = 0;
+    bool ran, ok = true;
+
+    if (is_file(where))
+        return fail(why, "%s is a file: delete it as other files are", where);
     ran = stop(m, RUN_SAVING);
     ok = settle_disks(m, why);
-    if (ok) {
-        struct snap_writer *w = snap_begin(&(struct snap_sink){ file_write, &fd });
+    for (unsigned n = 0; ok && (d = m->drive(m, n)); n++) {
+        struct block_error e;
 
-        save_all(m, w);
-        error = snap_end(w, NULL);
-        if (!error && (fchmod(fd, 0600) < 0 || fdatasync(fd) < 0))
-            error = -errno;
-        if (!error && rename(temp, path) < 0)
-            error = -errno;
-        ok = !error || fail(why, "cannot write %s: %s", path, strerror(-error));
+        if (!image_of(d) || !has_snapshot(image_of(d), where))
+            continue;
+        found++;
+        if (block_snapshot_delete(image_of(d), where, &e) != 0)
+            ok = fail(why, "drive %s: %s", d->id, e.text);
     }
     if (ran)
         control_cont(m->control);
-    close(fd);
-    if (!ok)
-        unlink(temp);
-    free(temp);
-    return ok;
+    return ok && (found || fail(why, "no image has a snapshot '%s'", where));
 }
 
 /* ---- loading ---- */
@@ -484,24 +622,66 @@ static struct snap_image *read_file(const char *path, struct reason why)
     return i;
 }
 
-bool snapshot_load(struct machine *m, const char *path, char *text, size_t text_len)
+/* The stream in the image whose snapshot has one. */
+static struct snap_image *read_images(struct machine *m, const char *tag, struct reason why)
+{
+    struct snap_image *i = NULL;
+    struct drive *d;
+    bool found = false;
+
+    for (unsigned n = 0; !found && (d = m->drive(m, n)); n++) {
+        struct block *b = image_of(d);
+        struct block_info info;
+        struct block_error e;
+        uint64_t len = 0;
+        const char *wrong;
+        uint8_t *buf;
+
+        if (!b || !has_snapshot(b, tag))
+            continue;
+        block_info(b, &info);
+        for (unsigned k = 0; k < info.nsnapshots; k++)
+            if (strcmp(info.snapshots[k].name, tag) == 0)
+                len = info.snapshots[k].vm_state;
+        if (!len)
+            continue;
+        found = true;
+        buf = len < b->file.size ? malloc(len) : NULL;
+        if (!buf) {
+            fail(why, "drive %s: snapshot '%s' cannot be of %" PRIu64 " bytes", d->id, tag, len);
+        } else if (block_snapshot_state(b, tag, buf, len, &e) != 0) {
+            fail(why, "drive %s: %s", d->id, e.text);
+            free(buf);
+        } else {
+            i = snap_open(buf, len, &wrong);
+            if (!i)
+                fail(why, "drive %s: snapshot '%s': %s: it is not loaded", d->id, tag, wrong);
+        }
+    }
+    if (!found)
+        fail(why, "no image has a snapshot '%s' of a machine; files have a '/' in their names, ./%s say", tag, tag);
+    return i;
+}
+
+bool snapshot_load(struct machine *m, const char *where, char *text, size_t text_len)
 {
     struct reason why = { text, text_len };
-    struct snap_image *i = read_file(path, why);
-    bool ran, ok;
+    const char *tag = is_file(where) ? NULL : where;
+    struct snap_image *i;
+    bool ran = stop(m, RUN_RESTORING), ok;
 
-    if (!i)
-        return false;
-    ran = stop(m, RUN_RESTORING);
-    ok = compare_machine(m, i, why) && settle_disks(m, why) && compare_drives(m, i, why) && compare_states(m, i, why);
+    /* Disks first: what is read of an image must be all there. */
+    ok = settle_disks(m, why);
+    i = !ok ? NULL : tag ? read_images(m, tag, why) : read_file(where, why);
+    ok = i && compare_machine(m, i, why) && compare_drives(m, i, tag, why) && compare_states(m, i, why);
     if (ok) {
-        ok = load_drives(m, i, why);
-        if (ok)
+        ok = load_drives(m, i, tag, why);
+        if (ok) {
             load_states(m, i);
-        else
+        } else {
             ran = false;
-        if (!ok)
             control_stop(m->control, RUN_IO_ERROR);
+        }
     }
     if (ran)
         control_cont(m->control);

@@ -259,9 +259,9 @@ static void set(struct image_args *a, const struct command *cmd, const char *nam
 {
     struct { const char *name; const char **text; bool *flag; } fields[] = {
         { "f", &a->f, NULL }, { "O", &a->O, NULL }, { "b", &a->b, NULL }, { "F", &a->F, NULL }, { "l", &a->l,
-                NULL },
+                NULL }, { "a", &a->apply, NULL }, { "d", &a->remove, NULL },
         { "t", &a->t, NULL }, { "r", &a->r, NULL }, { "output", &a->output, NULL },
-        { "preallocation", &a->preallocation, NULL }, { "u", NULL, &a->u }, { "c", NULL, &a->c }, { "p",
+        { "preallocation", &a->preallocation, NULL }, { "u", NULL, &a->u }, { "c", &a->make, &a->c }, { "p",
                 NULL, &a->p },
         { "shrink", NULL, &a->shrink }, { "backing-chain", NULL, &a->backing_chain }, { "U", NULL, &a->U },
         { "q", NULL, &a->q },
@@ -273,9 +273,9 @@ static void set(struct image_args *a, const struct command *cmd, const char *nam
         properties(a, val);
     for (size_t i = 0; i < N(fields); i++) {
         if (strcmp(name, fields[i].name) == 0) {
-            if (fields[i].text)
+            if (fields[i].text && val)
                 *fields[i].text = val;
-            else
+            else if (fields[i].flag)
                 *fields[i].flag = true;
         }
     }

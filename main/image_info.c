@@ -86,7 +86,7 @@ static json_t *info_json(struct block *b)
     return j;
 }
 
-static void info_snapshots(const struct block_info *i)
+void image_list_snapshots(const struct block_info *i)
 {
     printf("snapshots:\n  %-8s %-24s %12s  %-19s  %s\n", "ID", "name", "VM state", "date", "disk size");
     for (unsigned k = 0; k < i->nsnapshots; k++) {
@@ -139,7 +139,7 @@ static void info_human(struct block *b)
     if (i.corrupt)
         printf("corrupt: yes (it cannot be written; try latimer image check -r all)\n");
     if (i.nsnapshots)
-        info_snapshots(&i);
+        image_list_snapshots(&i);
 }
 
 int image_info(const struct image_args *a)

@@ -2,7 +2,7 @@
  * test_random.c - random operations on random images, beside a copy in memory; kills, power failures, full
  * disks.
  *
- * usage: test_random [--seed N] [--seconds N] [--only random|power|kill|full]
+ * usage: test_random [--seed N] [--seconds N] [--only random|power|kill|full|snapshot]
  */
 #define _GNU_SOURCE
 #include "tests/block/blocktest.h"
@@ -210,6 +210,111 @@ static void random_case(void)
         memcpy(shadow, then, then_size);
         compare(b, 0, then_size);
         block_close(b);
+    }
+}
+
+/* ---- snapshots ---- */
+
+#define KEPT 4u
+
+static struct {
+    bool there;
+    char name[8];
+    uint8_t disk[MAX_SIZE], state[200000];
+    size_t state_len;
+} kept[KEPT];
+
+static void keep(struct block *b, unsigned n)
+{
+    struct block_error e;
+    int r;
+
+    snprintf(kept[n].name, sizeof(kept[n].name), "s%u", n);
+    kept[n].state_len = rnd_below(2) ? (size_t)rnd_below(sizeof(kept[n].state)) : 0;
+    random_bytes(kept[n].state, kept[n].state_len);
+    r = block_snapshot_create(b, &(struct block_snapshot){ .name = kept[n].name, .vm_state = kept[n].state_len, .date = 1 },
+                              kept[n].state, &e);
+    if (r == -EMLINK)
+        return;                 /* refcounts of few bits */
+    MUST(!r, "%s", e.text);
+    MUST(block_snapshot_create(b, &(struct block_snapshot){ .name = kept[n].name }, NULL, &e) == -EEXIST,
+         "one name was given twice");
+    memcpy(kept[n].disk, shadow, b->size);
+    kept[n].there = true;
+}
+
+static void snapshot_step(struct block *b)
+{
+    unsigned n = (unsigned)rnd_below(KEPT);
+    struct block_error e;
+    int r;
+
+    if (!kept[n].there) {
+        keep(b, n);
+        return;
+    }
+    if (rnd_below(2)) {
+        MUST(!block_snapshot_delete(b, kept[n].name, &e), "%s", e.text);
+        MUST(block_snapshot_apply(b, kept[n].name, &e) == -ENOENT, "it is still there");
+        kept[n].there = false;
+        return;
+    }
+    r = block_snapshot_apply(b, kept[n].name, &e);
+    if (r == -EMLINK)
+        return;
+    MUST(!r, "%s", e.text);
+    memcpy(shadow, kept[n].disk, b->size);
+}
+
+/* Each snapshot is what it was, to others that read the file as well. */
+static void compare_kept(const char *name, uint64_t size)
+{
+    static uint8_t state[sizeof(kept[0].state)], disk[MAX_SIZE];
+    struct block_error e;
+
+    for (unsigned n = 0; n < KEPT; n++) {
+        struct block *b;
+
+        if (!kept[n].there)
+            continue;
+        b = must_open(name, (struct block_open){ .snapshot = kept[n].name });
+        MUST(b->size == size && !block_read(b, 0, disk, size), "snapshot %u cannot be read", n);
+        MUST(memcmp(disk, kept[n].disk, size) == 0, "snapshot %u holds something else", n);
+        block_close(b);
+        b = must_open(name, (struct block_open){ .writable = rnd_below(2) });
+        MUST(!block_snapshot_state(b, kept[n].name, state, kept[n].state_len, &e), "%s", e.text);
+        MUST(memcmp(state, kept[n].state, kept[n].state_len) == 0, "state %u is another", n);
+        block_close(b);
+    }
+}
+
+static void snapshot_case(void)
+{
+    uint64_t size = random_size();
+    struct block_info i;
+    struct block *b;
+
+    memset(kept, 0, sizeof(kept));
+    do {
+        make_image("a", size, "base");
+        b = must_open("a", (struct block_open){ 0 });
+        block_info(b, &i);
+        MUST(!block_read(b, 0, shadow, size), "cannot read the new image");
+        block_close(b);
+    } while (i.version < 3);
+    for (unsigned round = 0; round < 4; round++) {
+        b = open_random("a");
+        for (unsigned k = 0; k < 60; k++) {
+            if (rnd_below(6) == 0)
+                snapshot_step(b);
+            else
+                step(b);
+        }
+        compare(b, 0, size);
+        MUST(!block_close(b), "close failed");
+        check_image("a", false);
+        compare_with_qemu("a", size);
+        compare_kept("a", size);
     }
 }
 
@@ -426,9 +531,10 @@ int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } cases[] = {
         { "random", random_case }, { "power", power_case }, { "kill", kill_case }, { "full", full_case },
+        { "snapshot", snapshot_case },
     };
     uint64_t first = 1;
-    unsigned seconds = 8, done[4] = { 0 };
+    unsigned seconds = 8, done[5] = { 0 };
     const char *only = NULL;
     time_t end;
 
@@ -442,19 +548,19 @@ int main(int argc, char **argv)
     }
     env_start();
     end = time(NULL) + seconds;
-    for (seed = first; time(NULL) < end || seed < first + 4; seed++) {
-        unsigned k = seed % 4;
+    for (seed = first; time(NULL) < end || seed < first + 5; seed++) {
+        unsigned k = seed % 5;
 
         if (only)
-            for (k = 0; k < 4 && strcmp(only, cases[k].name) != 0; k++)
+            for (k = 0; k < 5 && strcmp(only, cases[k].name) != 0; k++)
                 ;
-        if (k == 4)
+        if (k == 5)
             broken("there is no case %s", only);
         cases[k].run();
         done[k]++;
     }
     printf("test_random: seeds %llu to %llu:", (unsigned long long)first, (unsigned long long)seed - 1);
-    for (unsigned k = 0; k < 4; k++)
+    for (unsigned k = 0; k < 5; k++)
         printf(" %u %s", done[k], cases[k].name);
     printf("\n");
     return 0;
