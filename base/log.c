@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t log_mask;
 
@@ -55,9 +56,16 @@ FILE *log_file(void)
 
 void log_set_file(FILE *f)
 {
-    sink.file = f;
-    if (f)
+    pthread_mutex_lock(&sink.lock);
+    if (sink.file) {            /* others may hold the old one: it leads to the new file from now on */
+        fflush(sink.file);
+        dup2(fileno(f), fileno(sink.file));
+        fclose(f);
+    } else {
         setvbuf(f, NULL, _IOLBF, 0);
+        sink.file = f;
+    }
+    pthread_mutex_unlock(&sink.lock);
 }
 
 bool log_parse(const char *list, char *bad, size_t size)

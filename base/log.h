@@ -36,7 +36,7 @@ enum log_dev {
 extern uint64_t log_mask;
 static inline bool log_on(uint64_t cat) { return (log_mask & cat) != 0; }
 FILE *log_file(void);                   /* -D file, else stderr */
-void log_set_file(FILE *f);
+void log_set_file(FILE *f);            /* from now on; takes f over */
 /* Add -d's comma-separated items to the mask; false, and nothing changed, if one is unknown: bad is which. */
 bool log_parse(const char *list, char *bad, size_t size);
 /* What items there are, one a line; and their names, for "did you mean". */

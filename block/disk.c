@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -39,6 +40,7 @@ struct imgdisk {
     bool told_full;             /* the last event was DISK_EVENT_FULL */
     bool told_damage, told_forged, told_other;
     bool bounce;                /* disk_bounce() */
+    struct disk_stats stats;
 
     pthread_mutex_t lock;       /* what follows */
     pthread_cond_t work, idle;
@@ -271,6 +273,24 @@ static void explain(struct imgdisk *d, const struct disk_req *r)
     }
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void account(struct imgdisk *d, const struct disk_req *r)
+{
+    d->stats.failed += r->error && r->error != -ECANCELED;
+    if (r->error)
+        return;
+    d->stats.op[r->op].n++;
+    d->stats.op[r->op].bytes += r->op == DISK_FLUSH ? 0 : r->len;
+    d->stats.op[r->op].ns += now_ns() - r->since;
+}
+
 static void deliver(struct imgdisk *d)
 {
     struct disk_req *r;
@@ -285,6 +305,7 @@ static void deliver(struct imgdisk *d)
         pthread_mutex_unlock(&d->lock);
         if (r->error && r->error != -ECANCELED)
             explain(d, r);
+        account(d, r);
         if (r->bounce)
             scatter(r, r->bounce);
         free(r->bounce);
@@ -336,6 +357,7 @@ static void submit(struct disk *disk, struct disk_req *r)
     struct imgdisk *d = (struct imgdisk *)disk;
 
     r->bounce = NULL;
+    r->since = now_ns();
     pthread_mutex_lock(&d->lock);
     r->number = d->next_number++;
     list_add(&d->waiting, r);
@@ -376,6 +398,16 @@ static const struct disk_ops ops = { submit, drain_reads };
 void disk_bounce(struct disk *disk)
 {
     ((struct imgdisk *)disk)->bounce = true;
+}
+
+void disk_stats(const struct disk *disk, struct disk_stats *s)
+{
+    *s = ((const struct imgdisk *)disk)->stats;
+}
+
+void disk_resized(struct disk *disk)
+{
+    disk->size = ((struct imgdisk *)disk)->b->size;
 }
 
 struct block *disk_block(struct disk *disk)

@@ -29,6 +29,14 @@ struct disk *disk_new(struct evloop *, struct block *, unsigned threads, disk_ev
 struct block *disk_block(struct disk *);
 /* What is read gets to its buffers when it is answered, with the device lock held, and not before (--check). */
 void disk_bounce(struct disk *);
+/* What it has done since it was made; by enum disk_op. */
+struct disk_stats {
+    struct { uint64_t n, bytes, ns; } op[5];    /* ns: of real time, from submitting to the answer */
+    uint64_t failed;
+};
+void disk_stats(const struct disk *, struct disk_stats *);
+/* The image has another size now; nothing may be under way. */
+void disk_resized(struct disk *);
 /* Writes that wait for room are tried again at once. */
 void disk_resume(struct disk *);
 /*

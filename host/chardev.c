@@ -40,9 +40,22 @@
 #define FLUSH_BYTES 1024u
 #define ESCAPE 0x01             /* Ctrl-A */
 
-struct host_chardev {
+#define FRONTS 4                /* users of one stream */
+
+/* One user of the stream, with what was typed to it. */
+struct front {
     struct chardev base;        /* first: the chips' view */
+    struct host_chardev *h;
+    bool stalled;               /* it waits for writable() */
+    bool told_open;
+    unsigned in_start, in_len;
+    uint8_t in_buf[IN_SIZE];
+};
+
+struct host_chardev {
     struct evloop *loop;
+    struct front *front[FRONTS];
+    unsigned nfronts, focus;    /* focus: who is typed to */
     char label[32];
     int in_fd, out_fd, slave_fd;        /* -1: none */
     struct evfd *in, *out;
@@ -54,15 +67,46 @@ struct host_chardev {
     bool dead;                  /* out_fd failed */
     bool tty_in, stdio, mux, escaped;
     bool blocked;               /* the last write did not take all: POLLOUT is awaited */
-    bool stalled;               /* the device waits for writable() */
-    struct evdelay flush_delay, deliver_delay;
-    unsigned out_start, out_len, in_start, in_len;
-    uint8_t out_buf[OUT_SIZE], in_buf[IN_SIZE];
+    bool telnet;
+    unsigned iac;               /* what of a telnet command has come, enum below */
+    struct evdelay flush_delay, deliver_delay, open_delay;
+    unsigned out_start, out_len;
+    uint8_t out_buf[OUT_SIZE];
 };
+
+enum { IAC_NONE, IAC_IAC, IAC_OPTION, IAC_SUB, IAC_SUB_IAC };
+enum { TELNET_SE = 240, TELNET_BREAK = 243, TELNET_SB = 250, TELNET_WILL = 251, TELNET_DO = 253, TELNET_DONT = 254,
+       TELNET_IAC = 255 };
 
 static struct host_chardev *host(struct chardev *c)
 {
-    return (struct host_chardev *)c;
+    return ((struct front *)c)->h;
+}
+
+/* ---- who is there ---- */
+
+/* Behind a device and a monitor sits the same terminal: the monitor's is there while it is typed to. */
+static bool is_open(const struct host_chardev *h, const struct front *f)
+{
+    return (!h->is_socket || h->out_fd >= 0) && f == h->front[h->focus];
+}
+
+static void tell_opened(void *arg)
+{
+    struct host_chardev *h = arg;
+
+    for (unsigned i = 0; i < h->nfronts; i++) {
+        struct front *f = h->front[i];
+        bool open = is_open(h, f);
+
+        if (f->told_open == open || !f->base.user)
+            continue;
+        f->told_open = open;
+        if (!open && f->base.user->opened)
+            f->in_len = 0;      /* nobody waits for what that does */
+        if (f->base.user->opened)
+            f->base.user->opened(f->base.dev, open);
+    }
 }
 
 /* ---- output ---- */
@@ -71,9 +115,21 @@ static void watch(struct host_chardev *h);
 
 static void connected(struct host_chardev *h, int fd)
 {
+    static const uint8_t hello[] = { TELNET_IAC, TELNET_WILL, 1, TELNET_IAC, TELNET_WILL, 3, TELNET_IAC, TELNET_WILL, 0,
+                                     TELNET_IAC, TELNET_DO, 0 };       /* we echo; no turns; eight bits */
+
+    tell_opened(h);             /* the one before is gone, should nobody have said so yet */
     fcntl(fd, F_SETFL, O_NONBLOCK);
     h->in_fd = h->out_fd = fd;
+    h->iac = IAC_NONE;
+    if (h->telnet) {
+        memcpy(h->out_buf, hello, sizeof(hello));
+        h->out_start = 0;
+        h->out_len = sizeof(hello);
+    }
     watch(h);
+    evloop_delay(h->loop, &h->open_delay, 0);
+    evloop_delay(h->loop, &h->flush_delay, 0);
 }
 
 /* The client is gone; another one may come. */
@@ -91,6 +147,7 @@ static void disconnected(struct host_chardev *h)
     if (h->listen)
         evloop_change(h->listen, POLLIN);
     evloop_delay(h->loop, &h->flush_delay, 0);  /* whoever waited to write need not */
+    evloop_delay(h->loop, &h->open_delay, 0);
 }
 
 static void client_ready(void *arg, short revents)
@@ -131,6 +188,15 @@ static ssize_t write_some(struct host_chardev *h, const uint8_t *p, size_t n)
     return got;
 }
 
+static bool stalled(const struct host_chardev *h)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < h->nfronts; i++)
+        any |= h->front[i]->stalled;
+    return any;
+}
+
 static void flush(struct host_chardev *h)
 {
     while (h->out_len) {
@@ -149,16 +215,20 @@ static void flush(struct host_chardev *h)
     h->blocked = h->out_len != 0;
     if (h->out)
         evloop_change(h->out, h->blocked ? POLLOUT : 0);
-    if (!h->blocked && !h->stalled && h->flush_delay.due)
+    if (!h->blocked && !stalled(h) && h->flush_delay.due)
         evloop_delay_cancel(h->loop, &h->flush_delay);
 }
 
 static void tell_writable(struct host_chardev *h)
 {
-    if (h->stalled && h->out_len < OUT_SIZE / 2) {
-        h->stalled = false;
-        if (h->base.user && h->base.user->writable)
-            h->base.user->writable(h->base.dev);
+    for (unsigned i = 0; i < h->nfronts && h->out_len < OUT_SIZE / 2; i++) {
+        struct front *f = h->front[i];
+
+        if (!f->stalled)
+            continue;
+        f->stalled = false;
+        if (f->base.user && f->base.user->writable)
+            f->base.user->writable(f->base.dev);
     }
 }
 
@@ -176,15 +246,18 @@ static void flush_later(void *arg)
 static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
 {
     struct host_chardev *h = host(c);
-    unsigned take = n;
+    unsigned take;
     bool line_end = memchr(buf, '\n', n) != NULL;
     if (h->dead || h->out_fd < 0)
         return n;
-    if (take > OUT_SIZE - h->out_len)
-        take = OUT_SIZE - h->out_len;
-    for (unsigned i = 0; i < take; i++)
-        h->out_buf[(h->out_start + h->out_len + i) % OUT_SIZE] = buf[i];
-    h->out_len += take;
+    for (take = 0; take < n; take++) {
+        unsigned twice = h->telnet && buf[take] == TELNET_IAC;
+
+        if (h->out_len + 1 + twice > OUT_SIZE)
+            break;
+        for (unsigned i = 0; i <= twice; i++)
+            h->out_buf[(h->out_start + h->out_len++) % OUT_SIZE] = buf[take];
+    }
     if (h->blocked)
         ;                       /* the event loop goes on when the reader does */
     else if (line_end || h->out_len >= FLUSH_BYTES)
@@ -193,28 +266,40 @@ static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
         evloop_delay(h->loop, &h->flush_delay, FLUSH_NS);
     if (h->drops || h->dead || h->out_fd < 0)
         return n;
-    h->stalled |= take < n;
+    ((struct front *)c)->stalled |= take < n;
     return take;
 }
 
 /* ---- input ---- */
 
-static void deliver(struct host_chardev *h)
+static struct front *focus(const struct host_chardev *h)
 {
-    const struct chardev_user *user = h->base.user;
-    while (h->in_len && user) {
-        unsigned n = user->room(h->base.dev), run = IN_SIZE - h->in_start;
-        n = h->in_len < n ? h->in_len : n;
+    return h->front[h->focus];
+}
+
+static void deliver_to(struct front *f)
+{
+    const struct chardev_user *user = f->base.user;
+
+    while (f->in_len && user) {
+        unsigned n = user->room(f->base.dev), run = IN_SIZE - f->in_start, at = f->in_start;
+
+        n = f->in_len < n ? f->in_len : n;
         n = run < n ? run : n;
         if (!n)
             break;
-        unsigned at = h->in_start;
-        h->in_start = (h->in_start + n) % IN_SIZE;
-        h->in_len -= n;
-        user->receive(h->base.dev, h->in_buf + at, n);
+        f->in_start = (f->in_start + n) % IN_SIZE;
+        f->in_len -= n;
+        user->receive(f->base.dev, f->in_buf + at, n);
     }
+}
+
+static void deliver(struct host_chardev *h)
+{
+    for (unsigned i = 0; i < h->nfronts; i++)
+        deliver_to(h->front[i]);
     if (h->in)
-        evloop_change(h->in, h->in_len < IN_SIZE || h->tty_in ? POLLIN : 0);
+        evloop_change(h->in, focus(h)->in_len < IN_SIZE || h->tty_in ? POLLIN : 0);
 }
 
 static void deliver_later(void *arg)
@@ -226,23 +311,37 @@ static void deliver_later(void *arg)
 static void host_accept(struct chardev *c)
 {
     struct host_chardev *h = host(c);
-    if (h->in_len)
+
+    if (((struct front *)c)->in_len)
         evloop_delay(h->loop, &h->deliver_delay, 0);
+    if (((struct front *)c)->told_open != is_open(h, (struct front *)c))
+        evloop_delay(h->loop, &h->open_delay, 0);
 }
 
 static void push(struct host_chardev *h, uint8_t byte)
 {
-    if (h->in_len < IN_SIZE)
-        h->in_buf[(h->in_start + h->in_len++) % IN_SIZE] = byte;
+    struct front *f = focus(h);
+
+    if (f->in_len < IN_SIZE)
+        f->in_buf[(f->in_start + f->in_len++) % IN_SIZE] = byte;
+}
+
+static void send_break(struct host_chardev *h)
+{
+    struct chardev *c = &focus(h)->base;
+
+    if (c->user && c->user->receive_break)
+        c->user->receive_break(c->dev);
 }
 
 static void help(struct host_chardev *h)
 {
     static const char text[] = "\r\nCtrl-A h  this help\r\n"
+                               "Ctrl-A c  between the serial port and the monitor\r\n"
                                "Ctrl-A x  leave Latimer\r\n"
                                "Ctrl-A b  send a break\r\n"
                                "Ctrl-A Ctrl-A  send a Ctrl-A\r\n";
-    host_write(&h->base, (const uint8_t *)text, sizeof(text) - 1);
+    host_write(&focus(h)->base, (const uint8_t *)text, sizeof(text) - 1);
 }
 
 static void escape(struct host_chardev *h, uint8_t key)
@@ -252,12 +351,16 @@ static void escape(struct host_chardev *h, uint8_t key)
         push(h, ESCAPE);
         break;
     case 'x': case 'X':
-        host_write(&h->base, (const uint8_t *)"\r\n", 2);
+        host_write(&focus(h)->base, (const uint8_t *)"\r\n", 2);
         evloop_quit(h->loop);
         break;
     case 'b': case 'B':
-        if (h->base.user && h->base.user->receive_break)
-            h->base.user->receive_break(h->base.dev);
+        send_break(h);
+        break;
+    case 'c': case 'C':
+        deliver(h);             /* what was typed before is for the one before */
+        h->focus = (h->focus + 1) % h->nfronts;
+        tell_opened(h);
         break;
     case 'h': case 'H': case '?':
         help(h);
@@ -267,11 +370,36 @@ static void escape(struct host_chardev *h, uint8_t key)
     }
 }
 
+/* False: the byte is the protocol's (RFC 854). */
+static bool telnet_data(struct host_chardev *h, uint8_t c)
+{
+    switch (h->iac) {
+    case IAC_IAC:
+        h->iac = c == TELNET_SB ? IAC_SUB : c >= TELNET_WILL && c <= TELNET_DONT ? IAC_OPTION : IAC_NONE;
+        if (c == TELNET_BREAK)
+            send_break(h);
+        return c == TELNET_IAC;
+    case IAC_OPTION:
+        h->iac = IAC_NONE;
+        return false;
+    case IAC_SUB:
+        h->iac = c == TELNET_IAC ? IAC_SUB_IAC : IAC_SUB;
+        return false;
+    case IAC_SUB_IAC:
+        h->iac = c == TELNET_SE ? IAC_NONE : IAC_SUB;
+        return false;
+    default:
+        if (c == TELNET_IAC)
+            h->iac = IAC_IAC;
+        return c != TELNET_IAC;
+    }
+}
+
 static void in_ready(void *arg, short revents)
 {
     struct host_chardev *h = arg;
     uint8_t buf[IN_SIZE];
-    size_t room = h->tty_in ? sizeof(buf) : IN_SIZE - h->in_len;
+    size_t room = h->tty_in ? sizeof(buf) : IN_SIZE - focus(h)->in_len;
     if (!room) {
         evloop_change(h->in, 0);
         return;
@@ -288,7 +416,9 @@ static void in_ready(void *arg, short revents)
         h->in = NULL;
     }
     for (ssize_t i = 0; i < n; i++) {
-        if (h->escaped) {
+        if (h->telnet && !telnet_data(h, buf[i])) {
+            ;
+        } else if (h->escaped) {
             h->escaped = false;
             escape(h, buf[i]);
         } else if (h->mux && buf[i] == ESCAPE) {
@@ -304,18 +434,30 @@ static void in_ready(void *arg, short revents)
 
 static const struct chardev_ops host_ops = { host_write, NULL, host_accept };
 
+static struct front *add_front(struct host_chardev *h)
+{
+    struct front *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        die(EXIT_CODE_HOST, "out of memory for %s", h->label);
+    f->base.ops = &host_ops;
+    f->h = h;
+    return h->front[h->nfronts++] = f;
+}
+
 static struct host_chardev *make(struct evloop *loop, const char *label)
 {
     struct host_chardev *h = calloc(1, sizeof(*h));
     if (!h)
         die(EXIT_CODE_HOST, "out of memory for %s", label);
-    h->base.ops = &host_ops;
     h->loop = loop;
+    add_front(h);
     snprintf(h->label, sizeof(h->label), "%s", label);
     h->in_fd = h->out_fd = h->slave_fd = -1;
     h->sock = (struct chardev_socket){ .listen = -1, .fd = -1 };
     h->flush_delay = (struct evdelay){ 0, flush_later, h, NULL };
     h->deliver_delay = (struct evdelay){ 0, deliver_later, h, NULL };
+    h->open_delay = (struct evdelay){ 0, tell_opened, h, NULL };
     return h;
 }
 
@@ -344,7 +486,7 @@ static void open_stdout(struct host_chardev *h)
         h->out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
 }
 
-static bool open_stdio(struct host_chardev *h, bool mux, char *err, size_t len)
+static bool open_stdio(struct host_chardev *h, char *err, size_t len)
 {
     if (!evloop_claim_stdio(h->loop)) {
         snprintf(err, len, "%s: standard input and output are already used by another device: "
@@ -352,9 +494,8 @@ static bool open_stdio(struct host_chardev *h, bool mux, char *err, size_t len)
         return false;
     }
     h->stdio = true;
-    h->mux = mux;
     h->tty_in = isatty(STDIN_FILENO);
-    if (!term_raw(!mux)) {
+    if (!term_raw(!h->mux)) {
         snprintf(err, len, "%s: the terminal on standard input cannot be set to raw mode (%s): "
                  "redirect it (</dev/null) or use -serial file:PATH", h->label, strerror(errno));
         return false;
@@ -434,12 +575,15 @@ static void release(struct host_chardev *h)
         evloop_remove(h->out);
     evloop_delay_cancel(h->loop, &h->flush_delay);
     evloop_delay_cancel(h->loop, &h->deliver_delay);
+    evloop_delay_cancel(h->loop, &h->open_delay);
     if (h->slave_fd >= 0)
         close(h->slave_fd);
     if (h->out_fd >= 0)
         close(h->out_fd);
     if (h->stdio)
         term_restore();
+    for (unsigned i = 0; i < h->nfronts; i++)
+        free(h->front[i]);
     free(h);
 }
 
@@ -451,17 +595,20 @@ struct chardev *chardev_open(struct evloop *loop, const char *spec, const char *
     if (strcmp(spec, "none") == 0)
         return NULL;
     struct host_chardev *h = make(loop, label);
-    if (strcmp(spec, "stdio") == 0 || strcmp(spec, "mon:stdio") == 0) {
-        ok = open_stdio(h, spec[0] == 'm', err, errlen);
+    h->mux = strncmp(spec, "mon:", 4) == 0;
+    spec += h->mux ? 4 : 0;
+    h->telnet = strncmp(spec, "telnet:", 7) == 0;
+    if (strcmp(spec, "stdio") == 0) {
+        ok = open_stdio(h, err, errlen);
     } else if (strncmp(spec, "file:", 5) == 0) {
         ok = open_file(h, spec + 5, err, errlen);
     } else if (strcmp(spec, "pty") == 0) {
         ok = open_pty(h, err, errlen);
-    } else if (strncmp(spec, "tcp:", 4) == 0 || strncmp(spec, "unix:", 5) == 0) {
+    } else if (h->telnet || strncmp(spec, "tcp:", 4) == 0 || strncmp(spec, "unix:", 5) == 0) {
         ok = open_socket(h, spec, err, errlen);
     } else if (strcmp(spec, "null") != 0) {
         snprintf(err, errlen, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pty, null, "
-                 "none, tcp:HOST:PORT or unix:PATH", label, spec);
+                 "none, tcp:HOST:PORT, telnet:HOST:PORT or unix:PATH", label, spec);
         ok = false;
     }
     if (!ok) {
@@ -470,7 +617,21 @@ struct chardev *chardev_open(struct evloop *loop, const char *spec, const char *
     }
     if (!h->is_socket)
         watch(h);
-    return &h->base;
+    return &h->front[0]->base;
+}
+
+bool chardev_is_open(const struct chardev *c)
+{
+    const struct front *f = (const struct front *)c;
+
+    return f->told_open;
+}
+
+struct chardev *chardev_front(struct chardev *c)
+{
+    struct host_chardev *h = host(c);
+
+    return h->mux && h->nfronts < FRONTS ? &add_front(h)->base : NULL;
 }
 
 void chardev_close(struct chardev *c)

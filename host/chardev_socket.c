@@ -41,11 +41,11 @@ static bool parse(struct spec *s, const char *spec)
         s->path = s->text + 5;
         return *s->path;
     }
-    colon = strrchr(s->text + 4, ':');
+    s->host = strchr(s->text, ':') + 1;
+    colon = strrchr(s->host, ':');
     if (!colon)
         return false;
     *colon = 0;
-    s->host = s->text + 4;
     s->port = colon + 1;
     return *s->port;
 }
@@ -85,7 +85,8 @@ static int open_unix(const struct spec *s)
 static int open_tcp(const struct spec *s, const char **why)
 {
     struct addrinfo want = { .ai_socktype = SOCK_STREAM, .ai_flags = s->server ? AI_PASSIVE : 0 }, *list;
-    int fd = -1, error = getaddrinfo(*s->host ? s->host : NULL, s->port, &want, &list);
+    /* Who names no host means this one: a port open to all is for those who ask for it (0.0.0.0, ::). */
+    int fd = -1, error = getaddrinfo(*s->host ? s->host : "127.0.0.1", s->port, &want, &list);
 
     if (error) {
         *why = gai_strerror(error);

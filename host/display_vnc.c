@@ -43,7 +43,8 @@ struct vnc {
     rfbScreenInfoPtr rfb;
     struct viewer viewer;
     uint32_t *pixels;           /* red in bits 7:0, as the library wants it */
-    unsigned width, height, clients;
+    unsigned width, height;
+    _Atomic unsigned clients;   /* written by the thread */
     char *passwords[2];
     char password[9];
 };
@@ -403,4 +404,9 @@ void vnc_stop(struct vnc *v)
     free(v->path);
     free(v->pixels);
     free(v);
+}
+
+unsigned vnc_clients(struct vnc *v)
+{
+    return v->clients;
 }

@@ -20,6 +20,7 @@ struct vnc_config {
 /* NULL: err says what failed and what to do. Stopping: without the device lock. env stays. */
 struct vnc *vnc_start(const struct display_env *, const struct vnc_config *, char *err, size_t len);
 void vnc_stop(struct vnc *);
+unsigned vnc_clients(struct vnc *);     /* how many are connected now */
 
 struct sdl *sdl_start(const struct display_env *, bool full_screen, char *err, size_t len);
 void sdl_stop(struct sdl *);

@@ -41,6 +41,7 @@ struct net_end {
     struct queue to_chip, to_host;
     struct evdelay send;
     bool held;
+    bool up, unplugged;         /* the other end is there; the user pulled the cable out */
     FILE *dump;
     uint32_t dump_max;
 };
@@ -201,13 +202,41 @@ void net_deliver(struct net *n, const uint8_t *frame, size_t len)
 
 static const struct net_ops ops = { chip_sends, chip_ready };
 
-void net_set_up(struct net *n, bool up)
+static void set_link(struct net *n)
 {
+    const struct net_end *e = n->arg;
+    bool up = e->up && !e->unplugged;
+
     if (n->up == up)
         return;
     n->up = up;
     if (n->user && n->user->link)
         n->user->link(n->dev, up);
+}
+
+void net_set_up(struct net *n, bool up)
+{
+    struct net_end *e = n->arg;
+
+    e->up = up;
+    set_link(n);
+}
+
+void net_plug(struct net *n, bool in)
+{
+    struct net_end *e = n->arg;
+
+    if (!e)
+        return;
+    e->unplugged = !in;
+    set_link(n);
+}
+
+void *net_end_of(const struct net *n, const struct net_end_ops *o)
+{
+    const struct net_end *e = n->arg;
+
+    return e && e->ops == o ? e->end : NULL;
 }
 
 void net_end_new(struct net *n, struct evloop *loop, const struct net_end_ops *o, void *end)
@@ -216,7 +245,7 @@ void net_end_new(struct net *n, struct evloop *loop, const struct net_end_ops *o
 
     if (!e)
         die(EXIT_CODE_HOST, "out of memory for network %s", n->id);
-    *e = (struct net_end){ .net = n, .loop = loop, .ops = o, .end = end,
+    *e = (struct net_end){ .net = n, .loop = loop, .ops = o, .end = end, .up = true,
                            .send = { .fire = send_queued, .arg = e } };
     n->arg = e;
     n->ops = &ops;

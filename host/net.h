@@ -75,9 +75,20 @@ struct net_end_ops {
 };
 /* Plugs it in; the cable is up. */
 void net_end_new(struct net *, struct evloop *, const struct net_end_ops *, void *end);
+/* The end that net_end_new() was given, NULL: it is of another kind. */
+void *net_end_of(const struct net *, const struct net_end_ops *);
 /* To the chip, at once or when it has room. Where hold() is NULL, what is too much for the queue is lost. */
 void net_deliver(struct net *, const uint8_t *frame, size_t len);
 /* The cable is plugged in or out: the other end has gone. */
 void net_set_up(struct net *, bool up);
+
+/* ---- for monitors ---- */
+
+/* The user pulls the cable out of the chip, or plugs it in again: it is up when the other end is, too. */
+void net_plug(struct net *, bool in);
+/* One more way through a user network, or one less (by where it begins). False: err says why. */
+bool net_user_forward(struct net *, bool add, const struct net_forward *, char *err, size_t errlen);
+/* Does net_user_forward() make sense? */
+bool net_is_user(const struct net *);
 
 #endif

@@ -24,6 +24,7 @@ struct user {
     struct net *net;
     struct evloop *loop;
     Slirp *slirp;
+    struct in_addr dhcp;        /* the first address that guests get */
     struct evsource source;
 };
 
@@ -214,6 +215,7 @@ bool net_open_user(struct net *n, struct evloop *loop, const struct net_user_con
         die(EXIT_CODE_HOST, "out of memory for network %s", n->id);
     u->net = n;
     u->loop = loop;
+    u->dhcp = c->dhcp;
     u->slirp = slirp_new(&sc, &callbacks, u);
     if (!u->slirp) {
         snprintf(err, errlen, "libslirp does not take these addresses");
@@ -228,4 +230,31 @@ bool net_open_user(struct net *n, struct evloop *loop, const struct net_user_con
     u->source = (struct evsource){ prepare, done, u, NULL };
     evloop_source(loop, &u->source);
     return true;
+}
+
+/* ---- for monitors ---- */
+
+bool net_is_user(const struct net *n)
+{
+    return net_end_of(n, &end_ops) != NULL;
+}
+
+bool net_user_forward(struct net *n, bool add, const struct net_forward *f, char *err, size_t errlen)
+{
+    struct user *u = net_end_of(n, &end_ops);
+    int r;
+
+    if (!u) {
+        snprintf(err, errlen, "network %s is no user network", n->id);
+        return false;
+    }
+    r = add ? slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, f->guest.s_addr ? f->guest : u->dhcp,
+                                f->guest_port) : slirp_remove_hostfwd(u->slirp, f->udp, f->host, f->host_port);
+    if (r == 0)
+        return true;
+    if (add)
+        snprintf(err, errlen, "the host does not let us listen there: %s", strerror(errno));
+    else
+        snprintf(err, errlen, "nothing is led on from there");
+    return false;
 }

@@ -26,6 +26,8 @@ struct chardev_user {
     void (*receive)(void *dev, const uint8_t *buf, unsigned n);     /* n <= room() */
     void (*receive_break)(void *dev);                   /* may be NULL */
     void (*writable)(void *dev);                        /* may be NULL */
+    /* Somebody is at the other end from now on, or no longer; may be NULL. Never from within write(). */
+    void (*opened)(void *dev, bool open);
 };
 
 struct chardev {

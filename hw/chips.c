@@ -74,6 +74,22 @@ void chips_reset(struct chip_list *l)
     }
 }
 
+unsigned chips_info(struct chip_list *l, const char *type, struct text *t)
+{
+    unsigned n = 0;
+
+    for (struct instance *i = l->first; i; i = i->next) {
+        if (!type)
+            text_say(t, "  %-32s %s\n", i->name, i->type->name);
+        else if (strcmp(i->type->name, type))
+            continue;
+        else if (i->type->info)
+            i->type->info(i->dev, t);
+        n++;
+    }
+    return n;
+}
+
 /* ---- saving and loading ---- */
 
 size_t chips_save(struct chip_list *l, uint8_t **buf)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/state.h"
+#include "base/text.h"
 #include "softmmu/softmmu.h"
 
 /* ---- interrupt lines ---- */
@@ -104,6 +105,7 @@ void ports_map(struct ports *, uint16_t base, unsigned len, const struct io_ops 
                const char *name);
 bool ports_taken(struct ports *, uint16_t base, unsigned len);     /* some port has an owner */
 void ports_unmap(struct ports *, uint16_t base, unsigned len);
+void ports_info(const struct ports *, struct text *);
 uint32_t ports_read(struct ports *, uint16_t port, unsigned size);      /* unclaimed: all ones */
 void ports_write(struct ports *, uint16_t port, uint32_t val, unsigned size);
 
@@ -115,6 +117,7 @@ struct chip {                   /* const description of a chip type */
     const struct field *state;
     void (*loaded)(void *dev);  /* after state was loaded: re-arm timers, drive lines; may be NULL */
     void (*free)(void *dev);    /* what it holds besides itself; may be NULL */
+    void (*info)(const void *dev, struct text *);       /* tells a monitor how it is, in lines; may be NULL */
 };
 /* Instances a board made, in order; owned by the machine. */
 struct chip_list;
@@ -122,6 +125,8 @@ struct chip_list *chips_new(void);
 void chips_free(struct chip_list *);
 void *chip_new(struct chip_list *, const struct chip *, const char *instance);  /* zeroed */
 void chips_reset(struct chip_list *);
+/* The chips of that type tell how they are (NULL: names and types of all); returns how many there are. */
+unsigned chips_info(struct chip_list *, const char *type, struct text *);
 /* Serialised state (name-tagged, little-endian); size returned, *out malloc'ed. */
 size_t chips_save(struct chip_list *, uint8_t **out);
 /* NULL, or what is wrong: then nothing has changed. Checking only: the same answer. */

@@ -46,7 +46,7 @@ struct disk_req {
     int error;                  /* 0, or a negative errno: an I/O error to the guest */
     /* the disk's */
     struct disk_req *next;
-    uint64_t number;
+    uint64_t number, since;
     void *bounce;
 };
 
@@ -75,9 +75,17 @@ static inline void disk_drain_reads(struct disk *d)
 
 /* ---- what a disk device is given ---- */
 
+struct drive_tray {
+    bool open, locked;          /* locked: the guest keeps the medium in */
+};
+
 struct drive_user {             /* the device, told with the device lock held */
     /* The medium was exchanged, or taken away (disk is NULL), by the user. */
     void (*changed)(void *dev);
+    /* What follows is NULL where media cannot be changed. */
+    void (*tray)(void *dev, struct drive_tray *);
+    void (*ask)(void *dev);     /* somebody presses the drive's button: the guest is told */
+    void (*move)(void *dev, bool open); /* the tray, by the user and whatever the guest says; NULL: there is none */
 };
 
 /* A place for a medium, named on the command line. What it says of the medium holds for the device. */
@@ -93,8 +101,16 @@ struct drive {
     void *dev;
     /* The guest throws the medium out: disk becomes NULL when its requests are done. Set by who made the drive. */
     void (*eject)(struct drive *);
+    /* The tray was opened or closed, by whomever; NULL: nobody wants to know. Set by the same. */
+    void (*moved)(struct drive *, bool open);
     void *arg;
 };
+
+static inline void drive_moved(struct drive *d, bool open)
+{
+    if (d->moved)
+        d->moved(d, open);
+}
 
 /* A device takes the drive. False: another one has it. */
 static inline bool drive_take(struct drive *d, const struct drive_user *user, void *dev)

@@ -103,6 +103,14 @@ static void changed(void *dev)
     look(d);
 }
 
+/* There is none: the disk sticks out of the drive when it is out. Nor can the guest keep it in. */
+static void tray(void *dev, struct drive_tray *t)
+{
+    struct floppy_drive *d = dev;
+
+    *t = (struct drive_tray){ !d->drive->disk, false };
+}
+
 static void flushed(struct disk_req *r)
 {
     struct floppy_drive *d = r->dev;
@@ -114,7 +122,7 @@ static void flushed(struct disk_req *r)
 
 void floppy_media_init(struct floppy *f, unsigned n, struct drive *drive)
 {
-    static const struct drive_user user = { changed };
+    static const struct drive_user user = { changed, tray, NULL, NULL };
     struct floppy_drive *d = &f->drive[n];
     struct format x;
 

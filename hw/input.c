@@ -147,3 +147,18 @@ unsigned input_leds(struct input *in)
 
     return i < 0 ? 0 : in->d[i].ops->leds(in->d[i].dev);
 }
+
+bool input_nth(const struct input *in, unsigned n, struct input_view *v)
+{
+    const struct input_device *o;
+    int now;
+
+    if (!in || n >= in->n)
+        return false;
+    o = in->d[n].ops;
+    now = pick(in, KIND_PLACE, true);
+    if (now < 0)
+        now = pick(in, KIND_MOVE, false);
+    *v = (struct input_view){ o->key, o->move, o->place, !o->in_use || o->in_use(in->d[n].dev), now == (int)n };
+    return true;
+}

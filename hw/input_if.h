@@ -54,4 +54,12 @@ void input_move(struct input *, int dx, int dy, int dz, unsigned buttons);
 void input_place(struct input *, unsigned x, unsigned y, int dz, unsigned buttons);
 unsigned input_leds(struct input *);
 
+/* ---- for monitors ---- */
+struct input_view {
+    bool keys, moves, places;   /* what it takes */
+    bool in_use, current;       /* current: movements, or positions, go to it now */
+};
+/* The n-th device. False: there are no more. */
+bool input_nth(const struct input *, unsigned n, struct input_view *);
+
 #endif

@@ -24,6 +24,7 @@ struct ioapic {
     uint8_t first_id;
     uint32_t level;             /* inputs asserted */
     uint64_t red[IOAPIC_PINS];
+    uint64_t raised[IOAPIC_PINS];       /* how often, for who watches: not the guest's business */
 };
 
 static const struct field ioapic_state[] = {
@@ -68,6 +69,7 @@ void ioapic_set(void *ioapic, int pin, bool level)
     assert(pin >= 0 && pin < IOAPIC_PINS);
     if (level != was)
         log_dev(IOAPIC, "pin %d %s", pin, level ? "up" : "down");
+    s->raised[pin] += level && !was;
     s->level = level ? s->level | bit : s->level & ~bit;
     if (s->red[pin] & RED_LEVEL)
         level_check(s, pin);
@@ -93,6 +95,7 @@ void ioapic_tick(void *ioapic, int pin, unsigned n)
     } else {
         log_dev(IOAPIC, "pin %d: %u ticks", pin, n);
         s->level |= 1u << pin;
+        s->raised[pin] += n;
         if (!(s->red[pin] & RED_MASKED))
             deliver(s, pin, n);
     }
@@ -189,9 +192,26 @@ static void ioapic_reset(void *dev)
         s->red[i] = RED_MASKED;
 }
 
+static void ioapic_info(const void *dev, struct text *t)
+{
+    static const char *const modes[] = { "fixed", "lowest", "SMI", "reserved", "NMI", "INIT", "SIPI", "ExtINT" };
+    const struct ioapic *s = dev;
+
+    text_say(t, "ioapic: id %u, register %02x is selected\n", s->id, s->select);
+    for (unsigned i = 0; i < IOAPIC_PINS; i++) {
+        uint64_t r = s->red[i];
+
+        text_say(t, "  pin %2u: %016llx vector %02llx %-8s %-5s to %s %02llx%s%s%s", i, (unsigned long long)r,
+                 (unsigned long long)(r & 0xff), modes[r >> 8 & 7], r & RED_LEVEL ? "level" : "edge",
+                 r >> 11 & 1 ? "logical" : "APIC", (unsigned long long)(r >> 56), r & RED_MASKED ? " masked" : "",
+                 r & RED_RIRR ? " in service" : "", s->level >> i & 1 ? " asserted" : "");
+        text_say(t, s->raised[i] ? ", raised %llu times\n" : "\n", (unsigned long long)s->raised[i]);
+    }
+}
+
 static const struct io_ops ioapic_ops = { ioapic_read, ioapic_write, 4, LOG_DEV_IOAPIC };
 static const struct chip ioapic_chip = {
-    "ioapic", sizeof(struct ioapic), ioapic_reset, ioapic_state, NULL
+    "ioapic", sizeof(struct ioapic), ioapic_reset, ioapic_state, .info = ioapic_info
 };
 
 struct ioapic *ioapic_new(struct chip_list *chips, struct phys *phys, uint64_t base,

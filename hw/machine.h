@@ -22,11 +22,17 @@ struct drive_arg;
 struct display;
 struct displays;
 struct input;
+struct monitors;
+struct outside;
+struct pci_bus;
 struct plug_use;
 
 /* What a guest's system is told to have come to, and what is done about it. */
 enum machine_event { EVENT_WATCHDOG, EVENT_PANIC, EVENT_CRASH_KERNEL };
 enum machine_action { ACTION_RESET, ACTION_POWEROFF, ACTION_POWER_BUTTON, ACTION_NMI, ACTION_NONE, ACTION_FAIL };
+
+enum machine_news { NEWS_STOP, NEWS_POWER_BUTTON, NEWS_WATCHDOG, NEWS_PANIC, NEWS_CRASH_KERNEL, NEWS_RTC, NEWS_BALLOON,
+                    NEWS_TRAY_OPEN, NEWS_TRAY_CLOSED, NEWS_DISK_FULL, NEWS_DISK_ERROR };
 
 /* The image of a device's property romfile. */
 struct rom_image {
@@ -67,6 +73,7 @@ struct machine_config {
     bool serial_screen;                         /* firmware's text goes to the serial port */
     struct audio *pcspk;                        /* what the speaker plays to, NULL: it is not heard */
     bool no_reboot, no_shutdown;
+    uint8_t uuid[16];                           /* as it is written, all zero: none */
     bool paused;                                /* -S: nothing runs before it is told to */
     enum machine_action on_watchdog, on_panic;
     int64_t rtc_base;                           /* seconds since 1970, or INT64_MIN: host's UTC */
@@ -121,6 +128,14 @@ struct machine {
     void (*tell)(struct machine *, enum machine_event, const char *who);
     struct displays *displays;  /* main/displays.c */
     struct control *control;    /* debug/control.h: run control */
+    struct pci_bus *pci;        /* the board's; NULL: it has none */
+    /* What monitors are told, with the device lock held; NULL: there are none. `n` is the size of a balloon, the change
+       of the RTC in seconds, or an enum stop_reason. */
+    void (*news)(struct machine *, enum machine_news, const char *who, int64_t n);
+    struct monitors *monitors;  /* debug/monitor.h */
+    unsigned monitor_cpu;       /* the processor that monitors' commands are about */
+    const struct outside *outside;      /* debug/outside.h; NULL: nobody knows it */
+    void *outside_arg;
 };
 
 /* The CPU side of interrupts, provided to boards by main (so hw sees no CPU header). */
@@ -143,6 +158,13 @@ extern const struct cpu_lines cpu_lines;        /* main/vcpu.c */
 void machine_request_stop(struct machine *, enum stop_reason, int code);
 /* A watchdog has bitten, a guest panicked; `who` noticed. The device lock is held. */
 void machine_event(struct machine *, enum machine_event, const char *who);
+static inline void machine_news(struct machine *m, enum machine_news what, const char *who, int64_t n)
+{
+    if (m->news)
+        m->news(m, what, who, n);
+}
+/* The user presses the power button; the device lock is held. */
+void machine_power_button(struct machine *);
 /* Chips and board back to power-on; the caller resets the CPUs and calls m->boot. All vCPUs parked. */
 void machine_reset(struct machine *);
 static inline void machine_lock(struct machine *m) { pthread_mutex_lock(&m->lock); }

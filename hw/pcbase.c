@@ -247,6 +247,11 @@ struct pcbase *pcbase_new(struct machine *m, uint64_t hole)
     return b;
 }
 
+static void rtc_was_set(void *machine, int64_t ahead)
+{
+    machine_news(machine, NEWS_RTC, NULL, ahead);
+}
+
 void pcbase_chips(struct pcbase *b, struct machine *m)
 {
     static const struct { uint16_t port; uint8_t irq; const char *name; } com[4] = {
@@ -271,6 +276,7 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     if (cfg->pcspk)
         pcspk_new(m->chips, pit, m->clock, cfg->pcspk);
     b->rtc = rtc_new(m->chips, m->ports, m->clock, hpet_rtc_in(hpet));
+    rtc_on_set(b->rtc, rtc_was_set, m);
     cmos_memory(b->rtc, m);
     kbd = ps2_keyboard_new(m->chips, "kbd", m->clock);
     mouse = ps2_mouse_new(m->chips, "mouse", m->clock);
@@ -305,6 +311,7 @@ void pcbase_isa_chips(struct pcbase *b)
 
 void pcbase_plugs(struct pcbase *b)
 {
+    b->plugs.m->pci = b->plugs.pci;
     plugs_make(&b->plugs, b->plugs.m->cfg.devices);
     plug_buses_free(&b->plugs);
 }

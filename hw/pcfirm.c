@@ -101,7 +101,7 @@ static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *a
 {
     struct pcbase *b = m->board;
     const struct { uint64_t at, len; } ram[] = { { 0, m->ram_low }, { 1ull << 32, m->ram_high } };
-    uint8_t e820[2][20], uuid[16] = { 0 }, anchor[SMBIOS_ANCHOR], *tables;
+    uint8_t e820[2][20], anchor[SMBIOS_ANCHOR], *tables;
     char *order;
     unsigned n = 0;
     size_t len;
@@ -113,7 +113,7 @@ static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *a
         put_le(e820[n] + 8, ram[i].len, 8);
         put_le(e820[n++] + 16, 1, 4);
     }
-    fw_cfg_item(f->cfg, FW_CFG_UUID, uuid, sizeof(uuid));
+    fw_cfg_item(f->cfg, FW_CFG_UUID, m->cfg.uuid, sizeof(m->cfg.uuid));
     fw_cfg_number(f->cfg, FW_CFG_RAM_SIZE, m->ram_low, 8);
     fw_cfg_number(f->cfg, FW_CFG_NB_CPUS, m->ncpu, 2);
     fw_cfg_number(f->cfg, FW_CFG_MAX_CPUS, m->ncpu, 2);
@@ -156,6 +156,7 @@ void pcfirm_configure(struct pcfirm *f, struct machine *m, struct acpi_board *ac
     acpi->parallel = b->parallel;
     acpi->floppy = b->floppy;
     acpi->pvpanic = b->plugs.pvpanic;
+    info->uuid = m->cfg.uuid;
     info->ram_low = m->ram_low;
     info->ram_high = m->ram_high;
     tell(f, m, acpi, info);

@@ -423,3 +423,30 @@ struct pci_dev *pci_add(struct pci_bus *s, const char *name, unsigned slot, unsi
         pci_config_init(s->dev[slot << 3], 0x0e, 1, 0x80, 0);
     return d;
 }
+
+/* ---- for monitors ---- */
+
+bool pci_nth(const struct pci_bus *s, unsigned n, struct pci_view *v)
+{
+    const struct pci_dev *d = NULL;
+
+    for (unsigned i = 0; i < SLOTS * 8 && !d; i++)
+        if (s->dev[i] && !n--)
+            d = s->dev[i];
+    if (!d)
+        return false;
+    *v = (struct pci_view){ d->name, d->slot, d->fn, { get(d->config, 2), get(d->config + 2, 2), get(d->config + 0x2c, 2),
+                            get(d->config + 0x2e, 2), get(d->config + 8, 4) >> 8, d->config[8], d->config[CFG_PIN] },
+                            d->config[0x3c], get(d->config + CFG_COMMAND, 2), { { 0 } } };
+    for (unsigned i = 0; i <= BARS; i++) {
+        const struct bar *b = i < BARS ? &d->bar[i] : &d->rom;
+
+        v->bar[i].size = b->size;
+        v->bar[i].at = b->on ? b->at : UINT64_MAX;
+        v->bar[i].io = b->flags & PCI_BAR_IO;
+        v->bar[i].wide = b->flags & PCI_BAR_64;
+        v->bar[i].prefetch = b->flags & PCI_BAR_PREFETCH;
+        v->bar[i].rom = i == BARS;
+    }
+    return true;
+}

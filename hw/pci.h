@@ -65,6 +65,22 @@ void pci_config_writable(struct pci_dev *, unsigned off, unsigned size, uint32_t
 void pci_on_config(struct pci_dev *, void (*fn)(void *dev, unsigned off, unsigned size), void *dev);
 /* The same before each guest read: registers that are windows to others are brought up to date there. */
 void pci_on_config_read(struct pci_dev *, void (*fn)(void *dev, unsigned off, unsigned size), void *dev);
+/* ---- for monitors ---- */
+
+struct pci_view {
+    const char *name;
+    unsigned slot, fn;
+    struct pci_ident id;        /* as it is in the configuration space now */
+    uint8_t line;               /* software's note of its interrupt */
+    uint16_t command;
+    struct {
+        uint64_t size, at;      /* size 0: none; at UINT64_MAX: not decoded */
+        bool io, prefetch, wide, rom;
+    } bar[7];                   /* the last one is the ROM's */
+};
+/* The n-th function of the bus. False: there are no more. */
+bool pci_nth(const struct pci_bus *, unsigned n, struct pci_view *);
+
 /* Drive the device's INTx pin. */
 void pci_irq(struct pci_dev *, bool level);
 /* May the device read and write memory (bus master enable)? */

@@ -31,6 +31,7 @@ struct pic {
     uint8_t elcr[2];
     uint8_t owed[16];           /* ticks not acknowledged yet, the one in irr among them */
     uint8_t acked[2];           /* inputs acknowledged since ICW1 */
+    uint64_t raised[16];        /* how often, for who watches: not the guest's business */
 };
 
 enum { ICW1_IC4 = 0x01, ICW1_SNGL = 0x02, ICW1_LTIM = 0x08, ICW1 = 0x10 };
@@ -83,6 +84,7 @@ void pic_set_line(void *dev, int n, bool level)
         return;
     if (level != !!(p->lines[c] & bit))
         log_dev(PIC, "line %d %s", n, level ? "up" : "down");
+    p->raised[n] += level && !(p->lines[c] & bit);
     if (level) {
         if (!(p->lines[c] & bit) || (level_mask(p, c) & bit))
             p->irr[c] |= bit;
@@ -328,7 +330,21 @@ static const struct field pic_state[] = {
     FIELD_ARRAY(struct pic, owed), FIELD_ARRAY(struct pic, acked), FIELD_END
 };
 
-static const struct chip pic_chip = { "8259a-pair", sizeof(struct pic), pic_reset, pic_state, pic_loaded };
+static void pic_info(const void *dev, struct text *t)
+{
+    const struct pic *p = dev;
+
+    for (int c = 0; c < 2; c++)
+        text_say(t, "pic %u: irr=%02x imr=%02x isr=%02x lines=%02x base=%02x icw1=%02x icw4=%02x elcr=%02x "
+                 "lowest=%u%s%s\n", c, p->irr[c], p->imr[c], p->isr[c], p->lines[c], p->base[c], p->icw1[c], p->icw4[c],
+                 p->elcr[c], p->lowest[c], p->special_mask[c] ? " special-mask" : "",
+                 p->rotate_aeoi[c] ? " rotates" : "");
+    for (int n = 0; n < 16; n++)
+        if (p->raised[n])
+            text_say(t, "pic input %2d: raised %llu times\n", n, (unsigned long long)p->raised[n]);
+}
+
+static const struct chip pic_chip = { "8259a-pair", sizeof(struct pic), pic_reset, pic_state, pic_loaded, .info = pic_info };
 
 struct pic *pic_new(struct chip_list *chips, struct ports *ports, struct irq intr)
 {

@@ -77,6 +77,18 @@ void ports_unmap(struct ports *p, uint16_t base, unsigned len)
     }
 }
 
+void ports_info(const struct ports *p, struct text *t)
+{
+    for (unsigned i = 0, end; i < 65536; i = end) {
+        const struct region *r = &p->region[p->owner[i]];
+
+        for (end = i + 1; end < 65536 && p->owner[end] == p->owner[i]; end++)
+            ;
+        if (p->owner[i])
+            text_say(t, "  %04x-%04x  %s\n", i, end - 1, r->name);
+    }
+}
+
 static const struct region *region_at(struct ports *p, uint16_t port)
 {
     unsigned slot = p->owner[port];

@@ -38,6 +38,8 @@ struct rtc {
     uint8_t owed;               /* periods that ended while C_PF was set (dev.h), PIE on */
     uint8_t wday_shift;         /* the guest's day of the week minus the calendar's */
     uint8_t ram[128];
+    void (*on_set)(void *, int64_t);    /* NULL: nobody wants to know */
+    void *on_set_arg;
 };
 
 /* ---- numbers ---- */
@@ -148,6 +150,8 @@ static void from_registers(struct rtc *r, uint64_t now, uint32_t sub)
     unsigned calendar = (unsigned)((days + 4 + 7 * 100000000ll) % 7);
     r->wday_shift = (uint8_t)((r->ram[WDAY] + 6u + 7u - calendar) % 7);
     set_time(r, now, s, sub);
+    if (r->on_set)
+        r->on_set(r->on_set_arg, s - floor_div(clock_wall_ns(r->clock), (int64_t)NS_PER_SEC));
 }
 
 /* ---- flags ---- */
@@ -393,4 +397,10 @@ struct rtc *rtc_new(struct chip_list *chips, struct ports *ports, struct clock *
     timer_init(&r->timer, clock, fire, r);
     ports_map(ports, 0x70, 2, &rtc_ops, r, "rtc");
     return r;
+}
+
+void rtc_on_set(struct rtc *r, void (*fn)(void *arg, int64_t ahead), void *arg)
+{
+    r->on_set = fn;
+    r->on_set_arg = arg;
 }

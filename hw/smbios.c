@@ -57,16 +57,18 @@ static void bios(struct writer *w)
     end(w, MAKER "\nnone (kernel loaded directly)");
 }
 
-static void system_info(struct writer *w, const char *product)
+static void system_info(struct writer *w, const char *product, const uint8_t *uuid)
 {
+    static const uint8_t order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };  /* 7.2.1 */
+
     char strings[128];
 
     begin(w, 1, 0x1b, 0x100);
-    aml_byte(&w->out, 1);               /* manufacturer, product; no version, serial number nor UUID */
+    aml_byte(&w->out, 1);               /* manufacturer, product; no version nor serial number */
     aml_byte(&w->out, 2);
     aml_le(&w->out, 0, 2);
-    aml_le(&w->out, 0, 8);
-    aml_le(&w->out, 0, 8);
+    for (unsigned i = 0; i < 16; i++)
+        aml_byte(&w->out, uuid[order[i]]);
     aml_byte(&w->out, 6);               /* woken by the power switch */
     strcpy(strings, MAKER "\n");
     strncat(strings, product, sizeof(strings) - strlen(strings) - 1);
@@ -163,12 +165,13 @@ static void checksum(uint8_t *p, size_t n, uint8_t *field)
 
 uint8_t *smbios_tables(const struct smbios_info *m, uint32_t pa, size_t *len, uint8_t anchor[SMBIOS_ANCHOR])
 {
+    static const uint8_t none[16];
     struct writer w = { .count = 0 };
     struct aml a = { 0 };
 
     if (m->bios)
         bios(&w);
-    system_info(&w, m->product);
+    system_info(&w, m->product, m->uuid ? m->uuid : none);
     chassis(&w);
     for (unsigned i = 0; i < m->ncpu; i++)
         processor(&w, i);

@@ -13,6 +13,7 @@
 struct smbios_info {
     const char *product;
     unsigned ncpu;
+    const uint8_t *uuid;        /* 16 bytes, as it is written; all zero: none */
     uint64_t ram_low, ram_high; /* bytes from 0 and from 4 GiB */
     bool bios;                  /* type 0, too: there is no firmware that adds its own */
 };

@@ -73,7 +73,7 @@ static void on_signal(void *arg, short revents)
             s->pressed = true;
             fprintf(stderr, "latimer: SIGTERM: power button pressed; a second one ends Latimer\n");
             machine_lock(&s->m);
-            s->m.cfg.board->power_button(&s->m);
+            machine_power_button(&s->m);
             machine_unlock(&s->m);
             continue;
         }

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/shm.h"
+#include "base/text.h"
 #include "frontend/cpu.h"
 
 enum priority { PRIO_RAM, PRIO_ROM, PRIO_IO, PRIO_SHADOW };
@@ -593,4 +594,24 @@ void phys_remove_cpu(struct phys *p, struct cpu *c)
         track_cpu_gone(p, i, p->ncpu);
         return;
     }
+}
+
+/* ---- for monitors ---- */
+
+void phys_info(const struct phys *p, bool seen, struct text *t)
+{
+    static const char *const kinds[] = { [PRIO_RAM] = "RAM", [PRIO_ROM] = "ROM", [PRIO_IO] = "device",
+                                         [PRIO_SHADOW] = "shadow" };
+    const struct view *v = __atomic_load_n(&p->view, __ATOMIC_ACQUIRE);
+
+    for (unsigned i = 0; seen && i < v->n; i++) {
+        const struct flat *f = &v->f[i];
+
+        text_say(t, "  %016" PRIx64 "-%016" PRIx64 "  %-8s %s\n", f->base, f->end - 1,
+                 !f->host ? "device" : f->rom ? "ROM" : "RAM", f->map->name);
+    }
+    for (const struct map *m = p->maps; !seen && m; m = m->next)
+        text_say(t, "  %016" PRIx64 "-%016" PRIx64 "  %-8s %s%s\n", m->base, m->base + m->len - 1, kinds[m->prio],
+                 m->name, !m->enabled ? " (off)" : m->prio != PRIO_SHADOW ? "" : m->shadow_read ?
+                 m->shadow_write ? " (reads, writes)" : " (reads)" : m->shadow_write ? " (writes)" : " (not used)");
 }

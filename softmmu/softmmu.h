@@ -143,6 +143,15 @@ bool mmu_debug_translate(struct cpu *c, uint64_t lin, uint64_t *pa);
 bool mmu_debug_read(struct cpu *c, uint64_t lin, void *buf, unsigned len);
 /* The walk in words, for the fault story; one line a level. */
 void mmu_explain(struct cpu *c, uint64_t lin, char *buf, unsigned len);
+/* All pages that are mapped, in the order of their addresses, until each() says no. Nothing is marked. */
+struct mmu_page {
+    uint64_t lin, pa, entry;    /* entry: the last level's */
+    uint8_t shift;              /* log2 of its size */
+    bool writable, user, exec;  /* by all levels */
+};
+/* CUT: there were more tables than `tables` (a guest can name one any number of times). */
+enum mmu_listing { MMU_LIST_ALL, MMU_LIST_CUT, MMU_LIST_NO_PAGING };
+enum mmu_listing mmu_list(struct cpu *c, unsigned tables, bool (*each)(void *arg, const struct mmu_page *), void *arg);
 
 /* Flushes.  Each also tells exec.c (exec_code_map_changed). */
 void mmu_flush_all(struct cpu *c);                      /* global pages too */
@@ -268,6 +277,9 @@ void *phys_ram_alloc(struct phys *, uint64_t len);
 void *phys_ram(struct phys *, unsigned n, uint64_t *len);
 void phys_ram_clear(struct phys *, unsigned n);
 void phys_set_a20(struct phys *, bool on);
+struct text;
+/* All regions that are on the bus, lower ones hidden by higher ones included; seen: only what is seen of them. */
+void phys_info(const struct phys *, bool seen, struct text *);
 /* Bytes of RAM the guest touched (mincore), for statistics. */
 uint64_t phys_touched(struct phys *);
 /* The A20 gate or a region changed: vCPUs registered here are flushed. mmu_init/mmu_free call these. */

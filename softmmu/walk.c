@@ -488,3 +488,61 @@ void mmu_explain(struct cpu *c, uint64_t lin, char *buf, unsigned len)
         at.table_pa = mmu_bus_pa(c, e & ADDR_MASK, false);
     }
 }
+
+/* ---- all that is mapped ---- */
+
+struct listing {
+    struct cpu *c;
+    enum format f;
+    bool (*each)(void *arg, const struct mmu_page *);
+    void *arg;
+    unsigned tables;            /* that may still be looked at */
+};
+
+/* False: no more, tables ran out or nobody wants them. */
+static bool list_table(struct listing *l, unsigned level, uint64_t table_pa, uint64_t lin, uint32_t rights)
+{
+    struct phys *p = l->c->mmu->phys;
+    unsigned bytes = formats[l->f].entry_bytes, shift = level_shift(l->f, level);
+    uint8_t *table = table_host(p, table_pa);
+
+    if (!l->tables)
+        return false;
+    l->tables--;
+    for (uint64_t i = 0; table && i < (uint64_t)1 << formats[l->f].index_bits; i++) {
+        uint64_t e = read_entry(p, table + i * bytes, table_pa + i * bytes, bytes), at = lin | i << shift;
+        bool leaf = is_leaf(l->c, l->f, level, e), ok;
+        uint32_t r = (rights & (uint32_t)e & (PTE_W | PTE_U)) | (rights & WALK_NX);
+
+        if (!(e & PTE_P) || (e & reserved_bits(l->c, l->f, level, leaf)))
+            continue;
+        if (bytes == 8 && (e & PTE_NX))
+            r |= WALK_NX;
+        if (shift + formats[l->f].index_bits == 48 && (i & 256))
+            at |= 0xffff000000000000u;  /* canonical */
+        if (leaf) {
+            struct mmu_page page = { at, mmu_bus_pa(l->c, leaf_frame(l->f, level, e), false), e, (uint8_t)shift,
+                                     r & PTE_W, r & PTE_U, !(r & WALK_NX) };
+            ok = l->each(l->arg, &page);
+        } else {
+            ok = list_table(l, level - 1, mmu_bus_pa(l->c, e & ADDR_MASK, false), at, r);
+        }
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+enum mmu_listing mmu_list(struct cpu *c, unsigned tables, bool (*each)(void *arg, const struct mmu_page *), void *arg)
+{
+    struct listing l = { c, format_of(c), each, arg, tables };
+    struct position at;
+    bool ok = true;
+
+    if (l.f == FMT_NONE)
+        return MMU_LIST_NO_PAGING;
+    for (uint64_t i = 0; ok && i < (l.f == FMT_PAE ? 4 : 1); i++)
+        if (!start(c, c->mmu->phys, l.f, i << 30, &at))
+            ok = list_table(&l, at.level, at.table_pa, i << 30, at.rights);
+    return ok || l.tables ? MMU_LIST_ALL : MMU_LIST_CUT;
+}

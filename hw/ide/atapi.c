@@ -194,4 +194,25 @@ static void changed(void *dev)
     mmc_changed(&a->mmc);
 }
 
-const struct drive_user atapi_user = { changed };
+static void tray(void *dev, struct drive_tray *t)
+{
+    struct ata *a = dev;
+
+    *t = (struct drive_tray){ a->mmc.open, a->mmc.locked };
+}
+
+static void ask(void *dev)
+{
+    struct ata *a = dev;
+
+    mmc_ask(&a->mmc);
+}
+
+static void move(void *dev, bool open)
+{
+    struct ata *a = dev;
+
+    mmc_move(&a->mmc, open);
+}
+
+const struct drive_user atapi_user = { changed, tray, ask, move };

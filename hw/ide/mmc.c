@@ -149,6 +149,7 @@ static struct mmc_result start_stop(struct mmc *m, const uint8_t *cdb, uint8_t *
         return done();
     m->open = !start;
     m->event = start ? EVENT_NEW : EVENT_GONE;
+    drive_moved(m->drive, m->open);
     if (start && m->drive->disk)
         m->attention[0] = 0x28, m->attention[1] = 0;
     return done();
@@ -670,6 +671,26 @@ void mmc_changed(struct mmc *m)
     m->attention[1] = m->drive->disk ? 0 : 2;
     m->event = m->drive->disk ? EVENT_NEW : EVENT_GONE;
     m->locked = 0;
+}
+
+void mmc_ask(struct mmc *m)
+{
+    m->event = EVENT_EJECT;
+}
+
+void mmc_move(struct mmc *m, bool open)
+{
+    if (m->open == open)
+        return;
+    m->open = open;
+    m->event = open || !m->drive->disk ? EVENT_GONE : EVENT_NEW;
+    if (open)
+        m->locked = 0;
+    if (!open && m->drive->disk) {
+        m->attention[0] = 0x28;
+        m->attention[1] = 0;
+    }
+    drive_moved(m->drive, open);
 }
 
 void mmc_reset(struct mmc *m)

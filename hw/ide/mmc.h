@@ -49,6 +49,10 @@ bool mmc_parameters(struct mmc *, const uint8_t *cdb, const uint8_t *data, uint3
 void mmc_read_failed(struct mmc *);
 /* The user put another medium in, or took it out. */
 void mmc_changed(struct mmc *);
+/* The button was pressed: a guest that locks the medium is asked for it. */
+void mmc_ask(struct mmc *);
+/* The tray is moved by the user. */
+void mmc_move(struct mmc *, bool open);
 /* Turns n blocks of user data at `buf` into what READ CD asked for, in place; bytes of each: mmc_block_len(). */
 void mmc_expand(const struct mmc *, uint8_t *buf, uint32_t lba, uint32_t n);
 uint32_t mmc_block_len(const struct mmc *);

@@ -220,6 +220,8 @@ static void start_stop(struct scsi_cmd *c)
             scsi_fail(c, SENSE_ILLEGAL, ASC_LOCKED);
             return;
         }
+        if (d->drive->disk)
+            drive_moved(d->drive, true);
         if (d->drive->eject)
             d->drive->eject(d->drive);
         d->event = EVENT_REMOVED;
@@ -411,7 +413,20 @@ static void changed(void *dev)
         d->locked = 0;
 }
 
-static const struct drive_user user = { changed };
+/* A drive that has no medium is one whose tray is out. */
+static void tray(void *dev, struct drive_tray *t)
+{
+    struct scsi_dev *d = dev;
+
+    *t = (struct drive_tray){ !d->drive->disk, d->locked };
+}
+
+static void ask(void *dev)
+{
+    ((struct scsi_dev *)dev)->event = EVENT_EJECT;
+}
+
+static const struct drive_user disk_user = { changed }, cd_user = { changed, tray, ask, NULL };
 
 struct props {
     struct plug_common common;
@@ -459,7 +474,7 @@ static struct scsi_dev *make(struct plug_env *env, struct scsi_bus *bus, const s
         die(EXIT_CODE_USAGE, "-device %s: logical_block_size must be a power of two", p->common.name);
     if (strlen(serial) > 36)
         die(EXIT_CODE_USAGE, "-device %s: serial=%s: at most 36 characters", p->common.name, serial);
-    if (!drive_take(p->drive, &user, d))
+    if (!drive_take(p->drive, type == SCSI_CD || p->removable ? &cd_user : &disk_user, d))
         die(EXIT_CODE_USAGE, "-device %s: drive %s is in use", p->common.name, p->drive->id);
     d->drive = p->drive;
     d->type = type;

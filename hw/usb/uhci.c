@@ -530,7 +530,14 @@ static void uhci_loaded(void *dev)
     arm(s);
 }
 
-static const struct chip uhci_chip = { "uhci", sizeof(struct uhci), uhci_reset, uhci_state, uhci_loaded };
+static void uhci_info(const void *dev, struct text *t)
+{
+    usb_info(&((const struct uhci *)dev)->bus, t);
+}
+
+static const struct chip uhci_chip = {
+    "uhci", sizeof(struct uhci), uhci_reset, uhci_state, uhci_loaded, .info = uhci_info
+};
 
 static void make(struct plug_env *env, const struct plug_common *c, uint16_t device, uint8_t revision,
                  uint8_t pin)

@@ -105,6 +105,8 @@ struct usb_bus {
 void usb_bus_init(struct usb_bus *, struct plug_env *, const struct plug_common *c);
 /* Takes the port's ops, hub and n as they are set. up: where its hub is. */
 void usb_port_add(struct usb_bus *, struct usb_port *, struct usb_port *up);
+/* Its devices, for monitors. */
+void usb_info(const struct usb_bus *, struct text *);
 /* The device with that address, through enabled ports; NULL: none. */
 struct usb_dev *usb_find(struct usb_bus *, unsigned addr);
 void usb_bus_reset(struct usb_dev *);           /* reset signalled to it; dev NULL: nothing */

@@ -479,7 +479,14 @@ static const struct field xhci_state[] = {
     FIELD_END
 };
 
-static const struct chip xhci_chip = { "xhci", sizeof(struct xhci), xhci_reset, xhci_state, xhci_loaded };
+static void xhci_info(const void *dev, struct text *t)
+{
+    usb_info(&((const struct xhci *)dev)->bus, t);
+}
+
+static const struct chip xhci_chip = {
+    "xhci", sizeof(struct xhci), xhci_reset, xhci_state, xhci_loaded, .info = xhci_info
+};
 
 struct xhci_props {
     struct plug_common common;

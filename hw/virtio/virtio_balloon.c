@@ -29,6 +29,7 @@ struct balloon {
     uint64_t ram;
     uint64_t stats[BALLOON_STATS];
     uint32_t told;                      /* how many times there were statistics */
+    struct machine *m;
 };
 
 static const struct field balloon_state[] = {
@@ -164,9 +165,17 @@ static void reset(void *dev)
     s->told = 0;
 }
 
+static void config_written(void *dev, unsigned off, unsigned len)
+{
+    struct balloon *s = dev;
+
+    machine_news(s->m, NEWS_BALLOON, NULL, (int64_t)balloon_actual(s));
+}
+
 static const struct virtio_type type = {
     .name = "virtio-balloon", .id = VIRTIO_BALLOON, .legacy_id = 0x1002, .class = 0x00ff00,
-    .config_len = CFG_LEN, .kick = kick, .reset = reset
+    .config_len = CFG_LEN, .kick = kick, .reset = reset,
+    .config_written = config_written
 };
 
 static const struct chip balloon_chip = { "virtio-balloon", sizeof(struct balloon), NULL, balloon_state,
@@ -184,6 +193,7 @@ static void make(struct plug_env *env, void *bus, const void *props)
 
     if (env->m->balloon)
         die(EXIT_CODE_USAGE, "-device %s: the machine has a balloon already", p->virtio.common.name);
+    s->m = env->m;
     s->ram = env->m->ram_low + env->m->ram_high;
     s->v = virtio_new(env, &p->virtio, &type, s, p->reporting ? REPORTING + 1 : STATS + 1, QUEUE,
                       F_STATS | (p->on_oom ? F_ON_OOM : 0) | (p->reporting ? F_REPORTING : 0));
