@@ -185,3 +185,17 @@ void control_request(struct control *c, enum run_state why)
     if (ran && write(c->event, &one, sizeof(one)) < 0 && errno != EAGAIN)
         die(EXIT_CODE_HOST, "cannot wake the event loop: %s", strerror(errno));
 }
+
+void control_hold(struct control *c)
+{
+    if (!c)
+        return;
+    c->ops->pause(c->m);
+    c->ops->wait_still(c->m);
+}
+
+void control_release(struct control *c)
+{
+    if (c)
+        c->ops->resume(c->m);
+}

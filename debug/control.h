@@ -66,4 +66,11 @@ void control_cont(struct control *);
  */
 void control_request(struct control *, enum run_state why);
 
+/*
+ * Between the two no vCPU executes anything and virtual time stands, so that what is read of the machine fits
+ * together; its state stays what it is, and nobody is told. They nest. NULL: there is nothing to hold.
+ */
+void control_hold(struct control *);
+void control_release(struct control *);
+
 #endif

@@ -82,6 +82,20 @@ bool displays_dump(struct displays *d)
     return ok;
 }
 
+struct screen *displays_screen(struct displays *d)
+{
+    return d ? d->env.screen : NULL;
+}
+
+unsigned displays_vnc_clients(struct displays *d)
+{
+#ifdef HAVE_VNC
+    if (d && d->vnc)
+        return vnc_clients(d->vnc);
+#endif
+    return 0;
+}
+
 void displays_stop(struct displays *d)
 {
 #ifdef HAVE_VNC

@@ -12,6 +12,9 @@ struct displays *displays_new(struct machine *);
 void displays_start(struct displays *, const struct options *);
 /* -screendump: write the file now. Without the device lock, as displays_free(). */
 bool displays_dump(struct displays *);
+struct screen *displays_screen(struct displays *);
+/* VNC clients that are connected; with the device lock held. */
+unsigned displays_vnc_clients(struct displays *);
 void displays_stop(struct displays *);
 void displays_free(struct displays *);
 

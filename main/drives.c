@@ -39,6 +39,8 @@ static void event(void *arg, enum disk_event what, const char *text)
     struct drive_arg *a = arg;
 
     fprintf(stderr, "latimer: drive %s: %s\n", a->drive.id, text);
+    if (what != DISK_EVENT_ROOM)
+        machine_news(a->m, what == DISK_EVENT_FULL ? NEWS_DISK_FULL : NEWS_DISK_ERROR, a->drive.id, 0);
     /* A guest that waits for long takes its disk for broken: its time stands still, too. */
     if (what == DISK_EVENT_FULL)
         vcpus_pause(a->m);
@@ -59,29 +61,69 @@ static void eject(struct drive *d)
         fprintf(stderr, "latimer: drive %s: closing its image: %s\n", d->id, strerror(-error));
 }
 
-static void open_one(struct machine *m, struct drive_arg *a, bool bounce)
+static void moved(struct drive *d, bool open)
 {
-    struct block_error e;
-    struct block_open how = a->open;
-    struct block *b;
-    int error = 0;
+    struct drive_arg *a = d->arg;
 
-    how.writable = !a->drive.read_only && !a->snapshot;
-    b = block_open(a->file, &how, &e, &error);
+    machine_news(a->m, open ? NEWS_TRAY_OPEN : NEWS_TRAY_CLOSED, d->id, 0);
+}
+
+static struct disk *open_image(struct drive_arg *a, const char *file, const struct block_open *how, struct block_error *e,
+                               int *error)
+{
+    struct block *b = block_open(file, how, e, error);
+    struct disk *disk;
+
     if (b && a->snapshot) {
-        struct block *over = block_overlay(b, &e);
+        struct block *over = block_overlay(b, e);
 
         if (!over)
             block_close(b);
         b = over;
     }
     if (!b)
+        return NULL;
+    disk = disk_new(a->m->loop, b, THREADS, event, a);
+    if (a->bounce)
+        disk_bounce(disk);
+    return disk;
+}
+
+static void open_one(struct drive_arg *a)
+{
+    struct block_error e;
+    struct block_open how = a->open;
+    int error = 0;
+
+    how.writable = !a->drive.read_only && !a->snapshot;
+    a->drive.disk = open_image(a, a->file, &how, &e, &error);
+    if (!a->drive.disk)
         die(EXIT_CODE_FILE, "%s: %s%s", a->opt, e.text,
             how.writable && (error == -EACCES || error == -EROFS || error == -EPERM) ?
                 ": with -drive file=FILE,readonly=on or snapshot=on it need not be" : "");
-    a->drive.disk = disk_new(m->loop, b, THREADS, event, a);
-    if (bounce)
-        disk_bounce(a->drive.disk);
+}
+
+struct disk *drive_open(struct drive_arg *a, const char *file, const struct block_open *how, char *err, size_t len)
+{
+    struct block_error e;
+    struct disk *disk = open_image(a, file, how, &e, NULL);
+
+    if (!disk)
+        snprintf(err, len, "%s", e.text);
+    return disk;
+}
+
+void drive_put(struct drive_arg *a, struct disk *disk, const char *file)
+{
+    struct drive *d = &a->drive;
+    bool same = !disk && !d->disk;
+
+    eject(d);
+    d->disk = disk;
+    free(a->put);
+    a->file = a->put = file ? strdup(file) : NULL;
+    if (!same && d->user && d->user->changed)
+        d->user->changed(d->dev);
 }
 
 void drives_open(struct machine *m, struct drive_arg *list, bool bounce)
@@ -89,9 +131,11 @@ void drives_open(struct machine *m, struct drive_arg *list, bool bounce)
     for (struct drive_arg *a = list; a; a = a->next) {
         a->m = m;
         a->drive.eject = eject;
+        a->drive.moved = moved;
+        a->bounce = bounce;
         a->drive.arg = a;
         if (a->file)
-            open_one(m, a, bounce);
+            open_one(a);
     }
 }
 
@@ -136,6 +180,7 @@ void drives_free(struct drive_arg *list)
 {
     for (struct drive_arg *a = list, *next; a; a = next) {
         next = a->next;
+        free(a->put);
         free(a);
     }
 }

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "debug/control.h"
+#include "debug/monitor.h"
 #include "frontend/cpu.h"
 #include "frontend/cpu_model.h"
 #include "frontend/decode.h"
@@ -22,6 +23,7 @@
 #include "main/displays.h"
 #include "main/firmware.h"
 #include "main/load.h"
+#include "main/outside.h"
 #include "main/options_priv.h"
 #include "main/vcpu.h"
 #include "translator/backend.h"
@@ -33,16 +35,7 @@
 /* -serial: a stream of its own, or one of -chardev's. */
 static struct chardev *open_serial(struct machine *m, struct options *o, const char *spec, const char *label)
 {
-    struct chardev_arg *a;
-
-    if (strncmp(spec, "chardev:", 8))
-        return chardevs_open_one(m, spec, label);
-    a = chardev_find(o->chardevs, spec + 8);
-    if (!a)
-        die(EXIT_CODE_USAGE, "%s: there is no -chardev with id=%s", label, spec + 8);
-    if (!chardev_take(&a->slot))
-        die(EXIT_CODE_USAGE, "%s: chardev %s is already used by another device", label, spec + 8);
-    return a->slot.chr;
+    return strncmp(spec, "chardev:", 8) ? chardevs_open_one(m, spec, label) : chardevs_take(o->chardevs, spec + 8, label);
 }
 
 static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_model *model, const struct options *o)
@@ -89,6 +82,8 @@ void machine_setup(struct machine *m, struct options *o)
     if (o->check)
         clock_set_slowdown(m->clock, CHECK_SLOWDOWN);
     m->control = control_new(m, &run_control, m->cfg.paused || o->loadvm ? RUN_PRELAUNCH : RUN_RUNNING);
+    monitors_new(m);
+    outside_new(m, o);
     chardevs_open(m, o->chardevs);
     for (unsigned i = 0; i < o->nserial; i++)
         m->cfg.serial[i] = open_serial(m, o, o->serial[i], label[i]);
@@ -97,6 +92,7 @@ void machine_setup(struct machine *m, struct options *o)
         m->cfg.debugcon = open_serial(m, o, o->debugcon, "debugcon");
     m->cfg.has_parallel = strcmp(o->parallel, "none") != 0;
     m->cfg.parallel = open_serial(m, o, o->parallel, "parallel0");
+    monitors_open(m, o);
     m->drives = o->drives;
     m->drive = drives_nth;
     m->settle = drives_settle;
@@ -131,6 +127,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     struct cpu_model *model = (struct cpu_model *)(uintptr_t)m->cpu[0]->model;
     bool ok = drives_close(o->drives);
 
+    monitors_close(m, o);
     netdevs_close(o->netdevs);
     ok &= audiodevs_close(o->audiodevs);
     for (unsigned i = 0; i < m->cfg.nserial; i++)

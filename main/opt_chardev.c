@@ -59,7 +59,7 @@ void chardevs_free(struct chardev_arg *list)
 
 struct socket_arg {
     const char *path, *host, *port;
-    bool server, wait;
+    bool server, wait, telnet;
 };
 
 static const char *socket_spec(struct options *o, const char *opt, const struct socket_arg *s)
@@ -71,7 +71,7 @@ static const char *socket_spec(struct options *o, const char *opt, const struct 
     if (s->path)
         snprintf(text, sizeof(text), "unix:%s", s->path);
     else
-        snprintf(text, sizeof(text), "tcp:%s:%s", s->host ? s->host : "localhost", s->port);
+        snprintf(text, sizeof(text), "%s:%s:%s", s->telnet ? "telnet" : "tcp", s->host ? s->host : "", s->port);
     if (s->server)
         strncat(text, s->wait ? ",server" : ",server,nowait", sizeof(text) - strlen(text) - 1);
     return options_keep(o, text);
@@ -107,12 +107,14 @@ void opt_chardev(struct options *o, const char *opt, const char *val)
             a->slot.id = options_keep(o, it.val);
         else if (it.val && (file || socket) && strcmp(it.key, "path") == 0)
             path = sock.path = options_keep(o, it.val);
-        else if (strcmp(kind, "stdio") == 0 && strcmp(it.key, "mux") == 0)
+        else if (strcmp(it.key, "mux") == 0)
             mux = arg_bool(opt, it.key, it.val);
         else if (socket && it.val && strcmp(it.key, "host") == 0)
             sock.host = options_keep(o, it.val);
         else if (socket && it.val && strcmp(it.key, "port") == 0)
             sock.port = options_keep(o, it.val);
+        else if (socket && strcmp(it.key, "telnet") == 0)
+            sock.telnet = arg_bool(opt, it.key, it.val);
         else if (socket && strcmp(it.key, "server") == 0)
             sock.server = arg_bool(opt, it.key, it.val);
         else if (socket && strcmp(it.key, "wait") == 0)
@@ -121,8 +123,8 @@ void opt_chardev(struct options *o, const char *opt, const char *val)
             sock.wait = false;
         else
             die(EXIT_CODE_USAGE,
-                "%s %s: unknown property '%s': use id; of stdio mux; of file path; of socket path, or host "
-                "and port, server and wait", opt, kind, it.key);
+                "%s %s: unknown property '%s': use id and mux; of file path; of socket path, or host "
+                "and port, server, wait and telnet", opt, kind, it.key);
     }
     if (!a->slot.id)
         die(EXIT_CODE_USAGE, "%s %s: needs id=NAME", opt, kind);
@@ -134,7 +136,7 @@ void opt_chardev(struct options *o, const char *opt, const char *val)
     if (plain[i]) {
         a->spec = plain[i];
     } else if (strcmp(kind, "stdio") == 0) {
-        a->spec = mux ? "mon:stdio" : "stdio";
+        a->spec = "stdio";
     } else if (strcmp(kind, "socket") == 0) {
         a->spec = socket_spec(o, opt, &sock);
     } else if (strcmp(kind, "file") == 0 && path) {
@@ -146,5 +148,11 @@ void opt_chardev(struct options *o, const char *opt, const char *val)
         die(EXIT_CODE_USAGE, "%s file: needs path=PATH", opt);
     } else {
         die(EXIT_CODE_USAGE, "%s: there is no '%s': use stdio, file, pty, null or socket", opt, kind);
+    }
+    if (mux) {
+        char text[4100];
+
+        snprintf(text, sizeof(text), "mon:%s", a->spec);
+        a->spec = options_keep(o, text);
     }
 }

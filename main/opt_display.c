@@ -35,7 +35,7 @@ static void list_displays(void)
 void opt_nographic(struct options *o, const char *opt, const char *val)
 {
     o->display = DISPLAY_NONE;
-    o->display_set = o->cfg.serial_screen = true;
+    o->display_set = o->cfg.serial_screen = o->nographic = true;
 }
 
 void opt_display(struct options *o, const char *opt, const char *val)

@@ -173,29 +173,32 @@ static void set_net(struct netdev_arg *a, const struct arg_item *it)
     a->user.net.s_addr &= a->user.mask.s_addr;
 }
 
-/* [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT */
+bool netdev_parse_forward(const char *val, bool to, struct net_forward *f)
+{
+    char text[128], *guest;
+
+    f->udp = strncmp(val, "udp:", 4) == 0;
+    if (strlen(val) >= sizeof(text) || (!f->udp && strncmp(val, "tcp:", 4) && *val != ':'))
+        return false;
+    strcpy(text, val + (*val == ':' ? 1 : 4));
+    guest = strchr(text, '-');
+    if (!guest != !to)
+        return false;
+    if (guest)
+        *guest++ = 0;
+    return addr_port(text, &f->host, &f->host_port) &&
+           (!to || (addr_port(guest, &f->guest, &f->guest_port) && f->guest_port));
+}
+
 static void add_forward(struct netdev_arg *a, struct options *o, const struct arg_item *it)
 {
-    static const char use[] = "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT (or udp), as in tcp:127.0.0.1:2222-:22";
     struct net_forward *f = calloc(1, sizeof(*f)), **last = &a->user.forwards;
-    char text[128], *guest;
 
     if (!f)
         die(EXIT_CODE_HOST, "out of memory");
-    if (!it->val || strlen(it->val) >= sizeof(text))
-        bad(a->opt, it, use);
+    if (!it->val || !netdev_parse_forward(it->val, true, f))
+        bad(a->opt, it, "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT (or udp), as in tcp:127.0.0.1:2222-:22");
     f->text = options_keep(o, it->val);
-    f->udp = strncmp(it->val, "udp:", 4) == 0;
-    if (!f->udp && strncmp(it->val, "tcp:", 4) && *it->val != ':')
-        bad(a->opt, it, use);
-    strcpy(text, it->val + (*it->val == ':' ? 1 : 4));
-    guest = strchr(text, '-');
-    if (!guest)
-        bad(a->opt, it, use);
-    *guest++ = 0;
-    if (!addr_port(text, &f->host, &f->host_port) || !addr_port(guest, &f->guest, &f->guest_port) ||
-        !f->guest_port)
-        bad(a->opt, it, use);
     while (*last)
         last = &(*last)->next;
     *last = f;

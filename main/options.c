@@ -7,6 +7,7 @@
  */
 #include "main/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -322,7 +323,7 @@ void opt_no_shutdown(struct options *o, const char *opt, const char *val)
 void opt_serial(struct options *o, const char *opt, const char *val)
 {
     if (arg_is_help(val)) {
-        printf("Serial ports: stdio mon:stdio file:PATH pty null none tcp:HOST:PORT unix:PATH chardev:ID\n");
+        printf("Serial ports: stdio mon:stdio file:PATH pty null none tcp:HOST:PORT telnet:HOST:PORT unix:PATH chardev:ID\n");
         exit(0);
     }
     if (o->nserial == SERIAL_MAX)
@@ -363,6 +364,26 @@ void opt_global(struct options *o, const char *opt, const char *val)
 void opt_nodefaults(struct options *o, const char *opt, const char *val)
 {
     o->nodefaults = true;
+}
+
+void opt_uuid(struct options *o, const char *opt, const char *val)
+{
+    unsigned n = 0;
+    const char *s = val;
+
+    for (; n < 16 && isxdigit((unsigned char)s[0]) && isxdigit((unsigned char)s[1]); n++) {
+        o->cfg.uuid[n] = (uint8_t)strtoul((char[]){ s[0], s[1], 0 }, NULL, 16);
+        s += 2;
+        if (n == 3 || n == 5 || n == 7 || n == 9)
+            s += *s == '-';
+    }
+    if (n < 16 || *s)
+        die(EXIT_CODE_USAGE, "%s %s: no UUID: use one like 550e8400-e29b-41d4-a716-446655440000", opt, val);
+}
+
+void opt_S(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.paused = true;
 }
 
 void opt_check(struct options *o, const char *opt, const char *val)
@@ -587,8 +608,8 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     if (o->bios && o->cfg.kernel)
         arg_note("the kernel is loaded directly: the firmware given by -bios does not run");
     if (!o->nserial && !o->nodefaults)
-        o->serial[o->nserial++] = o->display == DISPLAY_TEXT || (o->debugcon && strstr(o->debugcon, "stdio")) ? "null" :
-                                   "mon:stdio";
+        o->serial[o->nserial++] = o->display == DISPLAY_TEXT || (o->debugcon && strstr(o->debugcon, "stdio")) ||
+                                  options_monitor_stdio(o) ? "null" : "mon:stdio";
     if (!o->parallel)
         o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";
     options_drives(o);

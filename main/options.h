@@ -51,6 +51,8 @@ struct options {
     struct dump_arg *dumps;     /* filter-dump */
     bool net_given;             /* some of these: no default network */
     struct chardev_arg *chardevs;       /* -chardev, in their order */
+    struct monitor_arg *monitors;       /* -monitor, -mon, -qmp, in their order */
+    bool nographic;             /* asked for by name */
     struct device_arg *device_args;     /* -device, in their order */
     struct plug_use *devices, **last_device;
     struct kept *kept;          /* options_keep() */

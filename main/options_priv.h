@@ -33,6 +33,12 @@ void options_drives(struct options *);
 void options_nics(struct options *);
 void options_macs(struct options *);
 
+/* opt_monitor.c: does one of -monitor and the like want standard input and output for itself? */
+bool options_monitor_stdio(const struct options *);
+/* Open their streams and start them, when the serial ports have been opened. */
+void monitors_open(struct machine *, struct options *);
+void monitors_close(struct machine *, struct options *);
+
 /* opt_action.c: m->tell. */
 void options_tell_event(struct machine *, enum machine_event, const char *who);
 

@@ -286,6 +286,8 @@ static void hold(struct vcpu *v)
 
     backend_fp_sync(v->c);
     pthread_mutex_lock(&s->mutex);
+    if (s->pauses)
+        backend_fp_sync(v->c);          /* who made us wait may look at registers that this thread holds */
     s->held++;
     pthread_cond_broadcast(&s->still);
     while (s->pauses && stopping(s->m) == STOP_NONE)

@@ -1,0 +1,389 @@
+/*
+ * action.c - see action.h.
+ *
+ * The order in which media are changed is that of a hand at a drive: the tray is opened, where the guest lets it, the
+ * medium is exchanged, the tray is closed. An image that cannot be opened changes nothing.
+ */
+#include "debug/action.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "debug/control.h"
+#include "debug/monitor_int.h"
+#include "host/screen.h"
+#include "host/screendump.h"
+#include "hw/boards.h"
+#include "hw/clock.h"
+#include "hw/input_if.h"
+#include "hw/virtio/balloon.h"
+
+/* ---- the machine ---- */
+
+void action_reset(struct machine *m)
+{
+    m->monitors->reset_by_user = true;
+    if (m->stop == STOP_POWEROFF && m->cfg.no_shutdown) {
+        /* Off, and kept: on again. */
+        machine_news(m, NEWS_STOP, NULL, STOP_RESET);
+        __atomic_store_n(&m->stop, STOP_RESET, __ATOMIC_SEQ_CST);
+        for (unsigned i = 0; i < m->ncpu; i++)
+            cpu_lines.kick(m, i);
+    } else {
+        machine_request_stop(m, STOP_RESET, 0);
+    }
+    m->monitors->reset_by_user = false;
+    if (m->control && control_state(m->control) != RUN_RUNNING)
+        control_stop(m->control, RUN_PRELAUNCH);
+}
+
+void action_powerdown(struct machine *m)
+{
+    machine_power_button(m);
+}
+
+void action_quit(struct machine *m)
+{
+    m->monitors->quit_reason = "host-qmp-quit";
+    machine_request_stop(m, STOP_QUIT, 0);
+}
+
+void action_nmi(struct machine *m)
+{
+    for (unsigned i = 0; i < m->ncpu; i++)
+        cpu_lines.nmi(m, i);
+}
+
+/* ---- memory ---- */
+
+bool action_read(struct machine *m, struct cpu *c, uint64_t addr, void *buf, unsigned len)
+{
+    uint8_t *to = buf;
+
+    if (c)
+        return mmu_debug_read(c, addr, buf, len);
+    while (len) {
+        uint64_t run = 0;
+        const uint8_t *p = phys_host(m->phys, addr, false, &run);
+        unsigned n = run < len ? (unsigned)run : len;
+
+        if (!p || !n)
+            return false;
+        memcpy(to, p, n);
+        to += n;
+        addr += n;
+        len -= n;
+    }
+    return true;
+}
+
+bool action_save(struct machine *m, struct cpu *c, uint64_t addr, uint64_t size, const char *file, char *err, size_t len)
+{
+    const char *kind = c ? "linear" : "physical";
+    uint8_t b[4096];
+    FILE *f = NULL;
+    bool ok = true;
+
+    if (!size || size > (uint64_t)1 << 40) {
+        snprintf(err, len, "the size must be 1 byte to 1 TiB");
+        return false;
+    }
+    control_hold(m->control);
+    while (size && ok) {
+        unsigned n = sizeof(b) - (unsigned)(addr % sizeof(b));
+
+        n = n < size ? n : (unsigned)size;
+        ok = action_read(m, c, addr, b, n);
+        if (!ok)
+            snprintf(err, len, "cannot read memory at %s address 0x%llx", kind, (unsigned long long)addr);
+        if (ok && !f)           /* not before it is clear that there is something to be written */
+            f = fopen(file, "we");
+        if (ok && (!f || fwrite(b, n, 1, f) != 1)) {
+            snprintf(err, len, "cannot write %s: %s", file, strerror(errno));
+            ok = false;
+        }
+        addr += n;
+        size -= n;
+    }
+    if (f && fclose(f) && ok) {
+        snprintf(err, len, "cannot write %s: %s", file, strerror(errno));
+        ok = false;
+    }
+    control_release(m->control);
+    return ok;
+}
+
+/* ---- media ---- */
+
+static bool removable(struct machine *m, const char *id, struct outside_drive *d, char *err, size_t len)
+{
+    if (!outside_find_drive(m, id, d, err, len))
+        return false;
+    if (d->removable)
+        return true;
+    snprintf(err, len, "Device '%s' is not removable: only media of CD-ROM and floppy drives can be changed", id);
+    return false;
+}
+
+/* Open it, or find it open. */
+static bool open_tray(const struct outside_drive *d, bool force, char *err, size_t len)
+{
+    const struct drive *x = d->drive;
+    struct drive_tray t = { false, false };
+
+    if (!x->user || !x->user->tray)
+        return true;
+    x->user->tray(x->dev, &t);
+    if (t.open)
+        return true;
+    if (t.locked && !force) {
+        if (x->user->ask)
+            x->user->ask(x->dev);
+        snprintf(err, len, "Device '%s' is locked and force was not specified: the guest has been asked to open the tray, "
+                 "wait for that and try again", x->id);
+        return false;
+    }
+    if (x->user->move)
+        x->user->move(x->dev, true);
+    return true;
+}
+
+static void close_tray(const struct outside_drive *d)
+{
+    if (d->drive->user && d->drive->user->move)
+        d->drive->user->move(d->drive->dev, false);
+}
+
+bool action_eject(struct machine *m, const char *id, bool force, char *err, size_t len)
+{
+    struct outside_drive d;
+
+    if (!removable(m, id, &d, err, len) || !open_tray(&d, force, err, len))
+        return false;
+    m->outside->put(m, d.drive, NULL, NULL);
+    return true;
+}
+
+bool action_change(struct machine *m, const char *id, const char *file, const char *format, enum outside_medium how,
+                   bool force, char *err, size_t len)
+{
+    struct outside_drive d;
+    struct disk *disk;
+
+    if (!removable(m, id, &d, err, len))
+        return false;
+    disk = m->outside->open(m, d.drive, file, format, how, err, len);
+    if (!disk)
+        return false;
+    if (!open_tray(&d, force, err, len)) {
+        m->outside->close(m, disk);
+        return false;
+    }
+    m->outside->put(m, d.drive, disk, file);
+    close_tray(&d);
+    return true;
+}
+
+bool action_tray(struct machine *m, const char *id, bool open, bool force, char *err, size_t len)
+{
+    struct outside_drive d;
+    struct drive_tray t = { false, false };
+
+    if (!removable(m, id, &d, err, len))
+        return false;
+    if (d.drive->user && d.drive->user->tray)
+        d.drive->user->tray(d.drive->dev, &t);
+    if (open && d.drive->user && !d.drive->user->move && !t.open) {
+        snprintf(err, len, "Device '%s' does not have a tray that can be open with a medium in it: use eject", id);
+        return false;
+    }
+    if (open)
+        return open_tray(&d, force, err, len);
+    close_tray(&d);
+    return true;
+}
+
+/* For the two that are steps of a change: the tray must be open, where there is one. */
+static bool tray_is_open(const struct outside_drive *d, char *err, size_t len)
+{
+    struct drive_tray t = { true, false };
+
+    if (d->drive->user && d->drive->user->move)
+        d->drive->user->tray(d->drive->dev, &t);
+    if (!t.open)
+        snprintf(err, len, "Tray of device '%s' is not open", d->drive->id);
+    return t.open;
+}
+
+bool action_insert(struct machine *m, const char *id, const char *file, const char *format, char *err, size_t len)
+{
+    struct outside_drive d;
+    struct disk *disk;
+
+    if (!removable(m, id, &d, err, len) || !tray_is_open(&d, err, len))
+        return false;
+    if (d.drive->disk) {
+        snprintf(err, len, "There already is a medium in device '%s'", id);
+        return false;
+    }
+    disk = m->outside->open(m, d.drive, file, format, MEDIUM_RETAIN, err, len);
+    if (disk)
+        m->outside->put(m, d.drive, disk, file);
+    return disk;
+}
+
+bool action_remove(struct machine *m, const char *id, char *err, size_t len)
+{
+    struct outside_drive d;
+
+    if (!removable(m, id, &d, err, len) || !tray_is_open(&d, err, len))
+        return false;
+    m->outside->put(m, d.drive, NULL, NULL);
+    return true;
+}
+
+bool action_resize(struct machine *m, const char *id, uint64_t size, char *err, size_t len)
+{
+    struct outside_drive d;
+
+    return outside_find_drive(m, id, &d, err, len) && m->outside->resize(m, d.drive, size, err, len);
+}
+
+/* ---- networks, memory ---- */
+
+bool action_link(struct machine *m, const char *id, bool up, char *err, size_t len)
+{
+    struct outside_net n;
+
+    if (!outside_find_net(m, id, &n, err, len))
+        return false;
+    m->outside->plug(m, n.net, up);
+    return true;
+}
+
+bool action_hostfwd(struct machine *m, const char *id, bool add, const char *text, char *err, size_t len)
+{
+    if (!m->outside) {
+        snprintf(err, len, "there are no networks");
+        return false;
+    }
+    return m->outside->hostfwd(m, id, add, text, err, len);
+}
+
+bool action_balloon(struct machine *m, uint64_t bytes, char *err, size_t len)
+{
+    if (!m->balloon)
+        snprintf(err, len, "No balloon device has been activated: -device virtio-balloon-pci makes one");
+    else if (!bytes)
+        snprintf(err, len, "Parameter 'target' expects a size");
+    else
+        balloon_set(m->balloon, bytes);
+    return m->balloon && bytes;
+}
+
+bool action_screendump(struct machine *m, const char *file, const char *format, char *err, size_t len)
+{
+    struct screen *s = m->outside ? m->outside->screen(m) : NULL;
+    size_t n = strlen(file);
+    bool text = format ? strcmp(format, "txt") == 0 : n > 4 && strcmp(file + n - 4, ".txt") == 0;
+
+    if (!s || !screen_has_chip(s)) {
+        snprintf(err, len, "There is no console to take a screendump from: this machine has no video");
+        return false;
+    }
+    return (text ? screendump_text : screendump_png)(screen_refresh(s), file, err, len);
+}
+
+/* ---- keys and mouse ---- */
+
+static const struct { unsigned key; const char *name; } keys[] = {
+#define KEY(key, name) { key, name },
+#include "debug/keys.def"
+#undef KEY
+};
+#define KEYS (sizeof(keys) / sizeof(keys[0]))
+
+unsigned action_key(const char *name, size_t len)
+{
+    char number[8], *end;
+    unsigned long n;
+
+    for (unsigned i = 0; i < KEYS; i++)
+        if (strlen(keys[i].name) == len && memcmp(keys[i].name, name, len) == 0)
+            return keys[i].key;
+    if (len < 3 || len >= sizeof(number) || strncmp(name, "0x", 2))
+        return 0;
+    snprintf(number, sizeof(number), "%.*s", (int)len, name);
+    n = strtoul(number, &end, 16);
+    return !*end && n < 256 ? (unsigned)n : 0;
+}
+
+const char *action_key_name(unsigned n)
+{
+    return n < KEYS ? keys[n].name : NULL;
+}
+
+static void next_key(void *arg)
+{
+    struct monitors *all = arg;
+    struct key_queue *q = &all->keys;
+
+    while (q->n) {
+        struct key_step s = q->step[q->first];
+
+        q->first = (q->first + 1) % KEY_STEPS;
+        q->n--;
+        if (s.wait_ms) {
+            timer_set(&q->timer, clock_now(all->m->clock) + (uint64_t)s.wait_ms * 1000000);
+            return;
+        }
+        input_key(all->m->cfg.input, s.key, s.down);
+    }
+    q->busy = false;
+}
+
+void action_keys_init(struct monitors *all)
+{
+    timer_init(&all->keys.timer, all->m->clock, next_key, all);
+}
+
+static void add_step(struct key_queue *q, struct key_step s)
+{
+    q->step[(q->first + q->n++) % KEY_STEPS] = s;
+}
+
+bool action_keys(struct machine *m, const unsigned *list, unsigned n, unsigned ms, char *err, size_t len)
+{
+    struct key_queue *q = &m->monitors->keys;
+
+    if (q->n + 4 * n > KEY_STEPS) {
+        snprintf(err, len, "too many keys wait to be pressed: try again later");
+        return false;
+    }
+    if (!ms)
+        ms = 100;
+    for (unsigned i = 0; i < n; i++)
+        add_step(q, (struct key_step){ list[i], true, 0 });
+    add_step(q, (struct key_step){ 0, false, ms });
+    while (n--)
+        add_step(q, (struct key_step){ list[n], false, 0 });
+    add_step(q, (struct key_step){ 0, false, KEY_GAP_MS });
+    if (!q->busy) {
+        q->busy = true;
+        next_key(m->monitors);
+    }
+    return true;
+}
+
+void action_mouse(struct machine *m, int dx, int dy, int dz)
+{
+    input_move(m->cfg.input, dx, dy, dz, m->monitors->buttons);
+}
+
+void action_buttons(struct machine *m, unsigned buttons)
+{
+    m->monitors->buttons = buttons & 0x1f;
+    input_move(m->cfg.input, 0, 0, 0, m->monitors->buttons);
+}

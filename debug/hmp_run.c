@@ -1,0 +1,217 @@
+/*
+ * hmp_run.c - running, keys, mouse, screen, media, networks and the log in the human monitor.
+ */
+#include "debug/hmp_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/size.h"
+#include "debug/action.h"
+#include "debug/control.h"
+
+/* ---- running ---- */
+
+void hmp_stop(struct hmp *h)
+{
+    if (control_state(h->m->control) == RUN_RUNNING)
+        control_stop(h->m->control, RUN_PAUSED);
+}
+
+void hmp_cont(struct hmp *h)
+{
+    if (control_state(h->m->control) == RUN_SHUTDOWN)
+        hmp_fail(h, "the guest has switched the machine off: use system_reset first");
+    else
+        control_cont(h->m->control);
+}
+
+void hmp_system_reset(struct hmp *h)
+{
+    action_reset(h->m);
+}
+
+void hmp_system_powerdown(struct hmp *h)
+{
+    action_powerdown(h->m);
+}
+
+void hmp_quit(struct hmp *h)
+{
+    action_quit(h->m);
+}
+
+void hmp_nmi(struct hmp *h)
+{
+    action_nmi(h->m);
+}
+
+/* ---- media ---- */
+
+#define DO(h, call)                                     \
+    do {                                                \
+        char err[512];                                  \
+        if (!(call))                                    \
+            hmp_fail(h, "%s", err);                     \
+    } while (0)
+
+void hmp_eject(struct hmp *h)
+{
+    DO(h, action_eject(h->m, h->arg[0].s, hmp_flag(h, 'f'), err, sizeof(err)));
+}
+
+void hmp_change(struct hmp *h)
+{
+    static const struct { const char *name; enum outside_medium how; } modes[] = {
+        { "retain", MEDIUM_RETAIN }, { "read-only", MEDIUM_READ_ONLY }, { "read-write", MEDIUM_READ_WRITE }
+    };
+    unsigned i = 0;
+
+    while (h->arg[3].s && i < 3 && strcmp(modes[i].name, h->arg[3].s))
+        i++;
+    if (i == 3)
+        hmp_fail(h, "'%s': use retain, read-only or read-write", h->arg[3].s);
+    else
+        DO(h, action_change(h->m, h->arg[0].s, h->arg[1].s, h->arg[2].s, modes[i].how, false, err, sizeof(err)));
+}
+
+void hmp_block_resize(struct hmp *h)
+{
+    uint64_t size;
+
+    if (!size_parse(h->arg[1].s, 20, &size))
+        hmp_fail(h, "'%s' is no size: use a number of MiB, or one with suffix K, M, G or T", h->arg[1].s);
+    else
+        DO(h, action_resize(h->m, h->arg[0].s, size, err, sizeof(err)));
+}
+
+void hmp_balloon(struct hmp *h)
+{
+    if (h->arg[0].n >> 40)
+        hmp_fail(h, "that is no number of MiB");
+    else
+        DO(h, action_balloon(h->m, h->arg[0].n << 20, err, sizeof(err)));
+}
+
+/* ---- keyboard, mouse, screen ---- */
+
+void hmp_sendkey(struct hmp *h)
+{
+    unsigned keys[ACTION_KEYS], n = 0;
+    const char *s = h->arg[0].s;
+
+    if (h->arg[1].s && (!h->arg[1].n || h->arg[1].n > 60000)) {
+        hmp_fail(h, "a key is held 1 to 60000 ms");
+        return;
+    }
+    for (;; s++) {
+        size_t len = strcspn(s, "-");
+        unsigned key = action_key(s, len);
+
+        if (!key || n == ACTION_KEYS) {
+            hmp_fail(h, key ? "'%.*s': more than 16 keys" : "there is no key '%.*s': names are those of QMP (a, ret, spc, "
+                     "f1, ctrl, kp_5), or evdev numbers (0x1e)", (int)len, s);
+            return;
+        }
+        keys[n++] = key;
+        s += len;
+        if (!*s)
+            break;
+    }
+    DO(h, action_keys(h->m, keys, n, (unsigned)h->arg[1].n, err, sizeof(err)));
+}
+
+static int step(uint64_t n)
+{
+    int64_t v = (int64_t)n;
+
+    return v < -10000 ? -10000 : v > 10000 ? 10000 : (int)v;
+}
+
+void hmp_mouse_move(struct hmp *h)
+{
+    action_mouse(h->m, step(h->arg[0].n), step(h->arg[1].n), step(h->arg[2].n));
+}
+
+void hmp_mouse_button(struct hmp *h)
+{
+    action_buttons(h->m, (unsigned)h->arg[0].n);
+}
+
+void hmp_screendump(struct hmp *h)
+{
+    DO(h, action_screendump(h->m, h->arg[0].s, NULL, err, sizeof(err)));
+}
+
+/* ---- network ---- */
+
+void hmp_set_link(struct hmp *h)
+{
+    bool on = strcmp(h->arg[1].s, "on") == 0;
+
+    if (!on && strcmp(h->arg[1].s, "off"))
+        hmp_fail(h, "'%s': use on or off", h->arg[1].s);
+    else
+        DO(h, action_link(h->m, h->arg[0].s, on, err, sizeof(err)));
+}
+
+static void hostfwd(struct hmp *h, bool add)
+{
+    bool named = h->arg[1].s;
+
+    DO(h, action_hostfwd(h->m, named ? h->arg[0].s : NULL, add, named ? h->arg[1].s : h->arg[0].s, err, sizeof(err)));
+}
+
+void hmp_hostfwd_add(struct hmp *h)
+{
+    hostfwd(h, true);
+}
+
+void hmp_hostfwd_remove(struct hmp *h)
+{
+    hostfwd(h, false);
+}
+
+/* ---- log ---- */
+
+void hmp_log(struct hmp *h)
+{
+    char bad[64];
+    uint64_t before = log_mask;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f;
+
+    if (strcmp(h->arg[0].s, "none") == 0) {
+        log_mask = 0;
+        return;
+    }
+    if (strcmp(h->arg[0].s, "help")) {
+        log_mask = 0;
+        if (log_parse(h->arg[0].s, bad, sizeof(bad)))
+            return;
+        log_mask = before;
+        hmp_fail(h, "unknown log item '%s': 'log help' lists what there is", bad);
+        return;
+    }
+    f = open_memstream(&text, &len);
+    if (!f)
+        return;
+    log_help(f);
+    fclose(f);
+    h->out->put(h->out->arg, text, len);
+    free(text);
+}
+
+void hmp_logfile(struct hmp *h)
+{
+    FILE *f = fopen(h->arg[0].s, "we");
+
+    if (!f)
+        hmp_fail(h, "cannot write %s: %s", h->arg[0].s, strerror(errno));
+    else
+        log_set_file(f);
+}

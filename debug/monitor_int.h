@@ -1,0 +1,79 @@
+/*
+ * monitor_int.h - what the files of the monitors share.
+ */
+#ifndef DEBUG_MONITOR_INT_H
+#define DEBUG_MONITOR_INT_H
+
+#include "base/text.h"
+#include "debug/control.h"
+#include "debug/monitor.h"
+
+#define KEY_STEPS 1024          /* that wait to be done */
+#define KEY_GAP_MS 30           /* between two calls of sendkey: a guest may poll its keyboard */
+
+struct key_step {
+    unsigned key;
+    bool down;
+    unsigned wait_ms;           /* not 0: wait, there is no key */
+};
+struct key_queue {
+    struct key_step step[KEY_STEPS];
+    unsigned first, n;
+    bool busy;                  /* the timer runs */
+    struct timer timer;
+};
+
+/* A client that does not read gets no more than this kept for it; see monitor.c for what happens then. */
+#define MONITOR_PENDING (4u << 20)
+#define MONITOR_ANSWER  (2u << 20)      /* of one command, in lines */
+
+struct line_editor;
+struct qmp;
+
+struct mon {
+    struct monitors *all;
+    struct chardev *chr;
+    enum monitor_mode mode;
+    bool connected, busy;       /* busy: a command runs; more input waits */
+    char *out;                  /* what the stream did not take yet */
+    size_t out_len, out_size;
+    unsigned lost;              /* events, since it was full */
+    struct line_editor *line;
+    struct qmp *qmp;
+    struct mon *next;
+};
+
+struct monitors {
+    struct machine *m;
+    struct mon *first;
+    struct control_watcher watcher;
+    enum run_state last;        /* that clients know of */
+    struct key_queue keys;
+    unsigned buttons;           /* mouse_button */
+    bool reset_by_user;         /* the reset that is being asked for */
+    const char *quit_reason;
+};
+
+/* To the client; QMP's messages whole or not at all (false). */
+bool monitor_put(struct mon *, const char *s, size_t n);
+/* There is too much that it has not read yet: do not do more for it. */
+bool monitor_full(const struct mon *);
+
+/* action.c */
+void action_keys_init(struct monitors *);
+
+/* monitor_line.c */
+void line_open(struct mon *, bool open);    /* a client came or went */
+void line_input(struct mon *, const uint8_t *, unsigned n);
+void line_free(struct mon *);
+
+/* qmp.c */
+void qmp_open(struct mon *, bool open);
+void qmp_input(struct mon *, const uint8_t *, unsigned n);
+void qmp_free(struct mon *);
+
+/* qmp_event.c */
+void qmp_news(struct machine *, enum machine_news, const char *who, int64_t n);
+void qmp_state(void *monitors, enum run_state now);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * outside.h - what monitors need of the machine's outside: the media in its drives, its networks, streams and screen,
+ * which the command line named and main has. main/outside.c fills it in, m->outside; tests may have none (NULL).
+ *
+ * All of it is for the event loop's thread with the device lock held. Functions that can fail return false with what
+ * failed, and what to do, in err.
+ */
+#ifndef DEBUG_OUTSIDE_H
+#define DEBUG_OUTSIDE_H
+
+#include "hw/disk_if.h"
+#include "hw/machine.h"
+#include "hw/net_if.h"
+
+struct block;
+struct screen;
+
+struct outside_drive {
+    struct drive *drive;
+    const char *file;           /* NULL: no medium */
+    const char *iface;          /* "ide", "floppy", "none", ... */
+    char place[16];             /* by its place, as QEMU calls it: "ide1-cd0", "floppy0"; "" for none */
+    const char *cache;          /* "writeback", ... */
+    bool snapshot;              /* what is written goes away */
+    bool removable;             /* media of it can be changed */
+    struct block *block;        /* the image, NULL: no medium */
+};
+
+struct outside_net {
+    struct net *net;
+    const char *kind, *what;    /* "user", "tap", "socket"; "net=10.0.2.0, restrict=off" */
+};
+
+struct outside_chardev {
+    const char *id, *spec;
+    bool open;                  /* somebody is there */
+};
+
+/* Of -vnc, or in force. */
+struct outside_vnc {
+    const char *address;        /* "127.0.0.1:5900", NULL: there is none */
+    bool password;
+    unsigned clients;
+};
+
+enum outside_medium { MEDIUM_RETAIN, MEDIUM_READ_ONLY, MEDIUM_READ_WRITE };
+
+struct outside {
+    /* The n-th. False: there are no more. */
+    bool (*drive)(struct machine *, unsigned n, struct outside_drive *);
+    bool (*net)(struct machine *, unsigned n, struct outside_net *);
+    bool (*chardev)(struct machine *, unsigned n, struct outside_chardev *);
+    /* An image for that drive, not in it yet; format NULL: by its first bytes. NULL: err says why. */
+    struct disk *(*open)(struct machine *, struct drive *, const char *file, const char *format, enum outside_medium,
+                         char *err, size_t len);
+    /* It takes the place of what was there, which is closed when all that is under way is done; the device is told.
+       disk NULL: nothing does. */
+    void (*put)(struct machine *, struct drive *, struct disk *, const char *file);
+    void (*close)(struct machine *, struct disk *);     /* of open(), not put anywhere */
+    bool (*resize)(struct machine *, struct drive *, uint64_t size, char *err, size_t len);
+    /* "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT"; to take one away, "tcp:[ADDRESS]:PORT". NULL: the first user network. */
+    bool (*hostfwd)(struct machine *, const char *id, bool add, const char *text, char *err, size_t len);
+    void (*plug)(struct machine *, struct net *, bool in);      /* its cable, into the chip or out of it */
+    struct screen *(*screen)(struct machine *);
+    void (*vnc)(struct machine *, struct outside_vnc *);
+    const char *(*name)(struct machine *);      /* -name, "" for none */
+};
+
+/* The drive of that id, or whose device has it. False: err says so. */
+bool outside_find_drive(struct machine *, const char *id, struct outside_drive *, char *err, size_t len);
+bool outside_find_net(struct machine *, const char *id, struct outside_net *, char *err, size_t len);
+
+#endif
