@@ -255,6 +255,7 @@ static void tell(struct imgdisk *d, enum disk_event e, const char *fmt, ...)
 
 static void explain(struct imgdisk *d, const struct disk_req *r)
 {
+    enum disk_event bad = r->op == DISK_READ ? DISK_EVENT_READ_ERROR : DISK_EVENT_ERROR;
     const char *problem = block_problem(d->b), *what = r->op == DISK_READ ? "reading" : "writing";
 
     if (r->error == -EPERM && !d->told_forged) {
@@ -265,11 +266,11 @@ static void explain(struct imgdisk *d, const struct disk_req *r)
              d->b->name);
     } else if (problem && !d->told_damage) {
         d->told_damage = true;
-        tell(d, DISK_EVENT_ERROR, "%s: the image is damaged: %s (latimer image check says more)", d->b->name,
+        tell(d, bad, "%s: the image is damaged: %s (latimer image check says more)", d->b->name,
              problem);
     } else if (r->error != -EPERM && !problem && !d->told_other) {
         d->told_other = true;
-        tell(d, DISK_EVENT_ERROR, "%s: %s failed: %s", d->b->name, what, strerror(-r->error));
+        tell(d, bad, "%s: %s failed: %s", d->b->name, what, strerror(-r->error));
     }
 }
 

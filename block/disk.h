@@ -17,6 +17,7 @@ enum disk_event {
     DISK_EVENT_FULL,            /* the host has no room: writes wait; the machine is best paused */
     DISK_EVENT_ROOM,            /* there is room again, and they go on */
     DISK_EVENT_ERROR,           /* the guest got an I/O error, for the first time for this reason */
+    DISK_EVENT_READ_ERROR,      /* the same, of reading */
 };
 
 /* With the device lock held; the text says what happened and what to do. */

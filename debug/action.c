@@ -217,21 +217,21 @@ static bool tray_is_open(const struct outside_drive *d, char *err, size_t len)
     return t.open;
 }
 
-bool action_insert(struct machine *m, const char *id, const char *file, const char *format, char *err, size_t len)
+bool action_insert(struct machine *m, const char *id, const char *node, char *err, size_t len)
 {
-    struct outside_drive d;
-    struct disk *disk;
+    struct outside_drive d, from;
 
-    if (!removable(m, id, &d, err, len) || !tray_is_open(&d, err, len))
+    if (!removable(m, id, &d, err, len) || !tray_is_open(&d, err, len) || !outside_find_drive(m, node, &from, err, len))
         return false;
-    if (d.drive->disk) {
+    if (d.drive->disk)
         snprintf(err, len, "There already is a medium in device '%s'", id);
-        return false;
-    }
-    disk = m->outside->open(m, d.drive, file, format, MEDIUM_RETAIN, err, len);
-    if (disk)
-        m->outside->put(m, d.drive, disk, file);
-    return disk;
+    else if (from.drive->used || from.drive == d.drive)
+        snprintf(err, len, "Node '%s' is in use by a device", node);
+    else if (!from.drive->disk)
+        snprintf(err, len, "Node '%s' has no medium", node);
+    else
+        m->outside->move(m, from.drive, d.drive);
+    return d.drive->disk;
 }
 
 bool action_remove(struct machine *m, const char *id, char *err, size_t len)
@@ -287,13 +287,14 @@ bool action_screendump(struct machine *m, const char *file, const char *format, 
 {
     struct screen *s = m->outside ? m->outside->screen(m) : NULL;
     size_t n = strlen(file);
-    bool text = format ? strcmp(format, "txt") == 0 : n > 4 && strcmp(file + n - 4, ".txt") == 0;
+    const char *kind = format ? format : n > 4 && file[n - 4] == '.' ? file + n - 3 : "";
 
     if (!s || !screen_has_chip(s)) {
         snprintf(err, len, "There is no console to take a screendump from: this machine has no video");
         return false;
     }
-    return (text ? screendump_text : screendump_png)(screen_refresh(s), file, err, len);
+    return (strcmp(kind, "txt") == 0 ? screendump_text : strcmp(kind, "ppm") == 0 ? screendump_ppm : screendump_png)
+        (screen_refresh(s), file, err, len);
 }
 
 /* ---- keys and mouse ---- */

@@ -26,13 +26,14 @@ bool action_eject(struct machine *, const char *drive, bool force, char *err, si
 bool action_change(struct machine *, const char *drive, const char *file, const char *format, enum outside_medium,
                    bool force, char *err, size_t len);
 bool action_tray(struct machine *, const char *drive, bool open, bool force, char *err, size_t len);
-bool action_insert(struct machine *, const char *drive, const char *file, const char *format, char *err, size_t len);
+/* node: a drive that no device has; its medium goes over. */
+bool action_insert(struct machine *, const char *drive, const char *node, char *err, size_t len);
 bool action_remove(struct machine *, const char *drive, char *err, size_t len);
 bool action_resize(struct machine *, const char *drive, uint64_t size, char *err, size_t len);
 bool action_link(struct machine *, const char *net, bool up, char *err, size_t len);
 bool action_balloon(struct machine *, uint64_t bytes, char *err, size_t len);
 bool action_hostfwd(struct machine *, const char *net, bool add, const char *text, char *err, size_t len);
-/* format "png", "txt" or NULL: by the file's name. */
+/* format "png", "ppm", "txt" or NULL: by the file's name, or PNG. */
 bool action_screendump(struct machine *, const char *file, const char *format, char *err, size_t len);
 
 /* A key's number by its name, or a number (0x1c); 0: there is no such key. The n-th key's name; NULL behind the last. */

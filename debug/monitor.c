@@ -137,6 +137,7 @@ void monitors_new(struct machine *m)
     m->monitors = all;
     m->news = qmp_news;
     action_keys_init(all);
+    qmp_events_init(all);
     control_watch(m->control, &all->watcher);
 }
 
@@ -163,5 +164,6 @@ void monitors_free(struct machine *m)
         free(mon->out);
         free(mon);
     }
+    qmp_events_free(all);
     free(all);
 }

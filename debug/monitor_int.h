@@ -29,6 +29,7 @@ struct key_queue {
 
 struct line_editor;
 struct qmp;
+struct qmp_limits;
 
 struct mon {
     struct monitors *all;
@@ -49,9 +50,10 @@ struct monitors {
     struct control_watcher watcher;
     enum run_state last;        /* that clients know of */
     struct key_queue keys;
-    unsigned buttons;           /* mouse_button */
+    unsigned buttons, at[2];    /* that are down, and where the pointer is, as monitors said */
     bool reset_by_user;         /* the reset that is being asked for */
     const char *quit_reason;
+    struct qmp_limits *limits;
 };
 
 /* To the client; QMP's messages whole or not at all (false). */
@@ -71,9 +73,12 @@ void line_free(struct mon *);
 void qmp_open(struct mon *, bool open);
 void qmp_input(struct mon *, const uint8_t *, unsigned n);
 void qmp_free(struct mon *);
+bool qmp_ready(const struct mon *);     /* it has negotiated: events may come */
 
 /* qmp_event.c */
 void qmp_news(struct machine *, enum machine_news, const char *who, int64_t n);
 void qmp_state(void *monitors, enum run_state now);
+void qmp_events_init(struct monitors *);
+void qmp_events_free(struct monitors *);
 
 #endif

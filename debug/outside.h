@@ -13,6 +13,7 @@
 #include "hw/net_if.h"
 
 struct block;
+struct board;
 struct screen;
 
 struct outside_drive {
@@ -57,12 +58,17 @@ struct outside {
        disk NULL: nothing does. */
     void (*put)(struct machine *, struct drive *, struct disk *, const char *file);
     void (*close)(struct machine *, struct disk *);     /* of open(), not put anywhere */
+    /* The medium of a drive that no device has into one that is empty; its device is told. */
+    void (*move)(struct machine *, struct drive *from, struct drive *to);
     bool (*resize)(struct machine *, struct drive *, uint64_t size, char *err, size_t len);
     /* "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT"; to take one away, "tcp:[ADDRESS]:PORT". NULL: the first user network. */
     bool (*hostfwd)(struct machine *, const char *id, bool add, const char *text, char *err, size_t len);
     void (*plug)(struct machine *, struct net *, bool in);      /* its cable, into the chip or out of it */
     struct screen *(*screen)(struct machine *);
     void (*vnc)(struct machine *, struct outside_vnc *);
+    const struct board *(*board)(unsigned n);           /* the kinds of machine; NULL: no more */
+    unsigned max_cpus;
+    int (*thread_id)(struct machine *, unsigned cpu);   /* the host's number of its thread */
     const char *(*name)(struct machine *);      /* -name, "" for none */
 };
 

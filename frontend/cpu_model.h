@@ -34,6 +34,8 @@ static inline bool model_has(const struct cpu_model *m, enum x86_feat f)
  * returned and *out is malloc'ed; else a message (static) that says what is wrong and what there is.
  */
 const char *cpu_model_parse(const char *spec, struct cpu_model **out);
+/* The name of the n-th; NULL behind the last. */
+const char *cpu_model_nth(unsigned n);
 /* The names, for -cpu help: one model a line, then the features. */
 #include <stdio.h>
 void cpu_model_list(FILE *f);

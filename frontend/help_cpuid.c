@@ -177,6 +177,13 @@ const char *cpu_model_parse(const char *spec, struct cpu_model **out)
     return NULL;
 }
 
+const char *cpu_model_nth(unsigned n)
+{
+    const unsigned nmodels = sizeof(models) / sizeof(models[0]), naliases = sizeof(aliases) / sizeof(aliases[0]);
+
+    return n < nmodels ? models[n].name : n < nmodels + naliases ? aliases[n - nmodels] : NULL;
+}
+
 void cpu_model_list(FILE *f)
 {
     fprintf(f, "CPU models:\n");

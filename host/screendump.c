@@ -88,6 +88,24 @@ bool screendump_png(const struct surface *s, const char *path, char *err, size_t
     return ok;
 }
 
+bool screendump_ppm(const struct surface *s, const char *path, char *err, size_t len)
+{
+    FILE *f = fopen(path, "wbe");
+    bool ok = f && fprintf(f, "P6\n%u %u\n255\n", s->width, s->height) > 0;
+
+    for (unsigned y = 0; ok && y < s->height; y++) {
+        const uint32_t *p = s->pixels + (size_t)y * s->stride;
+
+        for (unsigned x = 0; ok && x < s->width; x++)
+            ok = putc(p[x] >> 16 & 0xff, f) != EOF && putc(p[x] >> 8 & 0xff, f) != EOF && putc(p[x] & 0xff, f) != EOF;
+    }
+    if (f && fclose(f))
+        ok = false;
+    if (!ok)
+        snprintf(err, len, "%s", strerror(errno));
+    return ok;
+}
+
 /* ---- text ---- */
 
 static const uint16_t low[32] = {

@@ -6,6 +6,8 @@
 
 /* A PNG, put in its place when it is whole. False: err says what failed. */
 bool screendump_png(const struct surface *, const char *path, char *err, size_t len);
+/* The same as a PPM (P6). */
+bool screendump_ppm(const struct surface *, const char *path, char *err, size_t len);
 /* The text of a text mode as UTF-8, a line each, without trailing blanks. False: no text mode, or as above. */
 bool screendump_text(const struct surface *, const char *path, char *err, size_t len);
 /* A character of code page 437 as UTF-8, as VGAs show it; returns its length, 1 to 3. Control codes are glyphs, too. */

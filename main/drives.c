@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "block/disk.h"
+#include "debug/control.h"
 #include "hw/machine.h"
-#include "main/vcpu.h"
 
 #define FLASH_MAX (64u << 20)
 #define THREADS 4               /* of each image: requests under way at the host */
@@ -36,16 +36,20 @@ struct drive *drives_nth(struct machine *m, unsigned n)
 /* Something happened to the image that its user should know; the device lock is held. */
 static void event(void *arg, enum disk_event what, const char *text)
 {
+    static const enum machine_news news[] = {
+        [DISK_EVENT_FULL] = NEWS_DISK_FULL, [DISK_EVENT_ERROR] = NEWS_DISK_ERROR,
+        [DISK_EVENT_READ_ERROR] = NEWS_DISK_READ_ERROR
+    };
     struct drive_arg *a = arg;
 
     fprintf(stderr, "latimer: drive %s: %s\n", a->drive.id, text);
     if (what != DISK_EVENT_ROOM)
-        machine_news(a->m, what == DISK_EVENT_FULL ? NEWS_DISK_FULL : NEWS_DISK_ERROR, a->drive.id, 0);
+        machine_news(a->m, news[what], a->drive.id, 0);
     /* A guest that waits for long takes its disk for broken: its time stands still, too. */
     if (what == DISK_EVENT_FULL)
-        vcpus_pause(a->m);
-    else if (what == DISK_EVENT_ROOM)
-        vcpus_resume(a->m);
+        control_request(a->m->control, RUN_IO_ERROR);
+    else if (what == DISK_EVENT_ROOM && control_state(a->m->control) == RUN_IO_ERROR)
+        control_cont(a->m->control);
 }
 
 static void eject(struct drive *d)

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "debug/control.h"
+#include "debug/monitor.h"
 #include "debug/snapshot.h"
 #include "frontend/fault_story.h"
 #include "host/evloop.h"
@@ -78,6 +79,7 @@ static void on_signal(void *arg, short revents)
             continue;
         }
         s->signal = (int)info.ssi_signo;
+        monitors_reason(&s->m, "host-signal");
         machine_request_stop(&s->m, STOP_QUIT, 0);
         /* Should the vCPUs not come back, one more kills. */
         pthread_sigmask(SIG_UNBLOCK, &s->signals, NULL);

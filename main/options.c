@@ -56,6 +56,11 @@ static void set_accel(struct options *o, const char *opt, const char *name)
 static const struct board *const boards[] = { &board_micro, &board_pc, &board_q35 };
 #define BOARDS (sizeof(boards) / sizeof(boards[0]))
 
+const struct board *options_board(unsigned n)
+{
+    return n < BOARDS ? boards[n] : NULL;
+}
+
 static const struct board *board(const char *opt, const char *name)
 {
     for (unsigned i = 0; i < BOARDS; i++)

@@ -63,6 +63,8 @@ struct options {
  * and exits with 0 for -help, -version and the help arguments.  version: what -version says.
  */
 void options_parse(struct options *o, int argc, char **argv, const char *version);
+/* The kinds of machine, NULL behind the last. */
+const struct board *options_board(unsigned n);
 /* After the machine has gone. */
 void options_free(struct options *o);
 

@@ -3,14 +3,15 @@
  */
 #include "main/outside.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <errno.h>
 
 #include "block/disk.h"
 #include "debug/outside.h"
 #include "host/chardev.h"
 #include "main/displays.h"
+#include "main/vcpu.h"
 
 static struct options *options_of(struct machine *m)
 {
@@ -63,6 +64,15 @@ static struct disk *open_medium(struct machine *m, struct drive *d, const char *
 static void put_medium(struct machine *m, struct drive *d, struct disk *disk, const char *file)
 {
     drive_put(d->arg, disk, file);
+}
+
+static void move_medium(struct machine *m, struct drive *from, struct drive *to)
+{
+    struct drive_arg *a = from->arg;
+    struct disk *disk = from->disk;
+
+    from->disk = NULL;
+    drive_put(to->arg, disk, a->file);
 }
 
 static void close_medium(struct machine *m, struct disk *disk)
@@ -187,8 +197,9 @@ static const char *name(struct machine *m)
 void outside_new(struct machine *m, struct options *o)
 {
     static const struct outside outside = {
-        .drive = drive, .net = network, .chardev = chardev, .open = open_medium, .put = put_medium, .close = close_medium,
-        .resize = resize, .hostfwd = hostfwd, .plug = plug, .screen = screen, .vnc = vnc, .name = name
+        .drive = drive, .net = network, .chardev = chardev, .open = open_medium, .put = put_medium, .close = close_medium, .move = move_medium,
+        .resize = resize, .hostfwd = hostfwd, .plug = plug, .screen = screen, .vnc = vnc, .name = name,
+        .board = options_board, .max_cpus = 1, .thread_id = vcpus_thread_id
     };
 
     m->outside = &outside;

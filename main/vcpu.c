@@ -12,9 +12,13 @@
  * All vCPUs park together: the last one to arrive decides whether the machine
  * ends or, after a reset, runs again.
  */
+#ifndef _GNU_SOURCE             /* gettid */
+#define _GNU_SOURCE
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "frontend/help_sys.h"
@@ -38,6 +42,7 @@ struct vcpu {
     uint64_t ran;               /* CPU time and idle time at the clock's last question, ns */
     clockid_t cpu_time;         /* the thread's (v->mutex) */
     bool has_thread;            /* it has begun and not ended: cpu_time is valid (v->mutex) */
+    int tid;                    /* the thread's number, 0: it has not begun (atomic) */
 };
 
 struct vcpus {
@@ -420,11 +425,16 @@ static bool decide(struct vcpus *s)
     struct machine *m = s->m;
     enum stop_reason why = stopping(m);
 
+    if (why == STOP_POWEROFF && m->cfg.no_shutdown) {
+        pthread_cond_broadcast(&s->still);
+        while ((why = stopping(m)) == STOP_POWEROFF)
+            pthread_cond_wait(&s->go, &s->mutex);
+        if (why == STOP_RESET)          /* a monitor's: switched on again */
+            return true;
+    }
     if (why == STOP_NONE || ((why == STOP_RESET || why == STOP_TRIPLE) && !m->cfg.no_reboot))
         return true;
     pthread_cond_broadcast(&s->still);
-    while (stopping(m) == STOP_POWEROFF && m->cfg.no_shutdown)
-        pthread_cond_wait(&s->go, &s->mutex);
     return false;
 }
 
@@ -468,6 +478,7 @@ static void *thread(void *arg)
     struct vcpus *s = v->c->m->vcpus;
 
     pthread_setspecific(s->self, v);
+    __atomic_store_n(&v->tid, (int)gettid(), __ATOMIC_SEQ_CST);
     crash_thread(v->c);
     exec_thread(v->c);
     pthread_mutex_lock(&v->mutex);
@@ -490,6 +501,13 @@ static void *thread(void *arg)
         idle_begin(v);
         pthread_mutex_unlock(&v->mutex);
     }
+}
+
+int vcpus_thread_id(struct machine *m, unsigned cpu)
+{
+    struct vcpu *v = vcpu_of(m, cpu);
+
+    return v ? __atomic_load_n(&v->tid, __ATOMIC_SEQ_CST) : 0;
 }
 
 void vcpus_start(struct machine *m, bool paused, void (*stopped)(void *arg), void *arg)

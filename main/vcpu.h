@@ -32,6 +32,9 @@ void vcpus_resume(struct machine *m);
  */
 void vcpus_wait_still(struct machine *m);
 
+/* The host's number of a vCPU's thread; 0: it has not begun. */
+int vcpus_thread_id(struct machine *m, unsigned cpu);
+
 /* HLT: sleep until c->attn is not 0; returns at once if it is. Own thread, device lock not held. */
 void vcpu_halt_wait(struct cpu *c);
 /* A store was made that the vCPU waits for (MWAIT). */

@@ -20,7 +20,7 @@
 
 static struct evloop *loop;
 static struct disk *disk;
-static unsigned events[3];
+static unsigned events[4];
 static char last_event[512];
 static uint8_t shadow[SIZE];
 
