@@ -206,6 +206,27 @@ static void write_batch(struct snap_writer *w, struct batch *b, bool keep_zeros)
     b->n = 0;
 }
 
+/* Absent if all of it is, zero if all of it is known to be. */
+static int whole_kind(const struct snap_source *from, uint64_t off, uint64_t len, enum snap_kind *kind)
+{
+    bool absent = true, zero = true;
+
+    while (len) {
+        uint64_t n = len;
+        enum snap_kind k;
+        int error = from->kind(from->arg, off, &n, &k);
+
+        if (error)
+            return error;
+        absent &= k == SNAP_ABSENT;
+        zero &= k == SNAP_ZERO;
+        off += n;
+        len -= n;
+    }
+    *kind = absent ? SNAP_ABSENT : zero ? SNAP_ZERO : SNAP_DATA;
+    return 0;
+}
+
 void snap_extents(struct snap_writer *w, const char *name, uint64_t len, const struct snap_source *from)
 {
     struct batch *b = must(malloc(sizeof(*b)));
@@ -213,26 +234,21 @@ void snap_extents(struct snap_writer *w, const char *name, uint64_t len, const s
     *b = (struct batch){ .from = from };
     put_head(w, KIND_EXTENTS, name);
     put_num(w, len, 8);
-    for (uint64_t off = 0; off < len && !w->error; ) {
-        uint64_t n = len - off;
+    /*
+     * Cut at multiples of SNAP_EXTENT, whatever the pieces are that the image has it in: what is loaded lies in other ones,
+     * and is to give the same bytes when it is saved again.
+     */
+    for (uint64_t off = 0, n; off < len && !w->error; off += n) {
         enum snap_kind kind = SNAP_DATA;
 
+        n = len - off < SNAP_EXTENT ? len - off : SNAP_EXTENT;
         if (from->kind)
-            w->error = from->kind(from->arg, off, &n, &kind);
-        if (kind == SNAP_ABSENT || w->error) {
-            off += n;
+            w->error = whole_kind(from, off, n, &kind);
+        if (kind == SNAP_ABSENT || w->error)
             continue;
-        }
-        for (uint64_t end = off + n; off < end; ) {
-            /* Pieces lie the same way in memory whatever they begin with. */
-            uint64_t next = (off / SNAP_EXTENT + 1) * SNAP_EXTENT;
-
-            next = next < end ? next : end;
-            b->piece[b->n++] = (struct piece){ .off = off, .len = (uint32_t)(next - off), .zero = kind == SNAP_ZERO };
-            off = next;
-            if (b->n == BATCH)
-                write_batch(w, b, from->kind);
-        }
+        b->piece[b->n++] = (struct piece){ .off = off, .len = (uint32_t)n, .zero = kind == SNAP_ZERO };
+        if (b->n == BATCH)
+            write_batch(w, b, from->kind);
     }
     write_batch(w, b, from->kind);
     put_num(w, LAST, 8);
