@@ -25,7 +25,8 @@ struct key_queue {
 
 /* A client that does not read gets no more than this kept for it; see monitor.c for what happens then. */
 #define MONITOR_PENDING (4u << 20)
-#define MONITOR_ANSWER  (2u << 20)      /* of one command, in lines */
+#define MONITOR_TEXT_MAX (4u << 20)     /* of one command's answer in lines: guests map much (info mem) */
+#define MONITOR_ANSWER  (2 * MONITOR_TEXT_MAX + 65536)  /* as it is sent: each byte may become two */
 
 struct line_editor;
 struct qmp;

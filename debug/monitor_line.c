@@ -206,7 +206,7 @@ static void enter(struct mon *mon)
     remember(e);
     e->s[0] = 0;
     e->len = e->at = 0;
-    text_buf_init(&answer, MONITOR_ANSWER - 4096);
+    text_buf_init(&answer, MONITOR_TEXT_MAX);
     hmp_run(mon->all->m, line, &answer.text);
     put_lines(mon, text_buf_get(&answer), answer.len);
     if (answer.cut)

@@ -251,12 +251,12 @@ void qmp_human_monitor_command(struct qmp_call *q)
         qmp_fail(q, "Invalid CPU index %lld: there are %u processors", (long long)cpu, q->m->ncpu);
         return;
     }
-    text_buf_init(&answer, MONITOR_ANSWER / 8);         /* as JSON it may be six times as long */
+    text_buf_init(&answer, MONITOR_TEXT_MAX);
     hmp_run_on(q->m, (unsigned)cpu, qmp_string(q, "command-line"), &answer.text);
     if (answer.cut)
         memcpy(answer.s + answer.len - 4, "...\n", 4);
-    for (size_t i = 0; i < answer.len; i++)             /* what is no character in any case; names may be of any bytes */
-        if ((uint8_t)answer.s[i] >= 0x80 || !answer.s[i])
+    for (size_t i = 0; i < answer.len; i++)             /* names may be of any bytes */
+        if ((uint8_t)answer.s[i] >= 0x7f || ((uint8_t)answer.s[i] < 0x20 && answer.s[i] != '\n'))
             answer.s[i] = '?';
     q->ret = json_stringn(text_buf_get(&answer), answer.len);
     text_buf_free(&answer);

@@ -665,8 +665,8 @@ void mmc_read_failed(struct mmc *m)
 
 void mmc_changed(struct mmc *m)
 {
-    if (m->drive->disk)
-        m->open = 0;            /* who puts one in closes the tray */
+    if (m->drive->disk && m->open)
+        return;                 /* it lies in the tray: mmc_move() */
     m->attention[0] = m->drive->disk ? 0x28 : 0x3a;
     m->attention[1] = m->drive->disk ? 0 : 2;
     m->event = m->drive->disk ? EVENT_NEW : EVENT_GONE;

@@ -47,7 +47,7 @@ struct mmc_result mmc_command(struct mmc *, const uint8_t *cdb, uint8_t *reply);
 bool mmc_parameters(struct mmc *, const uint8_t *cdb, const uint8_t *data, uint32_t len);
 /* Reading the blocks failed. */
 void mmc_read_failed(struct mmc *);
-/* The user put another medium in, or took it out. */
+/* The user put another medium in, or took it out; into a tray that is open it stays there. */
 void mmc_changed(struct mmc *);
 /* The button was pressed: a guest that locks the medium is asked for it. */
 void mmc_ask(struct mmc *);

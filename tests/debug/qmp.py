@@ -1,0 +1,638 @@
+#!/usr/bin/env python3
+"""qmp.py - monitors and QMP of a whole machine, with nothing but Python's own library.
+
+  qmp.py [--latimer COMMAND] quick|guest [CASE...]
+
+quick: what needs no guest but the firmware (make check). guest: with Debian's kernel in the guest (make check-qmp):
+media that are changed, keys typed into its shell, its time while the machine is stopped, resets, being switched off.
+"""
+import argparse, json, os, pty, re, select, shlex, shutil, signal, socket, subprocess, sys, tempfile, time
+
+ap = argparse.ArgumentParser()
+ap.add_argument("--latimer", default=os.environ.get("LATIMER", "./latimer"))
+ap.add_argument("kind", choices=["quick", "guest"])
+ap.add_argument("cases", nargs="*")
+args = ap.parse_args()
+HERE = os.path.dirname(os.path.abspath(__file__))
+WORK = tempfile.mkdtemp(prefix="latimer-qmp-")
+SLOW = float(os.environ.get("SLOW", "1"))       # how many times longer things may take
+
+
+def path(name):
+    return os.path.join(WORK, name)
+
+
+class Failed(Exception):
+    pass
+
+
+def check(what, text):
+    if not what:
+        raise Failed(text)
+
+
+def same(is_now, wanted):
+    check(is_now == wanted, "%r and not %r" % (is_now, wanted))
+
+
+def connect(address, seconds=20):
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        s = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        s.settimeout(60 * SLOW)
+        try:
+            s.connect(address)
+            return s
+        except OSError:
+            s.close()
+            if time.monotonic() > end:
+                raise Failed("nobody listens on %s" % (address,))
+            time.sleep(0.05)
+
+
+class Qmp:
+    def __init__(self, address, negotiate=True):
+        self.s = connect(address)
+        self.f = self.s.makefile("rwb")
+        self.events = []
+        self.greeting = self.read()
+        check("QMP" in self.greeting, "no greeting: %s" % self.greeting)
+        self.n = 0
+        if negotiate:
+            self.cmd("qmp_capabilities")
+
+    def read(self):
+        line = self.f.readline()
+        if not line:
+            raise Failed("QMP: the connection has ended")
+        return json.loads(line)
+
+    def ask(self, name, /, **arguments):
+        self.n += 1
+        message = {"execute": name, "id": self.n}
+        if arguments:
+            message["arguments"] = {k.replace("_", "-"): v for k, v in arguments.items()}
+        self.f.write(json.dumps(message).encode())
+        self.f.flush()
+        while True:
+            r = self.read()
+            if "event" in r:
+                check(isinstance(r["timestamp"]["microseconds"], int), "an event without time: %s" % r)
+                self.events.append(r)
+            else:
+                check(r["id"] == self.n, "another id: %s" % r)
+                return r
+
+    def cmd(self, name, /, **arguments):
+        r = self.ask(name, **arguments)
+        check("return" in r, "%s %s: %s" % (name, arguments, r))
+        return r["return"]
+
+    def error(self, name, /, kind="GenericError", desc="", **arguments):
+        r = self.ask(name, **arguments)
+        check("error" in r and r["error"]["class"] == kind and desc in r["error"]["desc"], "%s: %s" % (name, r))
+
+    def hmp(self, line):
+        return self.cmd("human-monitor-command", command_line=line)
+
+    def event(self, name, /, seconds=20, **data):
+        """The next event of that name, which may have come already; those before it are forgotten."""
+        self.s.settimeout(seconds * SLOW)
+        try:
+            while True:
+                e = self.events.pop(0) if self.events else self.read()
+                if e.get("event") == name:
+                    break
+        except (TimeoutError, socket.timeout):
+            raise Failed("no event %s" % name)
+        finally:
+            self.s.settimeout(60 * SLOW)
+        for key, val in data.items():
+            check(e["data"][key.replace("_", "-")] == val, "%s: %s" % (name, e))
+        return e
+
+
+class Machine:
+    def __init__(self, *options, stdin=subprocess.DEVNULL):
+        self.out = b""
+        self.p = subprocess.Popen(shlex.split(args.latimer) + ["-display", "none", *options], stdin=stdin,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def type(self, text):
+        self.p.stdin.write(text.encode())
+        self.p.stdin.flush()
+
+    def expect(self, what, seconds=60):
+        """Output up to a pattern."""
+        end = time.monotonic() + seconds * SLOW
+        while True:
+            found = re.search(what.encode(), self.out)
+            if found:
+                self.out = self.out[found.end():]
+                return found
+            if time.monotonic() > end:
+                raise Failed("no '%s' but: %s" % (what, self.out[-1500:].decode(errors="replace")))
+            if select.select([self.p.stdout], [], [], 0.2)[0]:
+                part = os.read(self.p.stdout.fileno(), 65536)
+                if not part:
+                    raise Failed("ended: %s %s" % (self.out[-1500:].decode(errors="replace"),
+                                                   self.p.stderr.read().decode()))
+                self.out += part
+
+    def run(self, command):
+        """In the guest's shell; what it prints."""
+        self.type("echo @B''EG@; %s\necho @E''ND@\n" % command)
+        try:
+            found = self.expect(r"(?s)@BEG@(.*?)(/ # |~ # )?@END@")
+        except Failed as e:
+            raise Failed("%s: %s" % (command, e))
+        return found.group(1).decode(errors="replace").replace("\r", "").replace("/ # ", "").strip()
+
+    def ends(self, code, seconds=30):
+        try:
+            out, err = self.p.communicate(timeout=seconds * SLOW)
+        except subprocess.TimeoutExpired:
+            raise Failed("it does not end")
+        check(self.p.returncode == code, "exit code %d: %s" % (self.p.returncode, err.decode()))
+        return err.decode()
+
+    def kill(self):
+        if self.p.poll() is None:
+            self.p.kill()
+        self.p.communicate()
+
+
+def machine(*options, **more):
+    m = Machine(*options, **more)
+    machines.append(m)
+    return m
+
+
+machines = []
+
+# ---- without a guest ----
+
+
+def quick_start():
+    """Stopped by -S, run, stopped, reset and left, and what two clients hear of it."""
+    m = machine("-S", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("a"), "-qmp", "unix:%s,server,nowait" % path("b"),
+                "-uuid", "550e8400-e29b-41d4-a716-446655440000", "-name", "test")
+    a, b = Qmp(path("a")), Qmp(path("b"))
+    check(a.greeting["QMP"]["capabilities"] == [], "capabilities are offered")
+    check(a.cmd("query-status") == {"running": False, "singlestep": False, "status": "prelaunch"}, "not prelaunch")
+    check(b.hmp("info status").strip() == "VM status: paused (prelaunch)", b.hmp("info status"))
+    check(a.cmd("query-uuid") == {"UUID": "550e8400-e29b-41d4-a716-446655440000"} and b.hmp("info uuid").strip() ==
+          "550e8400-e29b-41d4-a716-446655440000", "another UUID")
+    check(a.cmd("query-name") == {"name": "test"}, "another name")
+    # The processor is at its reset vector, and stays there.
+    check("EIP=0000fff0" in a.hmp("info registers"), a.hmp("info registers"))
+    time.sleep(0.3)
+    check("EIP=0000fff0" in b.hmp("info registers"), b.hmp("info registers"))
+    a.cmd("cont")
+    b.event("RESUME")
+    a.event("RESUME")
+    check(b.cmd("query-status")["running"], "does not run")
+    time.sleep(0.5)
+    b.cmd("stop")
+    a.event("STOP")
+    check("EIP=0000fff0" not in a.hmp("info registers"), "nothing was executed")
+    check(a.hmp("info registers") == b.hmp("info registers"), "it runs though it is stopped")
+    # What a linear address holds, and a physical one, and files of them.
+    a.cmd("memsave", val=0xf0000, size=65536, filename=path("lin"))
+    a.cmd("pmemsave", val=0xf0000, size=65536, filename=path("phys"))
+    data = open(path("phys"), "rb").read()
+    check(len(data) == 65536 and data == open(path("lin"), "rb").read(), "memsave and pmemsave differ")
+    check("0x%02x" % data[0xfff0] in a.hmp("xp/1xb 0xffff0"), a.hmp("xp/1xb 0xffff0"))
+    check("jmp" in a.hmp("xp/1i 0xffff0"), a.hmp("xp/1i 0xffff0"))
+    # A reset of a machine that is stopped leaves it so.
+    a.cmd("system_reset")
+    b.event("RESET", guest=False, reason="host-qmp-system-reset")
+    check("EIP=0000fff0" in a.hmp("info registers"), a.hmp("info registers"))
+    check(a.cmd("query-status")["status"] == "prelaunch", str(a.cmd("query-status")))
+    a.cmd("cont")
+    a.cmd("quit")
+    b.event("SHUTDOWN", guest=False, reason="host-qmp-quit")
+    m.ends(0)
+
+
+def quick_questions():
+    """Every question has an answer; commands and help agree with their tables."""
+    disk = path("disk.img")
+    with open(disk, "wb") as f:
+        f.truncate(1 << 20)
+    m = machine("-serial", "null", "-qmp", "stdio", "-drive", "if=virtio,format=raw,id=d0,file=%s" % disk, "-usb", "-device",
+                "usb-tablet", "-device", "virtio-balloon-pci", "-nic", "user,id=n0", stdin=subprocess.PIPE)
+    m.expect("QMP")
+
+    def ask(name, **arguments):
+        m.type(json.dumps({"execute": name, "arguments": arguments}))
+        while True:
+            r = json.loads(b"{" + m.expect(r"\{(.*)\r\n").group(1))
+            if "event" not in r:
+                return r
+
+    m.expect("\n")
+    ask("qmp_capabilities")
+    commands = [c["name"] for c in ask("query-commands")["return"]]
+    for name in commands:
+        if name.startswith("query-"):
+            check("return" in ask(name), name)
+    blocks = {b["device"]: b for b in ask("query-block")["return"]}
+    check(blocks["d0"]["inserted"]["image"]["virtual-size"] == 1 << 20 and not blocks["d0"]["removable"], str(blocks["d0"]))
+    check(blocks["cd"]["removable"] and "inserted" not in blocks["cd"], str(blocks["cd"]))
+    pci = ask("query-pci")["return"][0]["devices"]
+    check([d for d in pci if d["id"] == {"vendor": 0x8086, "device": 0x1237, "subsystem": 0x1100, "subsystem-vendor": 0x1af4}],
+          str(pci))
+    schema = ask("query-qmp-schema")["return"]
+    check({s["name"] for s in schema if s["meta-type"] == "command"} == set(commands), "schema and commands differ")
+    check(ask("query-balloon")["return"]["actual"] == 256 << 20, "balloon")
+    hmp = lambda line: ask("human-monitor-command", **{"command-line": line})["return"]
+    for line in hmp("help info").splitlines():
+        if line.startswith("info "):
+            item = line.split()[1]
+            check("unknown" not in hmp("info " + item), item)
+    check("lent" not in hmp("info mem") and "paging is off" in hmp("info mem"), hmp("info mem"))
+    check("usb" in hmp("info usb"), hmp("info usb"))
+    check(hmp("eject d0").startswith("Device 'd0' is not removable"), hmp("eject d0"))
+    check(ask("block_resize", device="d0", size=2 << 20) == {"return": {}}, "block_resize")
+    check(os.path.getsize(disk) == 2 << 20, "the image has not grown")
+    check("error" in ask("block_resize", device="d0", size=1 << 20), "a disk in use has shrunk")
+    # A floppy's medium: the image is opened first, what cannot be opened changes nothing.
+    floppy = path("floppy.img")
+    with open(floppy, "wb") as f:
+        f.truncate(1474560)
+    check(ask("blockdev-change-medium", id="floppy0", filename=floppy, format="raw") == {"return": {}}, "floppy")
+    check("error" in ask("blockdev-change-medium", id="floppy0", filename=path("none")), "a file that is none")
+    check(floppy in hmp("info block"), hmp("info block"))
+    check(ask("screendump", filename=path("s.png")) == {"return": {}}, "screendump")
+    check(open(path("s.png"), "rb").read(8) == b"\x89PNG\r\n\x1a\n", "no PNG")
+    check(ask("screendump", filename=path("s.ppm")) == {"return": {}} and open(path("s.ppm"), "rb").read(3) == b"P6\n", "no PPM")
+    # A way to the guest, and no longer.
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    port = s.getsockname()[1]
+    s.close()
+    check(hmp("hostfwd_add tcp:127.0.0.1:%d-:22" % port) == "", "hostfwd_add")
+    connect(("127.0.0.1", port)).close()
+    check("not" in hmp("hostfwd_add tcp:127.0.0.1:%d-:23" % port), "the same port twice")
+    check(hmp("hostfwd_remove n0 tcp:127.0.0.1:%d" % port) == "", "hostfwd_remove")
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        raise Failed("the way is still there")
+    except ConnectionRefusedError:
+        pass
+    m.type('{"execute": "quit"}')
+    m.ends(0)
+
+
+def quick_lines():
+    """telnet, TCP and a serial port's stream with a monitor on it; several at once."""
+    ports = []
+    for _ in range(2):
+        s = socket.socket()
+        s.bind(("127.0.0.1", 0))
+        ports.append(s.getsockname()[1])
+        s.close()
+    m = machine("-chardev", "socket,id=c0,path=%s,server=on,wait=off,mux=on" % path("mux"), "-serial", "chardev:c0", "-mon", "c0",
+                "-mon", "chardev=c0,mode=control", "-monitor", "telnet::%d,server,nowait" % ports[0], "-monitor",
+                "tcp:127.0.0.1:%d,server,nowait" % ports[1])
+
+    def until(s, what):
+        data = b""
+        while what not in data:
+            part = s.recv(4096)
+            check(part, "the connection has ended: %r" % data)
+            data += part
+        return data
+
+    t, u, x = connect(("127.0.0.1", ports[0])), connect(("127.0.0.1", ports[1])), connect(path("mux"))
+    check(until(t, b"(latimer) ").startswith(b"\xff\xfb\x01\xff\xfb\x03"), "no telnet")
+    until(u, b"(latimer) ")
+    t.sendall(b"\xff\xfd\x01\xff\xfa\x18\x00xx\xff\xf0info sta\ttus\x7f\x7f\x7f\x7f\r\0")
+    until(t, b"VM status: running\r\n(latimer) ")
+    u.sendall(b"info version\nprint 6*7\n")
+    until(u, b"0x2a\r\n(latimer) ")
+    # Only this host is let in where no host was named.
+    check(" 0100007F:%04X " % ports[0] in open("/proc/net/tcp").read(), "the port is open to others")
+    # Ctrl-A c: the serial port, the monitor, QMP, and around.
+    x.sendall(b"\x01c")
+    until(x, b"(latimer) ")
+    x.sendall(b"print 5\r")
+    until(x, b"0x5\r\n(latimer) ")
+    x.sendall(b"\x01c")
+    until(x, b'{"QMP"')
+    x.sendall(b'{"execute":"qmp_capabilities"}\x01c\x01c')
+    until(x, b"(latimer) ")
+    # Clients that come and go with a command half typed.
+    for _ in range(30):
+        c = connect(("127.0.0.1", ports[1])) if u is None else u
+        c.sendall(b"info blo")
+        c.close()
+        u = None
+    u = connect(("127.0.0.1", ports[1]))
+    until(u, b"(latimer) ")
+    u.sendall(b"quit\n")
+    m.ends(0)
+
+
+def quick_terminal():
+    """The serial port on the terminal: Ctrl-A c, a command, Ctrl-A c, Ctrl-A x. And -monitor stdio."""
+    for options, before in (([], b"\x01c"), (["-nographic", "-monitor", "stdio"], b"\x01c"), (["-monitor", "stdio"], b"")):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execvp(shlex.split(args.latimer)[0], shlex.split(args.latimer) + ["-machine", "pc", "-display", "none"] + options)
+        data, keys, end = b"", [(b"", before), (b"(latimer) ", b"info sta\t\r"), (b"running", b"q\r")], time.monotonic() + 40 * SLOW
+        while time.monotonic() < end:
+            if keys and keys[0][0] in data:
+                time.sleep(1 if not keys[0][0] else 0.1)
+                os.write(fd, keys.pop(0)[1])
+            if select.select([fd], [], [], 0.1)[0]:
+                try:
+                    part = os.read(fd, 4096)
+                except OSError:
+                    part = b""
+                if not part:
+                    break
+                data += part
+        else:
+            os.kill(pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.close(fd)
+        check(code == 0 and b"VM status: running" in data, "%s: %d: %r" % (options, code, data[-600:]))
+
+
+def quick_hostile():
+    """Clients that vanish at any moment, send what is no JSON, or do not read."""
+    m = machine("-serial", "null", "-qmp", "unix:%s,server,nowait" % path("h"), "-qmp", "unix:%s,server,nowait" % path("i"))
+    q = Qmp(path("i"))
+    for text in (b"", b"{", b'{"execute":"qmp_capabilities"}', b"\xff\xff\xff", b"[" * 100000, b"nonsense\n" * 1000, b'"' * 5000,
+                 b'{"execute":"qmp_capabilities"}' + b'{"execute":"query-qmp-schema"}' * 300):
+        for _ in range(5):
+            s = connect(path("h"))
+            try:
+                s.sendall(text)
+            except OSError:
+                pass
+            s.close()
+    # One that does not read is served no further, and the others are.
+    s = connect(path("h"))
+    s.settimeout(2)
+    sent = 0
+    try:
+        s.sendall(b'{"execute":"qmp_capabilities"}')
+        while sent < 200 << 20:
+            sent += s.send(b'{"execute":"query-qmp-schema"}' * 1000)
+    except (TimeoutError, socket.timeout):
+        pass
+    check(sent < 50 << 20, "it takes %d bytes from one that does not read" % sent)
+    check(q.cmd("query-status")["running"], "another client is not served")
+    rss = int(re.search(r"VmRSS:\s+(\d+)", open("/proc/%d/status" % m.p.pid).read()).group(1))
+    check(rss < 1 << 20, "%d KiB of memory are used" % rss)
+    s.close()
+    Qmp(path("h")).cmd("query-status")
+    q.cmd("quit")
+    m.ends(0)
+
+
+def quick_signals():
+    """SIGTERM is the power button, a second one the end: clients hear of both."""
+    m = machine("-serial", "null", "-qmp", "unix:%s,server,nowait" % path("s"))
+    q = Qmp(path("s"))
+    m.p.send_signal(signal.SIGTERM)
+    q.event("POWERDOWN")
+    m.p.send_signal(signal.SIGTERM)
+    q.event("SHUTDOWN", guest=False, reason="host-signal")
+    m.ends(128 + signal.SIGTERM)
+
+
+def quick_usage():
+    """What is wrong on the command line is said."""
+    for options, text in (
+            (["-mon", "none"], "there is no -chardev with id=none"), (["-mon", "mode=control"], "needs chardev=ID"),
+            (["-mon", "c,mode=x"], "mode=control"), (["-monitor", "vc"], "stdio"), (["-monitor", "nonsense"], "unknown destination"),
+            (["-uuid", "12"], "no UUID"),
+            (["-chardev", "null,id=c", "-serial", "chardev:c", "-mon", "c"], "mux=on"),
+            (["-monitor", "stdio", "-qmp", "stdio"], "already used")):
+        m = machine(*options)
+        err = m.ends(2)
+        check(text in err, "%s: %s" % (options, err))
+
+
+def quick_client():
+    """QEMU's own Python client."""
+    try:
+        from qemu.qmp import QMPClient
+    except ImportError:
+        print("  skipped: there is no Python package qemu.qmp")
+        return
+    import asyncio
+    m = machine("-serial", "null", "-qmp", "unix:%s,server,nowait" % path("c"))
+
+    async def work():
+        connect(path("c")).close()
+        q = QMPClient("test")
+        await q.connect(path("c"))
+        check((await q.execute("query-status"))["running"], "does not run")
+        with q.listen("STOP") as listener:
+            await q.execute("stop")
+            await asyncio.wait_for(listener.get(), 10)
+        await q.execute("quit")
+        await q.disconnect()
+    asyncio.run(work())
+    m.ends(0)
+
+
+# ---- with a guest ----
+
+def cached(*words):
+    return subprocess.run(["sh", os.path.join(HERE, "../boot/guest.sh"), *words], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout.strip()
+
+
+MODULES = ("scsi_common scsi_mod libata ata_piix crc64 crct10dif_common crct10dif_generic crc64-rocksoft "
+           "crc64_rocksoft_generic crc-t10dif t10-pi sd_mod cdrom sr_mod floppy e1000").split()
+
+
+def boot(name, *options, consoles="console=tty0 console=ttyS0"):
+    """A shell on the serial port, with a CD, a floppy and a network card in the machine."""
+    for letter in "abcd":
+        with open(path(letter + ".iso"), "wb") as f:
+            f.write(letter.upper().encode() * (2048 * (300 + ord(letter))))
+        with open(path(letter + ".img"), "wb") as f:
+            f.write(letter.encode() * 1474560)
+    m = machine("-machine", "pc", "-kernel", cached("kernel", "amd64"), "-initrd", cached("initramfs", "amd64", *MODULES),
+                "-append", consoles + " quiet", "-serial", "stdio", "-qmp",
+                "unix:%s,server,nowait" % path(name), "-drive", "if=ide,index=2,media=cdrom,id=cd,file=" + path("a.iso"), "-fda", path("a.img"), *options,
+                stdin=subprocess.PIPE)
+    q = Qmp(path(name))
+    if consoles.endswith("tty0"):
+        return m, q
+    m.expect(r"[~/] # ", 180)
+    m.run("stty -echo -onlcr; echo 1 >/proc/sys/kernel/printk")
+    return m, q
+
+
+def guest_media():
+    """CDs and floppies that are changed under the guest: what it sees of it, and locks."""
+    m, q = boot("media")
+    cd = lambda: m.run("dd if=/dev/sr0 bs=2048 count=1 2>/tmp/e | head -c 4; cat /sys/block/sr0/size; grep dd: /tmp/e")
+    size = lambda letter: str(4 * (300 + ord(letter)))
+    same(cd(), "AAAA" + size("a"))
+    q.cmd("blockdev-change-medium", id="cd", filename=path("b.iso"))
+    q.event("DEVICE_TRAY_MOVED", id="cd", tray_open=True)
+    q.event("DEVICE_TRAY_MOVED", id="cd", tray_open=False)
+    same(cd(), "BBBB" + size("b"))
+    q.error("blockdev-change-medium", desc="No such file", id="cd", filename=path("none.iso"))
+    same(cd(), "BBBB" + size("b"))
+    # The guest locks the tray while it has the device open: it is asked, and force is stronger.
+    m.run("exec 3</dev/sr0")
+    check([b["locked"] for b in q.cmd("query-block") if b["device"] == "cd"] == [True], "not locked")
+    q.error("eject", desc="is locked", device="cd")
+    m.run("exec 3<&-")
+    check("AAAA" not in cd() and "BBBB" in cd(), cd())
+    m.run("exec 3</dev/sr0")
+    q.cmd("eject", device="cd", force=True)
+    m.run("exec 3<&-")
+    check(m.run("dd if=/dev/sr0 bs=2048 count=1 2>&1 | grep -o 'No medium found'") == "No medium found", "there is a medium")
+    # Step by step.
+    q.cmd("blockdev-open-tray", id="cd")
+    q.error("blockdev-insert-medium", desc="not found", id="cd", node_name="nothing")
+    q.cmd("blockdev-close-tray", id="cd")
+    q.hmp("change cd %s" % path("c.iso"))
+    same(cd(), "CCCC" + size("c"))
+    # The guest opens the tray itself.
+    q.events = []
+    m.run("cd /proc/sys/dev/cdrom; echo 1 >autoeject; dd if=/dev/sr0 of=/dev/null count=1; echo 0 >autoeject; cd /")
+    q.event("DEVICE_TRAY_MOVED", id="cd", tray_open=True)
+    check("tray open" in q.hmp("info block"), q.hmp("info block"))
+    cd()                        # who opens it closes the tray; of that Linux makes an error of its own
+    q.event("DEVICE_TRAY_MOVED", id="cd", tray_open=False)
+    same(cd(), "CCCC" + size("c"))
+    # A floppy: the disk change line says so.
+    floppy = lambda: m.run("dd if=/dev/fd0 bs=512 count=1 2>/dev/null | head -c 4")
+    same(floppy(), "aaaa")
+    q.cmd("blockdev-change-medium", id="floppy0", filename=path("b.img"), format="raw")
+    same(floppy(), "bbbb")
+    q.cmd("blockdev-change-medium", id="floppy0", filename=path("c.img"), format="raw", read_only_mode="read-only")
+    same(floppy(), "cccc")
+    check(m.run("dd if=/dev/zero of=/dev/fd0 bs=512 count=1 2>/dev/null || echo refused") == "refused", "it was written")
+    q.cmd("eject", device="floppy0")
+    same(floppy(), "")
+    q.cmd("quit")
+    m.ends(0)
+
+
+NAMES = {" ": "spc", "\n": "ret", "-": "minus", ">": "shift-dot", "/": "slash", "S": "shift-s", "!": "shift-1"}
+
+
+def guest_keys():
+    """Commands typed into a shell on the screen; what the screen shows."""
+    m, q = boot("keys", consoles="console=ttyS0 console=tty0")
+
+    def screen():
+        q.cmd("screendump", filename=path("s.txt"))
+        return open(path("s.txt")).read()
+
+    end = time.monotonic() + 180 * SLOW
+    while "/ #" not in screen():
+        check(time.monotonic() < end, "no prompt on the screen: " + screen())
+        time.sleep(0.5)
+    for i, c in enumerate("echo typed-in! >/dev/ttyS0\n"):
+        if i % 2:
+            q.hmp("sendkey " + NAMES.get(c, c))
+        else:
+            q.cmd("send-key", keys=[{"type": "qcode", "data": k} for k in NAMES.get(c, c).split("-")], hold_time=40)
+    m.expect("typed-in!")
+    check("echo typed-in!" in screen(), screen())
+    q.hmp("screendump " + path("s.png"))
+    check(os.path.getsize(path("s.png")) > 500, "an empty picture")
+    q.cmd("quit")
+    m.ends(0)
+
+
+def guest_machine():
+    """Memory, time, the network's cable, resets, power."""
+    m, q = boot("machine", "-no-shutdown")
+    check(q.cmd("query-status")["running"], "does not run")
+    # The kernel's memory through its page tables.
+    m.run("echo 0 >/proc/sys/kernel/kptr_restrict")
+    banner = "0x" + m.run("grep ' linux_banner$' /proc/kallsyms").split()[0]
+    check("Linux version" in q.hmp("x/s " + banner), q.hmp("x/s " + banner))
+    pa = re.search(r"physical ([0-9a-f]+) \(RAM\)", q.hmp("gva2gpa " + banner))
+    check(pa and "Linux version" in q.hmp("xp/s 0x" + pa.group(1)), q.hmp("gva2gpa " + banner))
+    ranges = [[int(x, 16) for x in line.split()[0].split("-")] for line in q.hmp("info mem").splitlines()
+              if re.match(r"[0-9a-f]{16}-", line)]
+    check([r for r in ranges if r[0] <= int(banner, 16) < r[1]], "info mem has not what the kernel is in")
+    check("RIP=ffff" in q.hmp("info registers") or "RIP=0000" in q.hmp("info registers"), q.hmp("info registers"))
+    check("lapic 0:" in q.hmp("info lapic") and "APIC" in q.hmp("info ioapic"), q.hmp("info ioapic"))
+    # Its time stands while it is stopped.
+    up = lambda: float(m.run("cat /proc/uptime").split()[0])
+    before = up()
+    q.cmd("stop")
+    time.sleep(3)
+    q.cmd("cont")
+    after = up()
+    check(0 <= after - before < 2, "%.2f s of the guest's time went by" % (after - before))
+    # Looking hurts nobody.
+    for _ in range(50):
+        q.hmp("info registers")
+        q.cmd("query-pci")
+    check(up() >= after, "time goes back")
+    # The network's cable.
+    m.run("ip link set eth0 up; sleep 1")
+    check(m.run("cat /sys/class/net/eth0/carrier") == "1", "no carrier")
+    name = q.hmp("info network").split(":")[0]
+    q.cmd("set_link", name=name, up=False)
+    check(m.run("sleep 3; cat /sys/class/net/eth0/carrier") == "0", "the cable is still in")
+    q.cmd("set_link", name=name, up=True)
+    check(m.run("sleep 3; cat /sys/class/net/eth0/carrier") == "1", "the cable is not in again")
+    # The guest sets its clock, or so it believes.
+    m.run("date -s 2030-01-01; hwclock -u -w -f /dev/rtc0")
+    if m.run("[ -e /dev/rtc0 ] && echo there") == "there":
+        check(q.event("RTC_CHANGE")["data"]["offset"] > 86400, "another offset")
+    # A reset.
+    q.hmp("system_reset")
+    q.event("RESET", guest=False)
+    m.expect(r"[~/] # ", 180)
+    # Switched off by the guest, and kept; switched on again.
+    m.type("poweroff -f\n")
+    q.event("SHUTDOWN", guest=True, reason="guest-shutdown")
+    q.event("STOP")
+    check(q.cmd("query-status")["status"] == "shutdown", str(q.cmd("query-status")))
+    q.error("cont", desc="Reset")
+    q.cmd("system_reset")
+    q.event("RESET", guest=False)
+    check(q.cmd("query-status")["status"] == "prelaunch", str(q.cmd("query-status")))
+    q.cmd("cont")
+    m.expect(r"[~/] # ", 180)
+    m.type("reboot -f\n")
+    q.event("RESET", guest=True, reason="guest-reset")
+    m.expect(r"[~/] # ", 180)
+    q.cmd("quit")
+    m.ends(0)
+
+
+def main():
+    cases = [(n, f) for n, f in globals().items() if n.startswith(args.kind + "_")]
+    failed = n = 0
+    for name, run in cases:
+        if args.cases and name.split("_", 1)[1] not in args.cases:
+            continue
+        n += 1
+        start = time.monotonic()
+        try:
+            run()
+            print("qmp.py: %s: ok (%.1f s)" % (name, time.monotonic() - start))
+        except Exception as e:
+            failed += 1
+            print("qmp.py: %s: FAILED: %s: %s" % (name, type(e).__name__, e))
+        finally:
+            while machines:
+                machines.pop().kill()
+        sys.stdout.flush()
+    shutil.rmtree(WORK)
+    print("qmp.py: %d cases, %d failed" % (n, failed))
+    return failed != 0
+
+
+sys.exit(main())
