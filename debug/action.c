@@ -1,8 +1,8 @@
 /*
  * action.c - see action.h.
  *
- * The order in which media are changed is that of a hand at a drive: the tray is opened, where the guest lets it, the
- * medium is exchanged, the tray is closed. An image that cannot be opened changes nothing.
+ * The order in which media are changed is that of a hand at a drive: the tray is opened, where the guest lets
+ * it, the medium is exchanged, the tray is closed. An image that cannot be opened changes nothing.
  */
 #include "debug/action.h"
 
@@ -79,7 +79,8 @@ bool action_read(struct machine *m, struct cpu *c, uint64_t addr, void *buf, uns
     return true;
 }
 
-bool action_save(struct machine *m, struct cpu *c, uint64_t addr, uint64_t size, const char *file, char *err, size_t len)
+bool action_save(struct machine *m, struct cpu *c, uint64_t addr, uint64_t size, const char *file, char *err,
+                 size_t len)
 {
     const char *kind = c ? "linear" : "physical";
     uint8_t b[4096];
@@ -123,7 +124,8 @@ static bool removable(struct machine *m, const char *id, struct outside_drive *d
         return false;
     if (d->removable)
         return true;
-    snprintf(err, len, "Device '%s' is not removable: only media of CD-ROM and floppy drives can be changed", id);
+    snprintf(err, len, "Device '%s' is not removable: only media of CD-ROM and floppy drives can be changed",
+             id);
     return false;
 }
 
@@ -141,8 +143,11 @@ static bool open_tray(const struct outside_drive *d, bool force, char *err, size
     if (t.locked && !force) {
         if (x->user->ask)
             x->user->ask(x->dev);
-        snprintf(err, len, "Device '%s' is locked and force was not specified: the guest has been asked to open the tray, "
-                 "wait for that and try again", x->id);
+        snprintf(
+            err, len,
+            "Device '%s' is locked and force was not specified: the guest has been asked to open the tray, "
+            "wait for that and try again",
+            x->id);
         return false;
     }
     if (x->user->move)
@@ -166,8 +171,8 @@ bool action_eject(struct machine *m, const char *id, bool force, char *err, size
     return true;
 }
 
-bool action_change(struct machine *m, const char *id, const char *file, const char *format, enum outside_medium how,
-                   bool force, char *err, size_t len)
+bool action_change(struct machine *m, const char *id, const char *file, const char *format,
+                   enum outside_medium how, bool force, char *err, size_t len)
 {
     struct outside_drive d;
     struct disk *disk;
@@ -196,7 +201,8 @@ bool action_tray(struct machine *m, const char *id, bool open, bool force, char 
     if (d.drive->user && d.drive->user->tray)
         d.drive->user->tray(d.drive->dev, &t);
     if (open && d.drive->user && !d.drive->user->move && !t.open) {
-        snprintf(err, len, "Device '%s' does not have a tray that can be open with a medium in it: use eject", id);
+        snprintf(err, len, "Device '%s' does not have a tray that can be open with a medium in it: use eject",
+                 id);
         return false;
     }
     if (open)
@@ -221,7 +227,8 @@ bool action_insert(struct machine *m, const char *id, const char *node, char *er
 {
     struct outside_drive d, from;
 
-    if (!removable(m, id, &d, err, len) || !tray_is_open(&d, err, len) || !outside_find_drive(m, node, &from, err, len))
+    if (!removable(m, id, &d, err, len) || !tray_is_open(&d, err, len) ||
+        !outside_find_drive(m, node, &from, err, len))
         return false;
     if (d.drive->disk)
         snprintf(err, len, "There already is a medium in device '%s'", id);
@@ -293,8 +300,9 @@ bool action_screendump(struct machine *m, const char *file, const char *format, 
         snprintf(err, len, "There is no console to take a screendump from: this machine has no video");
         return false;
     }
-    return (strcmp(kind, "txt") == 0 ? screendump_text : strcmp(kind, "ppm") == 0 ? screendump_ppm : screendump_png)
-        (screen_refresh(s), file, err, len);
+    return (strcmp(kind, "txt") == 0     ? screendump_text :
+                strcmp(kind, "ppm") == 0 ? screendump_ppm :
+                                           screendump_png)(screen_refresh(s), file, err, len);
 }
 
 /* ---- keys and mouse ---- */

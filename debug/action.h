@@ -1,8 +1,8 @@
 /*
  * action.h - what the human monitor and QMP do to a machine, in one place for both.
  *
- * For the event loop's thread with the device lock held once. Functions with `err` return false with what failed, and
- * what to do, in it.
+ * For the event loop's thread with the device lock held once. Functions with `err` return false with what
+ * failed, and what to do, in it.
  */
 #ifndef DEBUG_ACTION_H
 #define DEBUG_ACTION_H
@@ -16,15 +16,17 @@ void action_powerdown(struct machine *);
 void action_quit(struct machine *);
 void action_nmi(struct machine *);
 
-/* Memory as it is; devices are not touched. c NULL: physical addresses. False: something there cannot be read. */
+/* Memory as it is; devices are not touched. c NULL: physical addresses. False: something there cannot be
+ * read. */
 bool action_read(struct machine *, struct cpu *c, uint64_t addr, void *buf, unsigned len);
 /* The same into a file; the vCPUs stand still. */
-bool action_save(struct machine *, struct cpu *c, uint64_t addr, uint64_t size, const char *file, char *err, size_t len);
+bool action_save(struct machine *, struct cpu *c, uint64_t addr, uint64_t size, const char *file, char *err,
+                 size_t len);
 
 bool action_eject(struct machine *, const char *drive, bool force, char *err, size_t len);
 /* force: also if the guest has locked the medium in. */
-bool action_change(struct machine *, const char *drive, const char *file, const char *format, enum outside_medium,
-                   bool force, char *err, size_t len);
+bool action_change(struct machine *, const char *drive, const char *file, const char *format,
+                   enum outside_medium, bool force, char *err, size_t len);
 bool action_tray(struct machine *, const char *drive, bool open, bool force, char *err, size_t len);
 /* node: a drive that no device has; its medium goes over. */
 bool action_insert(struct machine *, const char *drive, const char *node, char *err, size_t len);
@@ -36,11 +38,13 @@ bool action_hostfwd(struct machine *, const char *net, bool add, const char *tex
 /* format "png", "ppm", "txt" or NULL: by the file's name, or PNG. */
 bool action_screendump(struct machine *, const char *file, const char *format, char *err, size_t len);
 
-/* A key's number by its name, or a number (0x1c); 0: there is no such key. The n-th key's name; NULL behind the last. */
+/* A key's number by its name, or a number (0x1c); 0: there is no such key. The n-th key's name; NULL behind
+ * the last. */
 unsigned action_key(const char *name, size_t len);
 const char *action_key_name(unsigned n);
 #define ACTION_KEYS 16
-/* Presses them in order, holds them for so long of the guest's time and releases them, behind what is under way. */
+/* Presses them in order, holds them for so long of the guest's time and releases them, behind what is under
+ * way. */
 bool action_keys(struct machine *, const unsigned *keys, unsigned n, unsigned ms, char *err, size_t len);
 /* The mouse is moved by so much, its wheel turned; what mouse_button said stays. */
 void action_mouse(struct machine *, int dx, int dy, int dz);

@@ -1,10 +1,10 @@
 /*
  * hmp.c - the human monitor's lines: finding the row, taking its arguments apart, help and completion.
  *
- * Arguments are described by the row, each word "name:T" or "name:T?" for one that may be missing, or "-c" for an
- * option of one letter that stands before the others:
- *   w  a word, quotes around one with blanks     n  an expression (hmp_expr.c)
- *   r  all the rest of the line                  f  /FORMAT, directly behind the command
+ * Arguments are described by the row, each word "name:T" or "name:T?" for one that may be missing, or "-c"
+ * for an option of one letter that stands before the others: w  a word, quotes around one with blanks     n
+ * an expression (hmp_expr.c) r  all the rest of the line                  f  /FORMAT, directly behind the
+ * command
  */
 #include "debug/hmp_int.h"
 
@@ -172,7 +172,10 @@ static const char *format(struct hmp *h, const char *s, struct hmp_format *f)
         else if (strchr("xduocis", *s))
             f->kind = *s;
         else {
-            hmp_fail(h, "unknown format '%c': /NFS with N a count, F one of x, d, u, o, c, s, i, and S one of b, h, w, g", *s);
+            hmp_fail(h,
+                     "unknown format '%c': /NFS with N a count, F one of x, d, u, o, c, s, i, and S one of "
+                     "b, h, w, g",
+                     *s);
             return NULL;
         }
     }

@@ -32,13 +32,19 @@ void hmp_cpu(struct hmp *h)
 
 static const char *mode_name(const struct cpu *c)
 {
-    return c->smm ? "system management" : !cpu_pe(c) ? "real" : cpu_vm(c) ? "virtual-8086" : cpu_64(c) ? "64-bit" :
-           cpu_lma(c) ? "compatibility" : "protected";
+    return c->smm  ? "system management" :
+        !cpu_pe(c) ? "real" :
+        cpu_vm(c)  ? "virtual-8086" :
+        cpu_64(c)  ? "64-bit" :
+        cpu_lma(c) ? "compatibility" :
+                     "protected";
 }
 
 static const char *doing(const struct cpu *c)
 {
-    static const char *const halts[] = { [HALT_NONE] = "runs", [HALT_HLT] = "halted", [HALT_MWAIT] = "waits (MWAIT)",
+    static const char *const halts[] = { [HALT_NONE] = "runs",
+                                         [HALT_HLT] = "halted",
+                                         [HALT_MWAIT] = "waits (MWAIT)",
                                          [HALT_FREEZE] = "waits for an interrupt before an x87 instruction" };
 
     return c->stopped ? "waits for its start-up IPI" : halts[c->halted < 4 ? c->halted : 0];
@@ -50,7 +56,8 @@ void info_cpus(struct hmp *h)
         const struct cpu *c = h->m->cpu[i];
 
         hmp_say(h, "%c CPU #%u: pc=0x%016" PRIx64 " %s mode, CPL %u, %s\n", c == h->c ? '*' : ' ', i,
-                cpu_64(c) ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip), mode_name(c), c->cpl, doing(c));
+                cpu_64(c) ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip), mode_name(c), c->cpl,
+                doing(c));
     }
 }
 
@@ -58,12 +65,12 @@ void info_cpus(struct hmp *h)
 
 static void general(struct hmp *h, const struct cpu *c)
 {
-    static const char *const names64[] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8 ", "R9 ", "R10",
-                                           "R11", "R12", "R13", "R14", "R15" };
+    static const char *const names64[] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+                                           "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15" };
     static const uint8_t order[] = { R_AX, R_BX, R_CX, R_DX, R_SI, R_DI, R_BP, R_SP };
-    static const struct { uint32_t bit; char letter; } flags[] = {
-        { FL_DF, 'D' }, { FL_OF, 'O' }, { FL_SF, 'S' }, { FL_ZF, 'Z' }, { FL_AF, 'A' }, { FL_PF, 'P' }, { FL_CF, 'C' }
-    };
+    static const struct { uint32_t bit; char letter;
+    } flags[] = { { FL_DF, 'D' }, { FL_OF, 'O' }, { FL_SF, 'S' }, { FL_ZF, 'Z' },
+                  { FL_AF, 'A' }, { FL_PF, 'P' }, { FL_CF, 'C' } };
     bool wide = cpu_lma(c);
     uint32_t fl = cpu_eflags(c);
     char text[8];
@@ -93,10 +100,17 @@ static void segments(struct hmp *h, const struct cpu *c)
     for (unsigned i = 0; i < SEG_COUNT; i++) {
         const struct seg *s = &c->seg[i];
 
-        hmp_say(h, "%-3s=%04x %0*" PRIx64 " %08x %04x DPL=%u %s%s%s%s\n", names[i], s->sel, w, s->base, s->limit, s->attr,
-                (s->attr & SEG_DPL) >> 5, !(s->attr & SEG_P) ? "not present" : !(s->attr & SEG_S) ? "system" :
-                s->attr & 8 ? "code" : "data", s->attr & SEG_S ? s->attr & 2 ? s->attr & 8 ? " readable" : " writable" : "" : "",
-                s->attr & SEG_L ? " 64-bit" : s->attr & SEG_DB ? " 32-bit" : "", s->attr & SEG_G ? " pages" : "");
+        hmp_say(h, "%-3s=%04x %0*" PRIx64 " %08x %04x DPL=%u %s%s%s%s\n", names[i], s->sel, w, s->base,
+                s->limit, s->attr, (s->attr & SEG_DPL) >> 5,
+                !(s->attr & SEG_P)     ? "not present" :
+                    !(s->attr & SEG_S) ? "system" :
+                    s->attr & 8        ? "code" :
+                                         "data",
+                s->attr & SEG_S ? s->attr & 2 ? s->attr & 8 ? " readable" : " writable" : "" : "",
+                s->attr & SEG_L      ? " 64-bit" :
+                    s->attr & SEG_DB ? " 32-bit" :
+                                       "",
+                s->attr & SEG_G ? " pages" : "");
     }
     hmp_say(h, "GDT=     %0*" PRIx64 " %08x\n", w, c->gdt.base, c->gdt.limit);
     hmp_say(h, "IDT=     %0*" PRIx64 " %08x\n", w, c->idt.base, c->idt.limit);
@@ -109,7 +123,8 @@ static void vectors(struct hmp *h, const struct cpu *c)
     for (unsigned i = 0; i < 8; i++)
         hmp_say(h, "FPR%u=%016" PRIx64 " %04x%c", i, c->fpu.r[i].sig, c->fpu.r[i].se, i % 2 ? '\n' : ' ');
     for (unsigned i = 0; i < (cpu_lma(c) ? 16 : 8); i++)
-        hmp_say(h, "XMM%02u=%016" PRIx64 " %016" PRIx64 "%c", i, c->x[i].q[1], c->x[i].q[0], i % 2 ? '\n' : ' ');
+        hmp_say(h, "XMM%02u=%016" PRIx64 " %016" PRIx64 "%c", i, c->x[i].q[1], c->x[i].q[0],
+                i % 2 ? '\n' : ' ');
 }
 
 static void show(struct hmp *h, const struct cpu *c)
@@ -119,10 +134,12 @@ static void show(struct hmp *h, const struct cpu *c)
     hmp_say(h, "CPU#%u (%s mode)\n", c->index, mode_name(c));
     general(h, c);
     segments(h, c);
-    hmp_say(h, "CR0=%08x CR2=%0*" PRIx64 " CR3=%0*" PRIx64 " CR4=%08x CR8=%x\n", (uint32_t)c->cr0, wide ? 16 : 8, c->cr2,
-            wide ? 16 : 8, c->cr3, (uint32_t)c->cr4, (unsigned)c->cr8);
-    hmp_say(h, "DR0=%016" PRIx64 " DR1=%016" PRIx64 " DR2=%016" PRIx64 " DR3=%016" PRIx64 "\nDR6=%016" PRIx64 " DR7=%016"
-            PRIx64 "\n", c->dr[0], c->dr[1], c->dr[2], c->dr[3], c->dr[6], c->dr[7]);
+    hmp_say(h, "CR0=%08x CR2=%0*" PRIx64 " CR3=%0*" PRIx64 " CR4=%08x CR8=%x\n", (uint32_t)c->cr0,
+            wide ? 16 : 8, c->cr2, wide ? 16 : 8, c->cr3, (uint32_t)c->cr4, (unsigned)c->cr8);
+    hmp_say(h,
+            "DR0=%016" PRIx64 " DR1=%016" PRIx64 " DR2=%016" PRIx64 " DR3=%016" PRIx64 "\nDR6=%016" PRIx64
+            " DR7=%016" PRIx64 "\n",
+            c->dr[0], c->dr[1], c->dr[2], c->dr[3], c->dr[6], c->dr[7]);
     hmp_say(h, "EFER=%016" PRIx64 "\n", c->efer);
     vectors(h, c);
 }
@@ -195,8 +212,8 @@ struct range {
 static void end_range(struct range *r)
 {
     if (r->any)
-        hmp_say(r->h, "%016" PRIx64 "-%016" PRIx64 " %016" PRIx64 " %c%c%c%c\n", r->from, r->to + 1, r->to - r->from + 1,
-                r->user ? 'u' : '-', 'r', r->writable ? 'w' : '-', r->exec ? 'x' : '-');
+        hmp_say(r->h, "%016" PRIx64 "-%016" PRIx64 " %016" PRIx64 " %c%c%c%c\n", r->from, r->to + 1,
+                r->to - r->from + 1, r->user ? 'u' : '-', 'r', r->writable ? 'w' : '-', r->exec ? 'x' : '-');
 }
 
 static bool mem_page(void *arg, const struct mmu_page *p)
@@ -204,7 +221,8 @@ static bool mem_page(void *arg, const struct mmu_page *p)
     struct range *r = arg;
     uint64_t last = p->lin + (((uint64_t)1 << p->shift) - 1);
 
-    if (r->any && p->lin == r->to + 1 && r->user == p->user && r->writable == p->writable && r->exec == p->exec) {
+    if (r->any && p->lin == r->to + 1 && r->user == p->user && r->writable == p->writable &&
+        r->exec == p->exec) {
         r->to = last;
         return true;
     }

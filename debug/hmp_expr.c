@@ -1,7 +1,7 @@
 /*
- * hmp_expr.c - expressions in the human monitor: numbers as C writes them, $registers of the processor, and C's
- * operators + - * / % & | ^ ~ and parentheses, in 64 bits without overflow. Blanks stand in parentheses only: elsewhere
- * they part arguments.
+ * hmp_expr.c - expressions in the human monitor: numbers as C writes them, $registers of the processor, and
+ * C's operators + - * / % & | ^ ~ and parentheses, in 64 bits without overflow. Blanks stand in parentheses
+ * only: elsewhere they part arguments.
  */
 #include "debug/hmp_int.h"
 
@@ -22,20 +22,64 @@ struct scan {
 
 /* Part of a register: so many bytes. */
 #define R(name, member, size) { name, offsetof(struct cpu, member), sizeof(((struct cpu *)0)->member), size }
-static const struct { const char *name; size_t offset; unsigned width, size; } registers[] = {
-    R("rax", r[R_AX], 8), R("rcx", r[R_CX], 8), R("rdx", r[R_DX], 8), R("rbx", r[R_BX], 8), R("rsp", r[R_SP], 8),
-    R("rbp", r[R_BP], 8), R("rsi", r[R_SI], 8), R("rdi", r[R_DI], 8), R("r8", r[8], 8), R("r9", r[9], 8),
-    R("r10", r[10], 8), R("r11", r[11], 8), R("r12", r[12], 8), R("r13", r[13], 8), R("r14", r[14], 8),
-    R("r15", r[15], 8), R("eax", r[R_AX], 4), R("ecx", r[R_CX], 4), R("edx", r[R_DX], 4), R("ebx", r[R_BX], 4),
-    R("esp", r[R_SP], 4), R("ebp", r[R_BP], 4), R("esi", r[R_SI], 4), R("edi", r[R_DI], 4), R("ax", r[R_AX], 2),
-    R("cx", r[R_CX], 2), R("dx", r[R_DX], 2), R("bx", r[R_BX], 2), R("sp", r[R_SP], 2), R("bp", r[R_BP], 2),
-    R("si", r[R_SI], 2), R("di", r[R_DI], 2), R("rip", rip, 8), R("eip", rip, 4), R("pc", rip, 8),
-    R("es", seg[SEG_ES].sel, 2), R("cs", seg[SEG_CS].sel, 2), R("ss", seg[SEG_SS].sel, 2),
-    R("ds", seg[SEG_DS].sel, 2), R("fs", seg[SEG_FS].sel, 2), R("gs", seg[SEG_GS].sel, 2),
-    R("es.base", seg[SEG_ES].base, 8), R("cs.base", seg[SEG_CS].base, 8), R("ss.base", seg[SEG_SS].base, 8),
-    R("ds.base", seg[SEG_DS].base, 8), R("fs.base", seg[SEG_FS].base, 8), R("gs.base", seg[SEG_GS].base, 8),
-    R("cr0", cr0, 8), R("cr2", cr2, 8), R("cr3", cr3, 8), R("cr4", cr4, 8), R("efer", efer, 8),
-    R("gdtr", gdt.base, 8), R("idtr", idt.base, 8), R("dr6", dr[6], 8), R("dr7", dr[7], 8),
+static const struct { const char *name; size_t offset; unsigned width, size;
+} registers[] = {
+    R("rax", r[R_AX], 8),
+    R("rcx", r[R_CX], 8),
+    R("rdx", r[R_DX], 8),
+    R("rbx", r[R_BX], 8),
+    R("rsp", r[R_SP], 8),
+    R("rbp", r[R_BP], 8),
+    R("rsi", r[R_SI], 8),
+    R("rdi", r[R_DI], 8),
+    R("r8", r[8], 8),
+    R("r9", r[9], 8),
+    R("r10", r[10], 8),
+    R("r11", r[11], 8),
+    R("r12", r[12], 8),
+    R("r13", r[13], 8),
+    R("r14", r[14], 8),
+    R("r15", r[15], 8),
+    R("eax", r[R_AX], 4),
+    R("ecx", r[R_CX], 4),
+    R("edx", r[R_DX], 4),
+    R("ebx", r[R_BX], 4),
+    R("esp", r[R_SP], 4),
+    R("ebp", r[R_BP], 4),
+    R("esi", r[R_SI], 4),
+    R("edi", r[R_DI], 4),
+    R("ax", r[R_AX], 2),
+    R("cx", r[R_CX], 2),
+    R("dx", r[R_DX], 2),
+    R("bx", r[R_BX], 2),
+    R("sp", r[R_SP], 2),
+    R("bp", r[R_BP], 2),
+    R("si", r[R_SI], 2),
+    R("di", r[R_DI], 2),
+    R("rip", rip, 8),
+    R("eip", rip, 4),
+    R("pc", rip, 8),
+    R("es", seg[SEG_ES].sel, 2),
+    R("cs", seg[SEG_CS].sel, 2),
+    R("ss", seg[SEG_SS].sel, 2),
+    R("ds", seg[SEG_DS].sel, 2),
+    R("fs", seg[SEG_FS].sel, 2),
+    R("gs", seg[SEG_GS].sel, 2),
+    R("es.base", seg[SEG_ES].base, 8),
+    R("cs.base", seg[SEG_CS].base, 8),
+    R("ss.base", seg[SEG_SS].base, 8),
+    R("ds.base", seg[SEG_DS].base, 8),
+    R("fs.base", seg[SEG_FS].base, 8),
+    R("gs.base", seg[SEG_GS].base, 8),
+    R("cr0", cr0, 8),
+    R("cr2", cr2, 8),
+    R("cr3", cr3, 8),
+    R("cr4", cr4, 8),
+    R("efer", efer, 8),
+    R("gdtr", gdt.base, 8),
+    R("idtr", idt.base, 8),
+    R("dr6", dr[6], 8),
+    R("dr7", dr[7], 8),
     R("mxcsr", mxcsr, 4),
 };
 #undef R
@@ -69,8 +113,9 @@ static bool read_register(struct scan *x, uint64_t *out)
         const uint8_t *p = (const uint8_t *)x->h->c + registers[i].offset;
         unsigned width = registers[i].width;
 
-        *out = width == 2 ? *(const uint16_t *)(const void *)p : width == 4 ? *(const uint32_t *)(const void *)p :
-               *(const uint64_t *)(const void *)p;
+        *out = width == 2 ? *(const uint16_t *)(const void *)p :
+            width == 4    ? *(const uint32_t *)(const void *)p :
+                            *(const uint64_t *)(const void *)p;
         if (registers[i].size < 8)
             *out &= ((uint64_t)1 << registers[i].size * 8) - 1;
         return true;

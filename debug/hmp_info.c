@@ -1,6 +1,6 @@
 /*
- * hmp_info.c - what "info" shows of chips, drives, networks and the machine. Chips tell themselves how they are
- * (struct chip, info()).
+ * hmp_info.c - what "info" shows of chips, drives, networks and the machine. Chips tell themselves how they
+ * are (struct chip, info()).
  */
 #include "debug/hmp_int.h"
 
@@ -82,8 +82,8 @@ void info_qtree(struct hmp *h)
     hmp_say(h, "machine %s\n", h->m->cfg.board->name);
     chips_info(h->m->chips, NULL, h->out);
     for (const struct plug_use *u = h->m->cfg.devices; u; u = u->next)
-        hmp_say(h, "device %s: %s on %s%s%s\n", u->props->name, u->plug->what, u->plug->bus, u->props->id ? ", id " : "",
-                u->props->id ? u->props->id : "");
+        hmp_say(h, "device %s: %s on %s%s%s\n", u->props->name, u->plug->what, u->plug->bus,
+                u->props->id ? ", id " : "", u->props->id ? u->props->id : "");
 }
 
 static void bar(struct hmp *h, const struct pci_view *v, unsigned i)
@@ -96,7 +96,10 @@ static void bar(struct hmp *h, const struct pci_view *v, unsigned i)
         hmp_say(h, "      ROM: ");
     else
         hmp_say(h, "      BAR%u: ", i);
-    hmp_say(h, "%s%s of %" PRIu64 " bytes", v->bar[i].io ? "I/O" : v->bar[i].wide ? "64 bit memory" : "32 bit memory",
+    hmp_say(h, "%s%s of %" PRIu64 " bytes",
+            v->bar[i].io       ? "I/O" :
+                v->bar[i].wide ? "64 bit memory" :
+                                 "32 bit memory",
             v->bar[i].prefetch ? " (prefetchable)" : "", size);
     if (at == UINT64_MAX)
         hmp_say(h, ", not decoded\n");
@@ -140,7 +143,8 @@ void info_roms(struct hmp *h)
         hmp_say(h, "%s: %zu bytes, the firmware\n", c->bios_name ? c->bios_name : "firmware", c->bios_len);
     for (unsigned i = 0; i < 2; i++)
         if (c->pflash[i] && c->pflash[i]->disk)
-            hmp_say(h, "flash %u: drive %s, %" PRIu64 " bytes\n", i, c->pflash[i]->id, c->pflash[i]->disk->size);
+            hmp_say(h, "flash %u: drive %s, %" PRIu64 " bytes\n", i, c->pflash[i]->id,
+                    c->pflash[i]->disk->size);
     for (const struct rom_image *r = c->roms; r; r = r->next)
         hmp_say(h, "%s: %u bytes, a device's\n", r->name, r->len);
     if (c->kernel)
@@ -160,18 +164,21 @@ void info_block(struct hmp *h)
         const struct drive *x = d.drive;
 
         if (x->disk)
-            hmp_say(h, "%s: %s (%s%s%s)\n", x->id, d.file, d.block->ops->format, x->disk->read_only || x->read_only ?
-                    ", read-only" : "", d.snapshot ? ", what is written goes away" : "");
+            hmp_say(h, "%s: %s (%s%s%s)\n", x->id, d.file, d.block->ops->format,
+                    x->disk->read_only || x->read_only ? ", read-only" : "",
+                    d.snapshot ? ", what is written goes away" : "");
         else
             hmp_say(h, "%s: [not inserted]\n", x->id);
         hmp_say(h, "    Interface:       %s%s\n", d.iface, x->used ? "" : ", no device has it");
         if (d.removable && x->user && x->user->tray) {
             x->user->tray(x->dev, &t);
-            hmp_say(h, "    Removable device: %slocked, tray %s\n", t.locked ? "" : "not ", t.open ? "open" : "closed");
+            hmp_say(h, "    Removable device: %slocked, tray %s\n", t.locked ? "" : "not ",
+                    t.open ? "open" : "closed");
         }
         if (!x->disk)
             continue;
-        hmp_say(h, "    Cache mode:      %s\n    Size:            %" PRIu64 " bytes\n", d.cache, x->disk->size);
+        hmp_say(h, "    Cache mode:      %s\n    Size:            %" PRIu64 " bytes\n", d.cache,
+                x->disk->size);
         for (const struct block *b = d.block->backing; b; b = b->backing)
             hmp_say(h, "    Backing file:    %s (%s)\n", b->name, b->ops->format);
         if (block_problem(d.block))
@@ -189,12 +196,15 @@ void info_blockstats(struct hmp *h)
         if (!d.drive->disk)
             continue;
         disk_stats(d.drive->disk, &s);
-        hmp_say(h, "%s: rd_bytes=%" PRIu64 " wr_bytes=%" PRIu64 " rd_operations=%" PRIu64 " wr_operations=%" PRIu64
-                " flush_operations=%" PRIu64 " unmap_operations=%" PRIu64 " rd_total_time_ns=%" PRIu64
-                " wr_total_time_ns=%" PRIu64 " flush_total_time_ns=%" PRIu64 " failed_operations=%" PRIu64 "\n", d.drive->id,
-                s.op[DISK_READ].bytes, s.op[DISK_WRITE].bytes + s.op[DISK_ZERO].bytes, s.op[DISK_READ].n,
-                s.op[DISK_WRITE].n + s.op[DISK_ZERO].n, s.op[DISK_FLUSH].n, s.op[DISK_DISCARD].n, s.op[DISK_READ].ns,
-                s.op[DISK_WRITE].ns + s.op[DISK_ZERO].ns, s.op[DISK_FLUSH].ns, s.failed);
+        hmp_say(h,
+                "%s: rd_bytes=%" PRIu64 " wr_bytes=%" PRIu64 " rd_operations=%" PRIu64
+                " wr_operations=%" PRIu64 " flush_operations=%" PRIu64 " unmap_operations=%" PRIu64
+                " rd_total_time_ns=%" PRIu64 " wr_total_time_ns=%" PRIu64 " flush_total_time_ns=%" PRIu64
+                " failed_operations=%" PRIu64 "\n",
+                d.drive->id, s.op[DISK_READ].bytes, s.op[DISK_WRITE].bytes + s.op[DISK_ZERO].bytes,
+                s.op[DISK_READ].n, s.op[DISK_WRITE].n + s.op[DISK_ZERO].n, s.op[DISK_FLUSH].n,
+                s.op[DISK_DISCARD].n, s.op[DISK_READ].ns, s.op[DISK_WRITE].ns + s.op[DISK_ZERO].ns,
+                s.op[DISK_FLUSH].ns, s.failed);
     }
 }
 
@@ -224,8 +234,9 @@ void info_network(struct hmp *h)
     struct outside_net n;
 
     for (unsigned i = 0; h->m->outside && h->m->outside->net(h->m, i, &n); i++)
-        hmp_say(h, "%s: type=%s%s%s, %s, link %s\n", n.net->id ? n.net->id : "(no name)", n.kind, *n.what ? "," : "", n.what,
-                n.net->user ? "a chip is on it" : "no chip is on it", n.net->up ? "up" : "down");
+        hmp_say(h, "%s: type=%s%s%s, %s, link %s\n", n.net->id ? n.net->id : "(no name)", n.kind,
+                *n.what ? "," : "", n.what, n.net->user ? "a chip is on it" : "no chip is on it",
+                n.net->up ? "up" : "down");
 }
 
 void info_chardev(struct hmp *h)
@@ -278,7 +289,8 @@ void info_mice(struct hmp *h)
     for (unsigned i = 0; input_nth(h->m->cfg.input, i, &v); i++) {
         if (!v.moves && !v.places)
             continue;
-        hmp_say(h, "%c Mouse #%u: %s%s\n", v.current ? '*' : ' ', n++, v.places ? "a tablet (absolute)" : "a mouse (relative)",
+        hmp_say(h, "%c Mouse #%u: %s%s\n", v.current ? '*' : ' ', n++,
+                v.places ? "a tablet (absolute)" : "a mouse (relative)",
                 v.in_use ? "" : ", not set up by the guest yet");
     }
     if (!n)

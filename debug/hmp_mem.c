@@ -1,8 +1,8 @@
 /*
  * hmp_mem.c - memory, values and I/O ports in the human monitor.
  *
- * Memory is read as it is: devices are not touched by x and xp, since a look must change nothing. Linear addresses go
- * through the chosen processor's page tables.
+ * Memory is read as it is: devices are not touched by x and xp, since a look must change nothing. Linear
+ * addresses go through the chosen processor's page tables.
  */
 #include "debug/hmp_int.h"
 
@@ -148,7 +148,8 @@ static void dump(struct hmp *h, bool linear)
             return;
         }
         if (i % columns == 0)
-            hmp_say(h, linear && h->c && (h->c->efer & EFER_LMA) ? "%016" PRIx64 ":" : "%08" PRIx64 ":", addr);
+            hmp_say(h, linear && h->c && (h->c->efer & EFER_LMA) ? "%016" PRIx64 ":" : "%08" PRIx64 ":",
+                    addr);
         hmp_say(h, " ");
         value(h, kind, size, le(b, size));
         if (i % columns == columns - 1 || i == f->count - 1)

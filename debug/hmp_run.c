@@ -75,7 +75,8 @@ void hmp_change(struct hmp *h)
     if (i == 3)
         hmp_fail(h, "'%s': use retain, read-only or read-write", h->arg[3].s);
     else
-        DO(h, action_change(h->m, h->arg[0].s, h->arg[1].s, h->arg[2].s, modes[i].how, false, err, sizeof(err)));
+        DO(h,
+           action_change(h->m, h->arg[0].s, h->arg[1].s, h->arg[2].s, modes[i].how, false, err, sizeof(err)));
 }
 
 void hmp_block_resize(struct hmp *h)
@@ -112,8 +113,11 @@ void hmp_sendkey(struct hmp *h)
         unsigned key = action_key(s, len);
 
         if (!key || n == ACTION_KEYS) {
-            hmp_fail(h, key ? "'%.*s': more than 16 keys" : "there is no key '%.*s': names are those of QMP (a, ret, spc, "
-                     "f1, ctrl, kp_5), or evdev numbers (0x1e)", (int)len, s);
+            hmp_fail(h,
+                     key ? "'%.*s': more than 16 keys" :
+                           "there is no key '%.*s': names are those of QMP (a, ret, spc, "
+                           "f1, ctrl, kp_5), or evdev numbers (0x1e)",
+                     (int)len, s);
             return;
         }
         keys[n++] = key;
@@ -162,7 +166,9 @@ static void hostfwd(struct hmp *h, bool add)
 {
     bool named = h->arg[1].s;
 
-    DO(h, action_hostfwd(h->m, named ? h->arg[0].s : NULL, add, named ? h->arg[1].s : h->arg[0].s, err, sizeof(err)));
+    DO(h,
+       action_hostfwd(h->m, named ? h->arg[0].s : NULL, add, named ? h->arg[1].s : h->arg[0].s, err,
+                      sizeof(err)));
 }
 
 void hmp_hostfwd_add(struct hmp *h)

@@ -1,11 +1,11 @@
 /*
- * monitor.c - the streams of monitors: what comes in goes to a line editor or to QMP, what goes out is kept until the
- * stream takes it.
+ * monitor.c - the streams of monitors: what comes in goes to a line editor or to QMP, what goes out is kept
+ * until the stream takes it.
  *
- * A client that does not read costs a bounded amount: while MONITOR_PENDING bytes wait for it no more of its commands
- * are carried out, so its own stream fills up; a command's answer is bounded (MONITOR_ANSWER in lines); events, which
- * come by themselves, are left out for it, and how many is logged. A client that goes is forgotten with all that was
- * meant for it.
+ * A client that does not read costs a bounded amount: while MONITOR_PENDING bytes wait for it no more of its
+ * commands are carried out, so its own stream fills up; a command's answer is bounded (MONITOR_ANSWER in
+ * lines); events, which come by themselves, are left out for it, and how many is logged. A client that goes
+ * is forgotten with all that was meant for it.
  */
 #include "debug/monitor_int.h"
 

@@ -1,6 +1,6 @@
 /*
- * monitor.h - monitors: streams on which somebody looks into the machine and operates it, in lines (hmp.h) or by QMP
- * (qmp.c).
+ * monitor.h - monitors: streams on which somebody looks into the machine and operates it, in lines (hmp.h) or
+ * by QMP (qmp.c).
  */
 #ifndef DEBUG_MONITOR_H
 #define DEBUG_MONITOR_H

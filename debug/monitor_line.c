@@ -1,8 +1,9 @@
 /*
  * monitor_line.c - the human monitor at a terminal: editing a line, the lines before, completion.
  *
- * Keys are those of readline and of VT100s: Ctrl-A E B F H D K U W L P N, Home, End, Delete, cursor keys, Tab. The
- * client's terminal echoes nothing by itself; what is shown is one line, whose beginning is "(latimer) ".
+ * Keys are those of readline and of VT100s: Ctrl-A E B F H D K U W L P N, Home, End, Delete, cursor keys,
+ * Tab. The client's terminal echoes nothing by itself; what is shown is one line, whose beginning is
+ * "(latimer) ".
  */
 #include "debug/monitor_int.h"
 

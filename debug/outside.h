@@ -1,9 +1,10 @@
 /*
- * outside.h - what monitors need of the machine's outside: the media in its drives, its networks, streams and screen,
- * which the command line named and main has. main/outside.c fills it in, m->outside; tests may have none (NULL).
+ * outside.h - what monitors need of the machine's outside: the media in its drives, its networks, streams and
+ * screen, which the command line named and main has. main/outside.c fills it in, m->outside; tests may have
+ * none (NULL).
  *
- * All of it is for the event loop's thread with the device lock held. Functions that can fail return false with what
- * failed, and what to do, in err.
+ * All of it is for the event loop's thread with the device lock held. Functions that can fail return false
+ * with what failed, and what to do, in err.
  */
 #ifndef DEBUG_OUTSIDE_H
 #define DEBUG_OUTSIDE_H
@@ -52,16 +53,17 @@ struct outside {
     bool (*net)(struct machine *, unsigned n, struct outside_net *);
     bool (*chardev)(struct machine *, unsigned n, struct outside_chardev *);
     /* An image for that drive, not in it yet; format NULL: by its first bytes. NULL: err says why. */
-    struct disk *(*open)(struct machine *, struct drive *, const char *file, const char *format, enum outside_medium,
-                         char *err, size_t len);
-    /* It takes the place of what was there, which is closed when all that is under way is done; the device is told.
-       disk NULL: nothing does. */
+    struct disk *(*open)(struct machine *, struct drive *, const char *file, const char *format,
+                         enum outside_medium, char *err, size_t len);
+    /* It takes the place of what was there, which is closed when all that is under way is done; the device is
+       told. disk NULL: nothing does. */
     void (*put)(struct machine *, struct drive *, struct disk *, const char *file);
     void (*close)(struct machine *, struct disk *);     /* of open(), not put anywhere */
     /* The medium of a drive that no device has into one that is empty; its device is told. */
     void (*move)(struct machine *, struct drive *from, struct drive *to);
     bool (*resize)(struct machine *, struct drive *, uint64_t size, char *err, size_t len);
-    /* "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT"; to take one away, "tcp:[ADDRESS]:PORT". NULL: the first user network. */
+    /* "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT"; to take one away, "tcp:[ADDRESS]:PORT". NULL: the first user
+     * network. */
     bool (*hostfwd)(struct machine *, const char *id, bool add, const char *text, char *err, size_t len);
     void (*plug)(struct machine *, struct net *, bool in);      /* its cable, into the chip or out of it */
     struct screen *(*screen)(struct machine *);

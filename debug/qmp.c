@@ -1,10 +1,10 @@
 /*
- * qmp.c - QMP, the monitor for programs: messages taken out of the stream, the negotiation, checking arguments by the
- * table (qmp.def), answers and errors.
+ * qmp.c - QMP, the monitor for programs: messages taken out of the stream, the negotiation, checking
+ * arguments by the table (qmp.def), answers and errors.
  *
- * A message is a JSON object; where it ends is found by counting brackets, so that one that is wrong costs no more than
- * itself. Its size and depth are bounded before it is parsed. After one that cannot be read the rest of its line is
- * left out, or all up to a byte FFh, by which clients ask for a fresh start.
+ * A message is a JSON object; where it ends is found by counting brackets, so that one that is wrong costs no
+ * more than itself. Its size and depth are bounded before it is parsed. After one that cannot be read the
+ * rest of its line is left out, or all up to a byte FFh, by which clients ask for a fresh start.
  */
 #include "debug/qmp_int.h"
 
@@ -81,8 +81,8 @@ json_t *qmp_version(void)
     unsigned major = 0, minor = 0, micro = 0;
 
     sscanf(PACKAGE_VERSION, "%u.%u.%u", &major, &minor, &micro);
-    return json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", major, "minor", minor, "micro", micro, "package",
-                     "Latimer " PACKAGE_VERSION);
+    return json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", major, "minor", minor, "micro", micro,
+                     "package", "Latimer " PACKAGE_VERSION);
 }
 
 /* ---- calls ---- */

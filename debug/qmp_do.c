@@ -61,7 +61,8 @@ static void save(struct qmp_call *q, struct cpu *c)
     if (size <= 0)
         qmp_fail(q, "Parameter 'size' expects a number of bytes");
     else
-        DO(q, action_save(q->m, c, (uint64_t)val, (uint64_t)size, qmp_string(q, "filename"), err, sizeof(err)));
+        DO(q,
+           action_save(q->m, c, (uint64_t)val, (uint64_t)size, qmp_string(q, "filename"), err, sizeof(err)));
 }
 
 void qmp_memsave(struct qmp_call *q)
@@ -203,7 +204,9 @@ static unsigned key(struct qmp_call *q, const json_t *j)
         json_integer_value(data) <= 0x58)
         k = (unsigned)json_integer_value(data);
     if (!k)
-        qmp_fail(q, "Invalid parameter 'key': use {\"type\": \"qcode\", \"data\": NAME}, or type number with a scan code "
+        qmp_fail(q,
+                 "Invalid parameter 'key': use {\"type\": \"qcode\", \"data\": NAME}, or type number with a "
+                 "scan code "
                  "of set 1 up to 88");
     return k;
 }
@@ -244,7 +247,9 @@ static bool one_of(const char *s, const char *const *words, unsigned n, unsigned
 
 static bool button(struct pointing *p, const json_t *data)
 {
-    static const char *const names[] = { "left", "right", "middle", "side", "extra", "wheel-up", "wheel-down" };
+    static const char *const names[] = {
+        "left", "right", "middle", "side", "extra", "wheel-up", "wheel-down"
+    };
     const json_t *down = json_object_get(data, "down");
     unsigned n;
 
@@ -291,8 +296,10 @@ static bool input_event(struct qmp_call *q, const json_t *e, struct pointing *p,
             input_key(q->m->cfg.input, k, json_is_true(down));
         return k;
     }
-    return type && ((strcmp(type, "btn") == 0 && button(p, data)) || (strcmp(type, "rel") == 0 && axis(p, data, false)) ||
-                    (strcmp(type, "abs") == 0 && axis(p, data, true)));
+    return type &&
+        ((strcmp(type, "btn") == 0 && button(p, data)) ||
+         (strcmp(type, "rel") == 0 && axis(p, data, false)) ||
+         (strcmp(type, "abs") == 0 && axis(p, data, true)));
 }
 
 void qmp_input_send_event(struct qmp_call *q)
@@ -308,7 +315,10 @@ void qmp_input_send_event(struct qmp_call *q)
             if (input_event(q, e, &p, act))
                 continue;
             if (!*q->error)
-                qmp_fail(q, "Invalid parameter 'events': number %zu is none of key, btn, rel and abs as they should be", i);
+                qmp_fail(q,
+                         "Invalid parameter 'events': number %zu is none of key, btn, rel and abs as they "
+                         "should be",
+                         i);
             return;
         }
         if (!act)

@@ -1,7 +1,8 @@
 /*
  * qmp_event.c - what QMP clients are told by itself. It comes from any thread that holds the device lock.
  *
- * Events that a guest can bring about as often as it likes are told once a second at most, and then the last one.
+ * Events that a guest can bring about as often as it likes are told once a second at most, and then the last
+ * one.
  */
 #include "debug/qmp_int.h"
 
@@ -158,7 +159,8 @@ void qmp_news(struct machine *m, enum machine_news what, const char *who, int64_
         qmp_tell(m, QMP_WATCHDOG, json_pack("{s:s}", "action", watchdog[m->cfg.on_watchdog]));
         break;
     case NEWS_PANIC:
-        qmp_tell(m, QMP_PANICKED, json_pack("{s:s}", "action", m->cfg.on_panic == ACTION_NONE ? "run" : "poweroff"));
+        qmp_tell(m, QMP_PANICKED,
+                 json_pack("{s:s}", "action", m->cfg.on_panic == ACTION_NONE ? "run" : "poweroff"));
         break;
     case NEWS_CRASH_KERNEL:
         qmp_tell(m, QMP_CRASHLOADED, json_pack("{s:s}", "action", "run"));
@@ -170,14 +172,16 @@ void qmp_news(struct machine *m, enum machine_news what, const char *who, int64_
         qmp_tell(m, QMP_BALLOON, json_pack("{s:I}", "actual", (json_int_t)n));
         break;
     case NEWS_TRAY_OPEN: case NEWS_TRAY_CLOSED:
-        qmp_tell(m, QMP_TRAY, json_pack("{s:s, s:s, s:b}", "device", who, "id", who, "tray-open", what == NEWS_TRAY_OPEN));
+        qmp_tell(m, QMP_TRAY,
+                 json_pack("{s:s, s:s, s:b}", "device", who, "id", who, "tray-open", what == NEWS_TRAY_OPEN));
         break;
     case NEWS_DISK_FULL: case NEWS_DISK_ERROR: case NEWS_DISK_READ_ERROR:
-        qmp_tell(m, QMP_IO_ERROR, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "device", who, "operation",
-                                            what == NEWS_DISK_READ_ERROR ? "read" : "write", "action",
-                                            what == NEWS_DISK_FULL ? "stop" : "report", "nospace", what == NEWS_DISK_FULL,
-                                            "node-name", who, "reason", what == NEWS_DISK_FULL ?
-                                            "No space left on device" : "Input/output error"));
+        qmp_tell(m, QMP_IO_ERROR,
+                 json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "device", who, "operation",
+                           what == NEWS_DISK_READ_ERROR ? "read" : "write", "action",
+                           what == NEWS_DISK_FULL ? "stop" : "report", "nospace", what == NEWS_DISK_FULL,
+                           "node-name", who, "reason",
+                           what == NEWS_DISK_FULL ? "No space left on device" : "Input/output error"));
         break;
     }
 }

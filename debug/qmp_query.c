@@ -46,11 +46,12 @@ static const struct { char letter; const char *name, *json; } types[] = {
 /* What the table says; what it does not say (answers, what is in lists) is "any". */
 void qmp_query_qmp_schema(struct qmp_call *q)
 {
-    q->ret = json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:[]}]", "name", "[any]", "meta-type", "array", "element-type", "any",
-                       "name", "nothing", "meta-type", "object", "members");
+    q->ret = json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:[]}]", "name", "[any]", "meta-type", "array",
+                       "element-type", "any", "name", "nothing", "meta-type", "object", "members");
     for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        json_array_append_new(q->ret, json_pack("{s:s, s:s, s:s}", "name", types[i].name, "meta-type", "builtin", "json-type",
-                                                types[i].json));
+        json_array_append_new(q->ret,
+                              json_pack("{s:s, s:s, s:s}", "name", types[i].name, "meta-type", "builtin",
+                                        "json-type", types[i].json));
     for (unsigned i = 0; qmp_nth(i); i++) {
         const struct qmp_row *r = qmp_nth(i);
         json_t *members = json_array();
@@ -69,13 +70,16 @@ void qmp_query_qmp_schema(struct qmp_call *q)
                 json_object_set_new(member, "default", json_null());
             json_array_append_new(members, member);
         }
-        json_array_append_new(q->ret, json_pack("{s:s, s:s, s:o}", "name", name, "meta-type", "object", "members", members));
-        json_array_append_new(q->ret, json_pack("{s:s, s:s, s:s, s:s}", "name", r->name, "meta-type", "command", "arg-type",
-                                                name, "ret-type", "any"));
+        json_array_append_new(
+            q->ret, json_pack("{s:s, s:s, s:o}", "name", name, "meta-type", "object", "members", members));
+        json_array_append_new(q->ret,
+                              json_pack("{s:s, s:s, s:s, s:s}", "name", r->name, "meta-type", "command",
+                                        "arg-type", name, "ret-type", "any"));
     }
     for (unsigned i = 0; qmp_event_name(i); i++)
-        json_array_append_new(q->ret, json_pack("{s:s, s:s, s:s}", "name", qmp_event_name(i), "meta-type", "event",
-                                                "arg-type", "nothing"));
+        json_array_append_new(q->ret,
+                              json_pack("{s:s, s:s, s:s}", "name", qmp_event_name(i), "meta-type", "event",
+                                        "arg-type", "nothing"));
 }
 
 /* ---- the machine ---- */
@@ -84,7 +88,8 @@ void qmp_query_status(struct qmp_call *q)
 {
     enum run_state s = control_state(q->m->control);
 
-    q->ret = json_pack("{s:b, s:b, s:s}", "running", s == RUN_RUNNING, "singlestep", 0, "status", control_state_name(s));
+    q->ret = json_pack("{s:b, s:b, s:s}", "running", s == RUN_RUNNING, "singlestep", 0, "status",
+                       control_state_name(s));
 }
 
 void qmp_query_name(struct qmp_call *q)
@@ -99,7 +104,8 @@ void qmp_query_uuid(struct qmp_call *q)
     char text[40] = "";
 
     for (unsigned i = 0; i < 16; i++)
-        sprintf(text + strlen(text), i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", q->m->cfg.uuid[i]);
+        sprintf(text + strlen(text), i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+                q->m->cfg.uuid[i]);
     q->ret = json_pack("{s:s}", "UUID", text);
 }
 
@@ -114,9 +120,10 @@ void qmp_query_machines(struct qmp_call *q)
     for (unsigned i = 0; q->m->outside && q->m->outside->board(i); i++) {
         const struct board *b = q->m->outside->board(i);
 
-        json_array_append_new(q->ret, json_pack("{s:s, s:i, s:b, s:b, s:b}", "name", b->name, "cpu-max",
-                                                (int)q->m->outside->max_cpus, "hotpluggable-cpus", 0, "numa-mem-supported", 0,
-                                                "deprecated", 0));
+        json_array_append_new(q->ret,
+                              json_pack("{s:s, s:i, s:b, s:b, s:b}", "name", b->name, "cpu-max",
+                                        (int)q->m->outside->max_cpus, "hotpluggable-cpus", 0,
+                                        "numa-mem-supported", 0, "deprecated", 0));
     }
 }
 
@@ -124,9 +131,10 @@ void qmp_query_cpu_definitions(struct qmp_call *q)
 {
     q->ret = json_array();
     for (unsigned i = 0; cpu_model_nth(i); i++)
-        json_array_append_new(q->ret, json_pack("{s:s, s:s, s:b, s:b, s:b, s:[]}", "name", cpu_model_nth(i), "typename",
-                                                cpu_model_nth(i), "static", 0, "migration-safe", 0, "deprecated", 0,
-                                                "unavailable-features"));
+        json_array_append_new(q->ret,
+                              json_pack("{s:s, s:s, s:b, s:b, s:b, s:[]}", "name", cpu_model_nth(i),
+                                        "typename", cpu_model_nth(i), "static", 0, "migration-safe", 0,
+                                        "deprecated", 0, "unavailable-features"));
 }
 
 void qmp_query_cpus_fast(struct qmp_call *q)
@@ -136,10 +144,11 @@ void qmp_query_cpus_fast(struct qmp_call *q)
         char path[40];
 
         snprintf(path, sizeof(path), "/machine/cpu[%u]", i);
-        json_array_append_new(q->ret, json_pack("{s:i, s:s, s:i, s:s, s:{s:i, s:i, s:i}}", "cpu-index", (int)i, "qom-path",
-                                                path, "thread-id", q->m->outside ? q->m->outside->thread_id(q->m, i) : 0,
-                                                "target", "x86_64", "props", "socket-id", (int)i, "core-id", 0, "thread-id",
-                                                0));
+        json_array_append_new(
+            q->ret,
+            json_pack("{s:i, s:s, s:i, s:s, s:{s:i, s:i, s:i}}", "cpu-index", (int)i, "qom-path", path,
+                      "thread-id", q->m->outside ? q->m->outside->thread_id(q->m, i) : 0, "target", "x86_64",
+                      "props", "socket-id", (int)i, "core-id", 0, "thread-id", 0));
     }
 }
 
@@ -166,8 +175,9 @@ void qmp_query_mice(struct qmp_call *q)
     q->ret = json_array();
     for (unsigned i = 0; input_nth(q->m->cfg.input, i, &v); i++)
         if (v.moves || v.places)
-            json_array_append_new(q->ret, json_pack("{s:s, s:i, s:b, s:b}", "name", v.places ? "tablet" : "mouse", "index",
-                                                    n++, "current", v.current, "absolute", v.places));
+            json_array_append_new(q->ret,
+                                  json_pack("{s:s, s:i, s:b, s:b}", "name", v.places ? "tablet" : "mouse",
+                                            "index", n++, "current", v.current, "absolute", v.places));
 }
 
 void qmp_query_vnc(struct qmp_call *q)
@@ -181,15 +191,16 @@ void qmp_query_vnc(struct qmp_call *q)
     if (!colon) {
         q->ret = json_pack("{s:b}", "enabled", 0);
     } else if (strncmp(v.address, "unix:", 5) == 0) {
-        q->ret = json_pack("{s:b, s:s, s:s, s:s, s:s}", "enabled", 1, "host", v.address + 5, "service", "", "family", "unix",
-                           "auth", v.password ? "vnc" : "none");
+        q->ret = json_pack("{s:b, s:s, s:s, s:s, s:s}", "enabled", 1, "host", v.address + 5, "service", "",
+                           "family", "unix", "auth", v.password ? "vnc" : "none");
     } else {
         char port[16];
 
         snprintf(port, sizeof(port), "%d", 5900 + atoi(colon + 1));
-        q->ret = json_pack("{s:b, s:o, s:s, s:s, s:s}", "enabled", 1, "host", colon == v.address ? json_string("127.0.0.1") :
-                           json_stringn(v.address, (size_t)(colon - v.address)), "service", port, "family", "ipv4", "auth",
-                           v.password ? "vnc" : "none");
+        q->ret = json_pack("{s:b, s:o, s:s, s:s, s:s}", "enabled", 1, "host",
+                           colon == v.address ? json_string("127.0.0.1") :
+                                                json_stringn(v.address, (size_t)(colon - v.address)),
+                           "service", port, "family", "ipv4", "auth", v.password ? "vnc" : "none");
     }
 }
 
@@ -199,8 +210,8 @@ void qmp_query_chardev(struct qmp_call *q)
 
     q->ret = json_array();
     for (unsigned i = 0; q->m->outside && q->m->outside->chardev(q->m, i, &c); i++)
-        json_array_append_new(q->ret, json_pack("{s:s, s:s, s:b}", "label", c.id, "filename", c.spec, "frontend-open",
-                                                c.open));
+        json_array_append_new(
+            q->ret, json_pack("{s:s, s:s, s:b}", "label", c.id, "filename", c.spec, "frontend-open", c.open));
 }
 
 /* ---- PCI ---- */
@@ -231,11 +242,12 @@ void qmp_query_pci(struct qmp_call *q)
     struct pci_view v;
 
     for (unsigned i = 0; q->m->pci && pci_nth(q->m->pci, i, &v); i++) {
-        json_t *d = json_pack("{s:i, s:i, s:i, s:{s:i}, s:{s:i, s:i, s:i, s:i}, s:i, s:s, s:o}", "bus", 0, "slot", (int)v.slot,
-                              "function", (int)v.fn, "class_info", "class", (int)(v.id.class >> 8), "id", "device",
-                              (int)v.id.device, "vendor", (int)v.id.vendor, "subsystem", (int)v.id.subdevice,
-                              "subsystem-vendor", (int)v.id.subvendor, "irq_pin", (int)v.id.pin, "qdev_id", v.name, "regions",
-                              regions(&v));
+        json_t *d =
+            json_pack("{s:i, s:i, s:i, s:{s:i}, s:{s:i, s:i, s:i, s:i}, s:i, s:s, s:o}", "bus", 0, "slot",
+                      (int)v.slot, "function", (int)v.fn, "class_info", "class", (int)(v.id.class >> 8), "id",
+                      "device", (int)v.id.device, "vendor", (int)v.id.vendor, "subsystem",
+                      (int)v.id.subdevice, "subsystem-vendor", (int)v.id.subvendor, "irq_pin", (int)v.id.pin,
+                      "qdev_id", v.name, "regions", regions(&v));
 
         if (v.id.pin)
             json_object_set_new(d, "irq", json_integer(v.line));
@@ -250,7 +262,8 @@ void qmp_query_pci(struct qmp_call *q)
 
 static json_t *image(struct block *b, const char *name)
 {
-    json_t *j = json_pack("{s:s, s:s, s:I}", "filename", name, "format", b->ops->format, "virtual-size", (json_int_t)b->size);
+    json_t *j = json_pack("{s:s, s:s, s:I}", "filename", name, "format", b->ops->format, "virtual-size",
+                          (json_int_t)b->size);
     struct block_info info = { 0 };
     struct stat st;
 
@@ -268,13 +281,14 @@ static json_t *image(struct block *b, const char *name)
         json_t *list = json_array();
 
         for (unsigned i = 0; i < info.nsnapshots; i++)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", info.snapshots[i].id, "name",
-                                                  info.snapshots[i].name, "vm-state-size",
-                                                  (json_int_t)info.snapshots[i].vm_state, "date-sec",
-                                                  (json_int_t)info.snapshots[i].date, "date-nsec",
-                                                  (json_int_t)info.snapshots[i].date_ns, "vm-clock-sec",
-                                                  (json_int_t)(info.snapshots[i].vm_clock_ns / 1000000000), "vm-clock-nsec",
-                                                  (json_int_t)(info.snapshots[i].vm_clock_ns % 1000000000)));
+            json_array_append_new(
+                list,
+                json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", info.snapshots[i].id, "name",
+                          info.snapshots[i].name, "vm-state-size", (json_int_t)info.snapshots[i].vm_state,
+                          "date-sec", (json_int_t)info.snapshots[i].date, "date-nsec",
+                          (json_int_t)info.snapshots[i].date_ns, "vm-clock-sec",
+                          (json_int_t)(info.snapshots[i].vm_clock_ns / 1000000000), "vm-clock-nsec",
+                          (json_int_t)(info.snapshots[i].vm_clock_ns % 1000000000)));
         json_object_set_new(j, "snapshots", list);
     }
     return j;
@@ -288,11 +302,13 @@ static json_t *node(const struct outside_drive *d, struct block *b, const char *
 
     for (const struct block *x = b->backing; x; x = x->backing)
         depth++;
-    json_t *j = json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:{s:b, s:b, s:b}, s:s, s:o}", "file", name, "node-name", node_name,
-                          "drv", b->ops->format, "ro", b != d->block || d->drive->disk->read_only || d->drive->read_only,
-                          "encrypted", 0, "backing_file_depth", (int)depth, "cache", "writeback", !through, "direct", none,
-                          "no-flush", strcmp(d->cache, "unsafe") == 0, "detect_zeroes", "off", "image", image(b, name));
-    static const char *const limits[] = { "bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr", "write_threshold" };
+    json_t *j = json_pack(
+        "{s:s, s:s, s:s, s:b, s:b, s:i, s:{s:b, s:b, s:b}, s:s, s:o}", "file", name, "node-name", node_name,
+        "drv", b->ops->format, "ro", b != d->block || d->drive->disk->read_only || d->drive->read_only,
+        "encrypted", 0, "backing_file_depth", (int)depth, "cache", "writeback", !through, "direct", none,
+        "no-flush", strcmp(d->cache, "unsafe") == 0, "detect_zeroes", "off", "image", image(b, name));
+    static const char *const limits[] = { "bps",     "bps_rd",  "bps_wr",         "iops",
+                                          "iops_rd", "iops_wr", "write_threshold" };
 
     for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
         json_object_set_new(j, limits[i], json_integer(0));     /* there are no limits */
@@ -307,8 +323,8 @@ void qmp_query_block(struct qmp_call *q)
 
     q->ret = json_array();
     EACH_DRIVE(q, d) {
-        json_t *j = json_pack("{s:s, s:s, s:s, s:b}", "device", d.drive->id, "qdev", *d.place ? d.place : d.drive->id, "type",
-                              "unknown", "removable", d.removable);
+        json_t *j = json_pack("{s:s, s:s, s:s, s:b}", "device", d.drive->id, "qdev",
+                              *d.place ? d.place : d.drive->id, "type", "unknown", "removable", d.removable);
         struct drive_tray t = { false, false };
 
         if (d.removable && d.drive->user && d.drive->user->tray) {
@@ -354,13 +370,14 @@ void qmp_query_blockstats(struct qmp_call *q)
         if (d.drive->disk)
             disk_stats(d.drive->disk, &s);
 #define N(x) (json_int_t)(x)
-        stats = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rd_bytes", N(s.op[DISK_READ].bytes),
-                          "rd_operations", N(s.op[DISK_READ].n), "rd_total_time_ns", N(s.op[DISK_READ].ns), "wr_bytes",
-                          N(s.op[DISK_WRITE].bytes + s.op[DISK_ZERO].bytes), "wr_operations",
-                          N(s.op[DISK_WRITE].n + s.op[DISK_ZERO].n), "wr_total_time_ns",
-                          N(s.op[DISK_WRITE].ns + s.op[DISK_ZERO].ns), "flush_operations", N(s.op[DISK_FLUSH].n),
-                          "flush_total_time_ns", N(s.op[DISK_FLUSH].ns), "unmap_operations", N(s.op[DISK_DISCARD].n),
-                          "unmap_bytes", N(s.op[DISK_DISCARD].bytes), "unmap_total_time_ns", N(s.op[DISK_DISCARD].ns));
+        stats = json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rd_bytes", N(s.op[DISK_READ].bytes),
+            "rd_operations", N(s.op[DISK_READ].n), "rd_total_time_ns", N(s.op[DISK_READ].ns), "wr_bytes",
+            N(s.op[DISK_WRITE].bytes + s.op[DISK_ZERO].bytes), "wr_operations",
+            N(s.op[DISK_WRITE].n + s.op[DISK_ZERO].n), "wr_total_time_ns",
+            N(s.op[DISK_WRITE].ns + s.op[DISK_ZERO].ns), "flush_operations", N(s.op[DISK_FLUSH].n),
+            "flush_total_time_ns", N(s.op[DISK_FLUSH].ns), "unmap_operations", N(s.op[DISK_DISCARD].n),
+            "unmap_bytes", N(s.op[DISK_DISCARD].bytes), "unmap_total_time_ns", N(s.op[DISK_DISCARD].ns));
 #undef N
         j = json_pack("{s:s, s:o}", "device", d.drive->id, "stats", stats);
         if (d.drive->disk)
@@ -374,8 +391,9 @@ void qmp_query_blockstats(struct qmp_call *q)
 static json_t *property(const struct prop *p)
 {
     static const char *const types[] = {
-        [PROP_NUMBER] = "uint64", [PROP_SIZE] = "size", [PROP_BOOL] = "bool", [PROP_STRING] = "str", [PROP_MAC] = "str",
-        [PROP_DRIVE] = "str", [PROP_NETDEV] = "str", [PROP_CHARDEV] = "str", [PROP_AUDIODEV] = "str"
+        [PROP_NUMBER] = "uint64", [PROP_SIZE] = "size",   [PROP_BOOL] = "bool",
+        [PROP_STRING] = "str",    [PROP_MAC] = "str",     [PROP_DRIVE] = "str",
+        [PROP_NETDEV] = "str",    [PROP_CHARDEV] = "str", [PROP_AUDIODEV] = "str"
     };
 
     return json_pack("{s:s, s:s, s:s}", "name", p->name, "type", types[p->type], "description", p->help);

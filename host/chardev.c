@@ -75,8 +75,15 @@ struct host_chardev {
 };
 
 enum { IAC_NONE, IAC_IAC, IAC_OPTION, IAC_SUB, IAC_SUB_IAC };
-enum { TELNET_SE = 240, TELNET_BREAK = 243, TELNET_SB = 250, TELNET_WILL = 251, TELNET_DO = 253, TELNET_DONT = 254,
-       TELNET_IAC = 255 };
+enum {
+    TELNET_SE = 240,
+    TELNET_BREAK = 243,
+    TELNET_SB = 250,
+    TELNET_WILL = 251,
+    TELNET_DO = 253,
+    TELNET_DONT = 254,
+    TELNET_IAC = 255
+};
 
 static struct host_chardev *host(struct chardev *c)
 {
@@ -115,8 +122,10 @@ static void watch(struct host_chardev *h);
 
 static void connected(struct host_chardev *h, int fd)
 {
-    static const uint8_t hello[] = { TELNET_IAC, TELNET_WILL, 1, TELNET_IAC, TELNET_WILL, 3, TELNET_IAC, TELNET_WILL, 0,
-                                     TELNET_IAC, TELNET_DO, 0 };       /* we echo; no turns; eight bits */
+    static const uint8_t hello[] = {
+        TELNET_IAC, TELNET_WILL, 1, TELNET_IAC, TELNET_WILL, 3,
+        TELNET_IAC, TELNET_WILL, 0, TELNET_IAC, TELNET_DO,   0
+    }; /* we echo; no turns; eight bits */
 
     tell_opened(h);             /* the one before is gone, should nobody have said so yet */
     fcntl(fd, F_SETFL, O_NONBLOCK);

@@ -2,16 +2,12 @@
  * chardev.h - host ends of byte streams: -serial and -debugcon arguments.
  *
  *   stdio        the terminal (or pipe) on standard input and output; Ctrl-C ends Latimer
- *   mon:...      any of these, shared between a device and monitors by the escape key Ctrl-A (c: who is typed to,
- *                x quits, b sends break, h helps); mon:stdio gives Ctrl-C to the guest
- *   file:PATH    output to a file
- *   pty          a new pseudo-terminal; its name is printed
- *   tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]]
- *                a socket: connects, or listens, and then waits for a client unless nowait is there; without HOST
- *                it is this host, and nobody else can connect
- *   telnet:HOST:PORT[,server[,nowait]]
- *                the same as tcp: for telnet(1)
- *   null, none   nothing
+ *   mon:...      any of these, shared between a device and monitors by the escape key Ctrl-A (c: who is typed
+ * to, x quits, b sends break, h helps); mon:stdio gives Ctrl-C to the guest file:PATH    output to a file pty
+ * a new pseudo-terminal; its name is printed tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]] a
+ * socket: connects, or listens, and then waits for a client unless nowait is there; without HOST it is this
+ * host, and nobody else can connect telnet:HOST:PORT[,server[,nowait]] the same as tcp: for telnet(1) null,
+ * none   nothing
  */
 #ifndef HOST_CHARDEV_H
 #define HOST_CHARDEV_H
@@ -31,8 +27,8 @@ struct chardev *chardev_open(struct evloop *, const char *spec, const char *labe
 /* Somebody is at the other end, as the user's opened() was told. */
 bool chardev_is_open(const struct chardev *);
 /*
- * A stream opened as mon:... has several users, of whom one gets what is typed: Ctrl-A c gives it to the next. One more
- * of them; NULL: the stream has one user only, or too many. It goes with the stream.
+ * A stream opened as mon:... has several users, of whom one gets what is typed: Ctrl-A c gives it to the
+ * next. One more of them; NULL: the stream has one user only, or too many. It goes with the stream.
  */
 struct chardev *chardev_front(struct chardev *);
 /* Writes out what is buffered (giving a slow reader a second) and gives the terminal back. */

@@ -249,7 +249,8 @@ bool net_user_forward(struct net *n, bool add, const struct net_forward *f, char
         return false;
     }
     r = add ? slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, f->guest.s_addr ? f->guest : u->dhcp,
-                                f->guest_port) : slirp_remove_hostfwd(u->slirp, f->udp, f->host, f->host_port);
+                                f->guest_port) :
+              slirp_remove_hostfwd(u->slirp, f->udp, f->host, f->host_port);
     if (r == 0)
         return true;
     if (add)

@@ -97,7 +97,8 @@ bool screendump_ppm(const struct surface *s, const char *path, char *err, size_t
         const uint32_t *p = s->pixels + (size_t)y * s->stride;
 
         for (unsigned x = 0; ok && x < s->width; x++)
-            ok = putc(p[x] >> 16 & 0xff, f) != EOF && putc(p[x] >> 8 & 0xff, f) != EOF && putc(p[x] & 0xff, f) != EOF;
+            ok = putc(p[x] >> 16 & 0xff, f) != EOF && putc(p[x] >> 8 & 0xff, f) != EOF &&
+                putc(p[x] & 0xff, f) != EOF;
     }
     if (f && fclose(f))
         ok = false;

@@ -85,7 +85,8 @@ struct drive_user {             /* the device, told with the device lock held */
     /* What follows is NULL where media cannot be changed. */
     void (*tray)(void *dev, struct drive_tray *);
     void (*ask)(void *dev);     /* somebody presses the drive's button: the guest is told */
-    void (*move)(void *dev, bool open); /* the tray, by the user and whatever the guest says; NULL: there is none */
+    void (*move)(void *dev,
+                 bool open); /* the tray, by the user and whatever the guest says; NULL: there is none */
 };
 
 /* A place for a medium, named on the command line. What it says of the medium holds for the device. */

@@ -194,7 +194,9 @@ static void ioapic_reset(void *dev)
 
 static void ioapic_info(const void *dev, struct text *t)
 {
-    static const char *const modes[] = { "fixed", "lowest", "SMI", "reserved", "NMI", "INIT", "SIPI", "ExtINT" };
+    static const char *const modes[] = {
+        "fixed", "lowest", "SMI", "reserved", "NMI", "INIT", "SIPI", "ExtINT"
+    };
     const struct ioapic *s = dev;
 
     text_say(t, "ioapic: id %u, register %02x is selected\n", s->id, s->select);
@@ -203,8 +205,9 @@ static void ioapic_info(const void *dev, struct text *t)
 
         text_say(t, "  pin %2u: %016llx vector %02llx %-8s %-5s to %s %02llx%s%s%s", i, (unsigned long long)r,
                  (unsigned long long)(r & 0xff), modes[r >> 8 & 7], r & RED_LEVEL ? "level" : "edge",
-                 r >> 11 & 1 ? "logical" : "APIC", (unsigned long long)(r >> 56), r & RED_MASKED ? " masked" : "",
-                 r & RED_RIRR ? " in service" : "", s->level >> i & 1 ? " asserted" : "");
+                 r >> 11 & 1 ? "logical" : "APIC", (unsigned long long)(r >> 56),
+                 r & RED_MASKED ? " masked" : "", r & RED_RIRR ? " in service" : "",
+                 s->level >> i & 1 ? " asserted" : "");
         text_say(t, s->raised[i] ? ", raised %llu times\n" : "\n", (unsigned long long)s->raised[i]);
     }
 }

@@ -570,16 +570,18 @@ static void lapic_info(const void *dev, struct text *t)
     static const char *const modes[] = { "one-shot", "periodic", "TSC-deadline", "reserved" };
     const struct lapic *l = dev;
 
-    text_say(t, "lapic %u: base %llx%s%s%s, SVR %08x%s\n", l->index, (unsigned long long)(l->base & PAGE_MASK),
-             lapic_enabled(l) ? ", on" : ", off", lapic_x2mode(l) ? ", x2APIC" : "", l->base & BASE_BSP ? ", boot processor" : "",
-             l->svr, l->svr & SVR_ENABLE ? "" : " (software disabled)");
-    text_say(t, "  TPR %02x PPR %02x LDR %08x DFR %08x ESR %08x ICR %08x:%08x%s\n", l->tpr, lapic_ppr(l), l->ldr, l->dfr,
-             l->esr, l->icr_dest, l->icr, l->intr_out ? ", interrupts the processor" : "");
+    text_say(t, "lapic %u: base %llx%s%s%s, SVR %08x%s\n", l->index,
+             (unsigned long long)(l->base & PAGE_MASK), lapic_enabled(l) ? ", on" : ", off",
+             lapic_x2mode(l) ? ", x2APIC" : "", l->base & BASE_BSP ? ", boot processor" : "", l->svr,
+             l->svr & SVR_ENABLE ? "" : " (software disabled)");
+    text_say(t, "  TPR %02x PPR %02x LDR %08x DFR %08x ESR %08x ICR %08x:%08x%s\n", l->tpr, lapic_ppr(l),
+             l->ldr, l->dfr, l->esr, l->icr_dest, l->icr, l->intr_out ? ", interrupts the processor" : "");
     for (unsigned i = 0; i < LVT_COUNT; i++)
         text_say(t, "  LVT %-7s %08x vector %02x%s\n", names[i], l->lvt[i], l->lvt[i] & 0xff,
                  l->lvt[i] & LVT_MASKED ? ", masked" : "");
-    text_say(t, "  timer: %s, divide %x, initial %u, now %u, deadline %llu\n", modes[l->lvt[LVT_TIMER] >> 17 & 3], l->divide,
-             l->initial, timer_current(l), (unsigned long long)l->deadline);
+    text_say(t, "  timer: %s, divide %x, initial %u, now %u, deadline %llu\n",
+             modes[l->lvt[LVT_TIMER] >> 17 & 3], l->divide, l->initial, timer_current(l),
+             (unsigned long long)l->deadline);
     lapic_vectors(t, "ISR", l->isr);
     lapic_vectors(t, "IRR", l->irr);
     lapic_vectors(t, "TMR", l->tmr);

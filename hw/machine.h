@@ -31,8 +31,20 @@ struct plug_use;
 enum machine_event { EVENT_WATCHDOG, EVENT_PANIC, EVENT_CRASH_KERNEL };
 enum machine_action { ACTION_RESET, ACTION_POWEROFF, ACTION_POWER_BUTTON, ACTION_NMI, ACTION_NONE, ACTION_FAIL };
 
-enum machine_news { NEWS_STOP, NEWS_POWER_BUTTON, NEWS_WATCHDOG, NEWS_PANIC, NEWS_CRASH_KERNEL, NEWS_RTC, NEWS_BALLOON,
-                    NEWS_TRAY_OPEN, NEWS_TRAY_CLOSED, NEWS_DISK_FULL, NEWS_DISK_ERROR, NEWS_DISK_READ_ERROR };
+enum machine_news {
+    NEWS_STOP,
+    NEWS_POWER_BUTTON,
+    NEWS_WATCHDOG,
+    NEWS_PANIC,
+    NEWS_CRASH_KERNEL,
+    NEWS_RTC,
+    NEWS_BALLOON,
+    NEWS_TRAY_OPEN,
+    NEWS_TRAY_CLOSED,
+    NEWS_DISK_FULL,
+    NEWS_DISK_ERROR,
+    NEWS_DISK_READ_ERROR
+};
 
 /* The image of a device's property romfile. */
 struct rom_image {
@@ -129,8 +141,8 @@ struct machine {
     struct displays *displays;  /* main/displays.c */
     struct control *control;    /* debug/control.h: run control */
     struct pci_bus *pci;        /* the board's; NULL: it has none */
-    /* What monitors are told, with the device lock held; NULL: there are none. `n` is the size of a balloon, the change
-       of the RTC in seconds, or an enum stop_reason. */
+    /* What monitors are told, with the device lock held; NULL: there are none. `n` is the size of a balloon,
+       the change of the RTC in seconds, or an enum stop_reason. */
     void (*news)(struct machine *, enum machine_news, const char *who, int64_t n);
     struct monitors *monitors;  /* debug/monitor.h */
     unsigned monitor_cpu;       /* the processor that monitors' commands are about */

@@ -435,9 +435,15 @@ bool pci_nth(const struct pci_bus *s, unsigned n, struct pci_view *v)
             d = s->dev[i];
     if (!d)
         return false;
-    *v = (struct pci_view){ d->name, d->slot, d->fn, { get(d->config, 2), get(d->config + 2, 2), get(d->config + 0x2c, 2),
-                            get(d->config + 0x2e, 2), get(d->config + 8, 4) >> 8, d->config[8], d->config[CFG_PIN] },
-                            d->config[0x3c], get(d->config + CFG_COMMAND, 2), { { 0 } } };
+    *v = (struct pci_view){ d->name,
+                            d->slot,
+                            d->fn,
+                            { get(d->config, 2), get(d->config + 2, 2), get(d->config + 0x2c, 2),
+                              get(d->config + 0x2e, 2), get(d->config + 8, 4) >> 8, d->config[8],
+                              d->config[CFG_PIN] },
+                            d->config[0x3c],
+                            get(d->config + CFG_COMMAND, 2),
+                            { { 0 } } };
     for (unsigned i = 0; i <= BARS; i++) {
         const struct bar *b = i < BARS ? &d->bar[i] : &d->rom;
 

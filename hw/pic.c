@@ -335,8 +335,10 @@ static void pic_info(const void *dev, struct text *t)
     const struct pic *p = dev;
 
     for (int c = 0; c < 2; c++)
-        text_say(t, "pic %u: irr=%02x imr=%02x isr=%02x lines=%02x base=%02x icw1=%02x icw4=%02x elcr=%02x "
-                 "lowest=%u%s%s\n", c, p->irr[c], p->imr[c], p->isr[c], p->lines[c], p->base[c], p->icw1[c], p->icw4[c],
+        text_say(t,
+                 "pic %u: irr=%02x imr=%02x isr=%02x lines=%02x base=%02x icw1=%02x icw4=%02x elcr=%02x "
+                 "lowest=%u%s%s\n",
+                 c, p->irr[c], p->imr[c], p->isr[c], p->lines[c], p->base[c], p->icw1[c], p->icw4[c],
                  p->elcr[c], p->lowest[c], p->special_mask[c] ? " special-mask" : "",
                  p->rotate_aeoi[c] ? " rotates" : "");
     for (int n = 0; n < 16; n++)
@@ -344,7 +346,8 @@ static void pic_info(const void *dev, struct text *t)
             text_say(t, "pic input %2d: raised %llu times\n", n, (unsigned long long)p->raised[n]);
 }
 
-static const struct chip pic_chip = { "8259a-pair", sizeof(struct pic), pic_reset, pic_state, pic_loaded, .info = pic_info };
+static const struct chip pic_chip = { "8259a-pair", sizeof(struct pic), pic_reset,
+                                      pic_state,    pic_loaded,         .info = pic_info };
 
 struct pic *pic_new(struct chip_list *chips, struct ports *ports, struct irq intr)
 {

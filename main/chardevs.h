@@ -18,7 +18,8 @@ struct chardev_arg {
 
 /* NULL: there is none of that name. */
 struct chardev_arg *chardev_find(struct chardev_arg *list, const char *id);
-/* For `who`, who has it alone, or one of several if it is a mux; dies where it is another's. NULL: a stream that is none. */
+/* For `who`, who has it alone, or one of several if it is a mux; dies where it is another's. NULL: a stream
+ * that is none. */
 struct chardev *chardevs_take(struct chardev_arg *list, const char *id, const char *who);
 /* Open all; dies with what is wrong and what to do. */
 void chardevs_open(struct machine *, struct chardev_arg *);

@@ -72,8 +72,8 @@ static void moved(struct drive *d, bool open)
     machine_news(a->m, open ? NEWS_TRAY_OPEN : NEWS_TRAY_CLOSED, d->id, 0);
 }
 
-static struct disk *open_image(struct drive_arg *a, const char *file, const struct block_open *how, struct block_error *e,
-                               int *error)
+static struct disk *open_image(struct drive_arg *a, const char *file, const struct block_open *how,
+                               struct block_error *e, int *error)
 {
     struct block *b = block_open(file, how, e, error);
     struct disk *disk;
@@ -107,7 +107,8 @@ static void open_one(struct drive_arg *a)
                 ": with -drive file=FILE,readonly=on or snapshot=on it need not be" : "");
 }
 
-struct disk *drive_open(struct drive_arg *a, const char *file, const struct block_open *how, char *err, size_t len)
+struct disk *drive_open(struct drive_arg *a, const char *file, const struct block_open *how, char *err,
+                        size_t len)
 {
     struct block_error e;
     struct disk *disk = open_image(a, file, how, &e, NULL);

@@ -33,10 +33,11 @@ struct drive *drives_nth(struct machine *, unsigned n);
 /* Open all images. Dies with EXIT_CODE_FILE and what failed. bounce: disk_bounce(). */
 void drives_open(struct machine *, struct drive_arg *list, bool bounce);
 /*
- * For monitors: an image for the drive, not in it yet (NULL: err says why), and putting it there. disk NULL: the drive
- * is empty afterwards. What was there is closed when its requests are done, and the device is told.
+ * For monitors: an image for the drive, not in it yet (NULL: err says why), and putting it there. disk NULL:
+ * the drive is empty afterwards. What was there is closed when its requests are done, and the device is told.
  */
-struct disk *drive_open(struct drive_arg *, const char *file, const struct block_open *, char *err, size_t len);
+struct disk *drive_open(struct drive_arg *, const char *file, const struct block_open *, char *err,
+                        size_t len);
 void drive_put(struct drive_arg *, struct disk *, const char *file);
 /* The contents of a flash memory's drive, aligned to a page; the caller frees it. Dies like drives_open(). */
 uint8_t *drive_contents(struct drive *);

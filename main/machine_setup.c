@@ -35,7 +35,8 @@
 /* -serial: a stream of its own, or one of -chardev's. */
 static struct chardev *open_serial(struct machine *m, struct options *o, const char *spec, const char *label)
 {
-    return strncmp(spec, "chardev:", 8) ? chardevs_open_one(m, spec, label) : chardevs_take(o->chardevs, spec + 8, label);
+    return strncmp(spec, "chardev:", 8) ? chardevs_open_one(m, spec, label) :
+                                          chardevs_take(o->chardevs, spec + 8, label);
 }
 
 static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_model *model, const struct options *o)

@@ -26,7 +26,8 @@ struct netdev_arg {
 
 /* NULL: there is none of that id. */
 struct netdev_arg *netdev_find(struct netdev_arg *list, const char *id);
-/* opt_net.c: [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT; without `to` what stands before the dash. False: it is none. */
+/* opt_net.c: [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT; without `to` what stands before the dash. False: it is
+ * none. */
 bool netdev_parse_forward(const char *text, bool to, struct net_forward *);
 /* Dies with EXIT_CODE_HOST (a capture's file: EXIT_CODE_FILE) and what the host refused. */
 void netdevs_open(struct machine *, struct netdev_arg *list);

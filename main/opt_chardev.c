@@ -71,7 +71,8 @@ static const char *socket_spec(struct options *o, const char *opt, const struct 
     if (s->path)
         snprintf(text, sizeof(text), "unix:%s", s->path);
     else
-        snprintf(text, sizeof(text), "%s:%s:%s", s->telnet ? "telnet" : "tcp", s->host ? s->host : "", s->port);
+        snprintf(text, sizeof(text), "%s:%s:%s", s->telnet ? "telnet" : "tcp", s->host ? s->host : "",
+                 s->port);
     if (s->server)
         strncat(text, s->wait ? ",server" : ",server,nowait", sizeof(text) - strlen(text) - 1);
     return options_keep(o, text);

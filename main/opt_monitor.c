@@ -1,8 +1,9 @@
 /*
  * opt_monitor.c - -monitor, -mon and -qmp: who may look into the machine, on what stream.
  *
- * A serial port on mon:DEV shares its stream with a monitor of its own. A -monitor stdio takes the terminal from the
- * serial port that would be there by default; with -nographic, where both belong there, they share it.
+ * A serial port on mon:DEV shares its stream with a monitor of its own. A -monitor stdio takes the terminal
+ * from the serial port that would be there by default; with -nographic, where both belong there, they share
+ * it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,8 @@ static struct monitor_arg *add(struct options *o, const char *opt, const char *s
 void opt_monitor(struct options *o, const char *opt, const char *val)
 {
     if (strncmp(val, "vc", 2) == 0)
-        die(EXIT_CODE_USAGE, "%s %s: windows have no consoles of text: use stdio, telnet:, tcp:, unix: or pty", opt, val);
+        die(EXIT_CODE_USAGE,
+            "%s %s: windows have no consoles of text: use stdio, telnet:, tcp:, unix: or pty", opt, val);
     add(o, opt, val, MONITOR_TEXT);
 }
 
@@ -65,13 +67,14 @@ void opt_mon(struct options *o, const char *opt, const char *val)
     for (; arg_next(&val, &it); first = false) {
         if ((!it.val && first) || (it.val && strcmp(it.key, "chardev") == 0))
             a->id = options_keep(o, it.val ? it.val : it.key);
-        else if (it.val && strcmp(it.key, "mode") == 0 && (strcmp(it.val, "control") == 0 || strcmp(it.val, "readline") == 0))
+        else if (it.val && strcmp(it.key, "mode") == 0 &&
+                 (strcmp(it.val, "control") == 0 || strcmp(it.val, "readline") == 0))
             control = strcmp(it.val, "control") == 0;
         else if (strcmp(it.key, "pretty") == 0)
             pretty = arg_bool(opt, it.key, it.val);
         else
-            die(EXIT_CODE_USAGE, "%s: '%s%s%s': use chardev=ID, mode=readline, mode=control or pretty=on", opt, it.key,
-                it.val ? "=" : "", it.val ? it.val : "");
+            die(EXIT_CODE_USAGE, "%s: '%s%s%s': use chardev=ID, mode=readline, mode=control or pretty=on",
+                opt, it.key, it.val ? "=" : "", it.val ? it.val : "");
     }
     if (!a->id)
         die(EXIT_CODE_USAGE, "%s: needs chardev=ID, of a -chardev", opt);
@@ -103,7 +106,8 @@ struct chardev *chardevs_take(struct chardev_arg *list, const char *id, const ch
         return a->slot.chr;
     c = a->slot.chr ? chardev_front(a->slot.chr) : NULL;
     if (!c)
-        die(EXIT_CODE_USAGE, "%s: chardev %s is already used by another device: with mux=on up to four share it", who, id);
+        die(EXIT_CODE_USAGE,
+            "%s: chardev %s is already used by another device: with mux=on up to four share it", who, id);
     return c;
 }
 

@@ -23,8 +23,10 @@ static struct options *options_of(struct machine *m)
 static bool drive(struct machine *m, unsigned n, struct outside_drive *d)
 {
     static const char *const ifaces[DRIVE_IFS] = { "ide", "floppy", "scsi", "virtio", "none", "pflash" };
-    static const char *const caches[] = { [BLOCK_WRITEBACK] = "writeback", [BLOCK_NONE] = "none",
-                                          [BLOCK_WRITETHROUGH] = "writethrough", [BLOCK_DIRECTSYNC] = "directsync",
+    static const char *const caches[] = { [BLOCK_WRITEBACK] = "writeback",
+                                          [BLOCK_NONE] = "none",
+                                          [BLOCK_WRITETHROUGH] = "writethrough",
+                                          [BLOCK_DIRECTSYNC] = "directsync",
                                           [BLOCK_UNSAFE] = "unsafe" };
     struct drive_arg *a = options_of(m)->drives;
 
@@ -53,7 +55,8 @@ static struct disk *open_medium(struct machine *m, struct drive *d, const char *
     struct block_open how = a->open;
 
     how.format = format;
-    how.writable = medium == MEDIUM_READ_WRITE || (medium == MEDIUM_RETAIN && !a->drive.read_only && !a->snapshot);
+    how.writable =
+        medium == MEDIUM_READ_WRITE || (medium == MEDIUM_RETAIN && !a->drive.read_only && !a->snapshot);
     if (how.writable && d->cdrom) {
         snprintf(err, len, "a CD-ROM drive writes nothing: use read-only");
         return NULL;
@@ -96,8 +99,10 @@ static bool resize(struct machine *m, struct drive *d, uint64_t size, char *err,
         return false;
     }
     if (d->user && !d->user->changed) {
-        snprintf(err, len, "the device of drive %s cannot tell its guest of another size: virtio, SCSI and NVMe disks can",
-                 d->id);
+        snprintf(
+            err, len,
+            "the device of drive %s cannot tell its guest of another size: virtio, SCSI and NVMe disks can",
+            d->id);
         return false;
     }
     error = disk_drain(d->disk);
@@ -128,7 +133,8 @@ static bool network(struct machine *m, unsigned n, struct outside_net *out)
         a = a->next;
     if (!a)
         return false;
-    *out = (struct outside_net){ &a->net, kinds[a->kind], a->kind == NETDEV_USER && a->user.restricted ? "restrict=on" : "" };
+    *out = (struct outside_net){ &a->net, kinds[a->kind],
+                                 a->kind == NETDEV_USER && a->user.restricted ? "restrict=on" : "" };
     return true;
 }
 
@@ -144,8 +150,9 @@ static bool hostfwd(struct machine *m, const char *id, bool add, const char *tex
         return false;
     }
     if (!netdev_parse_forward(text, add, &f)) {
-        snprintf(err, len, "'%s': use %s, as in %s", text, add ? "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT (or udp)" :
-                 "tcp:[ADDRESS]:PORT (or udp)", add ? "tcp:127.0.0.1:2222-:22" : "tcp:127.0.0.1:2222");
+        snprintf(err, len, "'%s': use %s, as in %s", text,
+                 add ? "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT (or udp)" : "tcp:[ADDRESS]:PORT (or udp)",
+                 add ? "tcp:127.0.0.1:2222-:22" : "tcp:127.0.0.1:2222");
         return false;
     }
     return net_user_forward(&a->net, add, &f, err, len);
@@ -163,7 +170,8 @@ static bool chardev(struct machine *m, unsigned n, struct outside_chardev *c)
     struct chardev_arg *a = o->chardevs;
 
     if (n < o->nserial) {
-        *c = (struct outside_chardev){ serial[n], o->serial[n], !m->cfg.serial[n] || chardev_is_open(m->cfg.serial[n]) };
+        *c = (struct outside_chardev){ serial[n], o->serial[n],
+                                       !m->cfg.serial[n] || chardev_is_open(m->cfg.serial[n]) };
         return true;
     }
     n -= o->nserial;
@@ -196,11 +204,22 @@ static const char *name(struct machine *m)
 
 void outside_new(struct machine *m, struct options *o)
 {
-    static const struct outside outside = {
-        .drive = drive, .net = network, .chardev = chardev, .open = open_medium, .put = put_medium, .close = close_medium, .move = move_medium,
-        .resize = resize, .hostfwd = hostfwd, .plug = plug, .screen = screen, .vnc = vnc, .name = name,
-        .board = options_board, .max_cpus = 1, .thread_id = vcpus_thread_id
-    };
+    static const struct outside outside = { .drive = drive,
+                                            .net = network,
+                                            .chardev = chardev,
+                                            .open = open_medium,
+                                            .put = put_medium,
+                                            .close = close_medium,
+                                            .move = move_medium,
+                                            .resize = resize,
+                                            .hostfwd = hostfwd,
+                                            .plug = plug,
+                                            .screen = screen,
+                                            .vnc = vnc,
+                                            .name = name,
+                                            .board = options_board,
+                                            .max_cpus = 1,
+                                            .thread_id = vcpus_thread_id };
 
     m->outside = &outside;
     m->outside_arg = o;

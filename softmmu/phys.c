@@ -611,7 +611,11 @@ void phys_info(const struct phys *p, bool seen, struct text *t)
                  !f->host ? "device" : f->rom ? "ROM" : "RAM", f->map->name);
     }
     for (const struct map *m = p->maps; !seen && m; m = m->next)
-        text_say(t, "  %016" PRIx64 "-%016" PRIx64 "  %-8s %s%s\n", m->base, m->base + m->len - 1, kinds[m->prio],
-                 m->name, !m->enabled ? " (off)" : m->prio != PRIO_SHADOW ? "" : m->shadow_read ?
-                 m->shadow_write ? " (reads, writes)" : " (reads)" : m->shadow_write ? " (writes)" : " (not used)");
+        text_say(t, "  %016" PRIx64 "-%016" PRIx64 "  %-8s %s%s\n", m->base, m->base + m->len - 1,
+                 kinds[m->prio], m->name,
+                 !m->enabled                ? " (off)" :
+                     m->prio != PRIO_SHADOW ? "" :
+                     m->shadow_read         ? m->shadow_write ? " (reads, writes)" : " (reads)" :
+                     m->shadow_write        ? " (writes)" :
+                                              " (not used)");
 }

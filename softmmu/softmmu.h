@@ -151,7 +151,8 @@ struct mmu_page {
 };
 /* CUT: there were more tables than `tables` (a guest can name one any number of times). */
 enum mmu_listing { MMU_LIST_ALL, MMU_LIST_CUT, MMU_LIST_NO_PAGING };
-enum mmu_listing mmu_list(struct cpu *c, unsigned tables, bool (*each)(void *arg, const struct mmu_page *), void *arg);
+enum mmu_listing mmu_list(struct cpu *c, unsigned tables, bool (*each)(void *arg, const struct mmu_page *),
+                          void *arg);
 
 /* Flushes.  Each also tells exec.c (exec_code_map_changed). */
 void mmu_flush_all(struct cpu *c);                      /* global pages too */
@@ -278,7 +279,8 @@ void *phys_ram(struct phys *, unsigned n, uint64_t *len);
 void phys_ram_clear(struct phys *, unsigned n);
 void phys_set_a20(struct phys *, bool on);
 struct text;
-/* All regions that are on the bus, lower ones hidden by higher ones included; seen: only what is seen of them. */
+/* All regions that are on the bus, lower ones hidden by higher ones included; seen: only what is seen of
+ * them. */
 void phys_info(const struct phys *, bool seen, struct text *);
 /* Bytes of RAM the guest touched (mincore), for statistics. */
 uint64_t phys_touched(struct phys *);

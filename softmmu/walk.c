@@ -521,8 +521,13 @@ static bool list_table(struct listing *l, unsigned level, uint64_t table_pa, uin
         if (shift + formats[l->f].index_bits == 48 && (i & 256))
             at |= 0xffff000000000000u;  /* canonical */
         if (leaf) {
-            struct mmu_page page = { at, mmu_bus_pa(l->c, leaf_frame(l->f, level, e), false), e, (uint8_t)shift,
-                                     r & PTE_W, r & PTE_U, !(r & WALK_NX) };
+            struct mmu_page page = { at,
+                                     mmu_bus_pa(l->c, leaf_frame(l->f, level, e), false),
+                                     e,
+                                     (uint8_t)shift,
+                                     r & PTE_W,
+                                     r & PTE_U,
+                                     !(r & WALK_NX) };
             ok = l->each(l->arg, &page);
         } else {
             ok = list_table(l, level - 1, mmu_bus_pa(l->c, e & ADDR_MASK, false), at, r);
@@ -533,7 +538,8 @@ static bool list_table(struct listing *l, unsigned level, uint64_t table_pa, uin
     return true;
 }
 
-enum mmu_listing mmu_list(struct cpu *c, unsigned tables, bool (*each)(void *arg, const struct mmu_page *), void *arg)
+enum mmu_listing mmu_list(struct cpu *c, unsigned tables, bool (*each)(void *arg, const struct mmu_page *),
+                          void *arg)
 {
     struct listing l = { c, format_of(c), each, arg, tables };
     struct position at;

@@ -385,8 +385,9 @@ void usb_info(const struct usb_bus *bus, struct text *t)
 
     for (const struct usb_port *p = bus->ports; p; p = p->next)
         if (p->dev)
-            text_say(t, "  bus %s, port %s, address %u, %s Mb/s, %04x:%04x%s%s\n", bus->name, p->path, p->dev->addr,
-                     speeds[p->dev->type->speed], p->dev->type->device[8] | p->dev->type->device[9] << 8,
+            text_say(t, "  bus %s, port %s, address %u, %s Mb/s, %04x:%04x%s%s\n", bus->name, p->path,
+                     p->dev->addr, speeds[p->dev->type->speed],
+                     p->dev->type->device[8] | p->dev->type->device[9] << 8,
                      p->dev->type->device[10] | p->dev->type->device[11] << 8,
                      p->dev->configuration ? "" : ", not configured", p->dev->suspended ? ", suspended" : "");
 }

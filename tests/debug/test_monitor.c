@@ -1,6 +1,7 @@
 /*
- * test_monitor.c - monitors on streams of the test's own: lines and their keys, expressions, memory and ports, QMP's
- * messages, arguments and errors, events, clients that do not read, that vanish, and that send anything.
+ * test_monitor.c - monitors on streams of the test's own: lines and their keys, expressions, memory and
+ * ports, QMP's messages, arguments and errors, events, clients that do not read, that vanish, and that send
+ * anything.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -183,14 +184,28 @@ static const char *hmp(const char *line, bool ok)
 
 START_TEST(expressions)
 {
-    static const struct { const char *in, *out; } good[] = {
-        { "p 1+2*3", "0x7\n" }, { "p (1+2)*3", "0x9\n" }, { "p/d -5", "-5\n" }, { "p/u 0xff&0x0f|0x100", "271\n" },
-        { "p/o 8", "010\n" }, { "p/c 65", "'A'\n" }, { "p ~0", "0xffffffffffffffff\n" }, { "p/xb 0x1ff", "0xff\n" },
-        { "p/dh 0xffff", "-1\n" }, { "p ( 1 + 2 )", "0x3\n" }, { "p 'a'", "0x61\n" }, { "p 7%4", "0x3\n" },
-        { "p 1^3", "0x2\n" }, { "print 010", "0x8\n" },
+    static const struct { const char *in, *out;
+    } good[] = {
+        { "p 1+2*3", "0x7\n" },
+        { "p (1+2)*3", "0x9\n" },
+        { "p/d -5", "-5\n" },
+        { "p/u 0xff&0x0f|0x100", "271\n" },
+        { "p/o 8", "010\n" },
+        { "p/c 65", "'A'\n" },
+        { "p ~0", "0xffffffffffffffff\n" },
+        { "p/xb 0x1ff", "0xff\n" },
+        { "p/dh 0xffff", "-1\n" },
+        { "p ( 1 + 2 )", "0x3\n" },
+        { "p 'a'", "0x61\n" },
+        { "p 7%4", "0x3\n" },
+        { "p 1^3", "0x2\n" },
+        { "print 010", "0x8\n" },
     };
-    static const char *const bad[] = { "p", "p 1+", "p (1", "p 1/0", "p $rax", "p zz", "p 1 2", "p/q 1", "p/0x 1", "p 12ab",
-                                       "p/i 1", "p ((((((((((((((((((((((((((((((((((((1))))))", "p 1)" };
+    static const char *const bad[] = { "p",      "p 1+",   "p (1",
+                                       "p 1/0",  "p $rax", "p zz",
+                                       "p 1 2",  "p/q 1",  "p/0x 1",
+                                       "p 12ab", "p/i 1",  "p ((((((((((((((((((((((((((((((((((((1))))))",
+                                       "p 1)" };
     char deep[300];
 
     for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -341,11 +356,22 @@ END_TEST
 
 START_TEST(editing)
 {
-    static const struct { const char *typed, *answer; } lines[] = {
-        { "p 1x\x7f+1\r", "0x2" }, { "2\x01p \r", "0x2" }, { "p 34\x1b[D\x1b[D\x04\r", "0x4" }, { "p 5\x15p 6\r", "0x6" },
-        { "p 77 88\x17\r", "0x4d" }, { "p 9\x01\x1b[3~q\x7fp\r", "0x9" }, { "\x1b[A\r", "0x9" }, { "\x10\x10\r", "0x4d" },
-        { "\x1b[A\x1b[A\x1b[B\r", "0x4d" }, { "p 8\x1b[H\x1b[F\x0b\r", "0x8" }, { "pri\t 3\r", "0x3" }, { "p 1\r\n", "0x1" },
-        { "zzz\x03p 2\r", "0x2" }, { "\x1bOA\x1bOH\r", "0x2" },
+    static const struct { const char *typed, *answer;
+    } lines[] = {
+        { "p 1x\x7f+1\r", "0x2" },
+        { "2\x01p \r", "0x2" },
+        { "p 34\x1b[D\x1b[D\x04\r", "0x4" },
+        { "p 5\x15p 6\r", "0x6" },
+        { "p 77 88\x17\r", "0x4d" },
+        { "p 9\x01\x1b[3~q\x7fp\r", "0x9" },
+        { "\x1b[A\r", "0x9" },
+        { "\x10\x10\r", "0x4d" },
+        { "\x1b[A\x1b[A\x1b[B\r", "0x4d" },
+        { "p 8\x1b[H\x1b[F\x0b\r", "0x8" },
+        { "pri\t 3\r", "0x3" },
+        { "p 1\r\n", "0x1" },
+        { "zzz\x03p 2\r", "0x2" },
+        { "\x1bOA\x1bOH\r", "0x2" },
     };
     struct client k;
 
@@ -413,7 +439,8 @@ static void negotiate(struct client *k)
     client_new(k, MONITOR_QMP);
     ck_assert_ptr_nonnull(strstr(k->got, "\"capabilities\":[]"));
     expect(k, "{\"execute\":\"query-status\"}", "CommandNotFound", "qmp_capabilities");
-    expect(k, "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"oob\"]}}", "GenericError", "oob");
+    expect(k, "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"oob\"]}}", "GenericError",
+           "oob");
     expect(k, "{\"execute\":\"qmp_capabilities\"}", NULL, NULL);
     expect(k, "{\"execute\":\"qmp_capabilities\"}", "CommandNotFound", "already complete");
 }
@@ -430,7 +457,8 @@ START_TEST(qmp_messages)
     json_decref(j);
     j = ask(&k, "{\"execute\":\"nonsense\",\"id\":7}");
     ck_assert_int_eq(json_integer_value(json_object_get(j, "id")), 7);
-    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(j, "error"), "class")), "CommandNotFound");
+    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(j, "error"), "class")),
+                     "CommandNotFound");
     json_decref(j);
     expect(&k, "{}", "GenericError", "lacks member 'execute'");
     expect(&k, "{\"execute\":1}", "GenericError", "must be a string");
@@ -484,35 +512,52 @@ START_TEST(qmp_arguments)
     struct client k;
 
     negotiate(&k);
-    expect(&k, "{\"execute\":\"stop\",\"arguments\":{\"x\":1}}", "GenericError", "Parameter 'x' is unexpected");
-    expect(&k, "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"n\"}}", "GenericError", "Parameter 'up' is missing");
-    expect(&k, "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"n\",\"up\":1}}", "GenericError", "expected: boolean");
-    expect(&k, "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"n\",\"up\":true}}", "DeviceNotFound", "'n' not found");
+    expect(&k, "{\"execute\":\"stop\",\"arguments\":{\"x\":1}}", "GenericError",
+           "Parameter 'x' is unexpected");
+    expect(&k, "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"n\"}}", "GenericError",
+           "Parameter 'up' is missing");
+    expect(&k, "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"n\",\"up\":1}}", "GenericError",
+           "expected: boolean");
+    expect(&k, "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"n\",\"up\":true}}", "DeviceNotFound",
+           "'n' not found");
     expect(&k, "{\"execute\":\"eject\"}", "GenericError", "exactly one of");
-    expect(&k, "{\"execute\":\"eject\",\"arguments\":{\"id\":\"a\",\"device\":\"a\"}}", "GenericError", "exactly one of");
+    expect(&k, "{\"execute\":\"eject\",\"arguments\":{\"id\":\"a\",\"device\":\"a\"}}", "GenericError",
+           "exactly one of");
     expect(&k, "{\"execute\":\"eject\",\"arguments\":{\"id\":\"a\"}}", "DeviceNotFound", "not found");
-    expect(&k, "{\"execute\":\"blockdev-change-medium\",\"arguments\":{\"id\":\"a\",\"filename\":\"f\"}}", "DeviceNotFound",
-           "not found");
+    expect(&k, "{\"execute\":\"blockdev-change-medium\",\"arguments\":{\"id\":\"a\",\"filename\":\"f\"}}",
+           "DeviceNotFound", "not found");
     expect(&k, "{\"execute\":\"balloon\",\"arguments\":{\"value\":1}}", "DeviceNotActive", "balloon");
     expect(&k, "{\"execute\":\"query-balloon\"}", "DeviceNotActive", "balloon");
     expect(&k, "{\"execute\":\"block_resize\",\"arguments\":{\"size\":1}}", "GenericError", "exactly one of");
-    expect(&k, "{\"execute\":\"memsave\",\"arguments\":{\"val\":0,\"size\":1,\"filename\":\"f\"}}", "GenericError", "cpu-index");
-    expect(&k, "{\"execute\":\"pmemsave\",\"arguments\":{\"val\":0,\"size\":-1,\"filename\":\"f\"}}", "GenericError", "size");
-    expect(&k, "{\"execute\":\"device-list-properties\",\"arguments\":{\"typename\":\"nonsense\"}}", "DeviceNotFound", "not found");
+    expect(&k, "{\"execute\":\"memsave\",\"arguments\":{\"val\":0,\"size\":1,\"filename\":\"f\"}}",
+           "GenericError", "cpu-index");
+    expect(&k, "{\"execute\":\"pmemsave\",\"arguments\":{\"val\":0,\"size\":-1,\"filename\":\"f\"}}",
+           "GenericError", "size");
+    expect(&k, "{\"execute\":\"device-list-properties\",\"arguments\":{\"typename\":\"nonsense\"}}",
+           "DeviceNotFound", "not found");
     expect(&k, "{\"execute\":\"device-list-properties\",\"arguments\":{\"typename\":\"e1000\"}}", NULL, NULL);
     expect(&k, "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[]}}", "GenericError", "keys");
-    expect(&k, "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"nokey\"}]}}", "GenericError",
-           "nokey");
+    expect(&k,
+           "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"nokey\"}]}}",
+           "GenericError", "nokey");
     expect(&k, "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[5]}}", "GenericError", "key");
-    expect(&k, "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"number\",\"data\":30}]}}", NULL, NULL);
+    expect(&k, "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"number\",\"data\":30}]}}",
+           NULL, NULL);
     ck_assert(ntyped == 1 && typed[0].key == 30);
-    expect(&k, "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"key\",\"data\":{\"down\":true,\"key\":"
-           "{\"type\":\"qcode\",\"data\":\"b\"}}},{\"type\":\"rel\",\"data\":{\"axis\":\"z\",\"value\":1}}]}}", "GenericError",
-           "number 1");
+    expect(
+        &k,
+        "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"key\",\"data\":{\"down\":"
+        "true,\"key\":"
+        "{\"type\":\"qcode\",\"data\":\"b\"}}},{\"type\":\"rel\",\"data\":{\"axis\":\"z\",\"value\":1}}]}}",
+        "GenericError", "number 1");
     ck_assert_uint_eq(ntyped, 1);       /* one that is wrong: none is done */
-    expect(&k, "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"key\",\"data\":{\"down\":true,\"key\":"
-           "{\"type\":\"qcode\",\"data\":\"b\"}}},{\"type\":\"rel\",\"data\":{\"axis\":\"y\",\"value\":-4}},{\"type\":\"btn\","
-           "\"data\":{\"down\":true,\"button\":\"right\"}}]}}", NULL, NULL);
+    expect(&k,
+           "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"key\",\"data\":{"
+           "\"down\":true,\"key\":"
+           "{\"type\":\"qcode\",\"data\":\"b\"}}},{\"type\":\"rel\",\"data\":{\"axis\":\"y\",\"value\":-4}},{"
+           "\"type\":\"btn\","
+           "\"data\":{\"down\":true,\"button\":\"right\"}}]}}",
+           NULL, NULL);
     ck_assert(ntyped == 2 && typed[1].key == 48 && moved[1] == -4 && buttons == INPUT_RIGHT);
     expect(&k, "{\"execute\":\"query-qmp-schema\"}", NULL, NULL);
     expect(&k, "{\"execute\":\"query-pci\"}", NULL, NULL);
@@ -624,16 +669,94 @@ static uint32_t rnd(uint32_t n)
 
 /* Pieces of what is right, put together wrongly; never what writes files or ends the machine. */
 static const char *const pieces[] = {
-    "{", "}", "[", "]", "\"", ":", ",", "\\", "\"execute\":", "\"arguments\":", "\"id\":", "\"query-block\"", "\"query-pci\"",
-    "\"stop\"", "\"cont\"", "\"send-key\"", "\"keys\":", "\"type\":\"qcode\"", "\"data\":\"a\"", "true", "null", "-1", "1e400",
-    "18446744073709551616", "\"input-send-event\"", "\"events\":", "\"human-monitor-command\"", "\"command-line\":",
-    "\"info mtree\"", "\"xp/9xg 0xfff0\"", "\"\\u0000\"", "\"\\ud800\"", "\xc3\x28", "\n", " ", "\"qmp_capabilities\"",
-    "{\"execute\":\"qmp_capabilities\"}", "{\"execute\":\"query-qmp-schema\"}",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "\\",
+    "\"execute\":",
+    "\"arguments\":",
+    "\"id\":",
+    "\"query-block\"",
+    "\"query-pci\"",
+    "\"stop\"",
+    "\"cont\"",
+    "\"send-key\"",
+    "\"keys\":",
+    "\"type\":\"qcode\"",
+    "\"data\":\"a\"",
+    "true",
+    "null",
+    "-1",
+    "1e400",
+    "18446744073709551616",
+    "\"input-send-event\"",
+    "\"events\":",
+    "\"human-monitor-command\"",
+    "\"command-line\":",
+    "\"info mtree\"",
+    "\"xp/9xg 0xfff0\"",
+    "\"\\u0000\"",
+    "\"\\ud800\"",
+    "\xc3\x28",
+    "\n",
+    " ",
+    "\"qmp_capabilities\"",
+    "{\"execute\":\"qmp_capabilities\"}",
+    "{\"execute\":\"query-qmp-schema\"}",
 };
 static const char *const words[] = {
-    "info ", "pic", "mtree", "qtree", "help ", "x", "xp", "/", "i", "s", "xg", "9", " ", "0xfff8", "$", "rip", "(", ")", "+", "-",
-    "*", "print ", "sendkey ", "a-b", "mouse_move ", "\t", "\r", "\x1b[", "A", "~", "3", "\x7f", "\x17", "\x01", "\"", "stop", "c",
-    "eject ", "-f ", "log none", "i ", "o ", "0x300", "cpu ", "balloon ", "change a b", "block_resize ", "99999999999999999999",
+    "info ",
+    "pic",
+    "mtree",
+    "qtree",
+    "help ",
+    "x",
+    "xp",
+    "/",
+    "i",
+    "s",
+    "xg",
+    "9",
+    " ",
+    "0xfff8",
+    "$",
+    "rip",
+    "(",
+    ")",
+    "+",
+    "-",
+    "*",
+    "print ",
+    "sendkey ",
+    "a-b",
+    "mouse_move ",
+    "\t",
+    "\r",
+    "\x1b[",
+    "A",
+    "~",
+    "3",
+    "\x7f",
+    "\x17",
+    "\x01",
+    "\"",
+    "stop",
+    "c",
+    "eject ",
+    "-f ",
+    "log none",
+    "i ",
+    "o ",
+    "0x300",
+    "cpu ",
+    "balloon ",
+    "change a b",
+    "block_resize ",
+    "99999999999999999999",
 };
 
 static void nonsense(struct client *k, bool qmp)
@@ -652,7 +775,9 @@ static void nonsense(struct client *k, bool qmp)
         return;
     }
     while (n-- && strlen(s) < sizeof(s) - 60)
-        strcat(s, qmp ? pieces[rnd(sizeof(pieces) / sizeof(pieces[0]))] : words[rnd(sizeof(words) / sizeof(words[0]))]);
+        strcat(s,
+               qmp ? pieces[rnd(sizeof(pieces) / sizeof(pieces[0]))] :
+                     words[rnd(sizeof(words) / sizeof(words[0]))]);
     send_n(k, s, strlen(s));
 }
 
@@ -686,7 +811,8 @@ START_TEST(fuzz)
         k[i].deaf = false;
         k[i].chr.user->opened(k[i].chr.dev, false);
         k[i].chr.user->opened(k[i].chr.dev, true);
-        ck_assert_ptr_nonnull(strstr(say(&k[i], "{\"execute\":\"qmp_capabilities\"}{\"execute\":\"query-status\"}"), "running"));
+        ck_assert_ptr_nonnull(strstr(
+            say(&k[i], "{\"execute\":\"qmp_capabilities\"}{\"execute\":\"query-status\"}"), "running"));
     }
     k[3].deaf = false;
     k[3].chr.user->opened(k[3].chr.dev, false);
