@@ -218,6 +218,8 @@ void net_set_up(struct net *n, bool up)
 {
     struct net_end *e = n->arg;
 
+    if (!e)                     /* being closed */
+        return;
     e->up = up;
     set_link(n);
 }
