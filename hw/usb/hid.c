@@ -1,6 +1,6 @@
 /*
  * hid.c - usb-kbd, usb-mouse, usb-tablet: HID devices with one interface and one interrupt endpoint (Device
- * Class Definition for HID 1.11).
+ * Class Definition for HID 1.11), of full and high speed.
  *
  * What happens to the device waits in a queue until the host reads it, so that quick clicks and keys are
  * not lost; movements are put together while the host is slow. The tablet has no boot protocol; keyboard
@@ -88,30 +88,34 @@ static const uint8_t tablet_report[] = {
     0xc0, 0xc0
 };
 
-#define DEVICE(product)                                                                                      \
-    { 18, USB_DT_DEVICE, 0x10, 0x01, 0, 0, 0, 64, 0x27, 0x06, (product), 0x00, 0x00, 0x00, 1, 2, 3, 1 }
+#define DEVICE(version, product)                                                                             \
+    { 18, USB_DT_DEVICE, version,  0, 0, 0, 64, 0x27, 0x06, (product), 0x00, 0x00, 0x00, 1, 2, 3, 1 }
 #define HID_AT 18               /* the HID descriptor in the configuration's */
-/* Bus-powered, 100 mA, remote wake-up; a report may be fetched every `ms`. */
-#define CONFIG(subclass, protocol, report, bytes, ms)                                                        \
+/* Bus-powered, 100 mA, remote wake-up; a report may be fetched every 10 ms, or 8 ms at high speed. */
+#define CONFIG(subclass, protocol, report, bytes, every)                                                       \
     { 9, USB_DT_CONFIG, 34, 0, 1, 1, 0, 0xa0, 50,                                                            \
       9, 4, 0, 0, 1, 3, subclass, protocol, 0,                                                               \
       9, USB_DT_HID, 0x11, 0x01, 0, 1, USB_DT_REPORT, sizeof(report) & 0xff, sizeof(report) >> 8,            \
-      7, 5, 0x81, 3, bytes, 0, ms }
+      7, 5, 0x81, 3, bytes, 0, every }
+#define FULL_ONLY 0x10, 0x01    /* USB 1.1 */
+#define BOTH 0x00, 0x02
+#define DESCRIPTORS(product, subclass, protocol, report, bytes)                                              \
+    { DEVICE(FULL_ONLY, product), DEVICE(BOTH, product) },                                                   \
+    { CONFIG(subclass, protocol, report, bytes, 10), CONFIG(subclass, protocol, report, bytes, 7) }
 
 static const struct kind {
     const char *strings[4];
-    uint8_t device[18], config[34];
+    uint8_t device[2][18], config[2][34];       /* of USB 1.1 and 2.0; of full and high speed */
     const uint8_t *report;
     uint16_t report_len;
     uint8_t len;                /* of an input report */
 } kinds[] = {
-    [USB_HID_KEYBOARD] = { { "Latimer", "USB Keyboard", "", NULL }, DEVICE(1),
-                           CONFIG(1, 1, keyboard_report, 8, 10), keyboard_report, sizeof(keyboard_report),
-                           8 },
-    [USB_HID_MOUSE] = { { "Latimer", "USB Mouse", "", NULL }, DEVICE(2),
-                        CONFIG(1, 2, mouse_report, 4, 10), mouse_report, sizeof(mouse_report), 4 },
-    [USB_HID_TABLET] = { { "Latimer", "USB Tablet", "", NULL }, DEVICE(3),
-                         CONFIG(0, 0, tablet_report, 6, 10), tablet_report, sizeof(tablet_report), 6 },
+    [USB_HID_KEYBOARD] = { { "Latimer", "USB Keyboard", "", NULL }, DESCRIPTORS(1, 1, 1, keyboard_report, 8),
+                           keyboard_report, sizeof(keyboard_report), 8 },
+    [USB_HID_MOUSE] = { { "Latimer", "USB Mouse", "", NULL }, DESCRIPTORS(2, 1, 2, mouse_report, 4),
+                        mouse_report, sizeof(mouse_report), 4 },
+    [USB_HID_TABLET] = { { "Latimer", "USB Tablet", "", NULL }, DESCRIPTORS(3, 0, 0, tablet_report, 6),
+                         tablet_report, sizeof(tablet_report), 6 },
 };
 
 /* ---- events ---- */
@@ -331,7 +335,7 @@ static int hid_control(struct usb_dev *d, const struct usb_setup *s, uint8_t *bu
     switch (s->type << 8 | s->request) {
     case USB_GET_INTERFACE_DESCRIPTOR:
         if (s->value >> 8 == USB_DT_HID) {
-            memcpy(buf, k->config + HID_AT, 9);
+            memcpy(buf, k->config[0] + HID_AT, 9);
             return 9;
         }
         if (s->value >> 8 == USB_DT_REPORT) {
@@ -404,21 +408,32 @@ static void hid_loaded(void *dev)
 
 static const struct chip hid_chip = { "usb-hid", sizeof(struct usb_hid), hid_reset, hid_state, hid_loaded };
 
-#define TYPE(kind) { USB_FULL, kinds[kind].device, kinds[kind].config, sizeof(kinds[kind].config),           \
-                     kinds[kind].strings, hid_control, hid_packet, hid_bus_reset }
+#define COMMON(kind) .strings = kinds[kind].strings, .control = hid_control, .packet = hid_packet,             \
+                     .reset = hid_bus_reset
+#define AT(kind, version, speed) { kinds[kind].device[version], kinds[kind].config[speed], sizeof(kinds[kind].config[0]) }
+/* Of USB 1.1, and of USB 2.0. */
+#define TYPES(kind)                                                                                          \
+    { { .at = { [USB_FULL] = AT(kind, 0, 0) }, COMMON(kind) },                                               \
+      { .at = { [USB_FULL] = AT(kind, 1, 0), [USB_HIGH] = AT(kind, 1, 1) }, COMMON(kind) } }
 
-struct usb_hid *usb_hid_new(struct usb_bus *bus, enum usb_hid_kind kind, const struct usb_props *props)
+struct props {
+    struct usb_props usb;
+    uint64_t version;
+};
+
+static struct usb_hid *hid_new(struct usb_bus *bus, enum usb_hid_kind kind, const struct props *p)
 {
-    static const struct usb_type types[] = {
-        [USB_HID_KEYBOARD] = TYPE(USB_HID_KEYBOARD), [USB_HID_MOUSE] = TYPE(USB_HID_MOUSE),
-        [USB_HID_TABLET] = TYPE(USB_HID_TABLET)
+    static const struct usb_type types[][2] = {
+        [USB_HID_KEYBOARD] = TYPES(USB_HID_KEYBOARD), [USB_HID_MOUSE] = TYPES(USB_HID_MOUSE),
+        [USB_HID_TABLET] = TYPES(USB_HID_TABLET)
     };
+    const struct usb_props *props = &p->usb;
     struct usb_hid *h = chip_new(bus->chips, &hid_chip, props->common.name);
 
     h->kind = kind;
     h->clock = bus->clock;
     timer_init(&h->idle_timer, h->clock, idle_over, h);
-    usb_attach(bus, &h->usb, &types[kind], props);
+    usb_attach(bus, &h->usb, &types[kind][p->version - 1], props);
     hid_reset(h);
     return h;
 }
@@ -429,12 +444,19 @@ static const struct input_device input[] = {
     [USB_HID_TABLET] = { .place = usb_hid_place, .in_use = usb_hid_in_use },
 };
 
+static const struct props defaults = { .version = 2 };
+static const struct prop props_table[] = {
+    USB_PROPS,
+    { "usb_version", PROP_NUMBER, offsetof(struct props, version), 1, 2, "2: high speed, where the port has it" },
+    PROP_END
+};
+
 #define PLUGGED(id, name, what, kind)                                                                        \
     static void make_##id(struct plug_env *env, void *bus, const void *props)                                \
     {                                                                                                        \
-        input_add(env->m->cfg.input, &input[kind], usb_hid_new(bus, kind, props));                           \
+        input_add(env->m->cfg.input, &input[kind], hid_new(bus, kind, props));                           \
     }                                                                                                        \
-    const struct plug id##_plug = { name, what, "USB", sizeof(struct usb_props), NULL, usb_props, make_##id };
+    const struct plug id##_plug = { name, what, "USB", sizeof(struct props), &defaults, props_table, make_##id };
 
 PLUGGED(usb_kbd, "usb-kbd", "USB keyboard", USB_HID_KEYBOARD)
 PLUGGED(usb_mouse, "usb-mouse", "USB mouse", USB_HID_MOUSE)

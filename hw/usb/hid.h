@@ -17,7 +17,6 @@
 enum usb_hid_kind { USB_HID_KEYBOARD, USB_HID_MOUSE, USB_HID_TABLET };
 
 struct usb_hid;
-struct usb_hid *usb_hid_new(struct usb_bus *, enum usb_hid_kind, const struct usb_props *);
 
 void usb_hid_key(void *keyboard, unsigned key, bool down);
 unsigned usb_hid_leds(void *keyboard);

@@ -1,9 +1,10 @@
 /*
- * hub.c - usb-hub: a full-speed hub with eight ports (USB 2.0, chapter 11).
+ * hub.c - usb-hub: a hub of full or high speed with eight ports (USB 2.0, chapter 11).
  *
  * All ports have power of their own. A device that comes or goes, and a port whose reset or resume is over,
  * set a change bit; the interrupt endpoint tells of ports with such bits. Reset is done at once: the bus
- * has no time between packets.
+ * has no time between packets. At high speed it has one transaction translator for the slower devices behind it,
+ * which the controllers play (usb_translator()): no packet waits in the hub.
  */
 #include "hw/usb/usb.h"
 
@@ -12,11 +13,12 @@
 #define PORTS 8
 #define CHANGES 5               /* of a port: C_PORT_CONNECTION to C_PORT_RESET */
 
-enum { CONNECTION = 1, ENABLE = 2, SUSPEND = 4, RESET = 0x10, POWER = 0x100, LOW_SPEED = 0x200 };
+enum { CONNECTION = 1, ENABLE = 2, SUSPEND = 4, RESET = 0x10, POWER = 0x100, LOW_SPEED = 0x200, HIGH_SPEED = 0x400 };
 /* feature selectors; a change bit's is 16 more than the bit's number */
 enum { F_ENABLE = 1, F_SUSPEND = 2, F_RESET = 4, F_POWER = 8, F_CHANGE = 16 };
 enum hub_request { GET_HUB = 0xa006, HUB_STATUS = 0xa000, PORT_STATUS = 0xa300, CLEAR_HUB = 0x2001,
-                   CLEAR_PORT = 0x2301, SET_PORT = 0x2303 };
+                   CLEAR_PORT = 0x2301, SET_PORT = 0x2303, CLEAR_TT_BUFFER = 0x2308, RESET_TT = 0x2309,
+                   STOP_TT = 0x230b };
 
 struct usb_hub {
     struct usb_dev usb;
@@ -30,12 +32,12 @@ static const struct field hub_state[] = {
     FIELD_END
 };
 
-static const uint8_t device[18] = {
-    18, USB_DT_DEVICE, 0x10, 0x01, 9, 0, 0, 64, 0x09, 0x04, 0xaa, 0x55, 0x01, 0x01, 1, 2, 3, 1
-};
-static const uint8_t config[] = {
-    9, USB_DT_CONFIG, 25, 0, 1, 1, 0, 0xe0, 0, 9, 4, 0, 0, 1, 9, 0, 0, 0, 7, 5, 0x81, 3, 2, 0, 0xff
-};
+#define DEVICE(protocol)                                                                                     \
+    { 18, USB_DT_DEVICE, 0x00, 0x02, 9, 0, protocol, 64, 0x09, 0x04, 0xaa, 0x55, 0x01, 0x01, 1, 2, 3, 1 }
+#define CONFIG(interval)                                                                                     \
+    { 9, USB_DT_CONFIG, 25, 0, 1, 1, 0, 0xe0, 0, 9, 4, 0, 0, 1, 9, 0, 0, 0, 7, 5, 0x81, 3, 2, 0, interval }
+static const uint8_t full_device[18] = DEVICE(0), high_device[18] = DEVICE(1);
+static const uint8_t full_config[25] = CONFIG(0xff), high_config[25] = CONFIG(12);
 /* Power switched for each port, no protection, 4 ms from power to good; no port is captive. */
 static const uint8_t descriptor[] = { 11, USB_DT_HUB, PORTS, 0x0a, 0, 2, 0, 0, 0, 0xff, 0xff };
 static const char *const strings[] = { "Latimer", "USB Hub", "", NULL };
@@ -66,7 +68,7 @@ static unsigned connected(const struct usb_hub *h, unsigned n)
 {
     const struct usb_dev *d = h->port[n].dev;
 
-    return d ? CONNECTION | (d->type->speed == USB_LOW ? LOW_SPEED : 0) : 0;
+    return !d ? 0 : CONNECTION | (d->speed == USB_LOW ? LOW_SPEED : d->speed == USB_HIGH ? HIGH_SPEED : 0);
 }
 
 static void port_changed(void *hub, unsigned n)
@@ -116,7 +118,7 @@ static int port_feature(struct usb_hub *h, unsigned n, unsigned feature, bool se
         if (!(st & CONNECTION))
             return 0;
         usb_bus_reset(h->port[n].dev);
-        set_status(h, n, (st | ENABLE) & ~SUSPEND);
+        set_status(h, n, POWER | ENABLE | connected(h, n));
         changed(h, n, RESET);
         return 0;
     case F_POWER:
@@ -153,6 +155,10 @@ static int hub_control(struct usb_dev *d, const struct usb_setup *s, uint8_t *bu
             return USB_STALL;
         usb_put32(buf, h->status[n] | (uint32_t)h->change[n] << 16);
         return 4;
+    case CLEAR_TT_BUFFER:               /* nothing waits there */
+    case RESET_TT:
+    case STOP_TT:
+        return d->speed == USB_HIGH ? 0 : USB_STALL;
     case CLEAR_PORT:
     case SET_PORT:
         return n < PORTS ? port_feature(h, n, s->value, s->request == (SET_PORT & 0xff)) : USB_STALL;
@@ -204,7 +210,9 @@ static void hub_loaded(void *dev)
 
 static const struct chip hub_chip = { "usb-hub", sizeof(struct usb_hub), hub_reset, hub_state, hub_loaded };
 static const struct usb_type hub_type = {
-    USB_FULL, device, config, sizeof(config), strings, hub_control, hub_packet, hub_bus_reset
+    .at = { [USB_FULL] = { full_device, full_config, sizeof(full_config) },
+            [USB_HIGH] = { high_device, high_config, sizeof(high_config) } },
+    .strings = strings, .control = hub_control, .packet = hub_packet, .reset = hub_bus_reset
 };
 
 static void make(struct plug_env *env, void *to, const void *props)
@@ -214,14 +222,13 @@ static void make(struct plug_env *env, void *to, const void *props)
 
     usb_attach(bus, &h->usb, &hub_type, props);
     for (unsigned n = 0; n < PORTS; n++) {
-        h->port[n].ops = &port_ops;
-        h->port[n].hub = h;
-        h->port[n].n = n;
-        usb_port_add(bus, &h->port[n], h->usb.port);
+        h->port[n].own = (struct usb_host){ .ops = &port_ops, .hub = h, .n = n };
+        usb_port_add(bus, &h->port[n], &h->usb);
     }
     hub_reset(h);
 }
 
+static const struct prop hub_props[] = { USB_PROPS, PROP_END };
 const struct plug usb_hub_plug = {
-    "usb-hub", "USB hub with eight ports", "USB", sizeof(struct usb_props), NULL, usb_props, make
+    "usb-hub", "USB hub with eight ports", "USB", sizeof(struct usb_props), NULL, hub_props, make
 };

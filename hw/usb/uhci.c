@@ -10,6 +10,9 @@
  * register that is written or a transaction that is done bring it back to every millisecond. No frame is
  * left out, but where the host let so many pass that none of CATCH_UP was walked in time. Legacy keyboard
  * emulation by SMI is not there.
+ *
+ * Its ports are its own, or two of a high-speed controller whose companion it is: there it sees the devices that
+ * the other one leaves to it.
  */
 #include "hw/usb/usb.h"
 
@@ -61,7 +64,7 @@ struct uhci {
     struct clock *clock;
     struct timer timer;
     struct usb_bus bus;
-    struct usb_port port[PORTS];
+    struct usb_port own[PORTS], *port[PORTS];
     uint16_t cmd, sts, intr, frnum, portsc[PORTS];
     uint32_t frbase;
     uint8_t sofmod;
@@ -324,18 +327,30 @@ static void device_ready(void *dev, struct usb_dev *d, unsigned ep)
 
 /* ---- ports ---- */
 
+/* What it sees in a port. */
+static struct usb_dev *device(const struct uhci *s, unsigned n)
+{
+    return s->port[n]->host->bus == &s->bus ? s->port[n]->dev : NULL;
+}
+
+static void enable(struct uhci *s, unsigned n, bool on)
+{
+    if (s->port[n]->host->bus == &s->bus)
+        s->port[n]->enabled = on;
+}
+
 static void port_changed(void *dev, unsigned n)
 {
     struct uhci *s = dev;
-    struct usb_dev *d = s->port[n].dev;
+    struct usb_dev *d = device(s, n);
 
     s->portsc[n] &= ~(PORT_CCS | PORT_LOW | PORT_SUSPEND | PORT_RESUME);
     s->portsc[n] |= PORT_CSC;
     if (s->portsc[n] & PORT_PED)
         s->portsc[n] = (s->portsc[n] & ~PORT_PED) | PORT_PEDC;
     if (d)
-        s->portsc[n] |= PORT_CCS | (d->type->speed == USB_LOW ? PORT_LOW : 0);
-    s->port[n].enabled = false;
+        s->portsc[n] |= PORT_CCS | (d->speed == USB_LOW ? PORT_LOW : 0);
+    enable(s, n, false);
     if (s->cmd & CMD_EGSM) {
         s->sts |= STS_RESUME;
         update_irq(s);
@@ -358,7 +373,7 @@ static const struct usb_hub_ops port_ops = { port_changed, port_wake };
 static void set_suspended(struct uhci *s)
 {
     for (unsigned n = 0; n < PORTS; n++)
-        usb_suspend(s->port[n].dev, s->portsc[n] & PORT_SUSPEND || s->cmd & CMD_EGSM);
+        usb_suspend(device(s, n), s->portsc[n] & PORT_SUSPEND || s->cmd & CMD_EGSM);
 }
 
 static void port_write(struct uhci *s, unsigned n, uint16_t val)
@@ -370,24 +385,24 @@ static void port_write(struct uhci *s, unsigned n, uint16_t val)
     if (val & PORT_RESET) {
         now &= ~(PORT_PED | PORT_SUSPEND | PORT_RESUME);
         if (!(was & PORT_RESET))
-            usb_bus_reset(s->port[n].dev);
+            usb_bus_reset(device(s, n));
     }
     if (!(now & PORT_CCS))
         now &= ~PORT_PED;
     if (was & PORT_RESUME && !(now & PORT_RESUME))
         now &= ~PORT_SUSPEND;           /* the end of resume signalling ends suspend */
     s->portsc[n] = now;
-    s->port[n].enabled = now & PORT_PED;
+    enable(s, n, now & PORT_PED);
     set_suspended(s);
 }
 
 static void reset_ports(struct uhci *s, uint16_t change)
 {
     for (unsigned n = 0; n < PORTS; n++) {
-        struct usb_dev *d = s->port[n].dev;
+        struct usb_dev *d = device(s, n);
 
-        s->portsc[n] = PORT_ONE | (d ? PORT_CCS | change | (d->type->speed == USB_LOW ? PORT_LOW : 0) : 0);
-        s->port[n].enabled = false;
+        s->portsc[n] = PORT_ONE | (d ? PORT_CCS | change | (d->speed == USB_LOW ? PORT_LOW : 0) : 0);
+        enable(s, n, false);
         usb_bus_reset(d);
     }
 }
@@ -525,7 +540,7 @@ static void uhci_loaded(void *dev)
 
     s->frnum &= 0x7ff;
     for (unsigned n = 0; n < PORTS; n++)
-        s->port[n].enabled = s->portsc[n] & PORT_PED && s->port[n].dev;
+        enable(s, n, s->portsc[n] & PORT_PED && device(s, n));
     update_irq(s);
     arm(s);
 }
@@ -539,9 +554,45 @@ static const struct chip uhci_chip = {
     "uhci", sizeof(struct uhci), uhci_reset, uhci_state, uhci_loaded, .info = uhci_info
 };
 
-static void make(struct plug_env *env, const struct plug_common *c, uint16_t device, uint8_t revision,
+struct uhci_props {
+    struct plug_common common;
+    const char *master;
+    uint64_t first;
+};
+static const struct prop props_table[] = {
+    { "masterbus", PROP_STRING, offsetof(struct uhci_props, master), 0, 0,
+      "bus of the high-speed controller (ich9-usb-ehci1) whose companion it is" },
+    { "firstport", PROP_NUMBER, offsetof(struct uhci_props, first), 0, 14, "first of its ports there, from 0" },
+    PROP_END
+};
+
+static void add_ports(struct uhci *s, struct plug_env *env, const struct uhci_props *p)
+{
+    if (p->master)
+        usb_companion_init(&s->bus, env, &p->common, p->master);
+    else
+        usb_bus_init(&s->bus, env, &p->common);
+    for (unsigned n = 0; n < PORTS; n++) {
+        const struct usb_host host = { .bus = &s->bus, .ops = &port_ops, .hub = s, .n = n,
+                                       .speeds = USB_SPEED(USB_LOW) | USB_SPEED(USB_FULL) };
+
+        if (p->master) {
+            s->port[n] = usb_port_join(p->first + n, &host);
+            if (!s->port[n])
+                die(EXIT_CODE_USAGE, "-device %s: firstport=%u: port %u of %s is not there, or has a companion",
+                    p->common.name, (unsigned)p->first, (unsigned)p->first + n, p->master);
+            continue;
+        }
+        s->port[n] = &s->own[n];
+        s->own[n].own = host;
+        usb_port_add(&s->bus, &s->own[n], NULL);
+    }
+}
+
+static void make(struct plug_env *env, const struct uhci_props *p, uint16_t device, uint8_t revision,
                  uint8_t pin)
 {
+    const struct plug_common *c = &p->common;
     const struct pci_ident id = { .vendor = 0x8086, .device = device, .class = 0x0c0300, .revision = revision,
                                   .subvendor = 0x1af4, .subdevice = 0x1100, .pin = pin };
     struct pci_dev *pci = pci_add(env->pci, c->name, c->slot, c->fn, &id);
@@ -553,15 +604,9 @@ static void make(struct plug_env *env, const struct plug_common *c, uint16_t dev
     s->pci = pci;
     s->clock = env->m->clock;
     timer_init(&s->timer, s->clock, fire, s);
-    usb_bus_init(&s->bus, env, c);
     s->bus.ready = device_ready;
     s->bus.controller = s;
-    for (unsigned n = 0; n < PORTS; n++) {
-        s->port[n].ops = &port_ops;
-        s->port[n].hub = s;
-        s->port[n].n = n;
-        usb_port_add(&s->bus, &s->port[n], NULL);
-    }
+    add_ports(s, env, p);
     pci_bar(pci, 4, REGS, PCI_BAR_IO, &uhci_ops, s);
     pci_on_config(pci, config_written, s);
     reset_regs(s);
@@ -573,7 +618,7 @@ static void make(struct plug_env *env, const struct plug_common *c, uint16_t dev
     {                                                                                                        \
         make(env, props, device, revision, pin);                                                             \
     }                                                                                                        \
-    const struct plug id##_plug = { name, what, "PCI", sizeof(struct plug_common), NULL, NULL, make_##id };
+    const struct plug id##_plug = { name, what, "PCI", sizeof(struct uhci_props), NULL, props_table, make_##id };
 
 MODEL(piix3_uhci, "piix3-usb-uhci", "USB 1.1 controller (UHCI) of the PIIX3", 0x7020, 1, 4)
 MODEL(piix4_uhci, "piix4-usb-uhci", "USB 1.1 controller (UHCI) of the PIIX4", 0x7112, 1, 4)

@@ -16,6 +16,8 @@
 #define DOORBELLS 0x2000u
 #define BAR_LEN 0x4000u
 #define MSIX_BAR 2
+#define USB2_SPEEDS (USB_SPEED(USB_LOW) | USB_SPEED(USB_FULL) | USB_SPEED(USB_HIGH))
+#define USB3_SPEEDS USB_SPEED(USB_SUPER)
 
 enum { USBCMD = OPER, USBSTS = OPER + 4, PAGESIZE = OPER + 8, DNCTRL = OPER + 0x14, CRCR = OPER + 0x18,
        DCBAAP = OPER + 0x30,
@@ -120,7 +122,7 @@ static unsigned port_of(const struct xhci *x, unsigned connector)
 {
     const struct usb_dev *d = x->port[connector].dev;
 
-    return d && d->type->speed == USB_SUPER ? x->p2 + connector : connector;
+    return d && d->speed == USB_SUPER ? x->p2 + connector : connector;
 }
 
 static void port_events(struct xhci *x)
@@ -168,7 +170,7 @@ static void port_init(struct xhci *x, unsigned connector, bool change)
             continue;
         x->portsc[n] = P_PP | (change ? changes : 0);
         if (d && n == own) {
-            x->portsc[n] |= P_CCS | (uint32_t)speed[d->type->speed] << 10 | (k ? P_PED : 0);
+            x->portsc[n] |= P_CCS | (uint32_t)speed[d->speed] << 10 | (k ? P_PED : 0);
             set_link(x, n, k ? PLS_U0 : PLS_POLLING);
             port_change(x, n, P_CSC);
         } else {
@@ -517,9 +519,8 @@ static void make(struct plug_env *env, const struct xhci_props *p, uint16_t vend
     x->bus.ready = xhci_ready;
     x->bus.controller = x;
     for (unsigned n = 0; n < x->p2 || n < x->p3; n++) {
-        x->port[n].ops = &port_ops;
-        x->port[n].hub = x;
-        x->port[n].n = n;
+        x->port[n].own = (struct usb_host){ .ops = &port_ops, .hub = x, .n = n,
+                                            .speeds = (n < x->p2 ? USB2_SPEEDS : 0) | (n < x->p3 ? USB3_SPEEDS : 0) };
         usb_port_add(&x->bus, &x->port[n], NULL);
     }
     pci_bar(pci, 0, BAR_LEN, PCI_BAR_64, &xhci_ops, x);

@@ -27,7 +27,7 @@ struct usb_dev *xhci_device(struct xhci *x, unsigned slot)
     for (; p && p->dev && p->enabled && route & 15; route >>= 4) {
         struct usb_port *down = x->bus.ports;
 
-        while (down && !(down->up == p && down->n + 1 == (route & 15)))
+        while (down && !(down->of == p->dev && down->own.n + 1 == (route & 15)))
             down = down->next;
         p = down;
     }

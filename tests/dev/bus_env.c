@@ -48,7 +48,6 @@ void bus_env_free(struct bus_env *b)
 struct plug_common *bus_env_plug(struct bus_env *b, const char *name, ...)
 {
     const struct plug *plug = plug_find(name);
-    const struct plug_names none = { 0 };
     struct plug_use *use;
     const char *key, *val;
     char why[100];
@@ -65,7 +64,7 @@ struct plug_common *bus_env_plug(struct bus_env *b, const char *name, ...)
         if (prop->type == PROP_AUDIODEV)        /* the thing itself */
             memcpy((uint8_t *)use->props + prop->offset, &val, sizeof(val));
         else
-            ck_assert_msg(plug_set(use, prop, val, &none, why, sizeof(why)), "%s", why);
+            ck_assert_msg(plug_set(use, prop, val, &b->names, why, sizeof(why)), "%s", why);
     }
     va_end(ap);
     plugs_make(&b->plugs, use);

@@ -15,6 +15,7 @@ struct bus_env {
     struct env *e;
     struct pci_bus *pci;
     struct plug_env plugs;
+    struct plug_names names;    /* what properties find; the test's */
     struct board board;
     uint8_t *ram;               /* BUS_RAM bytes from 0 on */
     struct plug_use *uses[16];

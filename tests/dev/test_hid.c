@@ -7,7 +7,7 @@
 
 #include "hw/input_if.h"
 #include "hw/usb/hid.h"
-#include "tests/dev/bus_env.h"
+#include "tests/dev/usb_env.h"
 #include "tests/run_suite.h"
 
 static struct bus_env *b;
@@ -17,23 +17,7 @@ static uint8_t buf[USB_CONTROL_MAX];
 
 static int control(unsigned type, unsigned request, unsigned value, unsigned index, unsigned len)
 {
-    uint8_t s[8] = { type, request, value, value >> 8, index, index >> 8, len, len >> 8 };
-    unsigned got = 0;
-    int n;
-
-    ck_assert_int_eq(usb_packet(d, USB_SETUP, 0, s, 8), 8);
-    while (got < len) {
-        unsigned part = len - got < 64 ? len - got : 64;
-
-        n = usb_packet(d, type & 0x80 ? USB_IN : USB_OUT, 0, buf + got, part);
-        if (n < 0)
-            return n;
-        got += n;
-        if ((unsigned)n < part)
-            break;
-    }
-    n = usb_packet(d, type & 0x80 && len ? USB_OUT : USB_IN, 0, NULL, 0);
-    return n < 0 ? n : (int)got;
+    return usb_env_control(d, type, request, value, index, len, buf);
 }
 
 static void plug(const char *name)

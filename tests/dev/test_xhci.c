@@ -245,19 +245,19 @@ START_TEST(ports)
     ck_assert_uint_eq(event(), 34);
     ck_assert_uint_eq(ev[0], 2u << 24);
     ck_assert_uint_eq(event(), 0);
-    ck_assert_uint_eq(in(PORTSC(0)), 0x000206e1);
+    ck_assert_uint_eq(in(PORTSC(0)), 0x00020ee1);
     ck_assert_uint_eq(in(PORTSC(2)), 0x000002a0);
     ck_assert_uint_eq(in(PORTSC(4)), 0x000002a0);
     ck_assert_uint_eq(in(OPER + 4) & 0x10, 0x10);
     reset_port(0);
     ck_assert_uint_eq(event(), 34);
-    ck_assert_uint_eq(in(PORTSC(0)), 0x00000603);
+    ck_assert_uint_eq(in(PORTSC(0)), 0x00000e03);
     out(PORTSC(0), 0x10060 | 0x200);            /* suspend */
     ck_assert_uint_eq(in(PORTSC(0)) & 0x1e0, 0x60);
     ck_assert(bus->ports->dev->suspended);
     out(PORTSC(0), 0x101e0 | 0x200);
     out(PORTSC(0), 0x10000 | 0x200);
-    ck_assert_uint_eq(in(PORTSC(0)), 0x00400603);
+    ck_assert_uint_eq(in(PORTSC(0)), 0x00400e03);
     ck_assert_uint_eq(event(), 34);
     ck_assert(!bus->ports->dev->suspended);
     out(PORTSC(0), 0x202);
