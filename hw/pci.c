@@ -419,8 +419,9 @@ struct pci_dev *pci_add(struct pci_bus *s, const char *name, unsigned slot, unsi
     pci_config_init(d, 0x2e, 2, id->subdevice, 0);
     pci_config_init(d, 0x3c, 1, 0, 0xff);               /* interrupt line: software's note */
     pci_config_init(d, CFG_PIN, 1, id->pin, 0);
-    if (fn && s->dev[slot << 3])                        /* function 0 tells that there are more */
-        pci_config_init(s->dev[slot << 3], 0x0e, 1, 0x80, 0);
+    for (unsigned f = 1; f < 8; f++)
+        if (s->dev[slot << 3] && s->dev[slot << 3 | f])         /* function 0 tells that there are more */
+            pci_config_init(s->dev[slot << 3], 0x0e, 1, 0x80, 0);
     return d;
 }
 
