@@ -5,8 +5,6 @@
 
 #include <errno.h>
 
-static void go_on(struct disk_xfer *x);
-
 static void answered(struct disk_req *r)
 {
     struct disk_xfer *x = r->dev;
@@ -17,10 +15,10 @@ static void answered(struct disk_req *r)
     if (x->error || x->pos == x->len)
         x->done(x);
     else
-        go_on(x);
+        disk_xfer_resume(x);
 }
 
-static void go_on(struct disk_xfer *x)
+void disk_xfer_resume(struct disk_xfer *x)
 {
     uint64_t len = x->len - x->pos;
     unsigned n = 0;
@@ -28,6 +26,8 @@ static void go_on(struct disk_xfer *x)
     if (x->op == DISK_READ || x->op == DISK_WRITE) {
         len = x->map(x, x->pos, len < DISK_XFER_MAX ? (uint32_t)len : DISK_XFER_MAX, x->bufs, DISK_XFER_BUFS,
                      &n);
+        if (len == DISK_XFER_WAIT)
+            return;
         if (!len) {
             x->error = -EFAULT;
             x->done(x);
@@ -46,7 +46,7 @@ void disk_xfer_start(struct disk_xfer *x)
     if (x->op == DISK_FLUSH)
         x->len = 0;
     if (x->len || x->op == DISK_FLUSH)
-        go_on(x);
+        disk_xfer_resume(x);
     else
         x->done(x);
 }

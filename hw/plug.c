@@ -67,6 +67,7 @@ struct plug_use *plug_use_new(const struct plug *plug)
         memcpy(props, plug->defaults, plug->size);
     memset(props, 0, sizeof(*props));
     props->slot = props->bootindex = -1;
+    props->boot_path = u->boot_path;
     u->plug = plug;
     u->props = props;
     return u;
@@ -350,13 +351,17 @@ char *plugs_boot_order(const struct plug_use *list)
     for (; u; u = next_to_boot(list, u->props->bootindex)) {
         const char *star = u->plug->boot ? strchr(u->plug->boot, '*') : NULL;
 
-        if (!star)
+        if (!star && !u->boot_path[0])
             die(EXIT_CODE_USAGE, "-device %s: bootindex: the firmware cannot be told of this kind of device: use -boot order=",
                 u->plug->name);
         for (const struct plug_use *o = u->next; o; o = o->next)
             if (o->props->bootindex == u->props->bootindex)
                 die(EXIT_CODE_USAGE, "-device %s: bootindex=%d: device %s has it, too", o->plug->name,
                     o->props->bootindex, u->plug->name);
+        if (u->boot_path[0]) {
+            fprintf(f, "%s\n", u->boot_path);
+            continue;
+        }
         fprintf(f, "/pci@i0cf8/%.*s%x", (int)(star - u->plug->boot), u->plug->boot, (unsigned)u->props->slot);
         if (u->props->fn)
             fprintf(f, ",%x", (unsigned)u->props->fn);

@@ -42,7 +42,10 @@ struct plug_common {
     int slot, fn;               /* slot -1: the first that is free */
     int bootindex;              /* -1: the firmware is not told of it */
     char name[48];              /* for its chip, made by plugs_make(): unique, "e1000/net0" */
+    char *boot_path;            /* PLUG_PATH_MAX bytes: how firmware names it, if make() wrote that there */
 };
+
+#define PLUG_PATH_MAX 160
 
 struct plug_env {               /* what a board offers; zero but for what it sets */
     struct machine *m;
@@ -64,7 +67,8 @@ struct plug {
     /* `bus` is what plug_bus_add() was given (PCI, ISA: NULL); PCI devices have a free slot. Dies on what cannot be
        wired. */
     void (*make)(struct plug_env *, void *bus, const void *props);
-    /* How firmware names it beneath the PCI bus, for bootindex; '*' is its place. NULL: nothing to boot from there. */
+    /* How firmware names it beneath the PCI bus, for bootindex; '*' is its place. NULL: nothing to boot from there, or
+       make() says it (boot_path). */
     const char *boot;
 };
 
@@ -73,6 +77,7 @@ struct plug_use {
     const struct plug *plug;
     struct plug_common *props;
     struct plug_use *next;
+    char boot_path[PLUG_PATH_MAX];
 };
 
 /* NULL behind the last. */

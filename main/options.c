@@ -619,6 +619,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
         o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";
     options_drives(o);
     options_nics(o);
+    options_usb(o);
     options_devices(o);
     options_macs(o);
     options_display(o);

@@ -46,6 +46,8 @@ struct options {
     const char *pcspk;          /* -machine pcspk-audiodev= */
     struct audiodev *audiodevs; /* -audiodev, in their order */
     bool snapshot;              /* -snapshot: of all drives */
+    bool usb;                   /* -usb */
+    unsigned usb_disks;         /* -usbdevice disk: */
     struct netdev_arg *netdevs; /* -netdev and its short forms, in their order */
     struct nic_arg *nics;       /* -nic, -net nic */
     struct dump_arg *dumps;     /* filter-dump */

@@ -38,6 +38,8 @@ bool options_monitor_stdio(const struct options *);
 /* Open their streams and start them, when the serial ports have been opened. */
 void monitors_open(struct machine *, struct options *);
 void monitors_close(struct machine *, struct options *);
+/* opt_usb.c: the controllers that -usb stands for. */
+void options_usb(struct options *);
 
 /* opt_action.c: m->tell. */
 void options_tell_event(struct machine *, enum machine_event, const char *who);

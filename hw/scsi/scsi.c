@@ -49,6 +49,8 @@ void scsi_fail(struct scsi_cmd *c, unsigned key, unsigned asc)
     log_dev(SCSI, "scsi: command %02x: sense %x/%02x/%02x", c->cdb[0], key, asc >> 8, asc & 0xff);
     c->status = SCSI_CHECK;
     make_sense(c->sense, key, asc);
+    if (c->dev->bus->keeps_sense)
+        memcpy(c->dev->sense, c->sense, SCSI_SENSE);
     done(c);
 }
 
@@ -56,6 +58,7 @@ void scsi_reply(struct scsi_cmd *c, const uint8_t *data, uint32_t len, uint32_t 
 {
     if (len > alloc)
         len = alloc;
+    c->wanted = len;
     if (len > c->in_len)
         len = (uint32_t)c->in_len;
     if (len)
@@ -73,10 +76,16 @@ static void test_ready(struct scsi_cmd *c)
 
 static void request_sense(struct scsi_cmd *c)
 {
+    struct scsi_dev *d = c->dev;
     uint8_t s[SCSI_SENSE];
 
-    make_sense(s, c->dev->attention ? SENSE_ATTENTION : 0, c->dev->attention);
-    c->dev->attention = 0;
+    if (d->sense[0]) {
+        memcpy(s, d->sense, sizeof(s));
+    } else {
+        make_sense(s, d->attention ? SENSE_ATTENTION : 0, d->attention);
+        d->attention = 0;
+    }
+    d->sense[0] = 0;
     scsi_reply(c, s, sizeof(s), c->cdb[4]);
 }
 
@@ -306,6 +315,8 @@ static void run(struct scsi_cmd *c)
         i++;
     log_dev(SCSI, "scsi: unit %u:%u: command %02x, %llu and %llu bytes", d->target, d->lun, op,
             (unsigned long long)c->out_len, (unsigned long long)c->in_len);
+    if (op != OP_INQUIRY && op != OP_REPORT_LUNS && op != OP_REQUEST_SENSE)
+        d->sense[0] = 0;
     if (attention && op != OP_INQUIRY && op != OP_REPORT_LUNS && op != OP_REQUEST_SENSE) {
         d->attention = 0;
         scsi_fail(c, SENSE_ATTENTION, attention);
@@ -365,7 +376,7 @@ bool scsi_start(struct scsi_bus *bus, unsigned target, unsigned lun, struct scsi
     bool exact;
 
     c->dev = find(bus, target, lun, &exact);
-    c->moved = 0;
+    c->moved = c->wanted = 0;
     c->overrun = false;
     c->params = NULL;
     if (!c->dev)
@@ -381,6 +392,7 @@ void scsi_reset(struct scsi_bus *bus, struct scsi_dev *dev)
             continue;
         d->attention = ASC_RESET;
         d->locked = d->stopped = 0;
+        d->sense[0] = 0;
     }
 }
 
@@ -388,7 +400,8 @@ void scsi_reset(struct scsi_bus *bus, struct scsi_dev *dev)
 
 static const struct field scsi_state[] = {
     FIELD(struct scsi_dev, wce), FIELD(struct scsi_dev, locked), FIELD(struct scsi_dev, stopped),
-    FIELD(struct scsi_dev, event), FIELD(struct scsi_dev, attention), FIELD_END
+    FIELD(struct scsi_dev, event), FIELD(struct scsi_dev, attention), FIELD_ARRAY(struct scsi_dev, sense),
+    FIELD_END
 };
 
 static void dev_reset(void *dev)
@@ -397,6 +410,7 @@ static void dev_reset(void *dev)
 
     d->attention = ASC_RESET;
     d->locked = d->stopped = 0;
+    memset(d->sense, 0, sizeof(d->sense));
     d->event = EVENT_NONE;
     d->wce = 1;
 }
@@ -459,10 +473,10 @@ static void add(struct scsi_bus *bus, struct scsi_dev *d, const struct props *p)
     *at = d;
 }
 
-static struct scsi_dev *make(struct plug_env *env, struct scsi_bus *bus, const struct props *p,
-                             enum scsi_type type)
+static struct scsi_dev *make(struct chip_list *chips, struct scsi_bus *bus, const struct props *p,
+                             enum scsi_type type, const char *chip)
 {
-    struct scsi_dev *d = chip_new(env->m->chips, &scsi_chip, p->common.name);
+    struct scsi_dev *d = chip_new(chips, &scsi_chip, chip);
     const char *serial = p->serial ? p->serial : p->drive && p->drive->serial ? p->drive->serial : "";
 
     if (!p->drive)
@@ -494,12 +508,12 @@ static struct scsi_dev *make(struct plug_env *env, struct scsi_bus *bus, const s
 
 static void make_disk(struct plug_env *env, void *bus, const void *props)
 {
-    make(env, bus, props, SCSI_DISK);
+    make(env->m->chips, bus, props, SCSI_DISK, ((const struct props *)props)->common.name);
 }
 
 static void make_cd(struct plug_env *env, void *bus, const void *props)
 {
-    make(env, bus, props, SCSI_CD);
+    make(env->m->chips, bus, props, SCSI_CD, ((const struct props *)props)->common.name);
 }
 
 #define COMMON_PROPS                                                                                         \
@@ -526,6 +540,21 @@ static const struct props disk_defaults = {
 static const struct props cd_defaults = {
     .vendor = "LATIMER", .product = "CD-ROM", .version = "1.0", .id = AUTO, .block = 2048
 };
+
+struct scsi_dev *scsi_dev_new(struct chip_list *chips, struct scsi_bus *bus, const char *device,
+                              struct drive *drive, const char *serial, bool removable)
+{
+    bool cd = drive && drive->cdrom;
+    struct props p = cd ? cd_defaults : disk_defaults;
+    char chip[sizeof(p.common.name) + 8];
+
+    snprintf(chip, sizeof(chip), "%s/scsi", device);
+    snprintf(p.common.name, sizeof(p.common.name), "%s", device);
+    p.drive = drive;
+    p.serial = serial;
+    p.removable = removable;
+    return make(chips, bus, &p, cd ? SCSI_CD : SCSI_DISK, chip);
+}
 
 const struct plug scsi_hd_plug = {
     "scsi-hd", "SCSI disk", "SCSI", sizeof(struct props), &disk_defaults, disk_props, make_disk

@@ -53,11 +53,13 @@ struct scsi_dev {                       /* a chip of its own */
     uint8_t locked, stopped;            /* medium removal is prevented; no access before START */
     uint8_t event;                      /* CD: of the medium, for GET EVENT STATUS NOTIFICATION */
     uint16_t attention;                 /* unit attention to be told: ASC << 8 | ASCQ, 0: none */
+    uint8_t sense[SCSI_SENSE];          /* for REQUEST SENSE; its first byte 0: none */
     struct scsi_dev *next;              /* of the bus, by target and unit */
 };
 
 struct scsi_bus {
     struct scsi_dev *first;
+    bool keeps_sense;                   /* the adapter does not pass sense data on: REQUEST SENSE asks for them */
 };
 
 struct scsi_cmd {
@@ -69,6 +71,7 @@ struct scsi_cmd {
     uint8_t status;
     uint8_t sense[SCSI_SENSE];          /* if status is SCSI_CHECK */
     uint64_t moved;                     /* bytes of data */
+    uint64_t wanted;                    /* bytes of a reply, before it was cut to the room there is */
     bool overrun;                       /* more data than there is room for: nothing was done */
     /* while it runs */
     struct scsi_dev *dev;
@@ -77,6 +80,10 @@ struct scsi_cmd {
     uint32_t params_len, params_at;
 };
 
+/* Unit 0 of target 0 of an adapter that has no other; `device` is the adapter's name. Dies where the drive is not fit
+   for it. */
+struct scsi_dev *scsi_dev_new(struct chip_list *, struct scsi_bus *, const char *device, struct drive *,
+                              const char *serial, bool removable);
 /* NULL: there is none. */
 struct scsi_dev *scsi_find(const struct scsi_bus *, unsigned target, unsigned lun);
 /* False: there is no such target. */

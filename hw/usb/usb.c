@@ -585,11 +585,13 @@ void usb_info(const struct usb_bus *bus, struct text *t)
 {
     static const char *const speeds[] = { "1.5", "12", "480", "5000" };
 
-    for (const struct usb_port *p = bus->ports; p; p = p->next)
-        if (p->dev)
-            text_say(t, "  bus %s, port %s, address %u, %s Mb/s, %04x:%04x%s%s\n", bus->name, p->path,
-                     p->dev->addr, speeds[p->dev->speed],
-                     p->dev->type->device[8] | p->dev->type->device[9] << 8,
-                     p->dev->type->device[10] | p->dev->type->device[11] << 8,
-                     p->dev->configuration ? "" : ", not configured", p->dev->suspended ? ", suspended" : "");
+    for (const struct usb_port *p = bus->ports; p; p = p->next) {
+        const struct usb_dev *d = p->dev;
+        const uint8_t *desc = d ? d->type->at[d->speed].device : NULL;
+
+        if (desc)
+            text_say(t, "  bus %s, port %s, address %u, %s Mb/s, %04x:%04x%s%s\n", bus->name, p->path, d->addr,
+                     speeds[d->speed], desc[8] | desc[9] << 8, desc[10] | desc[11] << 8,
+                     d->configuration ? "" : ", not configured", d->suspended ? ", suspended" : "");
+    }
 }

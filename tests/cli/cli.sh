@@ -46,7 +46,13 @@ expect 2 'another -audiodev' -audiodev none,id=a -audiodev none,id=a
 expect 2 'use ac97 or hda' -audio none,model=x
 expect 2 'no -audiodev with id=x' -M pc,pcspk-audiodev=x
 expect 2 'no -audiodev with id=x' -M pc -device AC97,audiodev=x
-expect 2 'use tablet, mouse or keyboard' -usbdevice disk
+expect 2 'use tablet, mouse, keyboard or disk:FILE' -usbdevice disk
+expect 3 'no-such-disk' -M pc -usbdevice disk:no-such-disk
+expect 2 'needs drive=ID' -M pc -usb -device usb-storage
+expect 2 'no USB bus before it has that name' -M pc -device ich9-usb-uhci1,masterbus=x
+expect 2 'port 6 of e.0 is not there, or has a companion' -M pc -device ich9-usb-ehci1,id=e -device ich9-usb-uhci1,masterbus=e.0,firstport=5
+expect 2 'that have its speed are taken' -M pc -device usb-ehci -device usb-kbd,usb_version=1
+expect 2 'has another speed' -M pc -device usb-ehci -device usb-kbd,usb_version=1,port=1
 expect 2 'did you mean -kernel?' -kernal x
 expect 2 'did you mean -initrd?' --intird x
 expect 2 'unknown option -zzzzzzzz' -zzzzzzzz
