@@ -26,7 +26,7 @@
 # forwarded ports, by net.py); pxe (the firmware loads a script by the network, with iPXE as the chip's option ROM).
 # virtio, virtiolegacy (disks, CD-ROM and what else there is, by virtio drivers; the host looks at the images),
 # virtioboot (the firmware starts the boot sector of a virtio and a SCSI disk).
-# The chips of old: legacy.sh.
+# The chips of old: legacy.sh. USB: usb.sh.
 # screen (machine pc: what the firmware writes on the screen; vgacon's shell, with keys typed by VNC),
 # bochs (Linux' driver for the card: a console in a picture, with keys and the mouse by VNC).
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
@@ -60,6 +60,8 @@ all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreb
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
     amd64-check amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet 686-netisa 686-nete1000 firmware-pxe"
 . "$here/legacy.sh"
+. "$here/usb.sh"
+all="$all $usb_cases" quick="$quick firmware-usb amd64-usb"
 all="$all $legacy_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -386,6 +388,12 @@ try() {
     bootindex) firmware_bootindex; return ;;
     grub) legacy_grub; return ;;
     virtioboot) firmware_virtio; return ;;
+    usb)
+        [ "$kernel_name" != firmware ] || { usb_firmware; return; }
+        initramfs=$(BOOT_INIT=$here/usb/init sh "$here/guest.sh" initramfs "$kernel_name" $usb_modules) &&
+            kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
+        usb -kernel "$kernel" -initrd "$initramfs"
+        return ;;
     nete1000) net e1000 e1000; return ;;
     netne2k) net ne2k_pci 8390 ne2k-pci; return ;;
     netisa) net ne2k_isa,irq=5 8390p ne; return ;;
