@@ -223,6 +223,10 @@ static void portsc_write(struct xhci *x, unsigned n, uint32_t val)
         port_change(x, n, P_PRC | (val & P_WPR && n >= x->p2 ? P_WRC : 0));
         return;
     }
+    if (val & P_LWS && state == PLS_RX_DETECT && P_PLS(x->portsc[n]) == PLS_DISABLED && n >= x->p2) {
+        port_init(x, connector, true);  /* a super-speed link trains anew */
+        return;
+    }
     if (!(val & P_LWS) || !(x->portsc[n] & P_PED))
         return;
     if (state == PLS_U3 && P_PLS(x->portsc[n]) == PLS_U0) {
@@ -493,11 +497,14 @@ static const struct chip xhci_chip = {
 struct xhci_props {
     struct plug_common common;
     uint64_t p2, p3;
+    bool msi, msix;
 };
-static const struct xhci_props defaults = { .p2 = 4, .p3 = 4 };
+static const struct xhci_props defaults = { .p2 = 4, .p3 = 4, .msi = true, .msix = true };
 static const struct prop props[] = {
     { "p2", PROP_NUMBER, offsetof(struct xhci_props, p2), 1, XHCI_PORTS, "ports of USB 2" },
     { "p3", PROP_NUMBER, offsetof(struct xhci_props, p3), 0, XHCI_PORTS, "ports of USB 3" },
+    { "msi", PROP_BOOL, offsetof(struct xhci_props, msi), 0, 0, "interrupts by message" },
+    { "msix", PROP_BOOL, offsetof(struct xhci_props, msix), 0, 0, "the same with a table of vectors" },
     PROP_END
 };
 
@@ -524,7 +531,10 @@ static void make(struct plug_env *env, const struct xhci_props *p, uint16_t vend
         usb_port_add(&x->bus, &x->port[n], NULL);
     }
     pci_bar(pci, 0, BAR_LEN, PCI_BAR_64, &xhci_ops, x);
-    pci_msix_init(pci, MSIX_BAR, XHCI_INTERRUPTERS);
+    if (p->msi)
+        pci_msi_init(pci, XHCI_INTERRUPTERS);
+    if (p->msix)
+        pci_msix_init(pci, MSIX_BAR, XHCI_INTERRUPTERS);
     reset_controller(x);
 }
 

@@ -1,12 +1,12 @@
 /*
  * test_xhci.c - xHCI with a small driver: registers, ports, slots, control and interrupt transfers, stalls,
- * stopping, event rings that are full, messages, hubs by route, hostile rings.
+ * stopping, event rings that are full, messages, hubs by route, super-speed ports and a disk there, hostile rings.
  */
 #include <check.h>
 #include <string.h>
 
 #include "hw/usb/hid.h"
-#include "tests/dev/bus_env.h"
+#include "tests/dev/usb_env.h"
 #include "tests/run_suite.h"
 
 #define SLOT 6
@@ -25,9 +25,10 @@
 #define EVENTS_N 32u
 #define INPUT 0x5000u
 #define CONTEXT 0x6000u         /* + 0x400 * slot */
-#define RING 0x10000u           /* + 0x1000 * (slot * 4 + ring) */
+#define RING 0x10000u           /* + 0x1000 * (slot * 4 + ring): endpoints 1, 3 and 4 */
 #define DATA 0x8000u
 
+static struct usb_env *u;
 static struct bus_env *b;
 static struct usb_bus *bus;
 static unsigned cmd_at, event_at, event_cycle;
@@ -66,11 +67,13 @@ static void start(void)
 
 static void setup(void)
 {
-    b = bus_env_new();
+    u = usb_env_new();
+    b = u->b;
     bus_env_plug(b, "qemu-xhci", "addr", "6", NULL);
     bus_env_plug(b, "usb-tablet", NULL);
     bus_env_plug(b, "usb-hub", NULL);
     bus_env_plug(b, "usb-kbd", "port", "2.3", NULL);
+    bus_env_plug(b, "usb-storage", "drive", "d0", NULL);
     bus = plug_bus_find(&b->plugs, "usb-bus.0");
     memset(ring, 0, sizeof(ring));
     start();
@@ -78,7 +81,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    bus_env_free(b);
+    usb_env_free(u);
 }
 
 static bool peek_event(void)
@@ -129,12 +132,12 @@ static unsigned command(unsigned type, uint32_t param, uint32_t control)
 
 static uint32_t ring_base(unsigned slot, unsigned ep)
 {
-    return RING + 0x1000 * (slot * 4 + (ep == 1 ? 0 : 1));
+    return RING + 0x1000 * (slot * 4 + (ep == 1 ? 0 : ep - 2));
 }
 
 static uint32_t put(unsigned slot, unsigned ep, uint32_t p0, uint32_t p1, uint32_t status, uint32_t control)
 {
-    unsigned r = slot * 4 + (ep == 1 ? 0 : 1);
+    unsigned r = slot * 4 + (ep == 1 ? 0 : ep - 2);
     uint32_t at = ring_base(slot, ep) + 16 * ring[r].at;
 
     trb(at, p0, p1, status, control | (ring[r].cycle ^ 1));
@@ -244,6 +247,8 @@ START_TEST(ports)
     ck_assert_uint_eq(ev[0], 1u << 24);
     ck_assert_uint_eq(event(), 34);
     ck_assert_uint_eq(ev[0], 2u << 24);
+    ck_assert_uint_eq(event(), 34);
+    ck_assert_uint_eq(ev[0], 7u << 24);
     ck_assert_uint_eq(event(), 0);
     ck_assert_uint_eq(in(PORTSC(0)), 0x00020ee1);
     ck_assert_uint_eq(in(PORTSC(2)), 0x000002a0);
@@ -382,6 +387,143 @@ START_TEST(hub)
 }
 END_TEST
 
+/* What a port of super speed goes through. */
+START_TEST(super_ports)
+{
+    const unsigned n = 6;               /* behind four of USB 2 */
+    struct usb_dev *d = usb_env_device(u, "usb-bus.0", "3");
+
+    while (event())
+        ;
+    ck_assert_uint_eq(in(PORTSC(n)), 0x00021203);       /* on its own: connected, enabled, U0 */
+    ck_assert_uint_eq(in(PORTSC(2)), 0x000002a0);
+    out(PORTSC(n), 0x200 | 0xfe0000);
+    reset_port(n);
+    ck_assert_uint_eq(event(), 34);
+    out(PORTSC(n), 0x80000200);                         /* a warm reset */
+    ck_assert_uint_eq(in(PORTSC(n)), 0x00281203);
+    out(PORTSC(n), 0x200 | 0xfe0000);
+    while (event())
+        ;
+    out(PORTSC(n), 0x10060 | 0x200);                    /* U3 */
+    ck_assert_uint_eq(in(PORTSC(n)), 0x00001263);
+    ck_assert(d->suspended);
+    env_check_state(b->e);
+    ck_assert(d->suspended);
+    out(PORTSC(n), 0x10000 | 0x200);
+    ck_assert_uint_eq(in(PORTSC(n)), 0x00401203);
+    ck_assert(!d->suspended);
+    ck_assert_uint_eq(event(), 34);
+    out(PORTSC(n), 0x400200);
+    out(PORTSC(n), 0x202);                              /* disabled, and back */
+    ck_assert_uint_eq(in(PORTSC(n)) & 0x1e2, 0x080);
+    ck_assert(!d->port->enabled);
+    out(PORTSC(n), 0x100a0 | 0x200);
+    ck_assert_uint_eq(in(PORTSC(n)) & 0x1e3, 0x003);
+    ck_assert(d->port->enabled);
+}
+END_TEST
+
+/* A device that sleeps signals that it has something. */
+START_TEST(wakeup)
+{
+    unsigned slot;
+    struct usb_dev *d = usb_env_device(u, "usb-bus.0", "1");
+
+    reset_port(0);
+    slot = hid(0, 1);
+    ck_assert_int_eq(control(slot, 0, 3, 1, 0, 0), 0);
+    out(PORTSC(0), 0x10060 | 0x200);
+    while (event())
+        ;
+    usb_hid_place(d, 1, 2, 0, 0);
+    ck_assert_uint_eq(in(PORTSC(0)), 0x00400fe3);       /* resume */
+    ck_assert_uint_eq(event(), 34);
+    ck_assert_uint_eq(ev[0], 1u << 24);
+    out(PORTSC(0), 0x10000 | 0x400200);
+    ck_assert_uint_eq(in(PORTSC(0)) & 0x1ef, 3);
+    put(slot, 3, DATA, 0, 8, 1 << 10 | 0x24);
+    out(BELL(slot), 3);
+    while (event() == 34)
+        ;
+    ck_assert_mem_eq(b->ram + DATA, "\0\1\0\2\0\0", 6);
+}
+END_TEST
+
+/* A bulk transfer in pieces; its completion code, 0: it waits. */
+static unsigned bulk(unsigned slot, unsigned ep, uint32_t at, unsigned len, unsigned pieces)
+{
+    for (unsigned i = 0; i < pieces; i++)
+        put(slot, ep, at + len / pieces * i, 0, len / pieces, 1 << 10 | (i + 1 < pieces ? 0x10 : 0x24));
+    out(BELL(slot), ep);
+    return event() == 32 ? code() : 0;
+}
+
+START_TEST(disk)
+{
+    static const uint8_t ready[31] = "USBC\1\2\3\4\0\0\0\0\0\0\6";
+    static const uint8_t read[31] = "USBC\1\2\3\4\0\0\1\0\x80\0\x0a\x28\0\0\0\0\5\0\0\x80";
+    const uint32_t at = 0x80000;
+    unsigned slot;
+
+    while (event())
+        ;
+    slot = new_device(0, 7);
+    ck_assert_int_eq(control(slot, 0x80, 6, 0x100, 0, 18), 18);
+    ck_assert_uint_eq(usb_le16(b->ram + DATA + 2), 0x300);
+    ck_assert_int_eq(control(slot, 0x80, 6, 0xf00, 0, 64), 22);
+    ck_assert_int_eq(control(slot, 0, 9, 1, 0, 0), 0);
+    input_context(slot, 1 | 1 << 3 | 1 << 4, 0, 7, 4);
+    for (unsigned ep = 3; ep <= 4; ep++) {
+        ram_put(b, INPUT + 0x20 + 0x20 * ep + 4, (ep == 3 ? 6 : 2) << 3 | 1024 << 16);
+        ram_put(b, INPUT + 0x20 + 0x20 * ep + 8, ring_base(slot, ep) | 1);
+    }
+    ck_assert_uint_eq(command(12, INPUT, slot << 24), 1);
+    /* The unit attention of the start. */
+    memcpy(b->ram + DATA, ready, 31);
+    ck_assert_uint_eq(bulk(slot, 4, DATA, 31, 1), 1);
+    ck_assert_uint_eq(bulk(slot, 3, DATA + 0x100, 13, 1), 1);
+    ck_assert_uint_eq(b->ram[DATA + 0x10c], 1);
+    /* 64 KiB, in 16 pieces; the disk answers later. */
+    memcpy(b->ram + DATA, read, 31);
+    ck_assert_uint_eq(bulk(slot, 4, DATA, 31, 1), 1);
+    ck_assert_uint_eq(bulk(slot, 3, at, 0x10000, 16), 0);
+    ck_assert_uint_eq(clock_next(b->e->clock), UINT64_MAX);     /* and nothing polls */
+    usb_env_run(u);
+    env_check_state(b->e);
+    ck_assert_uint_eq(event(), 32);
+    ck_assert_uint_eq(ev[2], 1u << 24);
+    ck_assert_mem_eq(b->ram + at, u->disk[0]->bytes + 5 * 512, 0x10000);
+    ck_assert_uint_eq(bulk(slot, 3, DATA + 0x100, 64, 1), 13);
+    ck_assert_mem_eq(b->ram + DATA + 0x100, "USBS\1\2\3\4\0\0\0\0\0", 13);
+    /* What is no command stalls both ways. */
+    ck_assert_uint_eq(bulk(slot, 4, DATA, 30, 1), 6);
+    ck_assert_uint_eq(bulk(slot, 3, DATA, 13, 1), 6);
+    ck_assert_uint_eq(ram_get(b, CONTEXT + 0x400 * slot + 0x60) & 7, 2);
+}
+END_TEST
+
+START_TEST(msi)
+{
+    unsigned cap = env_config_read(b->e, SLOT << 3, 0x34, 1);
+
+    while (cap && env_config_read(b->e, SLOT << 3, cap, 1) != 5)
+        cap = env_config_read(b->e, SLOT << 3, cap + 1, 1);
+    ck_assert_uint_ne(cap, 0);
+    env_config_write(b->e, SLOT << 3, cap + 4, 0xfee01000, 4);
+    env_config_write(b->e, SLOT << 3, cap + 12, 0x4321, 2);
+    env_config_write(b->e, SLOT << 3, cap + 2, 1, 2);
+    while (event())
+        ;
+    b->msis = 0;
+    ck_assert_uint_eq(command(23, 0, 0), 1);
+    ck_assert_uint_eq(b->msis, 1);
+    ck_assert_uint_eq(b->msi_addr, 0xfee01000);
+    ck_assert_uint_eq(b->msi_data, 0x4321);
+    ck_assert(!b->e->line[IRQ]);
+}
+END_TEST
+
 START_TEST(full)
 {
     /* Software takes no events: commands wait, none is lost. */
@@ -413,7 +555,9 @@ START_TEST(interrupts)
     while (event())                             /* another one for what was not seen */
         out(INTR, 3);
     ck_assert(!b->e->line[IRQ]);
-    ck_assert_uint_eq(env_config_read(b->e, SLOT << 3, cap, 1), 0x11);
+    while (cap && env_config_read(b->e, SLOT << 3, cap, 1) != 0x11)
+        cap = env_config_read(b->e, SLOT << 3, cap + 1, 1);
+    ck_assert_uint_ne(cap, 0);
     env_config_write(b->e, SLOT << 3, cap + 2, 0x8000, 2);
     env_write(b->e, MSIX, 0xfee00000);
     env_write(b->e, MSIX + 8, 0x55);
@@ -456,6 +600,7 @@ START_TEST(fuzz)
 
     reset_port(0);
     reset_port(1);
+    reset_port(6);
     for (unsigned i = 0; i < 30000; i++) {
         uint32_t v = bus_env_random(&seed), at = bus_env_random(&seed);
         unsigned slot = v >> 8 & 3, type = v >> 12 & 31;
@@ -473,7 +618,7 @@ START_TEST(fuzz)
                 v >> 20 & 1, bus_env_random(&seed) & 0x83f, (type % 9) << 10 | (at >> 12 & 0x10077));
             break;
         case 5:
-            input_context(slot, at & 0xf, at >> 4 & 3, 1 + (at >> 8 & 1), at & 0x400 ? 3 : 0);
+            input_context(slot, at & 0xf, at >> 4 & 3, at & 0x200 ? 7 : 1 + (at >> 8 & 1), at & 0x400 ? 3 : 0);
             ram_put(b, INPUT + (at >> 12 & 0x3fc), bus_env_random(&seed));
             break;
         default:
@@ -487,6 +632,7 @@ START_TEST(fuzz)
         if (v & 0x600000)
             usb_hid_place(bus->ports->dev, at & 0x7fff, v & 0x7fff, 0, v & 1);
         clock_advance(b->e->clock, v & 0x3fffff);
+        usb_env_run(u);
         if (i % 5000 == 0)
             env_check_state(b->e);
     }
@@ -506,6 +652,10 @@ int main(void)
     tcase_add_test(t, stall);
     tcase_add_test(t, stop);
     tcase_add_test(t, hub);
+    tcase_add_test(t, super_ports);
+    tcase_add_test(t, wakeup);
+    tcase_add_test(t, disk);
+    tcase_add_test(t, msi);
     tcase_add_test(t, full);
     tcase_add_test(t, interrupts);
     tcase_add_test(t, hostile);
