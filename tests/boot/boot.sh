@@ -388,11 +388,11 @@ try() {
     bootindex) firmware_bootindex; return ;;
     grub) legacy_grub; return ;;
     virtioboot) firmware_virtio; return ;;
-    usb)
+    usb | usbkeys)
         [ "$kernel_name" != firmware ] || { usb_firmware; return; }
         initramfs=$(BOOT_INIT=$here/usb/init sh "$here/guest.sh" initramfs "$kernel_name" $usb_modules) &&
             kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
-        usb -kernel "$kernel" -initrd "$initramfs"
+        $([ "$how" = usb ] && echo usb || echo usb_keys) -kernel "$kernel" -initrd "$initramfs"
         return ;;
     nete1000) net e1000 e1000; return ;;
     netne2k) net ne2k_pci 8390 ne2k-pci; return ;;

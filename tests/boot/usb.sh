@@ -2,12 +2,12 @@
 #
 # firmware-usb (SeaBIOS starts the boot sector of a disk behind each kind of controller, and behind hubs, by bootindex),
 # amd64-usb (Linux reads and writes disks of full, high and super speed behind each kind of controller and behind hubs; the
-# host looks at the images).
+# host looks at the images), amd64-usbkeys (keys, a tablet's button and wheel, by VNC).
 
-usb_cases="firmware-usb amd64-usb"
+usb_cases="firmware-usb amd64-usb amd64-usbkeys"
 # In the order they need each other.
 usb_modules="usb-common usbcore uhci-hcd ehci-hcd ehci-pci xhci-hcd xhci-pci scsi_common scsi_mod crc64 crct10dif_common
-    crct10dif_generic crc64-rocksoft crc-t10dif t10-pi sd_mod cdrom sr_mod usb-storage hid hid-generic usbhid"
+    crct10dif_generic crc64-rocksoft crc-t10dif t10-pi sd_mod cdrom sr_mod usb-storage hid hid-generic usbhid evdev"
 
 usb_firmware() {
     [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
@@ -58,4 +58,17 @@ usb() {
         grep -aq "guest: input .*Latimer USB $word" "$work/serial" || { why="no $word"; return 1; }
     done
     if grep -a 'guest: complains' "$work/serial"; then why="the drivers complain"; return 1; fi
+}
+
+# Keys of a USB keyboard behind two hubs, and buttons and the wheel of a tablet: typed and moved by VNC.
+usb_keys() {
+    begin "$@" -M q35 -append "console=tty0 console=ttyS0 quiet panic=-1 disks=0 do=keys" -usb \
+        -device usb-hub,bus=usb.0,port=1 -device usb-hub,bus=usb.0,port=1.4 \
+        -device usb-kbd,bus=usb.0,port=1.4.2,usb_version=1 -device qemu-xhci,id=x -device usb-tablet,bus=x.0
+    appears 'guest: types' "$work/serial" && client sleep 1 type 'Hello USB {42}
+' && appears 'guest: read Hello USB {42}' "$work/serial" && client move 100 100 press 1 release 1 click 4 &&
+        appears 'guest: pointed' "$work/serial" && appears 'guest: done' "$work/serial" && gone && return
+    end $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    return 1
 }

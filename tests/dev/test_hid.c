@@ -62,6 +62,10 @@ START_TEST(from_displays)
     input_key(input, 30, true);                         /* A */
     ck_assert_int_eq(next(), 8);
     ck_assert_mem_eq(buf, "\0\0\4\0\0\0\0\0", 8);
+    ck_assert_uint_eq(input_leds(input), 0);
+    buf[0] = 6;                                         /* and its lights theirs */
+    ck_assert_int_eq(control(0x21, 9, 0x200, 0, 1), 1);
+    ck_assert_uint_eq(input_leds(input), INPUT_CAPS_LOCK | INPUT_SCROLL_LOCK);
     end();
     input_free(input);
     input = NULL;
