@@ -140,6 +140,8 @@ static void init(struct machine *m)
     pcfirm_init(&pc->firm, m);
     pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
     b->plugs.pci = pci;
+    plug_bus_add(&b->plugs, "IDE", "ide.0", piix3_ide_bus(pc->ide, 0));
+    plug_bus_add(&b->plugs, "IDE", "ide.1", piix3_ide_bus(pc->ide, 1));
     pcbase_isa_chips(b);
     pcbase_plugs(b);
 
@@ -160,5 +162,5 @@ static void board_free(struct machine *m)
 
 const struct board board_pc = {
     "pc", "i440FX and PIIX with firmware (SeaBIOS) or a kernel loaded directly", true,
-    init, board_free, power_button, true, true
+    init, board_free, power_button, 4, 2, true
 };

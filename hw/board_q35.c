@@ -9,7 +9,8 @@
  *   the firmware's ROM ends at 4 GiB
  *
  *   00:00.0   82Q35 host bridge
- *   00:1f.0   ICH9 LPC bridge           00:1f.3   ICH9 SMBus
+ *   00:1f.0   ICH9 LPC bridge           00:1f.2   ICH9 SATA controller (AHCI)
+ *                                       00:1f.3   ICH9 SMBus
  *
  * The ICH9 routes the bus's pins to PIRQ A-H, and those to I/O APIC inputs 16-23 and to ISA interrupts.
  *
@@ -17,6 +18,7 @@
  * "micro", and finds what a firmware would have left: shadow RAM with ACPI and SMBIOS tables, PIRQ routes,
  * configuration spaces, the PM and root complex registers in their places.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -24,6 +26,7 @@
 #include "hw/hpet.h"
 #include "hw/fw_cfg.h"
 #include "hw/ich9.h"
+#include "hw/ide/ahci.h"
 #include "hw/ioapic.h"
 #include "hw/lapic.h"
 #include "hw/pcfirm.h"
@@ -34,6 +37,8 @@
 #define PCI_HI     IOAPIC_BASE
 #define MMCONFIG   0xb0000000u
 #define RCBA       0xfed1c000u
+#define SATA_FN    2
+#define SATA_PIN   2            /* as D31IP of the root complex registers says */
 #define PM_PORT    0x600
 #define ELCR2      0x4d1
 #define ELCR2_PCI  (1u << (10 - 8) | 1u << (11 - 8) | 1u << (ICH9_SCI - 8))
@@ -120,6 +125,8 @@ static void init(struct machine *m)
                                 .sci = pcbase_isa(b, ICH9_SCI, 0), .smi = { .set = smi_set, .to = m },
                                 .off = pcbase_soft_off, .arg = m };
     struct pci_bus *pci;
+    struct ahci *sata;
+    char name[16];
 
     if (!q)
         die(EXIT_CODE_HOST, "out of memory for the board");
@@ -131,6 +138,13 @@ static void init(struct machine *m)
     pci_bus_express(pci);
     q->bridge = q35_new(m->chips, pci, m->phys, m->ram, m->ram_low, m->ram_high);
     q->lpc = ich9_new(m->chips, pci, m->ports, m->phys, m->clock, &lines);
+    sata = ahci_new(m->chips, pci, "ahci", ICH9_SLOT, SATA_FN, SATA_PIN, false);
+    ahci_add_buses(&b->plugs, sata, NULL);
+    for (unsigned n = 0; n < AHCI_PORTS; n++) {
+        snprintf(name, sizeof(name), "sata%u", n);
+        if (m->cfg.ide[n])
+            ide_attach(ahci_bus(sata, n), m->chips, name, 0, m->cfg.ide[n], NULL);
+    }
     ich9_smbus_new(m->chips, pci);
     pcfirm_init(&q->firm, m);
     pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
@@ -162,5 +176,5 @@ static void board_free(struct machine *m)
 
 const struct board board_q35 = {
     "q35", "Q35 and ICH9, PCI Express, with firmware (SeaBIOS) or a kernel loaded directly", true, init, board_free,
-    power_button, false, true
+    power_button, AHCI_PORTS, 1, true
 };

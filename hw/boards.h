@@ -15,7 +15,8 @@ struct board {
     void (*init)(struct machine *);
     void (*free)(struct machine *);
     void (*power_button)(struct machine *);     /* pressed by the user; device lock held */
-    bool ide, floppy;           /* it has controllers for machine_config's drives of that kind */
+    unsigned ide, ide_units;    /* machine_config's drives of that kind that it has places for; places of a bus */
+    bool floppy;                /* it has a controller for them */
 };
 
 extern const struct board board_micro, board_pc, board_q35;

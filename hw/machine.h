@@ -79,7 +79,7 @@ struct machine_config {
     struct rom_image *roms;                     /* what was found of what they name by romfile= */
     struct drive *pflash[2];                    /* flash memory that ends at 4 GiB, and one below */
     uint8_t *flash[2];                          /* what is in them */
-    struct drive *ide[4], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
+    struct drive *ide[6], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
     struct display *display;                    /* what shows the video chip's picture, NULL: nothing */
     struct input *input;                        /* input_if.h */
     bool serial_screen;                         /* firmware's text goes to the serial port */

@@ -80,6 +80,11 @@ void piix3_ide_enable(struct piix3_ide *s)
     update(s);
 }
 
+struct ide_bus *piix3_ide_bus(struct piix3_ide *s, unsigned channel)
+{
+    return ide_channel_bus(s->channel[channel]);
+}
+
 /* After the configuration space, a chip of its own that comes first. */
 static void piix3_ide_reset(void *dev)
 {
@@ -104,7 +109,7 @@ struct piix3_ide *piix3_ide_new(struct chip_list *chips, struct pci_bus *bus, st
     pci_config_init(pci, IDETIM + 2, 2, 0, 0xffff);
     pci_config_init(pci, SIDETIM, 1, 0, 0xff);
     for (unsigned i = 0; i < 2; i++)
-        s->channel[i] = ide_channel_new(chips, legacy[i].name, pci, irq[i], drive + 2 * i);
+        s->channel[i] = ide_channel_new(chips, legacy[i].name, i, pci, irq[i], drive + 2 * i);
     pci_bar(pci, 4, 16, PCI_BAR_IO, &bm_ops, s);
     pci_on_config(pci, written, s);
     return s;

@@ -295,9 +295,14 @@ static void *place(struct plug_env *env, const struct plug *plug, struct plug_co
         if (strcmp(b->type, plug->bus))
             continue;
         some = true;
+        if (!c->bus && plug->full && plug->full(b->bus))
+            continue;
         if (!c->bus || strcmp(b->name, c->bus) == 0)
             return b->bus;
     }
+    if (some && !c->bus)
+        die(EXIT_CODE_USAGE, "-device %s: all places of the %s buses are taken: add a controller before", plug->name,
+            plug->bus);
     if (some)
         die(EXIT_CODE_USAGE, "-device %s: there is no %s bus named %s", plug->name, plug->bus, c->bus);
     die(EXIT_CODE_USAGE, "-device %s: there is no %s bus for it: add a controller before", plug->name, plug->bus);

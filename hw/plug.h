@@ -70,6 +70,8 @@ struct plug {
     /* How firmware names it beneath the PCI bus, for bootindex; '*' is its place. NULL: nothing to boot from there, or
        make() says it (boot_path). */
     const char *boot;
+    /* The bus has no place left: the next of its type is taken, where none is asked for. NULL: there is always one. */
+    bool (*full)(const void *bus);
 };
 
 /* One device to be made. `props` and what its strings point to live as long as the machine. */

@@ -16,6 +16,7 @@ struct drive_arg {
     const char *opt;            /* that asked for it */
     enum drive_if iface;
     int index;                  /* place on that interface; -1: the next one */
+    int bus, unit;              /* the same, as the user said it; -1: not given */
     const char *file;           /* NULL: no medium */
     struct block_open open;
     bool snapshot;              /* what is written goes away */

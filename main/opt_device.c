@@ -180,6 +180,21 @@ void options_add_device_first(struct options *o, struct plug_use *use)
     o->cfg.devices = o->devices;
 }
 
+bool options_has_device(const struct options *o, const char *const *names)
+{
+    for (const struct device_arg *a = o->device_args; a; a = a->next) {
+        const char *p = a->val, *const *n = names;
+        struct arg_item it;
+
+        arg_next(&p, &it);
+        while (*n && strcmp(*n, plug_find(type_name(&it))->name))
+            n++;
+        if (*n)
+            return true;
+    }
+    return false;
+}
+
 void options_devices(struct options *o)
 {
     for (struct device_arg *a = o->device_args, *next; a; a = next) {

@@ -9,7 +9,6 @@
 #include "hw/boards.h"
 #include "main/options_priv.h"
 
-#define IDE_DRIVES 4            /* two channels, two drives each */
 #define CD_INDEX   2            /* -cdrom, and the drive that is there without being asked for */
 #define FLOPPIES   2
 #define PFLASHES   2
@@ -26,7 +25,7 @@ static struct drive_arg *new_drive(struct options *o, const char *opt)
     if (!a)
         die(EXIT_CODE_HOST, "out of memory");
     a->opt = opt;
-    a->index = -1;
+    a->index = a->bus = a->unit = -1;
     while (*last)
         last = &(*last)->next;
     *last = a;
@@ -74,7 +73,7 @@ static void set_discard(struct drive_arg *a, const struct arg_item *it)
 }
 
 /* False: the key is none of a drive. */
-static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *it, bool *bus_given)
+static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *it)
 {
     static const char *const media[] = { "disk", "cdrom", NULL }, *const aio[] = { "threads", "native", "io_uring", NULL };
     static const char *const write_errors[] = { "enospc", NULL }, *const read_errors[] = { "report", "enospc", NULL };
@@ -91,11 +90,10 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
             die(EXIT_CODE_USAGE, "%s: if=%s: use ide, floppy, scsi, virtio, pflash or none", a->opt, it->val);
     } else if (strcmp(key, "index") == 0) {
         a->index = (int)small(a->opt, it, 255);
-    } else if (strcmp(key, "bus") == 0 || strcmp(key, "unit") == 0) {
-        unsigned n = small(a->opt, it, 127);
-
-        a->index = (a->index < 0 ? 0 : a->index) + (int)(*key == 'b' ? 2 * n : n);
-        *bus_given = true;
+    } else if (strcmp(key, "bus") == 0) {
+        a->bus = (int)small(a->opt, it, 127);
+    } else if (strcmp(key, "unit") == 0) {
+        a->unit = (int)small(a->opt, it, 127);
     } else if (strcmp(key, "media") == 0) {
         one_of(a->opt, it, media, "disk or cdrom");
         a->drive.cdrom = strcmp(it->val, "cdrom") == 0;
@@ -135,10 +133,9 @@ void opt_drive(struct options *o, const char *opt, const char *val)
 {
     struct drive_arg *a = new_drive(o, opt);
     struct arg_item it;
-    bool bus_given = false;
 
     while (arg_next(&val, &it))
-        if (!set_drive(o, a, &it, &bus_given))
+        if (!set_drive(o, a, &it))
             die(EXIT_CODE_USAGE, "%s: unknown property '%s%s%s': use file, if, index, bus, unit, media, format, cache, "
                 "discard, snapshot, readonly, id, serial, cyls, heads or secs", opt, it.key, it.val ? "=" : "",
                 it.val ? it.val : "");
@@ -268,6 +265,9 @@ static void put(struct drive_arg *a, struct drive **place, unsigned n)
     place[at] = &a->drive;
 }
 
+/* Who adds disks or CD drives as devices gets no CD drive that was not asked for: its place may be wanted. */
+static const char *const own_disks[] = { "ide-hd", "ide-cd", "scsi-hd", "scsi-cd", NULL };
+
 /* A PC has a CD drive, even if nothing is in it. */
 static void default_cd(struct options *o)
 {
@@ -276,7 +276,7 @@ static void default_cd(struct options *o)
     a->index = CD_INDEX;
     a->drive.cdrom = a->drive.read_only = true;
     a->drive.id = drive_find(o->drives, "cd") ? "default-cd" : "cd";
-    put(a, o->cfg.ide, IDE_DRIVES);
+    put(a, o->cfg.ide, o->cfg.board->ide);
 }
 
 /* And a floppy drive. */
@@ -305,6 +305,9 @@ void options_drives(struct options *o)
         }
         if (drive_find(o->drives, a->drive.id) != &a->drive)
             die(EXIT_CODE_USAGE, "%s: there are two drives with id=%s", a->opt, a->drive.id);
+        if (a->bus >= 0 || a->unit >= 0)        /* the other way to say which place it has */
+            a->index = (a->bus < 0 ? 0 : a->bus) * (int)(a->iface == DRIVE_IF_IDE ? o->cfg.board->ide_units : 2) +
+                       (a->unit < 0 ? 0 : a->unit);
     }
     /* Those that ask for a place first. */
     for (int asked = 1; asked >= 0; asked--) {
@@ -317,7 +320,7 @@ void options_drives(struct options *o)
                     o->cfg.board->name, a->iface == DRIVE_IF_IDE ? "IDE" : "floppy",
                     o->cfg.board->firmware ? ", or -drive if=virtio, or -device nvme" : "");
             if (a->iface == DRIVE_IF_IDE)
-                put(a, o->cfg.ide, IDE_DRIVES);
+                put(a, o->cfg.ide, o->cfg.board->ide);
             else if (a->iface == DRIVE_IF_FLOPPY)
                 put(a, o->cfg.floppy, FLOPPIES);
             else if (a->iface == DRIVE_IF_PFLASH)
@@ -337,7 +340,7 @@ void options_drives(struct options *o)
             add_device(o, a, a->drive.cdrom ? "scsi-cd" : "scsi-hd");
         }
     }
-    if (!o->nodefaults && o->cfg.board->ide && !o->cfg.ide[CD_INDEX])
+    if (!o->nodefaults && o->cfg.board->ide && !o->cfg.ide[CD_INDEX] && !options_has_device(o, own_disks))
         default_cd(o);
     if (!o->nodefaults && o->cfg.board->firmware && !o->cfg.floppy[0])
         default_floppy(o);

@@ -25,6 +25,8 @@ void options_speaker(struct options *);
 void options_add_device(struct options *, struct plug_use *);
 /* The same before those of -device: of what the machine has by default. */
 void options_add_device_first(struct options *, struct plug_use *);
+/* -device adds one of these; names end with NULL. */
+bool options_has_device(const struct options *, const char *const *names);
 /* opt_display.c: the machine's video, and a display where none was named. */
 void options_display(struct options *);
 /* opt_drive.c: give drives to the machine's own controllers, or make devices for them. */

@@ -252,6 +252,26 @@ void ata_data_write(struct ata *a, uint32_t val, unsigned size)
         block_done(a);
 }
 
+enum ata_pio ata_pio_block(struct ata *a, uint8_t **at, uint32_t *len)
+{
+    if (a->phase != ATA_PIO_IN && a->phase != ATA_PIO_OUT && a->phase != ATA_PACKET_OUT)
+        return ATA_PIO_NONE;
+    *at = a->buf + a->at;
+    *len = a->block - a->at;
+    return a->phase == ATA_PIO_IN ? ATA_PIO_TO_HOST : a->phase == ATA_PIO_OUT ? ATA_PIO_FROM_HOST : ATA_PIO_PACKET;
+}
+
+bool ata_pio_last(const struct ata *a)
+{
+    return a->phase == ATA_PIO_IN && a->block == a->end && !a->left && a->command != 0xa0;
+}
+
+void ata_pio_moved(struct ata *a)
+{
+    a->at = a->block;
+    block_done(a);
+}
+
 /* ---- reset ---- */
 
 /* 9.12: what the registers say after a reset, EXECUTE DEVICE DIAGNOSTIC and DEVICE RESET. */
@@ -270,6 +290,8 @@ void ata_signature(struct ata *a)
 void ata_reset(struct ata *a)
 {
     ata_drop(a);
+    ata_queue_drop(a);
+    a->queue_failed = 0;
     a->phase = ATA_RESET;
     a->status = ATA_BSY;
     a->at = a->end = a->block = 0;
@@ -277,12 +299,13 @@ void ata_reset(struct ata *a)
     ata_set_irq(a, false);
 }
 
-void ata_reset_done(struct ata *a)
+bool ata_reset_done(struct ata *a)
 {
     if (a->phase != ATA_RESET)
-        return;
+        return false;
     a->device = 0;
     ata_signature(a);
+    return true;
 }
 
 /* ---- registers ---- */
@@ -319,6 +342,8 @@ static void write_command(struct ata *a, uint8_t val)
     if (a->phase == ATA_RESET || ((a->status & ATA_BSY) && !reset))
         return;
     ata_drop(a);
+    if (reset)
+        a->queue_failed = 0;
     ata_set_irq(a, false);
     a->command = val;
     a->phase = ATA_IDLE;
@@ -365,6 +390,22 @@ bool ata_irq(const struct ata *a)
     return a->intrq;
 }
 
+bool ata_idle(const struct ata *a)
+{
+    return a->phase == ATA_IDLE;
+}
+
+void ata_stop(struct ata *a)
+{
+    ata_queue_drop(a);
+    ata_drop(a);
+    if (a->phase == ATA_IDLE || a->phase == ATA_RESET)
+        return;
+    a->phase = ATA_IDLE;
+    a->status = READY | ATA_ERR;
+    a->error = ATA_ABRT;
+}
+
 bool ata_is_cd(const struct ata *a)
 {
     return a->drive->cdrom;
@@ -405,7 +446,7 @@ static const struct field ata_state[] = {
     FIELD(struct ata, end), FIELD(struct ata, block_size), FIELD_ARRAY(struct ata, packet),
     { "buf low", offsetof(struct ata, buf), 1, ATA_BUF / 2 },
     { "buf high", offsetof(struct ata, buf) + ATA_BUF / 2, 1, ATA_BUF / 2 },
-    MMC_FIELDS(struct ata, mmc), FIELD_END
+    MMC_FIELDS(struct ata, mmc), FIELD(struct ata, queue_failed), FIELD_ARRAY(struct ata, queue_log), FIELD_END
 };
 
 /* Power-on and hardware reset. */
@@ -427,7 +468,13 @@ static void chip_reset(void *dev)
     a->max_lba = ata_sectors(a);
     if (a->drive->cdrom)
         mmc_reset(&a->mmc);
+    memset(a->queue_log, 0, sizeof(a->queue_log));
     ata_reset_done(a);
+}
+
+void ata_hard_reset(struct ata *a)
+{
+    chip_reset(a);
 }
 
 /* What the stream says is checked against what the machine can hold. */
@@ -455,6 +502,7 @@ static void chip_free(void *dev)
 
     if (a->req)
         request_free(a->req);
+    ata_queue_free(a);
 }
 
 static const struct chip ata_chip = { "ata", sizeof(struct ata), chip_reset, ata_state, loaded, chip_free };
@@ -462,7 +510,7 @@ static const struct chip ata_chip = { "ata", sizeof(struct ata), chip_reset, ata
 static const struct drive_user disk_user = { NULL };
 
 struct ata *ata_new(struct chip_list *chips, const char *name, unsigned dev, struct drive *drive,
-                    const struct ata_host *host)
+                    const struct ata_host *host, const struct ata_who *who)
 {
     struct ata *a = chip_new(chips, &ata_chip, name);
 
@@ -471,9 +519,11 @@ struct ata *ata_new(struct chip_list *chips, const char *name, unsigned dev, str
     a->drive = drive;
     a->host = host;
     a->dev = dev;
-    snprintf(a->serial, sizeof(a->serial), "%s", drive->serial ? drive->serial : "");
-    if (!drive->serial)
-        snprintf(a->serial, sizeof(a->serial), "LT%06u", dev + 1);
+    a->who = *who;
+    if (who->serial || drive->serial)
+        snprintf(a->serial, sizeof(a->serial), "%s", who->serial ? who->serial : drive->serial);
+    else
+        snprintf(a->serial, sizeof(a->serial), "LT%06u", who->number % 1000000);
     if (drive->cdrom)
         mmc_init(&a->mmc, drive);
     chip_reset(a);

@@ -14,16 +14,18 @@ enum {                          /* struct command.flags */
     EXT = 1, DMA = 2, WRITE = 4, FUA = 8, MULTIPLE = 16,
     DISK = 32, CD = 64,         /* who has it */
     MEDIUM = 128,               /* wakes a device in standby */
+    SERIAL = 256,               /* Serial ATA has it */
 };
 
 struct command {
-    uint8_t code, flags;
+    uint8_t code;
+    uint16_t flags;
     void (*run)(struct ata *);
 };
 
 /* ---- addresses (6.2) ---- */
 
-static uint64_t address(const struct ata *a)
+uint64_t ata_address(const struct ata *a)
 {
     uint64_t lba = a->lba[0][0] | (uint32_t)a->lba[1][0] << 8 | (uint32_t)a->lba[2][0] << 16;
     unsigned cyl = a->lba[1][0] | a->lba[2][0] << 8, head = a->device & 15, sec = a->lba[0][0];
@@ -50,7 +52,7 @@ static uint32_t count(const struct ata *a)
 /* The command's sectors; false: it has been refused. */
 static bool range(struct ata *a)
 {
-    uint64_t at = address(a), limit = a->max_lba;
+    uint64_t at = ata_address(a), limit = a->max_lba;
 
     a->left = count(a);
     if (at < limit && a->left <= limit - at) {
@@ -481,7 +483,7 @@ static void native_max(struct ata *a)
 /* Until the next hardware reset. Features 1 to 4 are SET MAX's passwords. */
 static void set_max(struct ata *a)
 {
-    uint64_t last = address(a);
+    uint64_t last = ata_address(a);
 
     if ((!a->ext && a->feature[0]) || last >= ata_sectors(a)) {
         ata_fail(a, ATA_ABRT);
@@ -501,6 +503,7 @@ static const struct command commands[] = {
     { 0x25, DISK | EXT | DMA | MEDIUM, transfer_dma },
     { 0x27, DISK | EXT, native_max },
     { 0x29, DISK | EXT | MULTIPLE | MEDIUM, read_pio },
+    { 0x2f, DISK | EXT | SERIAL, ata_read_log },
     { 0x30, DISK | WRITE | MEDIUM, write_pio }, { 0x31, DISK | WRITE | MEDIUM, write_pio },
     { 0x34, DISK | EXT | WRITE | MEDIUM, write_pio },
     { 0x35, DISK | EXT | DMA | WRITE | MEDIUM, transfer_dma },
@@ -509,6 +512,8 @@ static const struct command commands[] = {
     { 0x3d, DISK | EXT | DMA | WRITE | FUA | MEDIUM, transfer_dma },
     { 0x40, DISK | MEDIUM, read_verify }, { 0x41, DISK | MEDIUM, read_verify },
     { 0x42, DISK | EXT | MEDIUM, read_verify },
+    { 0x60, DISK | EXT | DMA | SERIAL | MEDIUM, ata_queue_command },
+    { 0x61, DISK | EXT | DMA | WRITE | SERIAL | MEDIUM, ata_queue_command },
     { 0x90, DISK | CD, diagnostic },
     { 0x91, DISK, init_params },
     { 0x94, DISK | CD, standby }, { 0x95, DISK | CD, idle }, { 0x96, DISK | CD, standby }, { 0x97, DISK | CD, idle },
@@ -548,8 +553,17 @@ void ata_disk_command(struct ata *a)
     }
     if (c && who == CD && a->command == 0x20)
         c = find(0xec);         /* READ SECTORS to a packet device ends as IDENTIFY DEVICE does */
-    if (!c || !(c->flags & who) || ((c->flags & MULTIPLE) && !a->multiple)) {
+    if (!c || !(c->flags & who) || ((c->flags & MULTIPLE) && !a->multiple) ||
+        ((c->flags & SERIAL) && !a->host->serial)) {
         log_msg(LOG_GUEST, "ide: %s: command %02x is not there", a->drive->id, a->command);
+        ata_fail(a, ATA_ABRT);
+        return;
+    }
+    if (a->queued && c->run != ata_queue_command) {
+        ata_queue_clash(a);
+        return;
+    }
+    if (a->queue_failed && c->run != ata_read_log) {
         ata_fail(a, ATA_ABRT);
         return;
     }

@@ -27,8 +27,35 @@ static void text(uint8_t *page, unsigned n, const char *s, unsigned words)
 static void names(const struct ata *a, uint8_t *page, const char *model)
 {
     text(page, 10, a->serial, 10);
-    text(page, 23, FIRMWARE, 4);
-    text(page, 27, model, 20);
+    text(page, 23, a->who.version ? a->who.version : FIRMWARE, 4);
+    text(page, 27, a->who.model ? a->who.model : model, 20);
+}
+
+/* ATA8-ACS 7.16.7: word 87 repeats what word 84 says of it; the first word has the upper bits. */
+static void world_wide_name(const struct ata *a, uint8_t *page)
+{
+    if (!a->who.wwn)
+        return;
+    page[2 * 84 + 1] |= 1;
+    page[2 * 87 + 1] |= 1;
+    for (unsigned i = 0; i < 4; i++)
+        word(page, 108 + i, a->who.wwn >> (48 - 16 * i) & 0xffff, 1);
+}
+
+/* Serial ATA 2.6, 13.2.1; there are no wires to tell of. */
+static void serial_ata(const struct ata *a, uint8_t *page, bool queue)
+{
+    if (!a->host->serial)
+        return;
+    word(page, 76, 0x0006 | (queue ? 0x100 : 0), 1);    /* 1.5 and 3 Gbit/s */
+    word(page, 80, 0x1f0, 1);                           /* and ATA8-ACS */
+    word(page, 93, 0, 1);
+    word(page, 222, 0x1020, 1);                         /* Serial ATA 2.6 */
+    if (!queue)
+        return;
+    word(page, 75, ATA_TAGS - 1, 1);
+    page[2 * 84] |= 0x20;                               /* logs */
+    page[2 * 87] |= 0x20;
 }
 
 static void modes(const struct ata *a, uint8_t *page)
@@ -58,7 +85,7 @@ void ata_identify(const struct ata *a, uint8_t *page)
 {
     uint64_t sectors = a->max_lba, cyls = sectors / (16 * 63), chs;
     unsigned heads = a->drive->chs.heads ? a->drive->chs.heads : 16;
-    unsigned secs = a->drive->chs.secs ? a->drive->chs.secs : 63;
+    unsigned secs = a->drive->chs.secs ? a->drive->chs.secs : 63, sectors_log2 = 0;
 
     if (a->drive->chs.cyls)
         cyls = a->drive->chs.cyls;
@@ -95,13 +122,17 @@ void ata_identify(const struct ata *a, uint8_t *page)
     word(page, 86, 0x3400, 1);
     word(page, 87, 0x4040, 1);
     word(page, 100, sectors, 4);
-    word(page, 106, 0x6000, 1);                         /* one logical sector in a physical one */
+    for (unsigned n = a->who.physical; n > ATA_SECTOR; n /= 2)
+        sectors_log2++;
+    word(page, 106, 0x6000 | sectors_log2, 1);          /* logical sectors in a physical one */
     if (a->drive->disk->discards) {
         word(page, 69, 0x4000, 1);                      /* trimmed sectors read as something that stays */
         word(page, 105, 8, 1);
         word(page, 169, 1, 1);
     }
     word(page, 217, 1, 1);                              /* nothing rotates */
+    world_wide_name(a, page);
+    serial_ata(a, page, true);
     checksum(page);
 }
 
@@ -117,6 +148,8 @@ void ata_identify_packet(const struct ata *a, uint8_t *page)
     word(page, 84, 0x4000, 1);
     word(page, 85, 0x4218, 1);
     word(page, 87, 0x4000, 1);
+    world_wide_name(a, page);
+    serial_ata(a, page, false);
     checksum(page);
 }
 

@@ -26,6 +26,7 @@ enum { ATA_COD = 1, ATA_IO = 2 };                               /* count registe
 #define ATA_DMA_MAX  (1u << 20) /* bytes of one request to the disk */
 #define ATA_PACKET   12u
 #define ATA_MULTIPLE 16u        /* sectors of READ MULTIPLE, at most */
+#define ATA_LOG      14u        /* bytes of the queue's error log that are not 0 */
 
 /* A request outlives the command if that is dropped: a full host disk keeps writes. */
 struct ata_request {
@@ -36,11 +37,14 @@ struct ata_request {
     uint8_t *own;               /* data of a PIO write */
 };
 
+struct ata_queued;              /* a queued command: ata_queue.c */
+
 struct ata {
     struct drive *drive;
     const struct ata_host *host;
     unsigned dev;
     char serial[21];
+    struct ata_who who;
 
     /* registers; [1]: what was written before */
     uint8_t feature[2], count[2], lba[3][2], device, status, error, intrq;
@@ -61,6 +65,11 @@ struct ata {
     struct ata_request *req;    /* under way; NULL: none */
     void (*req_done)(struct ata *, const struct ata_request *);
     struct mmc mmc;             /* CD-ROM */
+
+    struct ata_queued *queue[ATA_TAGS];         /* NULL: never used */
+    uint32_t queued;            /* tags under way */
+    uint8_t queue_failed;       /* one has failed: nothing but reading the log is done */
+    uint8_t queue_log[ATA_LOG];
 };
 
 static inline uint64_t ata_sectors(const struct ata *a)
@@ -103,6 +112,18 @@ void ata_signature(struct ata *);
 void ata_disk_command(struct ata *);
 void ata_disk_pio_block(struct ata *);          /* a DRQ block has gone through the data register */
 void ata_disk_dma(struct ata *);                /* go on with a DMA command */
+
+/* A command's address and count as all commands but queued ones have them; address UINT64_MAX: there is none such. */
+uint64_t ata_address(const struct ata *);
+
+/* ---- ata_queue.c ---- */
+void ata_queue_command(struct ata *);           /* READ or WRITE FPDMA QUEUED was written */
+/* A command of another kind came while some were queued. */
+void ata_queue_clash(struct ata *);
+/* Forget what is queued; after that nothing writes to the adapter's memory. */
+void ata_queue_drop(struct ata *);
+void ata_queue_free(struct ata *);
+void ata_read_log(struct ata *);
 
 /* ---- ata_identify.c ---- */
 void ata_identify(const struct ata *, uint8_t *page);

@@ -16,20 +16,23 @@
 #define READY (ATA_DRDY | ATA_DSC)
 
 /* The status phase. */
-static void finish(struct ata *a)
+static void end(struct ata *a, uint8_t status, uint8_t error)
 {
     a->phase = ATA_IDLE;
     a->count[0] = ATA_COD | ATA_IO;
-    a->status = READY;
-    a->error = 0;
+    a->status = status;
+    a->error = error;
     ata_set_irq(a, true);
+}
+
+static void finish(struct ata *a)
+{
+    end(a, READY, 0);
 }
 
 static void fail(struct ata *a)
 {
-    finish(a);
-    a->status = READY | ATA_ERR;
-    a->error = a->mmc.sense[0] << 4 | ATA_ABRT;
+    end(a, READY | ATA_ERR, a->mmc.sense[0] << 4 | ATA_ABRT);
 }
 
 /* The next DRQ block of buf[at, end), to the host or from it. */

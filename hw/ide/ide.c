@@ -36,8 +36,7 @@ struct pieces {
 struct ide_channel {
     struct pci_dev *pci;
     struct irq irq;
-    struct ata *ata[2];
-    struct ata_host host;
+    struct ide_bus bus;
     uint8_t select, control, level;
     uint8_t bm_command, bm_status;
     uint32_t table;
@@ -54,7 +53,7 @@ static const struct field channel_state[] = {
 
 static void update_irq(struct ide_channel *c)
 {
-    const struct ata *a = c->ata[c->select];
+    const struct ata *a = c->bus.ata[c->select];
     bool level = a && ata_irq(a) && !(c->control & CONTROL_NIEN);
 
     if (level == c->level)
@@ -169,13 +168,13 @@ static void bm_command(struct ide_channel *c, uint8_t val)
     if (val & BM_START) {
         c->at = (struct position){ .next = c->table };
         c->bm_status |= BM_ACTIVE;
-        if (c->ata[c->select])
-            ata_dma_ready(c->ata[c->select]);
+        if (c->bus.ata[c->select])
+            ata_dma_ready(c->bus.ata[c->select]);
         return;
     }
     for (unsigned i = 0; i < 2; i++)
-        if (c->ata[i])
-            ata_dma_stop(c->ata[i]);
+        if (c->bus.ata[i])
+            ata_dma_stop(c->bus.ata[i]);
     c->bm_status &= ~BM_ACTIVE;
 }
 
@@ -209,11 +208,11 @@ void ide_bm_write(struct ide_channel *c, unsigned off, uint8_t val)
 
 static uint8_t read_reg(struct ide_channel *c, enum ata_reg reg, bool status)
 {
-    struct ata *a = c->ata[c->select];
+    struct ata *a = c->bus.ata[c->select];
     uint8_t v;
 
     if (!a) {
-        a = c->ata[!c->select];
+        a = c->bus.ata[!c->select];
         if (!a)
             return 0xff;
         return status || c->select == 0 ? 0 : ata_read(a, reg, c->control & CONTROL_HOB);
@@ -230,7 +229,7 @@ static uint64_t command_read(void *dev, uint64_t off, unsigned size)
     uint64_t v = 0;
 
     if (off == 0 && size > 1)
-        return c->ata[c->select] ? ata_data_read(c->ata[c->select], size) : UINT64_MAX;
+        return c->bus.ata[c->select] ? ata_data_read(c->bus.ata[c->select], size) : UINT64_MAX;
     for (unsigned i = 0; i < size; i++) {
         enum ata_reg reg = (enum ata_reg)(off + i);
 
@@ -246,14 +245,14 @@ static void write_reg(struct ide_channel *c, enum ata_reg reg, uint8_t val)
         c->select = val & ATA_DEV ? 1 : 0;
     for (unsigned i = 0; i < 2; i++)
         /* EXECUTE DEVICE DIAGNOSTIC is for both, whoever is selected. */
-        if (c->ata[i] && (reg != ATA_COMMAND || i == c->select || val == 0x90))
-            ata_write(c->ata[i], reg, val);
+        if (c->bus.ata[i] && (reg != ATA_COMMAND || i == c->select || val == 0x90))
+            ata_write(c->bus.ata[i], reg, val);
     if (reg == ATA_COMMAND && val == 0x90)
         c->select = 0;
     update_irq(c);
     /* Only the selected device's DMARQ is seen: it may have waited for that. */
-    if (reg == ATA_DEVICE && (c->bm_status & BM_ACTIVE) && c->ata[c->select])
-        ata_dma_ready(c->ata[c->select]);
+    if (reg == ATA_DEVICE && (c->bm_status & BM_ACTIVE) && c->bus.ata[c->select])
+        ata_dma_ready(c->bus.ata[c->select]);
 }
 
 static void command_write(void *dev, uint64_t off, uint64_t val, unsigned size)
@@ -261,8 +260,8 @@ static void command_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     struct ide_channel *c = dev;
 
     if (off == 0 && size > 1) {
-        if (c->ata[c->select])
-            ata_data_write(c->ata[c->select], (uint32_t)val, size);
+        if (c->bus.ata[c->select])
+            ata_data_write(c->bus.ata[c->select], (uint32_t)val, size);
         return;
     }
     for (unsigned i = 0; i < size; i++)
@@ -274,9 +273,9 @@ static uint64_t control_read(void *dev, uint64_t off, unsigned size)
 {
     const struct ide_channel *c = dev;
 
-    if (c->ata[c->select])
-        return ata_alt_status(c->ata[c->select]);
-    return c->ata[!c->select] ? 0 : 0xff;
+    if (c->bus.ata[c->select])
+        return ata_alt_status(c->bus.ata[c->select]);
+    return c->bus.ata[!c->select] ? 0 : 0xff;
 }
 
 static void control_write(void *dev, uint64_t off, uint64_t val, unsigned size)
@@ -286,12 +285,12 @@ static void control_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 
     c->control = val;
     for (unsigned i = 0; i < 2 && (changed & CONTROL_SRST); i++) {
-        if (!c->ata[i])
+        if (!c->bus.ata[i])
             continue;
         if (val & CONTROL_SRST)
-            ata_reset(c->ata[i]);
+            ata_reset(c->bus.ata[i]);
         else
-            ata_reset_done(c->ata[i]);
+            ata_reset_done(c->bus.ata[i]);
     }
     if (changed & CONTROL_SRST)
         c->select = 0;
@@ -320,7 +319,7 @@ static void channel_reset(void *dev)
 
     c->select = c->control = 0;
     c->bm_command = 0;
-    c->bm_status = (c->ata[0] ? 0x20 : 0) | (c->ata[1] ? 0x40 : 0);
+    c->bm_status = (c->bus.ata[0] ? 0x20 : 0) | (c->bus.ata[1] ? 0x40 : 0);
     c->table = 0;
     c->at = (struct position){ 0 };
     c->level = 0;               /* devices, which reset after this, withdraw INTRQ */
@@ -339,21 +338,40 @@ static const struct chip channel_chip = {
     "ide-channel", sizeof(struct ide_channel), channel_reset, channel_state, channel_loaded
 };
 
-struct ide_channel *ide_channel_new(struct chip_list *chips, const char *name, struct pci_dev *pci, struct irq irq,
+/* The device's bit of the status register says that it can do DMA. */
+static void attached(struct ide_bus *b, unsigned unit)
+{
+    struct ide_channel *c = b->host.to;
+
+    c->bm_status |= 0x20u << unit;
+}
+
+struct ide_bus *ide_channel_bus(struct ide_channel *c)
+{
+    return &c->bus;
+}
+
+struct ide_channel *ide_channel_new(struct chip_list *chips, const char *name, unsigned n, struct pci_dev *pci, struct irq irq,
                                     struct drive *const drive[2])
 {
+    unsigned slot = pci_devfn(pci) >> 3, fn = pci_devfn(pci) & 7;
     struct ide_channel *c;
     char ata[64];
 
     c = chip_new(chips, &channel_chip, name);
     c->pci = pci;
     c->irq = irq;
-    c->host = (struct ata_host){ device_irq, dma_map, dma_done, dma_spoilt, c };
+    c->bus.host = (struct ata_host){ .irq = device_irq, .dma_map = dma_map, .dma_done = dma_done,
+                                     .dma_spoilt = dma_spoilt, .to = c };
+    c->bus.units = 2;
+    c->bus.number = 2 * n + 1;
+    c->bus.attached = attached;
+    snprintf(c->bus.path, sizeof(c->bus.path), "/pci@i0cf8/ide@%x,%x/drive@%u", slot, fn, n);
     for (unsigned i = 0; i < 2; i++) {
         if (!drive[i])
             continue;
         snprintf(ata, sizeof(ata), "%s.%u", name, i);
-        c->ata[i] = ata_new(chips, ata, i, drive[i], &c->host);
+        ide_attach(&c->bus, chips, ata, i, drive[i], NULL);
     }
     channel_reset(c);
     return c;

@@ -503,6 +503,8 @@ static struct scsi_dev *make(struct chip_list *chips, struct scsi_bus *bus, cons
     d->read_only = type == SCSI_CD || p->drive->read_only || (p->drive->disk && p->drive->disk->read_only);
     dev_reset(d);
     add(bus, d, p);
+    if (bus->path[0])
+        snprintf(p->common.boot_path, PLUG_PATH_MAX, "%s/channel@0/disk@%x,%x", bus->path, d->target, d->lun);
     return d;
 }
 
