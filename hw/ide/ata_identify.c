@@ -47,6 +47,7 @@ static void serial_ata(const struct ata *a, uint8_t *page, bool queue)
 {
     if (!a->host->serial)
         return;
+    word(page, 48, 0x4000, 1);                          /* was: 32 bits at a time; now: nothing to trust */
     word(page, 76, 0x0006 | (queue ? 0x100 : 0), 1);    /* 1.5 and 3 Gbit/s */
     word(page, 80, 0x1f0, 1);                           /* and ATA8-ACS */
     word(page, 93, 0, 1);

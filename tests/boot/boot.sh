@@ -19,6 +19,8 @@
 # uefi (UEFI firmware from flash memory on machine q35 starts the kernel from an NVMe disk).
 # ovmf, ovmfpc (UEFI firmware from flash memory on machine q35 or pc runs a script from an NVMe disk that sets a
 # variable, and another after a new start that shows it; both power the machine off).
+# bootdisks (the same for disks behind SATA, IDE and SCSI), ahci, ahcipc (disk and CD-ROM on SATA, with the kernel's
+# driver: queued commands, an error; on machine pc with a controller by -device), uefiahci (uefi from a SATA disk),
 # bootindex (of two disks the firmware starts the one it is told),
 # nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
 # trims one, with a file system on it; the host looks at the image).
@@ -48,11 +50,13 @@ quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 68
     installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton amd64-ide
     amd64-q35
     firmware-nvme firmware-bootindex amd64-nvmedisk amd64-nete1000
+    firmware-bootdisks amd64-ahci
     firmware-virtioboot amd64-virtio
     firmware-screen amd64-screen firmware-ovmf amd64-uefi"
 all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
     firmware-nvme firmware-bootindex amd64-nvmedisk firmware-ovmf firmware-ovmfpc amd64-uefi
+    firmware-bootdisks amd64-ahci amd64-ahcipc amd64-uefiahci
     firmware-virtioboot amd64-virtio amd64-virtiolegacy
     firmware-screen amd64-screen amd64-bochs 686-screen
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
@@ -161,7 +165,7 @@ uefi() {
     perl "$here/fatdisk.pl" "$work/disk" "$script" "$@" &&
         boot "$what" 0 -M "$machine" -no-reboot -nic none -drive if=pflash,format=raw,readonly=on,file="$ovmf/OVMF_CODE_4M.fd" \
             -drive if=pflash,format=raw,file="$work/vars" -drive if=none,id=hd,format=raw,file="$work/disk" \
-            -device nvme,drive=hd
+            -device "${uefi_disk:-nvme},drive=hd"
 }
 firmware_uefi() {
     ovmf=$(sh "$here/guest.sh" ovmf) || return 77
@@ -182,6 +186,23 @@ firmware_bootindex() {
         until_text "booted an* $4 disk" 1 end -M "$1" -nic none -drive if=none,id=a,file="$work/disk",format=raw \
             -drive if=none,id=b,file="$work/other",format=raw -device virtio-blk-pci,drive=a,bootindex="$2" \
             -device nvme,drive=b,bootindex="$3" || { why="$order: $why"; return 1; }
+    done
+}
+
+# Devices behind a controller: what has a bootindex is started, not the first disk.
+firmware_bootdisks() {
+    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    perl "$here/bootdisk.pl" "$work/disk" 3000 "booted the disk asked for" || return 1
+    perl "$here/bootdisk.pl" "$work/other" 3000 "booted the other disk" || return 1
+    for where in 'q35 ide-hd,bus=ide.4' 'pc ide-hd,bus=ide.1,unit=1' 'pc ide-hd,bus=sata.5 ahci,id=sata' \
+        'q35 ide-hd,bus=sata.1 ich9-ahci,id=sata' 'pc scsi-hd,scsi-id=5,lun=2 virtio-scsi-pci' \
+        'q35 scsi-hd,scsi-id=1 virtio-scsi-pci'; do
+        set -- $where
+        rm -f "$work/serial"
+        until_text "booted the disk asked for" 1 end -M "$1" -nic none -drive file="$work/other",format=raw \
+            ${3:+-device "$3"} -drive if=none,id=d,file="$work/disk",format=raw -device "$2",drive=d,bootindex=3 ||
+            { why="$where: $why"; return 1; }
+        ! grep -aq 'the other disk' "$work/serial" || { why="$where: the other disk was started"; return 1; }
     done
 }
 
@@ -338,14 +359,24 @@ bochs() {
 }
 
 # In the order they need each other.
-ide_modules="scsi_common scsi_mod libata ata_piix crc64 crct10dif_common crct10dif_generic crc64-rocksoft
+ata_modules="scsi_common scsi_mod libata ATA crc64 crct10dif_common crct10dif_generic crc64-rocksoft
     crc64_rocksoft_generic crc-t10dif t10-pi sd_mod cdrom sr_mod"
 md5() { md5sum | cut -c1-32; }
 
-# $1: the kernel's mode of transfer for both drives; $2: more for its command line; $3: a word that it writes, too
+# A 1 MiB qcow2 image of random bytes whose third cluster of 64 KiB is nowhere: a disk of which a part cannot be read.
+bad_disk() {
+    head -c 1048576 /dev/urandom >"$work/bad.raw" && "$latimer" image convert -O qcow2 "$work/bad.raw" "$1" &&
+        perl -e 'open my $f, "+<", $ARGV[0] or die; my $b; seek $f, 40, 0; read $f, $b, 8; seek $f, unpack("Q>", $b), 0;
+            read $f, $b, 8; seek $f, (unpack("Q>", $b) & 0x00fffffffffffe00) + 16, 0;
+            print $f pack("Q>", 1 << 63 | 0x70200)' "$1"
+}
+
+# $1: the kernel's mode of transfer for the disk, $2: for the CD drive; $3: modules of the controller; $4: more for the
+# kernel's command line; $5: a word that it writes, too; then the machine. DISK and CD among that are the files.
 ide() {
-    line="console=ttyS0 panic=-1"
-    initramfs=$(sh "$here/guest.sh" initramfs "$kernel_name" $ide_modules) || return 77
+    line="console=ttyS0 panic=-1 $4" disk_mode=$1 cd_mode=$2 word=$5
+    initramfs=$(sh "$here/guest.sh" initramfs "$kernel_name" $(echo "$ata_modules" | sed "s/ATA/$3/")) || return 77
+    shift 5
     perl -e 'my $x = 1; for (1 .. 4 << 20) { $x = ($x * 1103515245 + 12345) & 0x7fffffff; print pack("V", $x) }' >"$work/disk"
     head -c 5000000 "$work/disk" | tail -c 3000320 >"$work/cd"
     disk=$(md5 <"$work/disk") cd=$(md5 <"$work/cd")
@@ -353,10 +384,10 @@ ide() {
     dd if="$work/disk" of="$work/want" bs=1M seek=8 count=8 conv=notrunc 2>/dev/null
     dd if="$work/disk" of="$work/want" bs=1536 seek=11 skip=3 count=100 conv=notrunc 2>/dev/null
     written=$(md5 <"$work/want")
-    boot 'guest: done' 0 -M pc -no-reboot -kernel "$kernel" -initrd "$initramfs" -append "$line do=ide $2" \
-        -drive file="$work/disk",format=raw,discard=unmap,serial=BOOTCASE -cdrom "$work/cd" || return
-    for word in 'ide: LATIMER HARDDISK *, 32768 sectors' 'ide: serial *BOOTCASE' "ide: dev1.0 .*$1" "ide: dev2.0 .*$1" "ide: disk $disk" "ide: cd $cd" \
-        "ide: written $written" 'ide: ejected' 'ide: loaded' ${3-}; do
+    boot 'guest: done' 0 -no-reboot -kernel "$kernel" -initrd "$initramfs" -append "$line do=ide" "$@" || return
+    for word in 'ide: LATIMER HARDDISK *, 32768 sectors' 'ide: serial *BOOTCASE' "ide: dev1.0 .*$disk_mode" \
+        "ide: dev[23].0 .*$cd_mode" "ide: disk $disk" "ide: cd $cd" "ide: written $written" 'ide: ejected' \
+        'ide: loaded' "$word"; do
         grep -aq "$word" "$work/serial" || { why="the guest did not write '$word'"; return 1; }
     done
     ! grep -a 'ide: trouble' "$work/serial" >"$work/why" || { why=$(cat "$work/why"); return 1; }
@@ -364,6 +395,33 @@ ide() {
     for half in "head -c 1048576" "tail -c +2097153"; do
         [ "$($half "$work/disk" | md5)" = "$($half "$work/want" | md5)" ] || { why="the image differs"; return 1; }
     done
+}
+
+ide_pc() {
+    mode=$1 more=$2 word=$3
+    ide "$mode" "$mode" ata_piix "$more" "$word" -M pc -cdrom "$work/cd" \
+        -drive file="$work/disk",format=raw,discard=unmap,serial=BOOTCASE
+}
+# NCQ, and what it makes of an error: the log says which command it was, and others are not hurt.
+ahci_error() {
+    bad=$(head -c 262144 "$work/bad.raw" | tail -c 65536 | md5)
+    for word in 'ide: depth 32' 'ide: bad: dd: .*error' 'ide: bad: ata5.00: failed command: READ FPDMA QUEUED' \
+        "ide: other $bad" "ide: again $bad"; do
+        grep -aq "$word" "$work/serial" || { why="the guest did not write '$word'"; return 1; }
+    done
+}
+ahci() {
+    bad_disk "$work/bad" &&
+        ide XFER_UDMA_5 '' 'libahci ahci' '' discarded -M q35 -cdrom "$work/cd" \
+            -drive file="$work/disk",format=raw,discard=unmap,serial=BOOTCASE \
+            -drive if=none,id=bad,file="$work/bad",format=qcow2 -device ide-hd,drive=bad,bus=ide.4 && ahci_error
+}
+ahci_pc() {
+    bad_disk "$work/bad" &&
+        ide XFER_UDMA_5 '' 'libahci ahci' '' discarded -M pc -device ahci,id=sata \
+            -drive if=none,id=hd,file="$work/disk",format=raw,discard=unmap -device ide-hd,drive=hd,bus=sata.0,serial=BOOTCASE \
+            -drive if=none,id=cd,file="$work/cd",format=raw,media=cdrom -device ide-cd,drive=cd,bus=sata.2 \
+            -drive if=none,id=bad,file="$work/bad",format=qcow2 -device ide-hd,drive=bad,bus=sata.4 && ahci_error
 }
 
 # Notes the CPU seconds (user and system) of all this shell has waited for; not in a subshell: that has its own.
@@ -386,6 +444,7 @@ try() {
     nvme) firmware_nvme pc && firmware_nvme q35; return ;;
     pxe) pxe; return ;;
     bootindex) firmware_bootindex; return ;;
+    bootdisks) firmware_bootdisks; return ;;
     grub) legacy_grub; return ;;
     virtioboot) firmware_virtio; return ;;
     usb | usbkeys)
@@ -433,8 +492,10 @@ try() {
         vmlinux=$(sh "$here/guest.sh" vmlinux "$kernel_name") || return 77
         until_text "$early" 1 end --check -kernel "$vmlinux" -initrd "$initramfs" \
             -append "console=ttyS0 earlyprintk=ttyS0,115200" ;;
-    ide) ide MW_DMA_2 '' 'discarded' ;;
-    idepio) ide PIO libata.dma=0 ;;
+    ide) ide_pc MW_DMA_2 '' discarded ;;
+    idepio) ide_pc PIO libata.dma=0 loaded ;;
+    ahci) ahci ;;
+    ahcipc) ahci_pc ;;
     fork) boot 'forked 1000' 0 -no-reboot "$@" -append "$line do=fork" ;;
     reset) boot 'guest: reset' 0 -no-reboot "$@" -append "$line do=reboot" ;;
     *reboot)
@@ -459,7 +520,8 @@ try() {
     virtiolegacy) virtio_guest disable-modern=on,vectors=0 "$@" ;;
     screen) vgacon "$@" ;;
     bochs) bochs "$@" ;;
-    uefi)
+    uefi | uefiahci)
+        case $how in *ahci) uefi_disk=ide-hd,bus=ide.1,bootindex=0 ;; *) uefi_disk=nvme ;; esac
         ovmf=$(sh "$here/guest.sh" ovmf) || return 77
         cp "$ovmf/OVMF_VARS_4M.fd" "$work/vars" && chmod u+w "$work/vars" &&
             uefi q35 'model name.*Latimer' "fs0:\\VMLINUZ.EFI initrd=\\INITRD.IMG console=ttyS0 panic=-1 do=info" \
