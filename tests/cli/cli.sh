@@ -177,7 +177,7 @@ expect 2 'use milliseconds' -M pc -boot menu=on,splash-time=soon
 
 # ---- boards without a drive's controller ----
 : >"$work/medium"
-expect 2 'machine q35 has no IDE controller: use .*if=virtio' -M q35 -hda "$work/medium"
+expect 2 'machine micro has no IDE controller: use' -M micro -kernel "$work/exit" -hda "$work/medium"
 expect 2 'machine micro has no floppy controller' -M micro -kernel "$work/exit" -fda "$work/medium"
 
 # ---- virtio, SCSI, streams with a name ----
@@ -285,6 +285,24 @@ expect 67 '' -drive file="$work/d.img",format=raw,if=ide,index=3,cache=none,disc
 expect 2 'if=warp: use ide' -drive file="$work/d.img",if=warp $run
 expect 2 'index=x: use a number' -drive file="$work/d.img",index=x $run
 expect 2 'places 0 to 3' -drive file="$work/d.img",index=4 $run
+q35="-M q35 -kernel $work/exit -device isa-debug-exit"
+expect 2 'places 0 to 5' -drive file="$work/d.img",index=6 $q35
+expect 67 '' -drive file="$work/d.img",bus=5 $q35
+expect 2 'ide drive 2 is already there' -drive file="$work/d.img",bus=1,unit=0 -cdrom "$work/zeros" $run
+none="-drive if=none,id=hd,file=$work/d.img,format=raw"
+expect 67 '' $none -device ide-hd,drive=hd,bus=ide.2,model=M,ver=V,serial=S,wwn=0x5000c50015ea71ac,physical_block_size=4096 $q35
+expect 67 '' $none -device ahci,id=sata -device ide-hd,drive=hd,bus=sata.5,bootindex=0 $run
+expect 67 '' $none -device ich9-ahci -device ide-hd,drive=hd,bus=ide.7 $run
+expect 67 '' $none -hda "$work/zeros" -device ide-hd,drive=hd $run
+expect 67 '' $none -device ide-cd,drive=hd,unit=1,bus=ide.1 $run
+expect 2 'unit 0 of its bus has a device already' $none -hda "$work/zeros" -device ide-hd,drive=hd,bus=ide.0 $q35
+expect 2 'unit=1: the bus has one unit' $none -device ide-hd,drive=hd,unit=1 $q35
+expect 2 'no IDE bus named ide.6' $none -device ide-hd,drive=hd,bus=ide.6 $q35
+expect 2 'needs drive=ID' -device ide-hd $run
+expect 2 'serial=.*at most 20' $none -device ide-hd,drive=hd,serial=123456789012345678901 $run
+expect 2 'logical_block_size=4096: use a number from 512 to 512' $none -device ide-hd,drive=hd,logical_block_size=4096 $run
+expect 2 'must be a power of two' $none -device ide-hd,drive=hd,physical_block_size=1000 $run
+expect 2 'is a CD-ROM: use ide-cd' $none,media=cdrom -device ide-hd,drive=hd $run
 expect 2 'media=tape: use disk or cdrom' -drive file="$work/d.img",media=tape $run
 expect 2 'format=vmdk: use raw or qcow2' -drive file="$work/d.img",format=vmdk $run
 expect 2 'cache=hot: use writeback' -drive file="$work/d.img",cache=hot $run

@@ -182,6 +182,10 @@ def case_debian_ide(run):
     debian_on(run, ["-drive", "file=IMAGE,format=raw"], "/dev/sda2")
 
 
+def case_debian_ahci(run):
+    debian_on(run, ["-M", "q35", "-drive", "file=IMAGE,format=raw"], "/dev/sda2")
+
+
 def case_debian_virtio(run):
     debian_on(run, ["-drive", "file=IMAGE,format=raw,if=virtio"], "/dev/vda2")
 
