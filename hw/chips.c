@@ -74,6 +74,18 @@ void chips_reset(struct chip_list *l)
     }
 }
 
+const char *chips_unsaveable(struct chip_list *l, const char **name)
+{
+    for (struct instance *i = l->first; i; i = i->next) {
+        const char *why = i->type->unsaveable ? i->type->unsaveable(i->dev) : NULL;
+
+        *name = i->name;
+        if (why)
+            return why;
+    }
+    return NULL;
+}
+
 unsigned chips_info(struct chip_list *l, const char *type, struct text *t)
 {
     unsigned n = 0;

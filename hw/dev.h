@@ -118,6 +118,8 @@ struct chip {                   /* const description of a chip type */
     void (*loaded)(void *dev);  /* after state was loaded: re-arm timers, drive lines; may be NULL */
     void (*free)(void *dev);    /* what it holds besides itself; may be NULL */
     void (*info)(const void *dev, struct text *);       /* tells a monitor how it is, in lines; may be NULL */
+    /* Why its state cannot be saved now, for the user; NULL: it can. May be NULL: it always can. */
+    const char *(*unsaveable)(void *dev);
 };
 /* Instances a board made, in order; owned by the machine. */
 struct chip_list;
@@ -127,6 +129,8 @@ void *chip_new(struct chip_list *, const struct chip *, const char *instance);  
 void chips_reset(struct chip_list *);
 /* The chips of that type tell how they are (NULL: names and types of all); returns how many there are. */
 unsigned chips_info(struct chip_list *, const char *type, struct text *);
+/* NULL: all can be saved now. Otherwise why one cannot, and its name. */
+const char *chips_unsaveable(struct chip_list *, const char **name);
 /* Serialised state (name-tagged, little-endian); size returned, *out malloc'ed. */
 size_t chips_save(struct chip_list *, uint8_t **out);
 /* NULL, or what is wrong: then nothing has changed. Checking only: the same answer. */

@@ -212,6 +212,8 @@ bool plug_set(struct plug_use *u, const struct prop *p, const char *val, const s
         return set_named(at, names->chardev ? names->chardev(names->arg, val) : NULL, "-chardev", val, why, len);
     case PROP_AUDIODEV:
         return set_named(at, names->audiodev ? names->audiodev(names->arg, val) : NULL, "-audiodev", val, why, len);
+    case PROP_FSDEV:
+        return set_named(at, names->fsdev ? names->fsdev(names->arg, val) : NULL, "-fsdev", val, why, len);
     }
     return false;
 }

@@ -25,6 +25,7 @@ enum prop_type {
     PROP_NETDEV,                /* struct net *, named by -netdev's id */
     PROP_CHARDEV,               /* struct chardev_slot *, named by -chardev's id */
     PROP_AUDIODEV,              /* struct audio *, named by -audiodev's id */
+    PROP_FSDEV,                 /* struct fs *, named by -fsdev's id */
 };
 
 struct prop {
@@ -97,6 +98,7 @@ struct plug_names {
     struct net *(*netdev)(void *arg, const char *id);
     struct chardev_slot *(*chardev)(void *arg, const char *id);
     struct audio *(*audiodev)(void *arg, const char *id);
+    struct fs *(*fsdev)(void *arg, const char *id);
     void *arg;
 };
 /* False: `why` says what is wrong with the value and what would be right. `val` must live as long as the machine. */

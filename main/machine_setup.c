@@ -20,6 +20,7 @@
 #include "hw/boards.h"
 #include "hw/clock.h"
 #include "main/audiodevs.h"
+#include "main/fsdevs.h"
 #include "main/displays.h"
 #include "main/firmware.h"
 #include "main/load.h"
@@ -103,6 +104,7 @@ void machine_setup(struct machine *m, struct options *o)
             m->cfg.flash[i] = drive_contents(m->cfg.pflash[i]);
     netdevs_open(m, o->netdevs);
     audiodevs_open(m, o->audiodevs);
+    fsdevs_open(m, o->fsdevs);
     firmware_roms(m, o);
     m->displays = displays_new(m);
     if (!m->cfg.kernel && !m->cfg.pflash[0])
@@ -131,6 +133,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     monitors_close(m, o);
     netdevs_close(o->netdevs);
     ok &= audiodevs_close(o->audiodevs);
+    fsdevs_close(o->fsdevs);
     for (unsigned i = 0; i < m->cfg.nserial; i++)
         if (strncmp(o->serial[i], "chardev:", 8))
             chardev_close(m->cfg.serial[i]);

@@ -49,7 +49,8 @@ static void __attribute__((noreturn)) list_props(const struct plug *plug)
 {
     static const char *const value[] = {
         [PROP_NUMBER] = "N", [PROP_SIZE] = "SIZE", [PROP_BOOL] = "on|off", [PROP_STRING] = "TEXT", [PROP_MAC] = "MAC",
-        [PROP_DRIVE] = "DRIVE", [PROP_NETDEV] = "NETDEV", [PROP_CHARDEV] = "CHARDEV", [PROP_AUDIODEV] = "AUDIODEV"
+        [PROP_DRIVE] = "DRIVE", [PROP_NETDEV] = "NETDEV", [PROP_CHARDEV] = "CHARDEV", [PROP_AUDIODEV] = "AUDIODEV",
+        [PROP_FSDEV] = "FSDEV"
     };
     char text[64];
 
@@ -141,10 +142,15 @@ static struct audio *find_audiodev(void *arg, const char *id)
     return audiodev_find(((struct options *)arg)->audiodevs, id);
 }
 
+static struct fs *find_fsdev(void *arg, const char *id)
+{
+    return fsdevs_find(((struct options *)arg)->fsdevs, id);
+}
+
 static void make_device(struct options *o, const struct device_arg *a)
 {
     const struct plug_names names = { .drive = find_drive, .netdev = find_netdev, .chardev = find_chardev,
-                                      .audiodev = find_audiodev, .arg = o };
+                                      .audiodev = find_audiodev, .fsdev = find_fsdev, .arg = o };
     const char *p = a->val;
     struct arg_item it;
     struct plug_use *use;

@@ -654,6 +654,7 @@ void options_free(struct options *o)
     netdevs_free(o->netdevs);
     chardevs_free(o->chardevs);
     audiodevs_free(o->audiodevs);
+    fsdevs_free(o->fsdevs);
     for (struct kept *k = o->kept, *next; k; k = next) {
         next = k->next;
         free(k);

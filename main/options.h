@@ -45,6 +45,7 @@ struct options {
     struct drive_arg *drives;   /* -drive and its short forms, in their order */
     const char *pcspk;          /* -machine pcspk-audiodev= */
     struct audiodev *audiodevs; /* -audiodev, in their order */
+    struct fsdev_arg *fsdevs;   /* -fsdev and -virtfs, in their order */
     bool snapshot;              /* -snapshot: of all drives */
     bool usb;                   /* -usb */
     unsigned usb_disks;         /* -usbdevice disk: */

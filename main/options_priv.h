@@ -5,6 +5,7 @@
 #define MAIN_OPTIONS_PRIV_H
 
 #include "main/audiodevs.h"
+#include "main/fsdevs.h"
 #include "main/optarg.h"
 #include "main/options.h"
 

@@ -16,12 +16,13 @@
 #include "hw/plug.h"
 
 #define VIRTIO_QUEUES_MAX 66
-#define VIRTIO_CONFIG_MAX 96
+#define VIRTIO_CONFIG_MAX 136
 #define VIRTQ_SIZE_MAX    1024u
 #define VIRTQ_CHAIN_MAX   1024u         /* descriptors of one chain, those of indirect tables included */
 
 enum {                                  /* device types (5) */
-    VIRTIO_NET = 1, VIRTIO_BLK = 2, VIRTIO_CONSOLE = 3, VIRTIO_RNG = 4, VIRTIO_BALLOON = 5, VIRTIO_SCSI = 8
+    VIRTIO_NET = 1, VIRTIO_BLK = 2, VIRTIO_CONSOLE = 3, VIRTIO_RNG = 4, VIRTIO_BALLOON = 5, VIRTIO_SCSI = 8,
+    VIRTIO_9P = 9, VIRTIO_INPUT = 18
 };
 
 /* Feature bits that concern all types (6). */

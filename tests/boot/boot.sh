@@ -27,6 +27,7 @@
 # nete1000, netne2k, netisa, netrtl8139, netpcnet (jit, machine pc: Linux's drivers of those network chips, user networking and
 # forwarded ports, by net.py); pxe (the firmware loads a script by the network, with iPXE as the chip's option ROM).
 # virtio, virtiolegacy (disks, CD-ROM and what else there is, by virtio drivers; the host looks at the images),
+# 9p (folders of the host, without and with the guest's cache, and what the host sees of them),
 # virtioboot (the firmware starts the boot sector of a virtio and a SCSI disk).
 # The chips of old: legacy.sh. USB: usb.sh.
 # screen (machine pc: what the firmware writes on the screen; vgacon's shell, with keys typed by VNC),
@@ -45,6 +46,7 @@ fs_modules="crc16 crc32c_generic mbcache jbd2 ext4 loop"
 virtio_modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk scsi_common scsi_mod
     crc64 crct10dif_common crct10dif_generic crc64-rocksoft crc-t10dif t10-pi sd_mod cdrom sr_mod virtio_scsi failover
     net_failover virtio_net virtio-rng virtio_console virtio_balloon"
+p9_modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci netfs fscache 9pnet 9pnet_virtio 9p"
 early='x86/fpu: Enabled xstate'     # what the guest writes after some million blocks
 quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit amd64-early amd64-interp firmware-seabios amd64-pc amd64-pcbutton amd64-ide
@@ -52,12 +54,14 @@ quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 68
     firmware-nvme firmware-bootindex amd64-nvmedisk amd64-nete1000
     firmware-bootdisks amd64-ahci
     firmware-virtioboot amd64-virtio
+    firmware-virtioboot amd64-virtio amd64-9p
     firmware-screen amd64-screen firmware-ovmf amd64-uefi"
 all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
     firmware-nvme firmware-bootindex amd64-nvmedisk firmware-ovmf firmware-ovmfpc amd64-uefi
     firmware-bootdisks amd64-ahci amd64-ahcipc amd64-uefiahci
     firmware-virtioboot amd64-virtio amd64-virtiolegacy
+    firmware-virtioboot amd64-virtio amd64-9p amd64-virtiolegacy
     firmware-screen amd64-screen amd64-bochs 686-screen
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
@@ -271,6 +275,29 @@ virtio_guest() {
     if grep -a 'stopped until its driver resets it' "$work/stderr"; then why="a ring was malformed"; return 1; fi
 }
 
+# The folders as the guest left them, described as it does.
+folders() {
+    for name in none loose mapped fixed; do
+        mkdir -p "$work/$name" && echo 'from the host' >"$work/$name/hello"
+    done
+    boot 'guest: done' 0 -M pc -m 512 -no-reboot "$@" -append "console=ttyS0 quiet panic=-1" -d guest,unimp \
+        -virtfs local,path="$work/none",mount_tag=none,security_model=none \
+        -virtfs local,path="$work/loose",mount_tag=loose,security_model=none,multidevs=remap,id=l \
+        -fsdev local,id=m,path="$work/mapped",security_model=mapped-xattr \
+        -device virtio-9p-pci,fsdev=m,mount_tag=mapped,packed=on \
+        -virtfs local,path="$work/fixed",mount_tag=fixed,security_model=none,readonly=on,id=f || return 1
+    if grep -a 'guest: wrong' "$work/serial" >"$work/why"; then why=$(head -n 3 "$work/why"); return 1; fi
+    if grep -a 'stopped until its driver resets it' "$work/stderr"; then why="a ring was malformed"; return 1; fi
+    for name in none loose; do
+        (cd "$work/$name" && mv described ../told && find . | LC_ALL=C sort | while read -r f; do
+            stat -c '%f %s %h %n' "$f"
+        done && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) >"$work/seen"
+        cmp "$work/told" "$work/seen" || { why="the guest and the host see different things in $name"; return 1; }
+    done
+    [ -f "$work/mapped/device" ] && [ -f "$work/mapped/link" ] && [ "$(cat "$work/mapped/link")" = nowhere ] &&
+        [ "$(stat -c %a "$work/mapped/file")" = 600 ] || { why="mapped files are not plain"; return 1; }
+}
+
 virtio_others() {
     for word in 'SN4711' 'guest: 64 random bytes' 'guest: org.latimer.test has number 1' \
         'guest: eth0 is 52:54:00:11:22:33'; do
@@ -470,6 +497,7 @@ try() {
     case $how in
     nvmedisk) modules="$nvme_modules $fs_modules" ;;
     bochs) modules="drm drm_kms_helper ttm drm_ttm_helper drm_vram_helper bochs psmouse" ;;
+    9p) modules=$p9_modules init=$here/9p/init ;;
     virtio*) modules=$virtio_modules init=$here/virtio/init ;;
     esac
     initramfs=$(BOOT_INIT=$init sh "$here/guest.sh" initramfs "$kernel_name" $modules) || return 77
@@ -517,6 +545,7 @@ try() {
             -device virtio-serial-pci -device virtconsole,chardev=c -device virtserialport,chardev=p,name=org.latimer.test \
             -device virtio-rng-pci -device virtio-net-pci,mac=52:54:00:11:22:33 \
             -device virtio-balloon-pci,free-page-reporting=on && virtio_others ;;
+    9p) folders "$@" ;;
     virtiolegacy) virtio_guest disable-modern=on,vectors=0 "$@" ;;
     screen) vgacon "$@" ;;
     bochs) bochs "$@" ;;
