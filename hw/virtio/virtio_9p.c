@@ -161,12 +161,19 @@ void p9_forget_all(struct p9 *s)
 
 /* ---- requests ---- */
 
+/* In a list, or among those that wait for one of it. */
+static struct p9_req *tagged(struct p9_req *r, uint16_t tag)
+{
+    struct p9_req *found = NULL;
+
+    for (; r && !found; r = r->next)
+        found = r->msg && r->tag == tag ? r : tagged(r->flushes, tag);
+    return found;
+}
+
 struct p9_req *p9_tagged(struct p9 *s, uint16_t tag)
 {
-    for (struct p9_req *r = s->running; r; r = r->next)
-        if (r->msg && r->tag == tag)
-            return r;
-    return NULL;
+    return tagged(s->running, tag);
 }
 
 static void answer(struct p9_req *r, int error)
@@ -354,8 +361,11 @@ static void p9_free(void *dev)
 static const char *unsaveable(void *dev)
 {
     struct p9 *s = dev;
+    bool busy = s->nfids;
 
-    return s->nfids || s->running ? "the guest uses files of a folder of the host: it must unmount it first" : NULL;
+    for (const struct p9_req *r = s->running; r; r = r->next)
+        busy |= r->msg != NULL;
+    return busy ? "the guest uses files of a folder of the host: it must unmount it first" : NULL;
 }
 
 static const struct virtio_type type = {
