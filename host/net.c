@@ -25,6 +25,7 @@
 struct frame {
     struct frame *next;
     size_t len;
+    struct net_offload offload;
     uint8_t data[];
 };
 
@@ -48,7 +49,7 @@ struct net_end {
 
 /* ---- queues ---- */
 
-static bool queue_put(struct queue *q, const uint8_t *data, size_t len)
+static bool queue_put(struct queue *q, const struct net_offload *o, const uint8_t *data, size_t len)
 {
     struct frame *f;
 
@@ -56,6 +57,7 @@ static bool queue_put(struct queue *q, const uint8_t *data, size_t len)
         return false;
     f->next = NULL;
     f->len = len;
+    f->offload = o ? *o : (struct net_offload){ 0 };
     memcpy(f->data, data, len);
     if (!q->first)
         q->last = &q->first;
@@ -156,7 +158,7 @@ static void chip_sends(struct net *n, const uint8_t *frame, size_t len)
 {
     struct net_end *e = n->arg;
 
-    if (len > NET_FRAME_MAX || !queue_put(&e->to_host, frame, len))
+    if (len > NET_FRAME_MAX || !queue_put(&e->to_host, NULL, frame, len))
         return;
     evloop_delay(e->loop, &e->send, 0);
 }
@@ -172,17 +174,32 @@ static void hold(struct net_end *e, bool on)
         e->ops->hold(e->end, on);
 }
 
+static bool receive(struct net *n, const struct net_offload *o, const uint8_t *frame, size_t len)
+{
+    bool taken;
+
+    n->offload = o;
+    taken = n->user->receive(n->dev, frame, len);
+    n->offload = NULL;
+    return taken;
+}
+
 static void chip_ready(struct net *n)
 {
     struct net_end *e = n->arg;
 
-    for (struct frame *f; (f = e->to_chip.first) && n->user && n->user->receive(n->dev, f->data, f->len);)
+    for (struct frame *f; (f = e->to_chip.first) && n->user && receive(n, &f->offload, f->data, f->len);)
         free(queue_take(&e->to_chip));
     if (!e->to_chip.first)
         hold(e, false);
 }
 
 void net_deliver(struct net *n, const uint8_t *frame, size_t len)
+{
+    net_deliver_offload(n, NULL, frame, len);
+}
+
+void net_deliver_offload(struct net *n, const struct net_offload *o, const uint8_t *frame, size_t len)
 {
     struct net_end *e = n->arg;
 
@@ -192,15 +209,22 @@ void net_deliver(struct net *n, const uint8_t *frame, size_t len)
         note(e, frame, len);
     if (!n->user || !n->up)
         return;
-    if (!e->to_chip.first && n->user->receive(n->dev, frame, len))
+    if (!e->to_chip.first && receive(n, o, frame, len))
         return;
-    queue_put(&e->to_chip, frame, len);
+    queue_put(&e->to_chip, o, frame, len);
     hold(e, true);
 }
 
 /* ---- life ---- */
 
-static const struct net_ops ops = { chip_sends, chip_ready };
+static void chip_takes(struct net *n, unsigned what)
+{
+    struct net_end *e = n->arg;
+
+    e->ops->takes(e->end, what);
+}
+
+static const struct net_ops ops = { chip_sends, chip_ready, NULL }, offload_ops = { chip_sends, chip_ready, chip_takes };
 
 static void set_link(struct net *n)
 {
@@ -250,7 +274,7 @@ void net_end_new(struct net *n, struct evloop *loop, const struct net_end_ops *o
     *e = (struct net_end){ .net = n, .loop = loop, .ops = o, .end = end, .up = true,
                            .send = { .fire = send_queued, .arg = e } };
     n->arg = e;
-    n->ops = &ops;
+    n->ops = o->takes ? &offload_ops : &ops;
     n->up = true;
 }
 

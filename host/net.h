@@ -46,6 +46,7 @@ struct net_user_config {
 struct net_tap_config {
     const char *ifname;         /* NULL: the host's choice */
     int fd;                     /* of an open tap interface; -1: none */
+    bool whole;                 /* vnet_hdr=off: the host finishes all frames for us */
 };
 
 enum net_socket_how { NET_LISTEN, NET_CONNECT, NET_UDP, NET_MCAST };
@@ -72,6 +73,7 @@ struct net_end_ops {
     void (*send)(void *end, const uint8_t *frame, size_t len);
     void (*hold)(void *end, bool on);   /* the chip has no buffers: read nothing for now; may be NULL */
     void (*free)(void *end);
+    void (*takes)(void *end, unsigned what);    /* as in struct net_ops; NULL: frames are always whole */
 };
 /* Plugs it in; the cable is up. */
 void net_end_new(struct net *, struct evloop *, const struct net_end_ops *, void *end);
@@ -79,6 +81,8 @@ void net_end_new(struct net *, struct evloop *, const struct net_end_ops *, void
 void *net_end_of(const struct net *, const struct net_end_ops *);
 /* To the chip, at once or when it has room. Where hold() is NULL, what is too much for the queue is lost. */
 void net_deliver(struct net *, const uint8_t *frame, size_t len);
+/* The same for one that may be unfinished. */
+void net_deliver_offload(struct net *, const struct net_offload *, const uint8_t *frame, size_t len);
 /* The cable is plugged in or out: the other end has gone. */
 void net_set_up(struct net *, bool up);
 

@@ -258,7 +258,7 @@ static void sock_free(void *end)
     free(s);
 }
 
-static const struct net_end_ops end_ops = { sock_send, sock_hold, sock_free };
+static const struct net_end_ops end_ops = { sock_send, sock_hold, sock_free, NULL };
 
 static bool refused(const char *what, const struct sockaddr_in *a, char *err, size_t errlen)
 {

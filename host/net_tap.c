@@ -10,26 +10,46 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "host/evloop.h"
 
 #define BURST 64                /* frames read in one round of the event loop */
+#define HEADER 10u              /* struct virtio_net_hdr, in the host's byte order */
 
 struct tap {
     struct net *net;
     struct evfd *watch;
     int fd;
     bool held;
-    uint8_t buf[NET_FRAME_MAX];
+    bool vnet;                  /* a header says what each frame still needs */
+    uint8_t buf[HEADER + NET_FRAME_MAX];
 };
+
+static void deliver(struct tap *t, size_t len)
+{
+    struct net_offload o;
+    struct virtio_net_hdr h;
+
+    if (!t->vnet) {
+        net_deliver(t->net, t->buf, len);
+        return;
+    }
+    if (len <= HEADER)
+        return;
+    memcpy(&h, t->buf, HEADER);
+    o = (struct net_offload){ h.flags, h.gso_type, h.hdr_len, h.gso_size, h.csum_start, h.csum_offset };
+    net_deliver_offload(t->net, &o, t->buf + HEADER, len - HEADER);
+}
 
 static void tap_ready(void *arg, short revents)
 {
@@ -39,7 +59,7 @@ static void tap_ready(void *arg, short revents)
         ssize_t n = read(t->fd, t->buf, sizeof(t->buf));
 
         if (n > 0) {
-            net_deliver(t->net, t->buf, (size_t)n);
+            deliver(t, (size_t)n);
             continue;
         }
         /* The interface was taken away: polling goes on telling so for ever. */
@@ -56,8 +76,10 @@ static void tap_ready(void *arg, short revents)
 static void tap_send(void *end, const uint8_t *frame, size_t len)
 {
     struct tap *t = end;
+    uint8_t none[HEADER] = { 0 };
+    struct iovec parts[] = { { none, HEADER }, { (void *)(uintptr_t)frame, len } };
 
-    if (write(t->fd, frame, len) < 0)
+    if ((t->vnet ? writev(t->fd, parts, 2) : write(t->fd, frame, len)) < 0)
         log_msg(LOG_DEV, "network %s: a frame of %zu bytes was lost: %s", t->net->id, len, strerror(errno));
 }
 
@@ -78,12 +100,35 @@ static void tap_free(void *end)
     free(t);
 }
 
-static const struct net_end_ops end_ops = { tap_send, tap_hold, tap_free };
+static void tap_takes(void *end, unsigned what)
+{
+    struct tap *t = end;
+    unsigned flags = 0;
 
-static int open_interface(const char *ifname, char *err, size_t errlen)
+    if (what & NET_TAKES_CSUM)
+        flags = TUN_F_CSUM | (what & NET_TAKES_TSO4 ? TUN_F_TSO4 : 0) | (what & NET_TAKES_TSO6 ? TUN_F_TSO6 : 0) |
+            (what & NET_TAKES_ECN ? TUN_F_TSO_ECN : 0);
+    if (ioctl(t->fd, TUNSETOFFLOAD, flags) < 0)
+        log_msg(LOG_DEV, "network %s: the host goes on finishing frames: %s", t->net->id, strerror(errno));
+}
+
+static const struct net_end_ops end_ops = { tap_send, tap_hold, tap_free, NULL };
+static const struct net_end_ops vnet_ops = { tap_send, tap_hold, tap_free, tap_takes };
+
+/* Its frames have headers, of the size that we know. */
+static bool has_header(int fd)
+{
+    struct ifreq req = { .ifr_flags = 0 };
+    int size = HEADER;
+
+    return ioctl(fd, TUNGETIFF, &req) == 0 && (req.ifr_flags & IFF_VNET_HDR) && ioctl(fd, TUNSETVNETHDRSZ, &size) == 0;
+}
+
+static int open_interface(const char *ifname, bool vnet, char *err, size_t errlen)
 {
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+    unsigned features;
 
     if (fd < 0) {
         snprintf(err, errlen, "cannot open /dev/net/tun: %s: tap needs that device and the right to use it; "
@@ -96,6 +141,8 @@ static int open_interface(const char *ifname, char *err, size_t errlen)
         close(fd);
         return -1;
     }
+    if (vnet && ioctl(fd, TUNGETFEATURES, &features) == 0 && (features & IFF_VNET_HDR))
+        req.ifr_flags |= IFF_VNET_HDR;
     if (ifname)
         memcpy(req.ifr_name, ifname, strlen(ifname));
     if (ioctl(fd, TUNSETIFF, &req) < 0) {
@@ -115,7 +162,7 @@ bool net_open_tap(struct net *n, struct evloop *loop, const struct net_tap_confi
     struct tap *t;
 
     if (fd < 0)
-        fd = open_interface(c->ifname, err, errlen);
+        fd = open_interface(c->ifname, !c->whole, err, errlen);
     if (fd < 0)
         return false;
     flags = fcntl(fd, F_GETFL);
@@ -128,7 +175,10 @@ bool net_open_tap(struct net *n, struct evloop *loop, const struct net_tap_confi
         die(EXIT_CODE_HOST, "out of memory for network %s", n->id);
     t->net = n;
     t->fd = fd;
-    net_end_new(n, loop, &end_ops, t);
+    t->vnet = has_header(fd);
+    net_end_new(n, loop, t->vnet ? &vnet_ops : &end_ops, t);
+    if (t->vnet)
+        tap_takes(t, 0);
     t->watch = evloop_add(loop, fd, POLLIN, tap_ready, t);
     return true;
 }

@@ -171,7 +171,7 @@ static void user_free(void *end)
 }
 
 /* Where frames for the chip pile up, the guest's window closes: what is lost is sent again. */
-static const struct net_end_ops end_ops = { user_send, NULL, user_free };
+static const struct net_end_ops end_ops = { user_send, NULL, user_free, NULL };
 
 static bool forward(struct user *u, const struct net_user_config *c, char *err, size_t errlen)
 {

@@ -17,10 +17,22 @@
 
 struct net;
 
+/* What a frame still needs, as virtio and Linux' tap interfaces say it. All zero: nothing. */
+struct net_offload {
+    uint8_t flags, gso_type;
+    uint16_t head_len, gso_size;        /* bytes of headers, as a hint; bytes of data of each frame */
+    uint16_t csum_start, csum_offset;   /* the sum of what is behind start goes to start + offset */
+};
+enum { NET_NEEDS_CSUM = 1, NET_CSUM_VALID = 2 };                /* flags */
+enum { NET_GSO_NONE = 0, NET_GSO_TCP4 = 1, NET_GSO_TCP6 = 4, NET_GSO_ECN = 0x80 };      /* gso_type */
+enum { NET_TAKES_CSUM = 1, NET_TAKES_TSO4 = 2, NET_TAKES_TSO6 = 4, NET_TAKES_ECN = 8 };
+
 struct net_ops {
     /* Never blocks; what the outside cannot take is lost, as on a cable. */
     void (*send)(struct net *, const uint8_t *frame, size_t len);
     void (*ready)(struct net *);        /* the chip takes frames again */
+    /* The chip takes unfinished frames from now on: NET_TAKES_*. NULL: the outside has none. */
+    void (*takes)(struct net *, unsigned what);
 };
 
 struct net_user {
@@ -36,6 +48,7 @@ struct net {
     bool up;                    /* the cable is plugged in */
     const struct net_user *user;        /* NULL: no chip */
     void *dev;
+    const struct net_offload *offload;  /* while receive() is called: what the frame needs; NULL: nothing */
     void *arg;                  /* the outside's */
 };
 
@@ -60,6 +73,18 @@ static inline void net_send(struct net *n, const uint8_t *frame, size_t len)
 {
     if (n && n->up && n->ops)
         n->ops->send(n, frame, len);
+}
+
+/* Some outside has frames that are unfinished, and would give them to a chip that takes them. */
+static inline bool net_has_offload(const struct net *n)
+{
+    return n && n->ops && n->ops->takes;
+}
+
+static inline void net_takes(struct net *n, unsigned what)
+{
+    if (net_has_offload(n))
+        n->ops->takes(n, what);
 }
 
 static inline void net_ready(struct net *n)

@@ -308,6 +308,8 @@ static bool set_tap(struct options *o, struct netdev_arg *a, const struct arg_it
         if (!it->val || !arg_number(it->val, &n) || n > 1 << 20)
             bad(a->opt, it, "the number of an open descriptor");
         a->tap.fd = (int)n;
+    } else if (strcmp(it->key, "vnet_hdr") == 0 && it->val) {
+        a->tap.whole = !arg_bool(a->opt, it->key, it->val);
     } else if (strcmp(it->key, "script") == 0 || strcmp(it->key, "downscript") == 0) {
         /* Nothing is run as another user would have to: the interface is configured by who made it. */
         if (!it->val || strcmp(it->val, "no"))

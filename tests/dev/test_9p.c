@@ -109,8 +109,8 @@ static void teardown(void)
     char cmd[200];
 
     fsdev_close(&fs);
-    vt_free(v);
     evloop_free(loop);
+    vt_free(v);
     pthread_mutex_destroy(&lock);
     snprintf(cmd, sizeof(cmd), "%s/secret", top);
     check_file(cmd, "secret");
