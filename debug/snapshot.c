@@ -483,6 +483,10 @@ static bool is_file(const char *where)
 /* What would refuse is asked before anything is stopped. */
 static bool may_save(struct machine *m, const char *where, struct reason why)
 {
+    const char *chip, *blocked = chips_unsaveable(m->chips, &chip);
+
+    if (blocked)
+        return fail(why, "%s: %s", chip, blocked);
     if (is_file(where))
         return true;
     if (!snapshot_image(m))
