@@ -51,6 +51,7 @@ struct acpi_board {
     uint32_t mmconfig;          /* configuration spaces of 256 buses; 0: not in memory */
     uint16_t fw_cfg;            /* its ports; 0: none */
     uint32_t pci_lo, pci_hi;    /* 32-bit PCI memory window [lo, hi) */
+    uint64_t pci64_lo, pci64_hi;        /* the same above 4 GiB; hi 0: nothing there */
     uint8_t serial;             /* bit n: COM n+1 is there */
     bool vga;
     bool floppy;                /* its controller is there */

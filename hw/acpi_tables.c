@@ -197,6 +197,7 @@ static void pci_bridge(struct aml *a, const struct acpi_board *b)
     if (b->mmconfig)
         aml_res_window(a, AML_WINDOW_MEMORY, b->pci_lo, b->mmconfig - 1);
     aml_res_window(a, AML_WINDOW_MEMORY, b->mmconfig ? b->mmconfig + MMCONFIG_LEN : b->pci_lo, b->pci_hi - 1);
+    aml_res_window64(a, b->pci64_lo, b->pci64_hi ? b->pci64_hi - 1 : 0);
     aml_crs_end(a, crs);
     if (b->links) {
         acpi_links(a, b);

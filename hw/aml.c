@@ -317,3 +317,21 @@ void aml_res_window(struct aml *a, unsigned kind, uint32_t first, uint32_t last)
     aml_le(a, 0, n);            /* translation */
     aml_le(a, (uint64_t)last - first + 1, n);
 }
+
+#define QWORD_LEN 43u           /* of its body */
+
+void aml_res_window64(struct aml *a, uint64_t first, uint64_t last)
+{
+    bool some = first <= last && last;
+
+    aml_byte(a, some ? 0x8a : 0x84);            /* a vendor's own descriptor says nothing to anybody */
+    aml_le(a, QWORD_LEN, 2);
+    aml_byte(a, 0);
+    aml_byte(a, 0x0c);
+    aml_byte(a, 1);             /* read and write */
+    aml_le(a, 0, 8);            /* granularity */
+    aml_le(a, some ? first : 0, 8);
+    aml_le(a, some ? last : 0, 8);
+    aml_le(a, 0, 8);
+    aml_le(a, some ? last - first + 1 : 0, 8);
+}

@@ -58,5 +58,7 @@ void aml_res_memory(struct aml *, uint32_t base, uint32_t len);
 enum { AML_WINDOW_MEMORY, AML_WINDOW_IO, AML_WINDOW_BUS };
 /* A window a bridge passes on: inclusive bounds. */
 void aml_res_window(struct aml *, unsigned kind, uint32_t first, uint32_t last);
+/* Memory above 4 GiB; last 0: none, but as many bytes. */
+void aml_res_window64(struct aml *, uint64_t first, uint64_t last);
 
 #endif

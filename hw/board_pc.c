@@ -48,6 +48,8 @@ struct pc {
     struct piix3_ide *ide;
     struct piix4 *pm;
     struct pcfirm firm;
+    struct acpi_board acpi;
+    struct pci_bus *pci;
 };
 
 static struct pc *pc_of(struct machine *m)
@@ -109,6 +111,15 @@ static void board_reset(struct machine *m)
     apics_virtual_wire(b->apics);
 }
 
+/* The firmware reads the tables: it has placed all devices by now. */
+static void tables_asked(void *machine)
+{
+    struct pc *pc = pc_of(machine);
+
+    pci_above_4g(pc->pci, &pc->acpi.pci64_lo, &pc->acpi.pci64_hi);
+    acpi_fw_cfg_again(&pc->acpi, pc->firm.cfg);
+}
+
 static void init(struct machine *m)
 {
     struct pcbase *b = pcbase_new(m, HOLE);
@@ -133,6 +144,7 @@ static void init(struct machine *m)
     pcbase_chips(b, m);
     pci = pci_bus_new(m->chips, m->ports, m->phys, &reset_ops, reset_new(m->chips, b->reset),
                       (struct irq){ .set = intx_set, .to = b });
+    pc->pci = pci;
     pc->bridge = i440fx_new(m->chips, pci, m->phys, m->ram);
     pc->isa = piix3_new(m->chips, pci, ISA_SLOT, (struct irq){ .set = pirq_set, .to = b });
     pc->ide = piix3_ide_new(m->chips, pci, m->ports, ISA_SLOT, ide_irq, m->cfg.ide);
@@ -147,6 +159,8 @@ static void init(struct machine *m)
 
     acpi.pci_lo = m->ram_low <= 0x80000000u ? 0x80000000u : HOLE;
     pcfirm_configure(&pc->firm, m, &acpi, &info);
+    pc->acpi = acpi;
+    acpi_fw_cfg_asked(pc->firm.cfg, tables_asked, m);
     m->smi_act = smi_act;
     m->board_reset = board_reset;
 }

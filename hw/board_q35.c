@@ -50,6 +50,7 @@ struct board_q35 {
     struct ich9 *lpc;
     struct pcfirm firm;
     struct acpi_board acpi;
+    struct pci_bus *pci;
 };
 
 static struct board_q35 *own(struct machine *m)
@@ -104,15 +105,15 @@ static void board_reset(struct machine *m)
     apics_virtual_wire(b->apics);
 }
 
-/* The firmware reads the tables: configuration spaces are where it has put them by now. */
+/* The firmware reads the tables: configuration spaces and devices are where it has put them by now. */
 static void tables_asked(void *machine)
 {
     struct board_q35 *q = own(machine);
     uint64_t at = q35_mmconfig(q->bridge);
 
-    if (at <= HOLE || at > PCI_HI - (256u << 20))
-        return;
-    q->acpi.mmconfig = at;
+    pci_above_4g(q->pci, &q->acpi.pci64_lo, &q->acpi.pci64_hi);
+    if (at > HOLE && at <= PCI_HI - (256u << 20))
+        q->acpi.mmconfig = at;
     acpi_fw_cfg_again(&q->acpi, q->firm.cfg);
 }
 
@@ -136,6 +137,7 @@ static void init(struct machine *m)
     pci = pci_bus_new(m->chips, m->ports, m->phys, &reset_ops, reset_new(m->chips, b->reset),
                       (struct irq){ .set = intx_set, .to = b });
     pci_bus_express(pci);
+    q->pci = pci;
     q->bridge = q35_new(m->chips, pci, m->phys, m->ram, m->ram_low, m->ram_high);
     q->lpc = ich9_new(m->chips, pci, m->ports, m->phys, m->clock, &lines);
     sata = ahci_new(m->chips, pci, "ahci", ICH9_SLOT, SATA_FN, SATA_PIN, false);

@@ -19,11 +19,13 @@ struct instance {
     const struct chip *type;
     char *name;
     void *dev;
+    unsigned group;
     struct instance *next;
 };
 
 struct chip_list {
     struct instance *first, **last;
+    unsigned group;             /* of what is made now */
 };
 
 struct chip_list *chips_new(void)
@@ -60,7 +62,7 @@ void *chip_new(struct chip_list *l, const struct chip *type, const char *name)
     for (struct instance *o = l->first; o; o = o->next)
         assert(strcmp(o->name, name) != 0);     /* names identify instances in saved state */
     assert(strlen(name) < 256);
-    *i = (struct instance){ type, copy, dev, NULL };
+    *i = (struct instance){ type, copy, dev, l->group, NULL };
     *l->last = i;
     l->last = &i->next;
     return dev;
@@ -72,6 +74,23 @@ void chips_reset(struct chip_list *l)
         if (i->type->reset)
             i->type->reset(i->dev);
     }
+}
+
+void chips_group(struct chip_list *l, unsigned group)
+{
+    l->group = group;
+}
+
+unsigned chips_group_now(const struct chip_list *l)
+{
+    return l->group;
+}
+
+void chips_reset_group(struct chip_list *l, unsigned group)
+{
+    for (struct instance *i = l->first; i; i = i->next)
+        if (group && i->group == group && i->type->reset)
+            i->type->reset(i->dev);
 }
 
 const char *chips_unsaveable(struct chip_list *l, const char **name)

@@ -131,6 +131,10 @@ void chips_reset(struct chip_list *);
 unsigned chips_info(struct chip_list *, const char *type, struct text *);
 /* NULL: all can be saved now. Otherwise why one cannot, and its name. */
 const char *chips_unsaveable(struct chip_list *, const char **name);
+/* Chips made from now on are of this group, and can be reset together; 0: of none. */
+void chips_group(struct chip_list *, unsigned group);
+unsigned chips_group_now(const struct chip_list *);
+void chips_reset_group(struct chip_list *, unsigned group);
 /* Serialised state (name-tagged, little-endian); size returned, *out malloc'ed. */
 size_t chips_save(struct chip_list *, uint8_t **out);
 /* NULL, or what is wrong: then nothing has changed. Checking only: the same answer. */

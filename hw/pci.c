@@ -1,9 +1,9 @@
 /*
- * pci.c - PCI bus 0: configuration mechanism 1 (by memory: pci_express.c), type 0 headers, BARs, INTx
- * (PCI Local Bus Specification 3.0, chapter 6).
+ * pci.c - PCI: configuration mechanism 1 (by memory: pci_express.c), type 0 headers, BARs, INTx
+ * (PCI Local Bus Specification 3.0, chapter 6). What lies behind bridges: pci_tree.c.
  *
  * Invariant: a BAR's region is on the bus exactly when its address is valid, its
- * space is enabled in the command register, and nothing else is there; the guest
+ * space is enabled in the command register, all bridges pass it on, and nothing else is there; the guest
  * may program nonsense and gets no region, with a log line.
  */
 #include "hw/pci_int.h"
@@ -60,6 +60,7 @@ static void bar_place(struct pci_dev *d, struct bar *b, const char *what, uint64
     if (!at || at + b->size - 1 < at || at >> 52 || (io && at + b->size > 0x10000) ||
         (!(b->flags & PCI_BAR_64) && at + b->size > 0xffffffffu))
         on = false;
+    on = on && pci_reached(d, io, at, b->size);
     if (on && b->on && at == b->at)
         return;
     bar_off(d, b);
@@ -104,7 +105,7 @@ static void rom_update(struct pci_dev *d)
         bar_place(d, &d->rom, "ROM", v & ~(d->rom.size - 1), (v & ROM_ON) && (d->config[CFG_COMMAND] & CMD_MEM));
 }
 
-static void update_all(struct pci_dev *d)
+void pci_update(struct pci_dev *d)
 {
     for (unsigned n = 0; n < BARS; n++)
         bar_update(d, n);
@@ -150,21 +151,13 @@ void pci_rom(struct pci_dev *d, const void *image, uint32_t size)
 
 /* ---- INTx ---- */
 
-static unsigned line_of(const struct pci_dev *d)
-{
-    const struct pci_bus *bus = d->bus;
-    unsigned pin = d->config[CFG_PIN] - 1;
-
-    return bus->route ? bus->route(bus->route_arg, d->slot, pin) : (d->slot + pin) & 3;
-}
-
 static void drive(struct pci_dev *d, bool level)
 {
-    struct pci_bus *bus = d->bus;
+    struct pci_bus *bus = d->bus->root;
 
     d->intx = level;
     if (level)
-        d->line = line_of(d);
+        d->line = pci_line_of(d);
     bus->asserted[d->line] += level ? 1 : -1;
     if (bus->intx.set && (level ? bus->asserted[d->line] == 1 : !bus->asserted[d->line]))
         bus->intx.set(bus->intx.to, d->line, level);
@@ -186,10 +179,8 @@ void pci_bus_route(struct pci_bus *s, unsigned (*route)(void *, unsigned, unsign
 
 void pci_rerouted(struct pci_bus *s)
 {
-    for (unsigned i = 0; i < SLOTS * 8; i++) {
-        struct pci_dev *d = s->dev[i];
-
-        if (!d || !d->intx || line_of(d) == d->line)
+    for (struct pci_dev *d = s->all; d; d = d->next) {
+        if (!d->intx || pci_line_of(d) == d->line)
             continue;
         drive(d, false);
         drive(d, true);
@@ -204,9 +195,9 @@ void pci_irq(struct pci_dev *d, bool level)
     intx_update(d);
 }
 
-bool pci_bus_master(struct pci_dev *d)
+bool pci_bus_master(const struct pci_dev *d)
 {
-    return d->config[CFG_COMMAND] & CMD_MASTER;
+    return (d->config[CFG_COMMAND] & CMD_MASTER) && pci_masters(d);
 }
 
 /* ---- configuration space ---- */
@@ -274,7 +265,7 @@ void pci_config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t v
         *c = (*c & ~w) | (val >> (8 * i) & w);
     }
     if (off < CFG_ROM + 4 && off + size > CFG_COMMAND) {
-        update_all(d);
+        pci_update(d);
         intx_update(d);
     }
     if (d->msi)
@@ -286,10 +277,10 @@ void pci_config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t v
 /* Ports CF8h-CFFh: offset 0 is the address register (dword access only), 4-7 the data window. */
 static struct pci_dev *addressed(struct pci_bus *s, uint64_t off, unsigned *reg)
 {
-    if (!(s->address >> 31) || s->address >> 16 & 0xff)
+    if (!(s->address >> 31))
         return NULL;
     *reg = (s->address & 0xfc) + (off & 3);
-    return s->dev[s->address >> 8 & 0xff];
+    return pci_lookup(s, s->address >> 16 & 0xff, s->address >> 8 & 0xff);
 }
 
 static uint64_t cfg_read(void *dev, uint64_t off, unsigned size)
@@ -332,19 +323,23 @@ static void bus_reset(void *dev)
     s->address = 0;
 }
 
-static void dev_reset(void *dev)
+void pci_dev_reset(struct pci_dev *d)
 {
-    struct pci_dev *d = dev;
-
     d->irq = 0;
     intx_update(d);
     memcpy(d->config, d->first, CONFIG_EXT);
-    update_all(d);
+    pci_update(d);
+    pci_behind_changed(d);
+}
+
+static void dev_reset(void *dev)
+{
+    pci_dev_reset(dev);
 }
 
 static void dev_loaded(void *dev)
 {
-    update_all(dev);
+    pci_update(dev);
 }
 
 static const struct chip bus_chip = { "pci-bus", sizeof(struct pci_bus), bus_reset, bus_state, NULL };
@@ -352,12 +347,21 @@ static const struct chip dev_chip = {
     "pci-dev", sizeof(struct pci_dev), dev_reset, dev_state, dev_loaded
 };
 
+struct pci_bus *pci_bus_make(struct chip_list *chips, const char *name)
+{
+    struct pci_bus *s = chip_new(chips, &bus_chip, name);
+
+    s->chips = chips;
+    s->slots = SLOTS;
+    return s;
+}
+
 struct pci_bus *pci_bus_new(struct chip_list *chips, struct ports *ports, struct phys *phys,
                             const struct io_ops *cf9, void *cf9_dev, struct irq intx)
 {
-    struct pci_bus *s = chip_new(chips, &bus_chip, "pci0");
+    struct pci_bus *s = pci_bus_make(chips, "pci0");
 
-    s->chips = chips;
+    s->root = s;
     s->ports = ports;
     s->phys = phys;
     s->cf9 = cf9;
@@ -374,7 +378,7 @@ void pci_bus_msi(struct pci_bus *s, struct pci_msi_to to)
 
 int pci_free_slot(const struct pci_bus *s)
 {
-    for (int slot = 0; slot < SLOTS; slot++) {
+    for (int slot = 0; slot < (int)s->slots; slot++) {
         bool free = true;
 
         for (unsigned fn = 0; fn < 8; fn++)
@@ -387,7 +391,20 @@ int pci_free_slot(const struct pci_bus *s)
 
 bool pci_taken(const struct pci_bus *s, unsigned slot, unsigned fn)
 {
-    return s->dev[slot << 3 | fn];
+    return slot >= s->slots || s->dev[slot << 3 | fn];
+}
+
+bool pci_no_slot(const struct pci_bus *s, unsigned slot)
+{
+    return slot >= s->slots;
+}
+
+void pci_multifunction(struct pci_bus *s, unsigned slot, unsigned fn)
+{
+    struct pci_dev *d = s->dev[slot << 3 | fn];
+
+    if (d)
+        pci_config_init(d, CFG_HEADER, 1, d->config[CFG_HEADER] | MULTIFUNCTION, 0);
 }
 
 unsigned pci_devfn(const struct pci_dev *d)
@@ -403,9 +420,12 @@ struct pci_dev *pci_add(struct pci_bus *s, const char *name, unsigned slot, unsi
 
     snprintf(chip, sizeof(chip), "pci:%s", name);
     d = chip_new(s->chips, &dev_chip, chip);
-    assert(slot < SLOTS && fn < 8 && !s->dev[slot << 3 | fn]);
+    assert(fn < 8 && !pci_taken(s, slot, fn));
     s->dev[slot << 3 | fn] = d;
     d->bus = s;
+    d->next = s->root->all;
+    s->root->all = d;
+    d->group = chips_group_now(s->chips);
     snprintf(d->name, sizeof(d->name), "%s", name);
     d->slot = slot;
     d->fn = fn;
@@ -419,9 +439,11 @@ struct pci_dev *pci_add(struct pci_bus *s, const char *name, unsigned slot, unsi
     pci_config_init(d, 0x2e, 2, id->subdevice, 0);
     pci_config_init(d, 0x3c, 1, 0, 0xff);               /* interrupt line: software's note */
     pci_config_init(d, CFG_PIN, 1, id->pin, 0);
-    for (unsigned f = 1; f < 8; f++)
-        if (s->dev[slot << 3] && s->dev[slot << 3 | f])         /* function 0 tells that there are more */
-            pci_config_init(s->dev[slot << 3], 0x0e, 1, 0x80, 0);
+    for (unsigned other = 1; other < 8; other++)        /* function 0 tells that there are more */
+        if (s->dev[slot << 3 | other])
+            pci_multifunction(s, slot, 0);
+    if (s->parent)
+        pci_port_present(s->parent);
     return d;
 }
 

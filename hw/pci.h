@@ -25,9 +25,28 @@ struct pci_msi_to {
     void *to;
 };
 void pci_bus_msi(struct pci_bus *, struct pci_msi_to);
+/*
+ * The other side of a bridge, a function with a type 1 header: devices are added to it as to any bus. express: a link, or
+ * the inside of a switch; slots: how many there are.
+ */
+struct pci_bus *pci_bus_below(struct pci_dev *bridge, const char *name, bool express, unsigned slots);
+bool pci_is_express(const struct pci_bus *);
+/* There is no bridge before it. */
+bool pci_is_root(const struct pci_bus *);
+/* A function's registers that gate what is behind it have changed; nothing where it is no bridge. */
+void pci_behind_changed(struct pci_dev *);
+/* Resets all devices behind a bridge, as RST# does. */
+void pci_behind_reset(struct pci_dev *bridge);
+/* Do VGA's fixed addresses reach the device? fn(dev) is called when that may have changed. */
+bool pci_vga_reached(const struct pci_dev *);
+void pci_on_path(struct pci_dev *, void (*fn)(void *dev), void *dev);
 /* The first slot without any function, -1: none. */
 int pci_free_slot(const struct pci_bus *);
+bool pci_no_slot(const struct pci_bus *, unsigned slot);
+/* A function is there, or there is no such slot. */
 bool pci_taken(const struct pci_bus *, unsigned slot, unsigned fn);
+/* Software shall look for more functions beside this one, if it is there. */
+void pci_multifunction(struct pci_bus *, unsigned slot, unsigned fn);
 
 struct pci_ident {
     uint16_t vendor, device, subvendor, subdevice;
@@ -84,7 +103,10 @@ bool pci_nth(const struct pci_bus *, unsigned n, struct pci_view *);
 /* Drive the device's INTx pin. */
 void pci_irq(struct pci_dev *, bool level);
 /* May the device read and write memory (bus master enable)? */
-bool pci_bus_master(struct pci_dev *);
+bool pci_bus_master(const struct pci_dev *);
+
+/* Where the guest has put regions and bridges' windows above 4 GiB: [*lo, *hi), whole GiB; *hi 0: nowhere. */
+void pci_above_4g(const struct pci_bus *root, uint64_t *lo, uint64_t *hi);
 
 /* ---- PCI Express (pci_express.c) ---- */
 
@@ -94,6 +116,9 @@ void pci_bus_express(struct pci_bus *);
 void pci_mmconfig(struct pci_bus *, uint64_t base, unsigned buses);
 /* The function is an endpoint, where its bus is of that kind: a capability, and 4 KiB of registers. */
 void pci_express_init(struct pci_dev *);
+enum pci_port { PCI_ROOT_PORT = 4, PCI_SWITCH_UP, PCI_SWITCH_DOWN, PCI_TO_CONVENTIONAL };
+/* The function is a bridge of that kind; ports that lead down have a slot of that number, 0: none. */
+void pci_express_port(struct pci_dev *, enum pci_port, unsigned slot);
 
 /* ---- message-signalled interrupts (pci_msi.c) ---- */
 

@@ -12,6 +12,8 @@
 #define CFG_ROM     0x30
 #define CFG_CAP     0x34
 #define CFG_PIN     0x3d
+#define CFG_HEADER  0x0e
+#define MULTIFUNCTION 0x80u
 
 #define ROM_ON      1u
 
@@ -21,6 +23,14 @@
 #define CMD_NO_INTX (1u << 10)
 #define STATUS_INTX (1u << 3)
 #define STATUS_CAP  (1u << 4)
+
+/* From the PCI Express capability. */
+#define EXPRESS_LNKCTL 0x10
+#define EXPRESS_LNKSTA 0x12
+#define EXPRESS_SLTSTA 0x1a
+#define EXPRESS_LINK_OFF (1u << 4)
+#define EXPRESS_LINK_UP  (1u << 13)
+#define EXPRESS_PRESENT  (1u << 6)
 
 #define BARS 6
 #define SLOTS 32
@@ -43,8 +53,12 @@ struct pci_dev {
     struct pci_bus *bus;
     char name[48];
     unsigned slot, fn;
+    struct pci_dev *next;       /* of all behind the same host bridge */
+    struct pci_bus *below;      /* a bridge's other side; NULL: no bridge */
+    unsigned group;             /* its chips', chips_group() */
     uint8_t config[CONFIG_EXT], writable[CONFIG_EXT], first[CONFIG_EXT];
     bool express;               /* has more than CONFIG bytes */
+    unsigned express_cap;       /* its capability's place, 0: none */
     uint8_t irq;                /* what the device drives */
     uint8_t intx;               /* what the bus sees: irq unless disabled */
     uint8_t line;               /* that it drives then */
@@ -55,6 +69,8 @@ struct pci_dev {
     void *written_dev;
     void (*reads)(void *, unsigned, unsigned);
     void *reads_dev;
+    void (*path)(void *);       /* pci_on_path() */
+    void *path_dev;
 };
 
 struct pci_bus {
@@ -63,13 +79,17 @@ struct pci_bus {
     struct phys *phys;
     const struct io_ops *cf9;
     void *cf9_dev;
+    struct pci_bus *root;       /* itself, of the host bridge's bus: what is below is that one's alone */
+    struct pci_dev *parent;     /* the bridge that leads to this bus; NULL: the host bridge */
+    unsigned slots;             /* that there are, from 0 on */
+    struct pci_dev *all;        /* on every bus, the last that was made first */
     struct irq intx;
     struct pci_msi_to msi;
     uint32_t address;
     uint16_t asserted[LINES];   /* devices that drive each line */
     unsigned (*route)(void *, unsigned slot, unsigned pin);     /* NULL: (slot + pin) & 3 */
     void *route_arg;
-    bool express;
+    bool express;               /* a link, or inside a root complex or switch */
     struct map *mmconfig;       /* pci_express.c */
     struct pci_dev *dev[SLOTS * 8];
 };
@@ -77,6 +97,24 @@ struct pci_bus {
 /* The guest reads and writes a function's configuration space; size 1, 2 or 4. */
 uint32_t pci_config_read(struct pci_dev *, unsigned off, unsigned size);
 void pci_config_write(struct pci_dev *, unsigned off, unsigned size, uint32_t val);
+/* pci.c: puts the regions of a function where its registers and the bridges before it say. */
+void pci_update(struct pci_dev *);
+void pci_dev_reset(struct pci_dev *);
+struct pci_bus *pci_bus_make(struct chip_list *, const char *name);
+
+/* ---- pci_tree.c: bridges between a device and the processors ---- */
+
+/* The function at a place of bus `number`; NULL: none there. */
+struct pci_dev *pci_lookup(struct pci_bus *root, unsigned number, unsigned devfn);
+/* Do all bridges pass accesses to [at, at + size) on to the device? */
+bool pci_reached(const struct pci_dev *, bool io, uint64_t at, uint64_t size);
+/* Do all bridges pass the device's own accesses on? And those to [pa, pa + len) up to memory? */
+bool pci_masters(const struct pci_dev *);
+bool pci_to_memory(const struct pci_dev *, uint64_t pa, uint64_t len);
+/* The line of the root bus that the device's pin is on. */
+unsigned pci_line_of(const struct pci_dev *);
+/* pci_bridge.c: something is at the other end of the port's link. */
+void pci_port_present(struct pci_dev *bridge);
 /* pci_msi.c: the guest wrote to the configuration space. */
 void pci_msi_written(struct pci_dev *, unsigned off, unsigned size);
 

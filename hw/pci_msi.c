@@ -53,7 +53,7 @@ static const struct field msi_state[] = {
 
 static void send(struct pci_dev *d, uint64_t addr, uint32_t data)
 {
-    const struct pci_msi_to *to = &d->bus->msi;
+    const struct pci_msi_to *to = &d->bus->root->msi;
 
     if (!pci_bus_master(d))
         return;

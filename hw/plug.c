@@ -39,6 +39,8 @@ static const struct prop common[] = {
     { "bus", PROP_STRING, offsetof(struct plug_common, bus), 0, 0, "the bus it sits on, by name" },
     { "bootindex", PROP_NUMBER, offsetof(struct plug_common, bootindex), 0, INT32_MAX,
       "its place in the firmware's boot order, the lowest first" },
+    { "multifunction", PROP_BOOL, offsetof(struct plug_common, multifunction), 0, 0,
+      "PCI: there may be more functions in its slot" },
     { "addr", PROP_STRING, offsetof(struct plug_common, slot), 0, 0, "PCI: SLOT or SLOT.FUNCTION, hexadecimal" },
     PROP_END
 };
@@ -272,8 +274,26 @@ static void pci_place(struct plug_env *env, const struct plug *plug, struct plug
         c->slot = pci_free_slot(env->pci);
     if (c->slot < 0)
         die(EXIT_CODE_USAGE, "-device %s: all slots of the PCI bus are taken", plug->name);
+    if (pci_no_slot(env->pci, c->slot))
+        die(EXIT_CODE_USAGE, "-device %s: addr=%x: bus %s has one slot, 0", plug->name, c->slot, c->bus);
     if (pci_taken(env->pci, c->slot, c->fn))
         die(EXIT_CODE_USAGE, "-device %s: addr=%x.%x: another device is there", plug->name, c->slot, c->fn);
+}
+
+static const char *root_name(const struct plug_env *env)
+{
+    return pci_is_express(env->root) ? "pcie.0" : "pci.0";
+}
+
+/* The PCI bus of that name, NULL: there is none. */
+static struct pci_bus *pci_bus(const struct plug_env *env, const char *name)
+{
+    if (!name || strcmp(name, "pci.0") == 0 || strcmp(name, "pci") == 0 || strcmp(name, root_name(env)) == 0)
+        return env->root;
+    for (const struct plug_bus *b = env->buses; b; b = b->next)
+        if (strcmp(b->type, "PCI") == 0 && strcmp(b->name, name) == 0)
+            return b->bus;
+    return NULL;
 }
 
 /* The bus it sits on. */
@@ -288,8 +308,10 @@ static void *place(struct plug_env *env, const struct plug *plug, struct plug_co
         if (!env->pci)
             die(EXIT_CODE_USAGE, "-device %s: machine %s has no PCI bus for it: use -machine pc", plug->name,
                 board->name);
-        if (c->bus && strcmp(c->bus, "pci.0") && strcmp(c->bus, "pci"))
-            die(EXIT_CODE_USAGE, "-device %s: bus=%s: this machine has one PCI bus, pci.0", plug->name, c->bus);
+        env->pci = pci_bus(env, c->bus);
+        if (!env->pci)
+            die(EXIT_CODE_USAGE, "-device %s: bus=%s: there is no such PCI bus: it is %s, or the id= of a bridge named "
+                "before", plug->name, c->bus, root_name(env));
         pci_place(env, plug, c);
         return NULL;
     }
@@ -312,9 +334,11 @@ static void *place(struct plug_env *env, const struct plug *plug, struct plug_co
 
 void plugs_make(struct plug_env *env, const struct plug_use *list)
 {
+    env->root = env->pci;
     for (const struct plug_use *u = list; u; u = u->next) {
         struct plug_common *c = u->props;
         void *bus = place(env, u->plug, c);
+        bool pci = strcmp(u->plug->bus, "PCI") == 0;
         int n;
 
         for (const struct plug_use *o = list; c->id && o != u; o = o->next)
@@ -327,7 +351,14 @@ void plugs_make(struct plug_env *env, const struct plug_use *list)
         if (n < 0 || (size_t)n >= sizeof(c->name))
             die(EXIT_CODE_USAGE, "-device %s: id=%s: too long", u->plug->name, c->id);
         env->made++;
+        if (pci)                                /* a bridge resets what is behind it */
+            chips_group(env->m->chips, ++env->groups);
         u->plug->make(env, bus, c);
+        if (pci)
+            chips_group(env->m->chips, 0);
+        if (pci && c->multifunction)
+            pci_multifunction(env->pci, (unsigned)c->slot, (unsigned)c->fn);
+        env->pci = env->root;
     }
 }
 
@@ -342,6 +373,19 @@ static const struct plug_use *next_to_boot(const struct plug_use *list, int last
         if (u->props->bootindex > last && (!best || u->props->bootindex < best->props->bootindex))
             best = u;
     return best;
+}
+
+/* The bridges on the way to a bus. */
+static void boot_bridges(FILE *f, const struct plug_use *list, const char *bus)
+{
+    for (const struct plug_use *u = bus ? list : NULL; u; u = u->next) {
+        if (!u->props->id || strcmp(u->props->id, bus) || strcmp(u->plug->bus, "PCI"))
+            continue;
+        boot_bridges(f, list, u->props->bus);
+        fprintf(f, "/pci-bridge@%x", (unsigned)u->props->slot);
+        if (u->props->fn)
+            fprintf(f, ",%x", (unsigned)u->props->fn);
+    }
 }
 
 char *plugs_boot_order(const struct plug_use *list)
@@ -369,7 +413,9 @@ char *plugs_boot_order(const struct plug_use *list)
             fprintf(f, "%s\n", u->boot_path);
             continue;
         }
-        fprintf(f, "/pci@i0cf8/%.*s%x", (int)(star - u->plug->boot), u->plug->boot, (unsigned)u->props->slot);
+        fputs("/pci@i0cf8", f);
+        boot_bridges(f, list, u->props->bus);
+        fprintf(f, "/%.*s%x", (int)(star - u->plug->boot), u->plug->boot, (unsigned)u->props->slot);
         if (u->props->fn)
             fprintf(f, ",%x", (unsigned)u->props->fn);
         fprintf(f, "%s\n", star + 1);

@@ -41,6 +41,7 @@ struct prop {
 struct plug_common {
     const char *id, *bus;
     int slot, fn;               /* slot -1: the first that is free */
+    bool multifunction;         /* PCI: software shall look for more functions in its slot */
     int bootindex;              /* -1: the firmware is not told of it */
     char name[48];              /* for its chip, made by plugs_make(): unique, "e1000/net0" */
     char *boot_path;            /* PLUG_PATH_MAX bytes: how firmware names it, if make() wrote that there */
@@ -50,12 +51,13 @@ struct plug_common {
 
 struct plug_env {               /* what a board offers; zero but for what it sets */
     struct machine *m;
-    struct pci_bus *pci;        /* NULL: there is none */
+    struct pci_bus *pci;        /* while a PCI device is made, the bus it sits on; NULL: there is none */
+    struct pci_bus *root;       /* plugs_make()'s: the first of them */
     struct dma8237 *dma;        /* NULL: there is none */
     struct irq (*isa_irq)(struct machine *, unsigned irq, unsigned source);
     struct irq gsi;             /* interrupt input n of the I/O APIC: gsi.set(gsi.to, n, level) */
     struct plug_bus *buses;
-    unsigned isa_sources[16], made;
+    unsigned isa_sources[16], made, groups;
     uint16_t pvpanic;           /* the port of one that was made, for the ACPI tables; 0: none */
 };
 

@@ -61,7 +61,7 @@ static void __attribute__((noreturn)) list_props(const struct plug *plug)
         print_default(plug, p);
         printf("\n");
     }
-    printf("  id=, bus=, bootindex= and, on PCI, addr= are for every device\n");
+    printf("  id=, bus=, bootindex= and, on PCI, addr= and multifunction= are for every device\n");
     exit(0);
 }
 

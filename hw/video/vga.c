@@ -377,6 +377,21 @@ static const struct field vga_state[] = {
 
 static const struct chip vga_chip = { "vga", sizeof(struct vga), vga_reset, vga_state, vga_loaded, vga_free };
 
+void vga_legacy(struct vga *v, bool on)
+{
+    if (on == v->legacy)
+        return;
+    v->legacy = on;
+    map_move(v->window, VGA_MEM, on);
+    if (on) {
+        ports_map(v->ports, FIRST_B, 12, &b_ops, v, "vga");
+        ports_map(v->ports, FIRST_C, 32, &c_ops, v, "vga");
+    } else {
+        ports_unmap(v->ports, FIRST_B, 12);
+        ports_unmap(v->ports, FIRST_C, 32);
+    }
+}
+
 struct vga *vga_new(struct chip_list *chips, const char *name, struct ports *ports, struct phys *phys,
                     struct clock *clock, struct display *display, unsigned mib)
 {
@@ -391,11 +406,12 @@ struct vga *vga_new(struct chip_list *chips, const char *name, struct ports *por
     vga_draw_init(v);
     vga_monitor(v, 1280, 800);
     vga_reset(v);
-    if (!phys_map_io(phys, VGA_MEM, 0x20000, &vga_mem_ops, v, "vga-memory"))
+    v->window = phys_map_io(phys, VGA_MEM, 0x20000, &vga_mem_ops, v, "vga-memory");
+    if (!v->window)
         die(EXIT_CODE_USAGE, "%s: there is another VGA: leave one out", name);
-    ports_map(ports, FIRST_B, 12, &b_ops, v, "vga");
-    ports_map(ports, FIRST_C, 32, &c_ops, v, "vga");
     ports_map(ports, VBE_PORT, 3, &vga_vbe_ops, v, "vga-vbe");
+    v->ports = ports;
+    vga_legacy(v, true);
     if (!display_connect(display, &vga_display, v))
         die(EXIT_CODE_USAGE, "%s: there is another device with a display: leave one out", name);
     return v;

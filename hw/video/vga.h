@@ -17,6 +17,8 @@ struct vga *vga_new(struct chip_list *, const char *name, struct ports *, struct
                     struct display *, unsigned mib);
 uint8_t *vga_vram(struct vga *, uint32_t *len);
 /* The monitor's preferred mode, for its EDID block. */
+/* The addresses of old, ports 3B0h-3DFh and the window at A0000h, lead to it; at first they do. */
+void vga_legacy(struct vga *, bool on);
 void vga_monitor(struct vga *, unsigned xres, unsigned yres);
 /* Registers as memory: EDID at 0, ports 3C0h-3DFh at 400h, the VBE registers at 500h. */
 extern const struct io_ops vga_mmio_ops;

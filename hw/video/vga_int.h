@@ -36,6 +36,9 @@ enum { VBE_ID, VBE_XRES, VBE_YRES, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_VIRT_WIDTH
 #define VBE_YMAX 1600u
 
 struct vga {
+    struct ports *ports;
+    struct map *window;         /* at A0000h */
+    bool legacy;                /* that and the ports answer */
     struct clock *clock;
     struct display *display;
     uint8_t *vram;

@@ -1,7 +1,8 @@
 /*
  * vga_pci.c - the VGA as a PCI card, as guests' drivers for Bochs' and QEMU's standard VGA know it: 1234:1111, video
  * memory in BAR 0, the registers' memory in BAR 2 (vga.h), the video BIOS as expansion ROM. The legacy ports and the
- * window at A0000h answer whatever the command register says: nothing else on the bus would.
+ * window at A0000h answer whatever the command register says: nothing else on the bus would. Bridges before it must
+ * pass them on; VBE's ports, which no bridge knows, answer always.
  */
 #include "base/log.h"
 #include "hw/pci.h"
@@ -25,13 +26,21 @@ static const struct prop props[] = {
 static const struct vga_props defaults = { .mib = 16, .xres = 1280, .yres = 800, .romfile = "vgabios-stdvga.bin" };
 
 struct card {
+    struct pci_dev *pci;
     struct vga *vga;
     const uint8_t *rom;
     size_t rom_len;
 };
 
+static void path(void *dev)
+{
+    struct card *c = dev;
+
+    vga_legacy(c->vga, pci_vga_reached(c->pci));
+}
+
 /* No state of its own: it keeps what direct boots need. */
-static const struct chip card_chip = { "vga-card", sizeof(struct card), NULL, NULL, NULL, NULL };
+static const struct chip card_chip = { "vga-card", sizeof(struct card), path, NULL, path, NULL };
 
 static bool text_mode(void *dev)
 {
@@ -58,9 +67,12 @@ static void make(struct plug_env *env, void *bus, const void *p)
     d = pci_add(env->pci, o->common.name, o->common.slot, o->common.fn, &id);
     snprintf(chip, sizeof(chip), "%s:card", o->common.name);
     c = chip_new(m->chips, &card_chip, chip);
+    c->pci = d;
     c->vga = vga_new(m->chips, o->common.name, m->ports, m->phys, m->clock, m->cfg.display, (unsigned)o->mib);
     vga_monitor(c->vga, (unsigned)o->xres, (unsigned)o->yres);
     vram = vga_vram(c->vga, &len);
+    pci_on_path(d, path, c);
+    path(c);
     pci_bar_ram(d, 0, len, PCI_BAR_PREFETCH, vram);
     pci_bar(d, 2, VGA_MMIO_LEN, 0, &vga_mmio_ops, c->vga);
     /* I/O space, memory space, bus master: firmware takes a card for the primary one that has the first two on. */

@@ -30,6 +30,7 @@
 # 9p (folders of the host, without and with the guest's cache, and what the host sees of them),
 # virtioboot (the firmware starts the boot sector of a virtio and a SCSI disk).
 # The chips of old: legacy.sh. USB: usb.sh.
+# The chips of old: legacy.sh. PCI bridges: bridge.sh.
 # screen (machine pc: what the firmware writes on the screen; vgacon's shell, with keys typed by VNC),
 # bochs (Linux' driver for the card: a console in a picture, with keys and the mouse by VNC).
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
@@ -71,6 +72,8 @@ all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreb
 . "$here/usb.sh"
 all="$all $usb_cases" quick="$quick firmware-usb amd64-usb"
 all="$all $legacy_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog"
+. "$here/bridge.sh"
+all="$all $legacy_cases $bridge_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog amd64-bridgeq35"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
@@ -485,6 +488,12 @@ try() {
     netisa) net ne2k_isa,irq=5 8390p ne; return ;;
     netrtl8139) net rtl8139 mii 8139cp; return ;;
     netpcnet) net pcnet mii pcnet32; return ;;
+    bridge*)
+        [ "$kernel_name" != firmware ] || { bridge_firmware; return; }
+        initramfs=$(BOOT_INIT=$here/bridge/init sh "$here/guest.sh" initramfs "$kernel_name" $bridge_modules) &&
+            kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
+        bridge "$how"
+        return ;;
     floppy | printer | watchdog | panic | rtc | kvmclock)
         [ "$kernel_name" != firmware ] || { legacy_firmware; return; }
         initramfs=$(BOOT_INIT=$here/legacy/init sh "$here/guest.sh" initramfs "$kernel_name" $(legacy_modules "$how")) &&
