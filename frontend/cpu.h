@@ -91,7 +91,9 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COU
 enum { EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6,
        EXC_NM = 7, EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13,
        EXC_PF = 14, EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
-       FAULT_FREEZE = 0xff      /* no exception: stop before this instruction until an interrupt comes */ };
+       FAULT_FREEZE = 0xff,     /* no exception: stop before this instruction until an interrupt comes */
+       /* nor these: the debugger wants the instruction not to be executed yet, or alone (exec_debug.c) */
+       FAULT_BREAK = 0xfe, FAULT_WATCH = 0xfd, FAULT_CATCH = 0xfc };
 
 /*
  * A segment register with its hidden part.  `attr` holds descriptor bits 8..23
@@ -151,6 +153,7 @@ struct seg {
 #define M_ODD_SSE  0x00200000u  /* MXCSR rounds not to nearest, or has FTZ or DAZ; only where backend_sse_plain */
 #define M_MP_WAIT  0x00100000u  /* WAIT raises #NM (CR0.MP and TS) */
 /* Chosen by the run loop, never by cpu_update_mode(): */
+#define M_BP       0x20000000u  /* the debugger has breakpoints in the linear page the block lies in */
 #define M_NOSHARE  0x40000000u  /* no shared probes: each access handles everything */
 #define M_ONE      0x80000000u  /* exactly one guest instruction */
 
@@ -244,6 +247,7 @@ struct monitor {
 struct machine;
 struct lapic;
 struct exec;
+struct cpu_debug;
 struct cpu_model;
 
 struct cpu {
@@ -333,6 +337,7 @@ struct cpu {
     struct machine *m;
     struct lapic *apic;
     struct exec *exec;          /* translator/exec.c: code cache, jump cache, statistics */
+    struct cpu_debug *debug;    /* frontend/debug.h: NULL while no debugger is attached */
     struct journal *journal;    /* softmmu/journal.h: set while stores are noted (lock-step) */
     struct softmmu *mmu;        /* softmmu/: TLB banks, walk caches */
 };

@@ -8,6 +8,7 @@
  * SDM vol. 3, chapter 6; 20.2 and 20.3 for virtual-8086 mode.
  */
 #include "base/log.h"
+#include "frontend/debug.h"
 #include "frontend/help.h"
 #include "hw/machine.h"
 #include "softmmu/softmmu.h"
@@ -378,6 +379,9 @@ static bool deliver_chain(struct cpu *c, enum exc_class cls)
             c->rip = f.rip;
         if (f.vector == EXC_PF)
             c->cr2 = f.cr2;
+        /* A second exception is caught only as the double fault it becomes: delivery goes on from there as it would. */
+        if (c->debug && cls == BENIGN && debug_fault(c))
+            return false;
         chain_add(c, f.vector, f.code, c->rip, f.cr2);
         switch (combine[cls][second]) {
         case DOUBLE:
@@ -385,6 +389,9 @@ static bool deliver_chain(struct cpu *c, enum exc_class cls)
             e.vector = EXC_DF;
             second = DOUBLE_FAULT;
             chain_add(c, EXC_DF, 0, c->rip, 0);
+            c->fault = f;
+            if (c->debug && debug_fault(c))
+                return false;
             break;
         case SHUTDOWN:
             log_msg(LOG_INT, "triple fault at %04x:%llx", c->seg[SEG_CS].sel, (unsigned long long)c->rip);
@@ -421,9 +428,16 @@ bool cpu_deliver_fault(struct cpu *c)
     }
     c->halted = 0;              /* a trap behind HLT */
     shutdown = deliver_chain(c, BENIGN);
-    if (!shutdown)
+    if (!shutdown && !(c->debug && c->debug->pending))
         c->chain_len = 0;
     return shutdown;
+}
+
+
+void cpu_shut_down(struct cpu *c)
+{
+    if (!(c->debug && debug_triple(c)))
+        machine_request_stop(c->m, STOP_TRIPLE, 0);
 }
 
 /* ---- NMI and maskable interrupts ---- */
@@ -437,11 +451,14 @@ static void deliver_external(struct cpu *c, unsigned vector)
     if (log_on(LOG_INT))
         log_msg(LOG_INT, "interrupt %02x at %04x:%llx cpl %u", vector, c->seg[SEG_CS].sel,
                 (unsigned long long)c->rip, c->cpl);
-    if (!attempt(c, &e))
+    if (!attempt(c, &e)) {
+        if (c->debug)
+            debug_interrupt(c, vector);
         return;
+    }
     if (deliver_chain(c, BENIGN))
-        machine_request_stop(c->m, STOP_TRIPLE, 0);
-    else
+        cpu_shut_down(c);
+    else if (!(c->debug && c->debug->pending))
         c->chain_len = 0;
 }
 
@@ -539,7 +556,11 @@ bool help_int_n(struct cpu *c, uint64_t vector, uint64_t next, uint64_t kind)
         c->dr[7] &= ~(uint64_t)(1u << 13);      /* GD */
         return false;
     }
-    return deliver_vector(c, (unsigned)vector, true, 0, false, 0, next);
+    if (deliver_vector(c, (unsigned)vector, true, 0, false, 0, next))
+        return true;
+    if (c->debug)
+        debug_interrupt(c, (unsigned)vector);
+    return false;
 }
 
 bool help_into(struct cpu *c, uint64_t of, uint64_t next, uint64_t unused)

@@ -113,17 +113,13 @@ static const char *cause(const struct cpu *c, bool readable)
     return "an exception came before its IDT entry was valid";
 }
 
-void fault_story(struct cpu *c, FILE *f)
+/* c->chain, and where that was. False: the instruction cannot be read. */
+static bool tell(struct cpu *c, FILE *f)
 {
     char walk[1024];
     bool readable;
     uint64_t lin;
 
-    if (!c->chain_len) {
-        fprintf(f, "The CPU shut down without an exception on record.\n");
-        return;
-    }
-    fprintf(f, "Triple fault: the guest CPU %u shut down.\n", c->index);
     for (unsigned i = 0; i < c->chain_len; i++) {
         fprintf(f, "  %u. %s", i + 1, name_of(c->chain[i].vector));
         fprintf(f, ", code %x, at %04x:%llx", c->chain[i].code, c->seg[SEG_CS].sel,
@@ -152,5 +148,36 @@ void fault_story(struct cpu *c, FILE *f)
     mmu_explain(c, lin, walk, sizeof(walk));
     fprintf(f, "  page walk of %llx:\n%s%s", (unsigned long long)lin, walk,
             walk[0] ? "" : "  (paging is off)\n");
-    fprintf(f, "  likely cause: %s\n", cause(c, readable));
+    return readable;
+}
+
+void fault_story(struct cpu *c, FILE *f)
+{
+    if (!c->chain_len) {
+        fprintf(f, "The CPU shut down without an exception on record.\n");
+        return;
+    }
+    fprintf(f, "Triple fault: the guest CPU %u shut down.\n", c->index);
+    fprintf(f, "  likely cause: %s\n", cause(c, tell(c, f)));
+}
+
+void fault_story_now(struct cpu *c, FILE *f)
+{
+    unsigned len = c->chain_len;
+
+    if (!len) {
+        c->chain[0].vector = c->fault.vector;
+        c->chain[0].code = c->fault.code;
+        c->chain[0].rip = c->rip;
+        c->chain[0].cr2 = c->fault.cr2;
+        c->chain_len = 1;
+    }
+    fprintf(f, "CPU %u is about to take an exception.\n", c->index);
+    (void)tell(c, f);
+    c->chain_len = (uint8_t)len;
+}
+
+const char *fault_name(unsigned vector)
+{
+    return name_of(vector);
 }

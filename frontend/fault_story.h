@@ -10,5 +10,9 @@ struct cpu;
 
 /* c->chain as the failed delivery left it: exceptions, instruction, page walk, likely cause. */
 void fault_story(struct cpu *c, FILE *f);
+/* The same of c->fault, which is to be delivered and was not yet. */
+void fault_story_now(struct cpu *c, FILE *f);
+/* "#PF page fault"; "interrupt" for what is no exception. */
+const char *fault_name(unsigned vector);
 
 #endif

@@ -4,6 +4,7 @@
  *
  * SDM vol. 1, chapter 19 (input/output); vol. 2 for the string forms.
  */
+#include "frontend/debug.h"
 #include "frontend/help.h"
 #include "hw/machine.h"
 #include "softmmu/softmmu.h"
@@ -52,7 +53,8 @@ static void port_out(struct cpu *c, uint16_t port, uint32_t v, unsigned size)
 
 bool help_in(struct cpu *c, uint64_t port, uint64_t size)
 {
-    if (io_allowed(c, (uint16_t)port, (unsigned)size))
+    if (io_allowed(c, (uint16_t)port, (unsigned)size) ||
+        (c->debug && debug_io(c, (uint16_t)port, (unsigned)size, false)))
         return true;
     c->hret = port_in(c, (uint16_t)port, (unsigned)size);
     return false;
@@ -60,7 +62,8 @@ bool help_in(struct cpu *c, uint64_t port, uint64_t size)
 
 bool help_out(struct cpu *c, uint64_t port, uint64_t val, uint64_t size)
 {
-    if (io_allowed(c, (uint16_t)port, (unsigned)size))
+    if (io_allowed(c, (uint16_t)port, (unsigned)size) ||
+        (c->debug && debug_io(c, (uint16_t)port, (unsigned)size, true)))
         return true;
     port_out(c, (uint16_t)port, (uint32_t)val, (unsigned)size);
     /* An SMI or interrupt that a chip raises for this comes before the next instruction. */
@@ -112,13 +115,13 @@ static bool io_string(struct cpu *c, unsigned how, unsigned seg, bool in)
     c->hret = 0;
     if (!n)
         return false;
-    if (io_allowed(c, port, size))
+    if (io_allowed(c, port, size) || (c->debug && debug_io(c, port, size, !in)))
         return true;
     if (n > IO_CHUNK) {
         n = IO_CHUNK;
         c->hret = 1;
     }
-    if ((how & STR_REP) && n > 1 && (c->mode & M_TF)) {
+    if ((how & STR_REP) && n > 1 && ((c->mode & M_TF) || (c->debug && debug_single(c->debug)))) {
         n = 1;
         c->hret = 1;
     }

@@ -6,6 +6,7 @@
  */
 #include "base/log.h"
 #include "frontend/cpu_model.h"
+#include "frontend/debug.h"
 #include "frontend/help.h"
 #include "hw/machine.h"
 #include "softmmu/softmmu.h"
@@ -246,6 +247,8 @@ bool help_rdmsr(struct cpu *c, uint64_t n64)
     const struct msr *m = find(c, n);
     uint64_t v = 0;
 
+    if (c->debug && debug_msr(c, n, false))
+        return true;
     if (!m) {
         log_msg(LOG_UNIMP, "RDMSR %x: no such register", n);
         return fault_gp(c, 0);
@@ -276,6 +279,8 @@ bool help_wrmsr(struct cpu *c, uint64_t n64, uint64_t v)
     const struct msr *m = find(c, n);
     bool bad = false;
 
+    if (c->debug && debug_msr(c, n, true))
+        return true;
     if (!m) {
         log_msg(LOG_UNIMP, "WRMSR %x = %llx: no such register", n, (unsigned long long)v);
         return fault_gp(c, 0);

@@ -16,6 +16,7 @@ bool help_load_seg(struct cpu *c, uint64_t seg, uint64_t sel);
 bool help_segcheck(struct cpu *c, uint64_t seg, uint64_t off, uint64_t size);
 bool help_single_step(struct cpu *c, uint64_t rip);
 bool help_insn_break(struct cpu *c, uint64_t rip);
+bool help_debug_break(struct cpu *c, uint64_t rip);
 
 bool help_far_jmp(struct cpu *c, uint64_t sel, uint64_t off, uint64_t next, uint64_t opsize);
 bool help_far_call(struct cpu *c, uint64_t sel, uint64_t off, uint64_t next, uint64_t opsize);

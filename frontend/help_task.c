@@ -6,6 +6,7 @@
  * behind the commit point a fault is raised with the new task's EIP (fault.trap).
  * SDM vol. 3, 8.3 (task switching), table 8-2 (its checks).
  */
+#include "frontend/debug.h"
 #include "frontend/help.h"
 #include "softmmu/softmmu.h"
 
@@ -206,6 +207,8 @@ bool task_switch(struct cpu *c, struct desc *d, enum task_how how, uint64_t next
     if (check_range(c, base, new32 ? 0x68 : 0x2c, ACC_WRITE) || load_task(c, base, new32, &t) ||
         check_range(c, old_base, old32 ? 0x60 : 0x2a, ACC_WRITE))
         return true;
+    if (c->debug)
+        c->debug->raise = false;        /* what is watched stops the vCPU behind the switch, not in the middle of it */
     if (how == TASK_IRET)
         old_flags &= ~FL_NT;
     if (how == TASK_JMP || how == TASK_IRET) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "frontend/cpu_model.h"
+#include "frontend/debug.h"
 #include "frontend/lift_block.h"
 #include "hw/machine.h"
 
@@ -169,6 +170,17 @@ static bool limit_varies(const struct lift *l)
     return !l->flat_cs && ((l->mode & (M_PE | M_VM)) == M_PE);
 }
 
+bool lift_breakpoint(const struct lift *l, int64_t pc)
+{
+    unsigned off;
+    uint64_t lin;
+
+    if (!lift_in_page(l, pc, &off))
+        return false;
+    lin = l->st->lin_page + off;
+    return debug_break_in(l->st->c->debug->points, lin, lin + 1);
+}
+
 /* CS:EIP behind the limit?  Blocks are cut before such an instruction. */
 static bool beyond_limit(const struct lift *l, unsigned len)
 {
@@ -179,6 +191,8 @@ static void begin_insn(struct lift *l, unsigned len)
 {
     l->st->insn_pc = l->pc;
     ir_mark(l->b, lift_pc(l, l->pc), len);
+    if ((l->mode & M_BP) && lift_breakpoint(l, lift_pc(l, l->pc)))
+        lift_call(l, HELP_debug_break, lift_rip(l, l->pc), 0, 0, 0);
     if (l->mode & M_BRK)
         lift_call(l, HELP_insn_break, lift_rip(l, l->pc), 0, 0, 0);
 }
@@ -238,7 +252,8 @@ static bool setup(struct lift *l, struct cpu *c, uint32_t mode, const struct lif
     return true;
 }
 
-unsigned lift_flags_open(struct cpu *c, struct ir_block *b, const struct lift_options *o, unsigned *writes)
+unsigned lift_flags_open(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o,
+                         unsigned *writes)
 {
     struct lift_block_state st = { .c = c };
     struct lift lift = { .b = b, .st = &st }, *l = &lift;
@@ -248,7 +263,7 @@ unsigned lift_flags_open(struct cpu *c, struct ir_block *b, const struct lift_op
     unsigned off;
 
     *writes = 0;
-    if (!setup(l, c, c->mode, o) || !st.page || !lift_in_page(l, lift_pc(l, l->pc), &off) ||
+    if (!setup(l, c, mode, o) || !st.page || !lift_in_page(l, lift_pc(l, l->pc), &off) ||
         decode(&i, st.page + off, PAGE_SIZE - off, l->mode, l->feats) != DECODE_OK)
         return 0;
     insn_flags(&i, &rd, &wr);

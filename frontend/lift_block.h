@@ -60,6 +60,8 @@ struct lift_live {
 };
 struct lift_live lift_live(struct lift *l, int64_t pc);
 
+/* M_BP mode: has the debugger a breakpoint at pc? (lift.c) */
+bool lift_breakpoint(const struct lift *l, int64_t pc);
 /* One decoded instruction; r: what decode() said. (lift.c) */
 void lift_insn(struct lift *l, const struct insn *i, enum decode_result r);
 /* AT_* of instructions that raise at once in this mode. */

@@ -52,7 +52,7 @@ static void look(struct lift *l, struct look *k, int64_t pc, unsigned open, uint
         unsigned off;
         struct insn i;
 
-        if (!k->budget || !lift_in_page(l, pc, &off) ||
+        if (!k->budget || !lift_in_page(l, pc, &off) || ((l->mode & M_BP) && lift_breakpoint(l, pc)) ||
             decode(&i, st->page + off, PAGE_SIZE - off, l->mode, l->feats) != DECODE_OK ||
             !depend(st, off, off + i.len)) {
             k->out.live |= open;

@@ -59,6 +59,7 @@ struct clock {
     _Atomic uint64_t origin;    /* source's time / slowdown at virtual time 0 */
     _Atomic uint64_t limit;     /* source's time / slowdown up to which `origin` holds */
     _Atomic uint64_t frozen;    /* virtual time while paused (or manual), RUNNING otherwise */
+    _Atomic bool held;          /* clock_hold() */
     _Atomic uint64_t next;      /* the first timer's key */
     unsigned slowdown;          /* source's nanoseconds a virtual one lasts */
     int64_t wall_ns;            /* wall clock at virtual time 0, ns since 1970 */
@@ -223,7 +224,7 @@ void clock_set_slowdown(struct clock *c, unsigned n)
 void clock_pause(struct clock *c, bool paused)
 {
     bool is_paused = atomic_load(&c->frozen) != RUNNING;
-    if (!c->src || paused == is_paused)
+    if (!c->src || paused == is_paused || (!paused && atomic_load(&c->held)))
         return;
     if (paused) {
         atomic_store(&c->frozen, clock_now(c));
@@ -254,6 +255,11 @@ void clock_load(struct clock *c, const struct clock_state *s)
     atomic_store(&c->frozen, s->now);
     c->wall_ns = s->wall;
     c->zone_ns = s->zone;
+}
+
+void clock_hold(struct clock *c, bool held)
+{
+    atomic_store(&c->held, held);
 }
 
 uint64_t clock_tsc(struct clock *c)

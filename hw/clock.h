@@ -64,5 +64,7 @@ void clock_save(struct clock *, struct clock_state *);
 void clock_load(struct clock *, const struct clock_state *);
 /* Virtual time stops and goes on; device lock held. */
 void clock_pause(struct clock *, bool paused);
+/* While it is held, clock_pause(false) does not let it go on (a debugger's steps). Said while time stands. */
+void clock_hold(struct clock *, bool held);
 
 #endif

@@ -40,13 +40,19 @@ static struct chardev *open_serial(struct machine *m, struct options *o, const c
                                           chardevs_take(o->chardevs, spec + 8, label);
 }
 
+/* A vCPU has hit a breakpoint or the like. */
+static void debug_stopped(struct cpu *c)
+{
+    control_request(c->m->control, RUN_DEBUG);
+}
+
 static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_model *model, const struct options *o)
 {
     struct exec_options eo = { .interp = o->interp, .check = o->check, .log_lo = o->log_lo, .log_hi = o->log_hi,
                                .smp = m->ncpu > 1 || o->tso, .host_tso = o->host_tso,
                                .no_features = o->no_features, .verify = o->verify, .hot = o->hot,
                                .cache_size = o->cache_size, .time = log_on(LOG_STATS), .m = m,
-                               .halt = vcpu_halt_wait };
+                               .halt = vcpu_halt_wait, .stopped = debug_stopped };
     struct cpu *c = backend_cpu_alloc(CPU_AFTER);
 
     c->m = m;

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "debug/control.h"
+#include "debug/gdb.h"
 #include "debug/monitor.h"
 #include "debug/snapshot.h"
 #include "frontend/fault_story.h"
@@ -145,6 +146,20 @@ static void report_stats(struct cpu *c)
 #undef LL
 }
 
+static struct gdb *open_gdb(struct machine *m, const char *spec)
+{
+    char err[256];
+    bool usage;
+    struct gdb *g;
+
+    if (!spec)
+        return NULL;
+    g = gdb_new(m, spec, err, sizeof(err), &usage);
+    if (!g)
+        die(usage ? EXIT_CODE_USAGE : EXIT_CODE_HOST, "%s", err);
+    return g;
+}
+
 static int exit_code(const struct session *s)
 {
     if (s->signal)
@@ -180,6 +195,7 @@ int main(int argc, char **argv)
     sigset_t early;
     struct session s = { .signal = 0 };
     struct options o;
+    struct gdb *gdb;
     bool dumped;
     int code;
 
@@ -201,7 +217,8 @@ int main(int argc, char **argv)
     crash_thread(NULL);
     watch_signals(&s, o.dump);
     displays_start(s.m.displays, &o);
-    vcpus_start(&s.m, s.m.cfg.paused || o.loadvm, stopped, &s);
+    gdb = open_gdb(&s.m, o.gdb);
+    vcpus_start(&s.m, control_state(s.m.control) != RUN_RUNNING, stopped, &s);
     begin_with(&s.m, o.loadvm);
     evloop_run(s.m.loop);
     vcpus_join(&s.m);
@@ -209,6 +226,7 @@ int main(int argc, char **argv)
     dumped = displays_dump(s.m.displays);
 
     code = exit_code(&s);
+    gdb_free(gdb, code);
     term_restore();
     if (s.m.stop == STOP_TRIPLE)
         fault_story(s.m.cpu[0], stderr);

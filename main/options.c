@@ -310,6 +310,23 @@ void opt_append(struct options *o, const char *opt, const char *val)
     o->cfg.append = val;
 }
 
+void opt_S(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.paused = true;
+}
+
+void opt_gdb(struct options *o, const char *opt, const char *val)
+{
+    if (o->gdb)
+        die(EXIT_CODE_USAGE, "%s: there can be one debugger: -gdb %s was given before", opt, o->gdb);
+    o->gdb = val;
+}
+
+void opt_s(struct options *o, const char *opt, const char *val)
+{
+    opt_gdb(o, opt, "tcp::1234");
+}
+
 void opt_no_reboot(struct options *o, const char *opt, const char *val)
 {
     o->cfg.no_reboot = true;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "frontend/debug.h"
 #include "frontend/help_sys.h"
 #include "host/host_clock.h"
 #include "hw/clock.h"
@@ -417,6 +418,9 @@ static void reset_all(struct machine *m)
     if (m->boot)
         m->boot(m);
     machine_unlock(m);
+    for (unsigned i = 0; i < s->n; i++)
+        if (s->v[i].c->debug)
+            debug_reset(s->v[i].c);
 }
 
 /* What the last vCPU to park decides; s->mutex is held. True: run again. */

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "frontend/debug.h"
 #include "softmmu/journal.h"
 #include "translator/ir.h"
 
@@ -60,8 +61,21 @@ void mmu_watch_changed(struct cpu *c)
         tlb_drop_fast(c);
 }
 
-static bool page_watched(const struct softmmu *m, uint64_t page, bool write)
+void mmu_debug_changed(struct cpu *c)
 {
+    bool was = c->mmu->debugged;
+
+    c->mmu->debugged = c->debug && c->debug->points->nwatch;
+    if (was || c->mmu->debugged)
+        tlb_drop_fast(c);
+}
+
+static bool page_watched(const struct cpu *c, uint64_t page, bool write)
+{
+    const struct softmmu *m = c->mmu;
+
+    if (m->debugged && debug_page_watched(c->debug->points, page, write))
+        return true;
     for (unsigned i = 0; i < m->nwatch; i++)
         if ((m->watch[i].lin & PAGE_MASK) == page && (write ? m->watch[i].on_write : m->watch[i].on_read))
             return true;
@@ -144,10 +158,10 @@ static bool translate(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned
             track_open(c, host);
         smc_write_entry(m->phys, pa);
     }
-    if (m->nwatch) {
-        if (page_watched(m, page, false))
+    if (m->nwatch || m->debugged) {
+        if (page_watched(c, page, false))
             read_host = NULL;
-        if (page_watched(m, page, true))
+        if (page_watched(c, page, true))
             write_host = NULL;
     }
     fill_tables(c, page, acc, idx, &w, read_host, write_host);
@@ -288,13 +302,12 @@ bool mmu_load(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx, bool
 
     lin = lin_wrap(c, lin);
     first = PAGE_SIZE - (lin & 0xfff);
-    if (resolve(c, lin, acc, idx, &a))
+    if (resolve(c, lin, acc, idx, &a) || (size > first && resolve(c, next_page(c, lin), acc, idx, &b)) ||
+        (c->mmu->debugged && debug_access(c, lin, size, true, for_write)))
         return true;
     if (size <= first) {
         read_part(c, &a, buf, size);
     } else {
-        if (resolve(c, next_page(c, lin), acc, idx, &b))
-            return true;
         read_part(c, &a, buf, first);
         read_part(c, &b, (uint8_t *)buf + first, size - first);
     }
@@ -310,13 +323,12 @@ bool mmu_store(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx, con
 
     lin = lin_wrap(c, lin);
     first = PAGE_SIZE - (lin & 0xfff);
-    if (resolve(c, lin, ACC_WRITE, idx, &a))
+    if (resolve(c, lin, ACC_WRITE, idx, &a) || (size > first && resolve(c, next_page(c, lin), ACC_WRITE, idx, &b)) ||
+        (c->mmu->debugged && debug_access(c, lin, size, false, true)))
         return true;
     if (size <= first) {
         write_part(c, &a, buf, size);
     } else {
-        if (resolve(c, next_page(c, lin), ACC_WRITE, idx, &b))
-            return true;
         write_part(c, &a, buf, first);
         write_part(c, &b, (const uint8_t *)buf + first, size - first);
     }
@@ -360,19 +372,21 @@ bool mmu_store_aux(struct cpu *c, uint64_t lin, unsigned size, unsigned aux, con
 
 bool mmu_check(struct cpu *c, uint64_t lin, unsigned size, enum mmu_access acc, enum mmu_idx idx)
 {
-    uint64_t left = size;
+    uint64_t left = size, first;
 
-    lin = lin_wrap(c, lin);
+    first = lin = lin_wrap(c, lin);
     for (;;) {
         uint64_t n = PAGE_SIZE - (lin & 0xfff);
 
         if (mmu_fill(c, lin, 1, acc, idx, NULL, NULL) == MMU_FAULT)
             return true;
         if (left <= n)
-            return false;
+            break;
         left -= n;
         lin = next_page(c, lin);
     }
+    /* Who asks first may do something between this and the access that cannot be done twice (INS). */
+    return c->mmu->debugged && c->debug->raise && debug_access(c, first, size, acc == ACC_READ, acc == ACC_WRITE);
 }
 
 long mmu_span(struct cpu *c, uint64_t lin, uint64_t len, enum mmu_access acc, enum mmu_idx idx,

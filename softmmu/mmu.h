@@ -95,6 +95,7 @@ struct softmmu {
     bool slow_used;
     struct watch watch[4];
     unsigned nwatch;
+    bool debugged;              /* the debugger watches, too: c->debug */
     struct mmu_stats stats;
 };
 

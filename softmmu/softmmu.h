@@ -174,6 +174,8 @@ bool mmu_load_pdptes(struct cpu *c, uint64_t cr3);
  * mmu_set_cr3, which also stores c->cr3.  DR0-DR3 or DR7 changed: mmu_watch_changed.
  */
 void mmu_watch_changed(struct cpu *c);
+/* c->debug or its watchpoints changed, while the vCPU stands still. */
+void mmu_debug_changed(struct cpu *c);
 
 /* Statistics for the monitor and the benchmark. */
 struct mmu_stats { uint64_t fills, victims, walks, walk_hits, evictions, grows, shrinks, flushes,

@@ -258,6 +258,14 @@ void cache_flush(struct cache *k)
     k->flushes++;
 }
 
+void cache_kill_mode(struct cache *k, uint32_t mode)
+{
+    for (unsigned i = 0; i < CACHE_REGIONS; i++)
+        for (unsigned j = 0; j < k->region[i].n; j++)
+            if (k->region[i].block[j]->mode & mode)
+                cache_kill(k, k->region[i].block[j]);
+}
+
 /* ---- adding ---- */
 
 static struct region *room(struct cache *k, uint32_t bytes)
@@ -295,7 +303,8 @@ static struct block *block_new(struct cache *k, struct region *r, const struct i
     struct block *b = region_alloc(r, sizeof *b);
     *b = (struct block){ .pa = ir->pa, .mode = ir->mode, .start = ir->start, .shadow = ir->shadow,
                          .flat = ir->flat, .crosses = ir->crosses, .once = ir->once, .insns = ir->insns,
-                         .nrange = (uint16_t)ir->nrange, .rw = r->next, .cold = r->cold_next };
+                         .nrange = (uint16_t)ir->nrange, .rw = r->next, .cold = r->cold_next,
+                         .lin_page = ir->lin & PAGE_MASK };
     b->range = region_alloc(r, ir->nrange * sizeof *b->range);
     memcpy(b->range, ir->range, ir->nrange * sizeof *b->range);
     if (k->keep_ir) {

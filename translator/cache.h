@@ -47,6 +47,7 @@ struct block {
     struct host_fault *fault;
     struct host_mark *mark;
     struct link *in;            /* exits linked to this block */
+    uint64_t lin_page;          /* M_BP: the linear page its breakpoints are of */
     struct ir_block *ir;        /* interpreter and lock-step only */
     uint8_t twice;              /* lock-step: may it be run twice? 0: not looked at (check.c) */
 };
@@ -99,6 +100,8 @@ void cache_link(struct cache *, struct link *, struct block *to, uint32_t key_fr
 void cache_invalidate(struct cache *, uint64_t pa, unsigned len);
 void cache_kill(struct cache *, struct block *);
 void cache_flush(struct cache *);
+/* Discard every block whose mode has one of these bits. */
+void cache_kill_mode(struct cache *, uint32_t mode);
 static inline const void *block_rx(const struct cache *k, const struct block *b)
 {
     return b->rw + k->mem.rx_off;

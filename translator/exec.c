@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "frontend/debug.h"
 #include "translator/backend_hooks.h"
 #include "translator/interp.h"
 
@@ -125,13 +126,15 @@ bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_i
 
 /* ---- the loop ---- */
 
-static void deliver(struct cpu *c)
+void exec_deliver(struct cpu *c)
 {
+    if (c->debug && exec_debug_fault(c))
+        return;
     if (log_on(LOG_INT))
         log_msg(LOG_INT, "fault %u code %x at %llx cr2 %llx", c->fault.vector, c->fault.code,
                 (unsigned long long)c->rip, (unsigned long long)c->fault.cr2);
     if (cpu_deliver_fault(c))
-        machine_request_stop(c->m, STOP_TRIPLE, 0);
+        cpu_shut_down(c);
 }
 
 /* Follow a direct exit from block `b`: link it to `to` if it may be linked. */
@@ -140,7 +143,10 @@ static void try_link(struct cpu *c, struct link *l, struct block *to, uint32_t f
 {
     struct exec *e = c->exec;
     struct block *b = l->from;
-    if (b->dead || to->dead || to->once || (l->x.aux & EXIT_EVENT) || (from_mode & ~(M_ONE | M_NOSHARE)) != to->mode)
+    uint32_t differs = (from_mode & ~(M_ONE | M_NOSHARE)) ^ to->mode;
+    if (l->x.aux & EXIT_CROSS)
+        differs &= ~M_BP;                       /* the guard knows which page it is */
+    if (b->dead || to->dead || to->once || (l->x.aux & EXIT_EVENT) || differs)
         return;
     if (to->crosses && !(l->x.aux & EXIT_CROSS))
         return;
@@ -181,7 +187,21 @@ static bool in_shadow(struct cpu *c, const struct block *b)
     return true;
 }
 
-static void shadow_passed(struct cpu *c)
+/*
+ * The debugger had block b left before the instruction at c->rip. extra: with which it was run. The shadow that
+ * instruction is in is there again.
+ */
+static void shadow_again(struct cpu *c, const struct block *b, uint32_t extra)
+{
+    if (c->fault.vector < FAULT_CATCH || c->fault.vector > FAULT_BREAK)
+        return;
+    if (extra & M_ONE)
+        c->inhibit = c->exec->shadow;
+    else
+        (void)in_shadow(c, b);
+}
+
+void exec_shadow_passed(struct cpu *c)
 {
     c->exec->shadow = 0;
     cpu_if_changed(c);
@@ -204,9 +224,9 @@ static void run_check(struct cpu *c, uint32_t extra)
         uint64_t page;
         bool global, interp;
         enum exec_why why;
-        struct block *b = block_at(c, c->mode | extra, &page, &global);
+        struct block *b = block_at(c, c->mode | extra | debug_mode(c, exec_lin_of(c)), &page, &global);
         if (!b) {
-            deliver(c);
+            exec_deliver(c);
             return;
         }
         bool shadow = extra != 0;
@@ -238,11 +258,12 @@ static void run_check(struct cpu *c, uint32_t extra)
             continue;
         }
         if (why == WHY_FAULT) {
-            deliver(c);
+            shadow_again(c, b, shadow ? M_ONE : 0);
+            exec_deliver(c);
             return;
         }
         if (shadow)
-            shadow_passed(c);
+            exec_shadow_passed(c);
     } while (extra || !(c->attn | c->halted | c->inhibit));
 }
 
@@ -251,6 +272,11 @@ const void *exec_dispatch(struct cpu *c)
     struct exec *e = c->exec;
     if ((c->attn | c->halted | c->inhibit) || e->o.check)
         return NULL;
+    if (c->debug) {
+        if (debug_single(c->debug))
+            return NULL;
+        c->debug->raise = true;
+    }
     exec_refresh(c);
     return jc_hit(c, jc_at(c));
 }
@@ -276,13 +302,15 @@ static void run_jit(struct cpu *c, uint32_t extra)
         uint64_t page;
         bool global;
         uint32_t mode = c->mode | extra;
+        if (c->debug)
+            mode |= debug_mode(c, exec_lin_of(c));
         exec_refresh(c);
         const void *rx = l || extra ? NULL : jc_hit(c, jc_at(c));
         if (!rx) {
             uint64_t emptied = e->cache.flushes;
             struct block *b = block_at(c, mode, &page, &global);
             if (!b) {
-                deliver(c);
+                exec_deliver(c);
                 return;
             }
             c->pc_page = page;
@@ -341,15 +369,16 @@ static void run_jit(struct cpu *c, uint32_t extra)
             break;
         case WHY_FAULT: {
             uint64_t rip = c->rip;
-            left_from(c, &l);
+            b = left_from(c, &l);
             if (c->fault.trap || c->fault.soft)
                 c->rip = rip;
-            deliver(c);
+            shadow_again(c, b, extra);
+            exec_deliver(c);
             return;
         }
         }
         if (extra)
-            shadow_passed(c);
+            exec_shadow_passed(c);
         extra = 0;
         if (c->attn | c->halted | c->inhibit)
             return;
@@ -362,15 +391,16 @@ static void run_interp(struct cpu *c, uint32_t extra)
         uint64_t page;
         bool global;
         unsigned exit;
-        struct block *b = block_at(c, c->mode | extra, &page, &global);
+        struct block *b = block_at(c, c->mode | extra | debug_mode(c, exec_lin_of(c)), &page, &global);
         if (!b) {
-            deliver(c);
+            exec_deliver(c);
             return;
         }
         c->pc_page = page;
         switch (interp_run(c, b->ir, &exit)) {
         case WHY_FAULT:
-            deliver(c);
+            shadow_again(c, b, extra);
+            exec_deliver(c);
             return;
         case WHY_ATTN:
             if (extra & M_ONE)
@@ -385,7 +415,7 @@ static void run_interp(struct cpu *c, uint32_t extra)
             break;
         }
         if (extra)
-            shadow_passed(c);
+            exec_shadow_passed(c);
         extra = 0;
     } while (extra || !(c->attn | c->halted | c->inhibit));
 }
@@ -401,9 +431,10 @@ static void settle_flags(struct cpu *c)
 {
     struct exec *e = c->exec;
     unsigned writes, exit, open;
-    if (c->halted || c->inhibit)                /* these come behind exits at which all is stored */
+    if (c->halted || c->inhibit || e->settled)  /* these come behind exits at which all is stored */
         return;
-    open = lift_flags_open(c, &e->ir, &e->lift, &writes);
+    e->settled = true;
+    open = lift_flags_open(c, &e->ir, c->mode | debug_mode(c, exec_lin_of(c)), &e->lift, &writes);
     while (open) {
         if (!lift_block(c, &e->ir, c->mode | M_ONE | M_NOSHARE, &e->lift))
             return;
@@ -412,39 +443,70 @@ static void settle_flags(struct cpu *c)
         if (interp_now(c, &e->ir, &exit) != WHY_NEXT)
             return;
         open &= ~writes;
-        (void)lift_flags_open(c, &e->ir, &e->lift, &writes);
+        (void)lift_flags_open(c, &e->ir, c->mode | debug_mode(c, exec_lin_of(c)), &e->lift, &writes);
     }
+}
+
+static void run_blocks(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    uint32_t extra = c->inhibit ? M_ONE : 0;
+    e->shadow = c->inhibit;
+    c->inhibit = 0;
+    e->settled = false;
+    if (c->debug)
+        c->debug->raise = true;
+    if (e->o.check)
+        run_check(c, extra);
+    else if (e->o.interp)
+        run_interp(c, extra);
+    else
+        run_jit(c, extra);
+    if (c->debug)
+        c->debug->raise = false;
+}
+
+/* Nobody executes anything for a while: others may look at all state, and change it. */
+static void leave(struct cpu *c)
+{
+    struct exec *e = c->exec;
+    bool stopped = c->debug && c->debug->stop.event;
+    if (!stopped)               /* else the flags are exact, and this is the place where it stopped */
+        settle_flags(c);
+    if (!e->o.interp) {
+        backend_fp_sync(c);
+        backend_fp_changed(c);
+    }
+    if (stopped)
+        e->o.stopped(c);
 }
 
 void exec_run(struct cpu *c)
 {
     struct exec *e = c->exec;
-    while (!(c->attn & (ATTN_EXIT | ATTN_INIT | ATTN_SIPI))) {
+    bool stopped = c->debug && !exec_debug_begin(c);
+    while (!stopped && !(c->attn & (ATTN_EXIT | ATTN_INIT | ATTN_SIPI))) {
+        bool alone = c->debug && debug_single(c->debug);
         if (c->attn & ATTN_WORK)
             exec_work(c);
-        if (c->attn) {
+        if (c->attn && !(alone && exec_debug_holds(c))) {
             settle_flags(c);
-            cpu_take_interrupt(c);
+            if (cpu_take_interrupt(c) && alone) {
+                exec_debug_interrupted(c);
+                continue;
+            }
         }
         if (c->halted) {
             e->o.halt(c);
             continue;
         }
-        uint32_t extra = 0;
-        e->shadow = c->inhibit;
-        if (c->inhibit) {
-            c->inhibit = 0;
-            extra = M_ONE;
-        }
-        if (e->o.check)
-            run_check(c, extra);
-        else if (e->o.interp)
-            run_interp(c, extra);
+        if (alone)
+            exec_debug_alone(c);
         else
-            run_jit(c, extra);
+            run_blocks(c);
     }
-    if (c->attn & ATTN_EXIT)
-        settle_flags(c);
+    if (stopped || (c->attn & ATTN_EXIT))
+        leave(c);
 }
 
 void exec_init(struct cpu *c, const struct exec_options *o)

@@ -42,6 +42,7 @@ struct exec_options {
     bool time;                  /* measure translation (exec_stats: stage_ns) */
     struct machine *m;
     void (*halt)(struct cpu *c);    /* HLT: sleep until c->attn is not 0 */
+    void (*stopped)(struct cpu *c); /* c->debug->stop says why; exec_run() is about to return */
 };
 
 /* Prepare c->exec.  Dies if code memory cannot be had. */
@@ -53,6 +54,12 @@ void exec_thread(struct cpu *c);
 void exec_left(struct cpu *c, enum exec_why why);
 /* Run until the machine asks this vCPU to leave (ATTN_EXIT). Called on the vCPU's own thread. */
 void exec_run(struct cpu *c);
+
+/*
+ * For debuggers, while the vCPU stands still: c->debug or the breakpoints in c->debug->points changed. What was
+ * translated with others in mind is not run any more.
+ */
+void exec_debug_changed(struct cpu *c);
 
 /* The block at c->rip, translated if it is not known yet, without running it; NULL: the fetch would fault.
  * For measuring translation (bench/translate.c). */
@@ -123,6 +130,8 @@ void exec_show_guest(struct cpu *c, const struct exec_place *, FILE *f);
 /* Deliver c->fault (with c->rip at the faulting instruction, or behind it for traps and soft
  * interrupts); handles double and triple faults. Returns true on triple fault (shutdown). */
 bool cpu_deliver_fault(struct cpu *c);
+/* Then: the machine stops, unless a debugger wants to look at it first. */
+void cpu_shut_down(struct cpu *c);
 /* Take a pending NMI or maskable interrupt if allowed now; true if one was taken (or the attempt
  * faulted and that was delivered). */
 bool cpu_take_interrupt(struct cpu *c);

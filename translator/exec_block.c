@@ -6,6 +6,7 @@
 #include "translator/exec_priv.h"
 
 #include "base/log.h"
+#include "frontend/debug.h"
 
 #define SAMPLE 8                /* one block in so many is timed: see stopwatch.h */
 
@@ -47,11 +48,15 @@ static struct block *copy_block(struct cpu *c, uint32_t mode, uint64_t lin, uint
     ir_reset(b);
     b->pa = pa;
     b->lin = lin;
-    b->mode = mode;
+    b->mode = mode & ~M_BP;
     b->start = (uint32_t)(lin & ~PAGE_MASK);
     b->flat = true;
     if (!stencils_plan(e->stencils, c, b, page, &e->lift))
         return NULL;
+    /* Stencils know nothing of breakpoints. */
+    if ((mode & M_BP) && debug_break_in(c->debug->points, lin, lin + b->guest_len))
+        return NULL;
+    b->mode = mode;
     if (e->o.check) {                           /* the interpreter needs the same block as IR */
         struct lift_options o = { .max_insns = b->insns, .smp = e->lift.smp, .stay = true };
         unsigned insns = b->insns;
@@ -139,7 +144,7 @@ struct block *block_at(struct cpu *c, uint32_t mode, uint64_t *page, bool *globa
     *page = lin & PAGE_MASK;
     e->stats.lookups++;         /* the jump cache did not know it */
     struct block *b = cache_find(&e->cache, pa, mode, (uint32_t)c->rip);
-    if (b && b->once) {
+    if (b && (b->once || ((mode & M_BP) && b->lin_page != *page))) {
         cache_kill(&e->cache, b);
         b = NULL;
     }

@@ -61,6 +61,7 @@ struct exec {
     uint8_t shadow;             /* INHIBIT_*: of the shadow the instruction to run alone is in, 0: none */
     bool hot;                   /* the block at hot_rip has become hot: it is to be translated as a whole */
     uint64_t hot_rip;
+    bool settled;               /* the flags at c->rip are exact (settle_flags()) */
     struct exec_work work;
     struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };
@@ -70,6 +71,21 @@ struct exec {
 uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global);
 /* Bring what depends on mappings and mode up to date before looking anything up. */
 void exec_refresh(struct cpu *c);
+
+/* For verify_maps(), and where breakpoints changed: no link across pages and no entry of the jump cache holds. */
+void exec_new_gen(struct exec *e);
+
+/* --- exec_debug.c --- */
+/* c->fault is not to be delivered: it was the debugger's. b: the block that was left. */
+bool exec_debug_fault(struct cpu *c);
+/* The vCPU goes on. False: it does not. */
+bool exec_debug_begin(struct cpu *c);
+/* Stepping: do interrupts wait? */
+bool exec_debug_holds(const struct cpu *c);
+/* Run one instruction, and what comes of it. */
+void exec_debug_alone(struct cpu *c);
+/* An interrupt was taken instead. */
+void exec_debug_interrupted(struct cpu *c);
 
 /* --- exec_work.c --- */
 void exec_work_init(struct exec *);
@@ -81,6 +97,10 @@ void exec_work(struct cpu *);
 /* --- exec.c --- */
 /* The guest RIP of page offset or EIP `pc` of a block that runs now. */
 uint64_t exec_rip_of(const struct cpu *c, const struct block *b, int64_t pc);
+/* Run what a fault of the guest is followed by. */
+void exec_deliver(struct cpu *c);
+/* The interrupt shadow, if there was one, has passed. */
+void exec_shadow_passed(struct cpu *c);
 /* The fault point host offset `off` of b belongs to. */
 struct host_fault exec_fault_at(const struct block *b, uint32_t off);
 

@@ -60,7 +60,7 @@ void exec_code_map_changed(struct cpu *c, bool all, bool one, uint64_t lin)
         e->verify_maps = true;
 }
 
-static void new_global_gen(struct exec *e)
+void exec_new_gen(struct exec *e)
 {
     e->global_gen++;
     e->nmap = 0;
@@ -80,12 +80,12 @@ static void verify_maps(struct cpu *c)
     for (unsigned i = 0; i < e->nmap && e->nmap <= MAPPINGS; i++) {
         struct code_mapping m;
         if (!mmu_code_mapping(c, e->map[i].lin, &m) || memcmp(&m, &e->map[i], sizeof m)) {
-            new_global_gen(e);
+            exec_new_gen(e);
             return;
         }
     }
     if (e->nmap > MAPPINGS)
-        new_global_gen(e);
+        exec_new_gen(e);
 }
 
 void exec_forget(struct cpu *c)
