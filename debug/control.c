@@ -168,6 +168,11 @@ void control_cont(struct control *c)
     pthread_mutex_unlock(&c->mutex);
 }
 
+void control_act_as(struct control *c, int cpu)
+{
+    c->ops->act_as(c->m, cpu);
+}
+
 void control_request(struct control *c, enum run_state why)
 {
     const uint64_t one = 1;

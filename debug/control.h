@@ -38,6 +38,7 @@ struct control_ops {
     void (*pause)(struct machine *);
     void (*resume)(struct machine *);
     void (*wait_still)(struct machine *);
+    void (*act_as)(struct machine *, int cpu);
 };
 
 struct control;
@@ -58,6 +59,9 @@ void control_stop(struct control *, enum run_state why);
 void control_settle(struct control *);
 /* Goes on; nothing happens if it runs. */
 void control_cont(struct control *);
+
+/* While the machine stands still: accesses to devices this thread makes are that vCPU's, -1: nobody's, as before. */
+void control_act_as(struct control *, int cpu);
 
 /*
  * Any thread, vCPUs among them, with or without the device lock: the machine stops soon, for `why`; a vCPU that calls

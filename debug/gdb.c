@@ -240,23 +240,29 @@ static void byte_in(struct gdb *g, uint8_t c)
     }
 }
 
-static void on_input(void *arg, short revents)
+/* False: there is nothing to read now. */
+static bool read_some(struct gdb *g)
 {
-    struct gdb *g = arg;
     uint8_t buf[4096];
-    ssize_t n;
+    ssize_t n = read(g->in, buf, sizeof(buf));
 
-    if (revents & POLLOUT)
-        flush(g);
-    if (!(revents & ~POLLOUT))
-        return;
-    n = read(g->in, buf, sizeof(buf));
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return;
+        return false;
     for (ssize_t i = 0; i < n && g->connected; i++)
         byte_in(g, buf[i]);
     if (n <= 0 || (g->connected && g->queued > QUEUE_MAX - 4 * GDB_PACKET))
         hang_up(g, true);
+    return true;
+}
+
+static void on_input(void *arg, short revents)
+{
+    struct gdb *g = arg;
+
+    if (revents & POLLOUT)
+        flush(g);
+    if (revents & ~POLLOUT)
+        read_some(g);
 }
 
 /* ---- clients come and go ---- */
@@ -312,7 +318,7 @@ void gdb_detach(struct gdb *g, bool go)
         struct cpu *c = g->m->cpu[i];
 
         /* An exception that was caught and not delivered yet. */
-        if (g->cpu[i].pending && c->rip == g->cpu[i].stop.rip) {
+        if (g->cpu[i].pending && !g->cpu[i].again && c->rip == g->cpu[i].stop.rip) {
             g->cpu[i].deliver = true;
             if (cpu_deliver_fault(c))
                 cpu_shut_down(c);
@@ -346,6 +352,9 @@ static void on_client(void *arg, short revents)
     if (fd < 0)
         return;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
+    /* The one before may have gone, and its end not been read yet. */
+    for (unsigned n = 0; n < 256 && g->connected && read_some(g); n++)
+        continue;
     if (g->in >= 0) {
         if (g->connected) {
             static const char busy[] = "$E.another debugger is connected#";

@@ -163,7 +163,7 @@ static bool access_phys(struct gdb *g, uint64_t pa, uint8_t *buf, unsigned len, 
     return true;
 }
 
-unsigned gdb_memory(struct gdb *g, struct cpu *c, uint64_t addr, uint8_t *buf, unsigned len, bool write)
+static unsigned access_pages(struct gdb *g, struct cpu *c, uint64_t addr, uint8_t *buf, unsigned len, bool write)
 {
     unsigned done = 0;
 
@@ -185,5 +185,15 @@ unsigned gdb_memory(struct gdb *g, struct cpu *c, uint64_t addr, uint8_t *buf, u
         }
         done += n;
     }
+    return done;
+}
+
+unsigned gdb_memory(struct gdb *g, struct cpu *c, uint64_t addr, uint8_t *buf, unsigned len, bool write)
+{
+    unsigned done;
+
+    control_act_as(g->m->control, (int)c->index);
+    done = access_pages(g, c, addr, buf, len, write);
+    control_act_as(g->m->control, -1);
     return done;
 }

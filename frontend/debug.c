@@ -5,6 +5,13 @@
 
 #include "frontend/help.h"
 
+/* The instruction is not executed yet. */
+static bool put_off(struct cpu *c, uint8_t fault)
+{
+    c->fault = (struct fault){ .vector = fault };
+    return true;
+}
+
 /* The first breakpoint at lin or behind it. */
 static unsigned break_at(const struct debug_points *p, uint64_t lin)
 {
@@ -56,7 +63,7 @@ bool help_debug_break(struct cpu *c, uint64_t rip)
 {
     uint64_t lin = code_lin(c, rip);
 
-    return debug_break_in(c->debug->points, lin, lin + 1) && fault_raise(c, FAULT_BREAK);
+    return debug_break_in(c->debug->points, lin, lin + 1) && put_off(c, FAULT_BREAK);
 }
 
 /* ---- accesses ---- */
@@ -83,7 +90,7 @@ bool debug_access(struct cpu *c, uint64_t lin, unsigned size, bool read, bool wr
         if (!(lin - w->lin < w->len || w->lin - lin < size) || !((read && w->on_read) || (write && w->on_write)))
             continue;
         if (d->raise)
-            return fault_raise(c, FAULT_WATCH);
+            return put_off(c, FAULT_WATCH);
         if (d->stop.event != DEBUG_NONE)
             continue;
         debug_stop(c, DEBUG_WATCH);
@@ -114,7 +121,7 @@ static bool caught(struct cpu *c, enum debug_event event, uint32_t number, bool 
     debug_stop(c, event);
     c->debug->stop.number = number;
     c->debug->stop.write = write;
-    return fault_raise(c, FAULT_CATCH);
+    return put_off(c, FAULT_CATCH);
 }
 
 bool debug_io(struct cpu *c, uint16_t port, unsigned size, bool write)
@@ -136,11 +143,14 @@ bool debug_fault(struct cpu *c)
 {
     struct cpu_debug *d = c->debug;
 
-    if (d->deliver || !vector_caught(c, c->fault.vector))
+    if (d->deliver || !vector_caught(c, c->fault.vector)) {
+        d->deliver = false;             /* what it leads to is caught again */
         return false;
+    }
     debug_stop(c, DEBUG_FAULT);
     d->stop.number = c->fault.vector;
     d->pending = true;
+    d->again = d->raised && c->fault.vector != EXC_DF;
     return true;
 }
 

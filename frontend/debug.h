@@ -68,8 +68,10 @@ struct cpu_debug {
     bool hold_interrupts;       /* DEBUG_STEPS: they wait meanwhile */
     bool alone;                 /* the next instruction runs alone, whatever points to it */
     bool raise;                 /* watchpoints and catches may stop an instruction before it has done anything */
-    bool pending;               /* c->fault was caught, and is delivered when the vCPU goes on (if RIP is the same) */
-    bool deliver;               /* ... now: it is not caught again */
+    bool raised;                /* the exception to be delivered is a fault of the instruction at RIP */
+    bool pending;               /* an exception was caught: when the vCPU goes on (if RIP is the same), c->fault is */
+    bool again;                 /* ... delivered, or the instruction run again, which may do better now */
+    bool deliver;               /* ... and not caught again */
     uint64_t seen;              /* points->changes when code was last looked at */
     struct debug_stop stop;     /* cleared by whoever lets it go on */
 };

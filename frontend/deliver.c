@@ -419,7 +419,8 @@ bool cpu_deliver_fault(struct cpu *c)
 {
     bool shutdown;
 
-    c->chain_len = 0;
+    /* A double fault that was caught goes on with what led to it. */
+    c->chain_len = c->debug && c->debug->deliver && c->chain_len ? c->chain_len - 1 : 0;
     c->inhibit = 0;
     c->step = 0;
     if (c->fault.vector == FAULT_FREEZE) {

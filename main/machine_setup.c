@@ -66,6 +66,7 @@ static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_
 
 static const struct control_ops run_control = {
     .pause = vcpus_pause, .resume = vcpus_resume, .wait_still = vcpus_wait_still,
+    .act_as = vcpus_act_as,
 };
 
 void machine_setup(struct machine *m, struct options *o)

@@ -360,6 +360,12 @@ void vcpus_wait_still(struct machine *m)
     machine_lock(m);
 }
 
+void vcpus_act_as(struct machine *m, int cpu)
+{
+    if (m->vcpus)
+        pthread_setspecific(m->vcpus->self, cpu < 0 ? NULL : &m->vcpus->v[cpu]);
+}
+
 static void run(struct vcpu *v)
 {
     struct cpu *c = v->c;

@@ -129,7 +129,7 @@ static bool translate(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned
     uint64_t page = lin & PAGE_MASK, off = lin & 0xfff, pa;
     uint64_t key = page | idx << 1 | (acc == ACC_WRITE);
     struct slow_entry *slow = slow_slot(m, page, idx);
-    uint8_t *host = NULL, *read_host, *write_host = NULL;
+    uint8_t *host = NULL, *read_host, *write_host = NULL, *plain;
     const struct flat *f;
     struct walk_result w;
     uint32_t code;
@@ -158,6 +158,7 @@ static bool translate(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned
             track_open(c, host);
         smc_write_entry(m->phys, pa);
     }
+    plain = acc == ACC_WRITE ? write_host : read_host;
     if (m->nwatch || m->debugged) {
         if (page_watched(c, page, false))
             read_host = NULL;
@@ -173,6 +174,7 @@ static bool translate(struct cpu *c, uint64_t lin, enum mmu_access acc, unsigned
     m->stats.specials++;
     slow->key = key;
     slow->pa = pa;
+    slow->host = plain;
     m->slow_used = true;
     return false;
 }
@@ -246,6 +248,25 @@ enum mmu_result mmu_fill(struct cpu *c, uint64_t lin, unsigned size, enum mmu_ac
     return to.host ? MMU_PLAIN : MMU_SPECIAL;
 }
 
+/*
+ * Host address of what lies in one page that the debugger watches and which is otherwise plain memory; NULL: find out.
+ * Whatever drops entries of the tables drops these, too.
+ */
+static inline uint8_t *watched_plain(const struct cpu *c, uint64_t lin, unsigned size, unsigned idx, bool write)
+{
+    const struct softmmu *m = c->mmu;
+    const struct slow_entry *s = &m->slow[((lin >> PAGE_BITS) ^ (idx & 3) << 3) & (SLOWS - 1)];
+
+    if (!m->debugged || s->key != ((lin & PAGE_MASK) | (idx & 3) << 1 | write) || (lin & 0xfff) + size > PAGE_SIZE || !s->host)
+        return NULL;
+    return s->host + (lin & 0xfff);
+}
+
+bool mmu_watched_plain(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx)
+{
+    return watched_plain(c, lin_wrap(c, lin), size, idx, true) != NULL;
+}
+
 /* ---- complete accesses ---- */
 
 /* The page after lin's: 32-bit linear addresses wrap, in compatibility mode too. */
@@ -302,7 +323,9 @@ bool mmu_load(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx, bool
 
     lin = lin_wrap(c, lin);
     first = PAGE_SIZE - (lin & 0xfff);
-    if (resolve(c, lin, acc, idx, &a) || (size > first && resolve(c, next_page(c, lin), acc, idx, &b)) ||
+    a.host = watched_plain(c, lin, size, idx, for_write);
+    if ((!a.host && resolve(c, lin, acc, idx, &a)) ||
+        (size > first && resolve(c, next_page(c, lin), acc, idx, &b)) ||
         (c->mmu->debugged && debug_access(c, lin, size, true, for_write)))
         return true;
     if (size <= first) {
@@ -323,7 +346,9 @@ bool mmu_store(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx, con
 
     lin = lin_wrap(c, lin);
     first = PAGE_SIZE - (lin & 0xfff);
-    if (resolve(c, lin, ACC_WRITE, idx, &a) || (size > first && resolve(c, next_page(c, lin), ACC_WRITE, idx, &b)) ||
+    a.host = watched_plain(c, lin, size, idx, true);
+    if ((!a.host && resolve(c, lin, ACC_WRITE, idx, &a)) ||
+        (size > first && resolve(c, next_page(c, lin), ACC_WRITE, idx, &b)) ||
         (c->mmu->debugged && debug_access(c, lin, size, false, true)))
         return true;
     if (size <= first) {

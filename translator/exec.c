@@ -104,6 +104,8 @@ void exec_resolve_flags(struct cpu *c)
 bool exec_store_hits_self(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx)
 {
     struct exec *e = c->exec;
+    if (c->debug && mmu_watched_plain(c, lin, size, idx))
+        return false;
     for (unsigned end = 0; end < 2; end++) {
         uint64_t a = end ? lin + size - 1 : lin, pa;
         if (end && !((lin ^ a) & PAGE_MASK))
@@ -133,8 +135,12 @@ void exec_deliver(struct cpu *c)
     if (log_on(LOG_INT))
         log_msg(LOG_INT, "fault %u code %x at %llx cr2 %llx", c->fault.vector, c->fault.code,
                 (unsigned long long)c->rip, (unsigned long long)c->fault.cr2);
+    if (c->debug)
+        c->debug->raised = !c->fault.trap && !c->fault.soft;
     if (cpu_deliver_fault(c))
         cpu_shut_down(c);
+    if (c->debug)
+        c->debug->raised = false;
 }
 
 /* Follow a direct exit from block `b`: link it to `to` if it may be linked. */

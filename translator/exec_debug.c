@@ -33,8 +33,9 @@
  * engine runs everything else. That is how the vCPU steps, passes a breakpoint it stands on, and repeats what hit a
  * watchpoint. Interrupts that wait meanwhile are taken off c->attn, for blocks look at it, and put back.
  *
- * Exceptions are caught before they are delivered: c->fault stays, and is delivered when the vCPU goes on, unless the
- * debugger has moved RIP. RDMSR, WRMSR and port accesses that are caught "fault" with FAULT_CATCH.
+ * Exceptions are caught before they are delivered. When the vCPU goes on, a fault's instruction runs again, alone: it
+ * faults as before, unless the debugger has done something about it. What cannot be raised again (traps, the
+ * double fault, faults of an interrupt's delivery) stays in c->fault and is delivered then, unless RIP was moved. RDMSR, WRMSR and port accesses that are caught "fault" with FAULT_CATCH.
  */
 #include "frontend/debug.h"
 #include "translator/exec_priv.h"
@@ -84,7 +85,9 @@ bool exec_debug_begin(struct cpu *c)
     if (d->stop.event)          /* it has not gone on yet */
         return false;
     d->pending = false;
-    if (pending && c->rip == d->stop.rip) {
+    if (pending && c->rip == d->stop.rip && d->again) {
+        d->alone = d->deliver = true;
+    } else if (pending && c->rip == d->stop.rip) {
         d->deliver = true;
         exec_deliver(c);
         d->deliver = false;
@@ -161,7 +164,7 @@ void exec_debug_alone(struct cpu *c)
         exec_deliver(c);
     else
         exec_shadow_passed(c);
-    d->alone = false;
+    d->alone = d->deliver = false;
     if (d->go != DEBUG_STEPS)
         return;
     lin = exec_lin_of(c);

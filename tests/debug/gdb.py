@@ -1,0 +1,767 @@
+#!/usr/bin/env python3
+"""gdb.py [CASE...] - the debugger's connection: by packets, and by gdb and lldb themselves.
+
+Without arguments those cases that take seconds and need no Debian kernel; `list` lists all, `all` runs all.
+LATIMER: the program (default ./latimer), with arguments if need be.
+Each case is a function case_NAME; SLOW are not run by default.
+"""
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, here)
+from rsp import Line, Machine, Trouble      # noqa: E402
+
+work = None
+SLOW = ["lockstep", "linux", "lldb", "bars", "fuzz-long"]
+ENGINES = [["-accel", "jit"], ["-accel", "interp"], ["--check"]]
+
+
+class Skip(Exception):
+    pass
+
+
+def same(what, got, want):
+    if got != want:
+        raise Trouble("%s: got %r, not %r" % (what, got, want))
+
+
+def check(what, ok):
+    if not ok:
+        raise Trouble(what)
+
+
+# ---- the boot sector (guest.S) ----
+
+def guest():
+    """Labels of the boot sector, which is made once: its disk is work/disk."""
+    if guest.labels:
+        return guest.labels
+    gcc = shutil.which("x86_64-linux-gnu-gcc") or shutil.which("gcc")
+    elf = os.path.join(work, "guest.elf")
+    made = gcc and subprocess.run([gcc, "-m64", "-nostdlib", "-no-pie", "-Wl,-Ttext=0x7c00", "-Wl,--build-id=none",
+                                   "-Wl,-N", "-o", elf, os.path.join(here, "guest.S")], stderr=subprocess.DEVNULL)
+    if not made or made.returncode:
+        raise Skip("no compiler for x86-64 here")
+    prefix = gcc[:-3] if gcc.endswith("-gnu-gcc") else ""
+    image = os.path.join(work, "disk")
+    subprocess.run([(prefix or "") + "objcopy", "-O", "binary", "-j", ".text", elf, image], check=True)
+    with open(image, "ab") as f:
+        f.write(bytes(1 << 20))
+    text = subprocess.run([(prefix or "") + "nm", elf], stdout=subprocess.PIPE, check=True, text=True).stdout
+    guest.labels = {n: int(a, 16) for a, _, n in (x.split() for x in text.splitlines())}
+    guest.elf = elf
+    return guest.labels
+
+
+guest.labels = None
+
+
+def booted(*args, to="ready", end="-no-reboot", **kw):
+    """The boot sector's machine, at a label."""
+    labels = guest()
+    m = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", end, *args, **kw)
+    try:
+        line = m.line()
+        at = labels[to]
+        line.ok("Z1,%x,1" % at)
+        check("stops at " + to, line.go("c").startswith("T05"))
+        same("rip at " + to, line.reg("rip"), at)
+        line.ok("z1,%x,1" % at)
+    except BaseException:
+        m.end()
+        raise
+    return m, line, labels
+
+
+# ---- cases ----
+
+def case_modes():
+    """From the reset vector through protected to long mode in one session, every packet of one size."""
+    for engine in ENGINES:
+        labels = guest()
+        m = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", *engine)
+        try:
+            line = m.line()
+            r = line.all()
+            same("reset vector", (r["cs"], r["cs_base"], r["rip"]), (0xf000, 0xffff0000, 0xfff0))
+            check("first step", line.go("s").startswith("T05"))
+            same("cs_base behind the far jump", line.reg("cs_base"), 0xf0000)
+            # In ROM, by its linear address.
+            line.monitor("realmode on")
+            at = line.reg("rip")
+            same("rip as linear address", at >> 16, 0xf)
+            line.go("s")
+            line.ok("Z0,%x,1" % (line.reg("rip")))
+            line.monitor("realmode off")
+            for name, want in (("_start", (0, 0)), ("prot", (1, 0)), ("long", (0x80000001, 0x500)),
+                               ("ready", (0x80000001, 0x500))):
+                line.ok("Z0,%x,1" % labels[name])
+                while True:
+                    reply = line.go("c")
+                    if line.reg("rip") == labels[name]:
+                        break
+                check("reply " + reply, reply.startswith("T05thread:1;"))
+                same("cr0, efer at " + name, (line.reg("cr0") & 0x80000001, line.reg("efer")), want)
+                line.g()
+                line.ok("z0,%x,1" % labels[name])
+            # Memory is as it was: nothing was written for the breakpoints.
+            with open(os.path.join(work, "disk"), "rb") as f:
+                same("boot sector in memory", line.mem(0x7c00, 512), f.read(512))
+        finally:
+            m.end()
+
+
+def case_steps():
+    """Steps: iterations of a repeated instruction, the FPU, a range, and registers that are written."""
+    for engine in ENGINES:
+        m, line, labels = booted(*engine)
+        try:
+            while line.reg("rcx") != 16 or line.reg("rip") != labels["strings"] + 15:
+                line.go("s")
+            for left in range(15, -1, -1):
+                line.go("vCont;s:1")
+                same("rcx while stepping REP MOVSB", line.reg("rcx"), left)
+            line.go("s")                        # the first one that follows
+            line.go("vCont;r%x,%x:1" % (labels["strings"], labels["hotloop"]))
+            same("end of the range", line.reg("rip"), labels["hotloop"])
+            same("st0 is pi", line.reg("st0"), 0x4000c90fdaa22168c235)
+            same("fstat", line.reg("fstat") >> 11 & 7, 6)
+            same("xmm1", line.reg("xmm1"), line.reg("rsp"))
+            same("count", line.reg("rcx"), 100000000)
+            for name, value in (("rax", 0x123456789abcdef), ("xmm15", 5 << 100), ("mxcsr", 0x3f80), ("st3", 0x3fff << 64 | 1 << 63),
+                                ("cr3", 0x10000), ("fs_base", 0x1234567800), ("k_gs_base", 77), ("dr0", 0x5000),
+                                ("eflags", 0xad7), ("fctrl", 0x27f), ("cr2", 0xffffffffff)):
+                same("write " + name, line.set(name, value), "OK")
+                same(name, line.reg(name), value)
+            for name, value in (("rip", 1 << 60), ("cr4", 1 << 40), ("efer", 1 << 62), ("cr0", 0x80000000), ("fs_base", 1 << 50),
+                                ("mxcsr", 1 << 20), ("cs", 0x4444)):
+                old = line.reg(name)
+                check("%s takes %x" % (name, value), line.set(name, value).startswith("E"))
+                same(name + " as before", line.reg(name), old)
+            # A step takes the write along.
+            line.set("rcx", 3)
+            line.set("rip", labels["hotloop"])
+            line.go("s")
+            same("what was stored", line.mem(0x1800, 4), b"\3\0\0\0")
+            g = line.ask("g")
+            line.ok("G" + g)
+            same("g behind G", line.ask("g"), g)
+        finally:
+            m.end()
+
+
+def case_breakpoints():
+    """Breakpoints in a hot loop: exact, at two linear addresses of one page, hundreds that do not hit."""
+    for engine in ENGINES:
+        m, line, labels = booted(*engine)
+        try:
+            line.set("rip", labels["hotloop"])
+            line.write(0x600, (1000).to_bytes(4, "little"))
+            line.set("rcx", 1000)
+            line.set("rdx", 500)
+            for n in range(500):
+                line.ok("Z0,%x,1" % (0x8000 + 3 * n))
+            line.ok("Z0,%x,1" % labels["wrote"])
+            same("reply", line.go("c"), "T05thread:1;")
+            same("rip", line.reg("rip"), labels["wrote"])
+            same("round", line.reg("rcx"), 500)
+            # The same code 2 MiB higher up: another linear address, without the breakpoint, and with one.
+            line.set("rcx", 1000)
+            line.set("rip", labels["hotloop"] + 0x200000)
+            line.ok("Z0,%x,1" % (labels["after"] + 0x200000))
+            line.go("c")
+            same("rip in the alias", line.reg("rip"), labels["after"] + 0x200000)
+            line.ok("Z1,%x,1" % (labels["wrote"] + 0x200000))
+            line.ok("z0,%x,1" % labels["wrote"])
+            for round in range(3):
+                for base, want in ((0x200000, labels["wrote"] + 0x200000), (0, labels["after"])):
+                    line.ok("Z0,%x,1" % labels["after"])
+                    line.set("rcx", 1000)
+                    line.set("rip", labels["hotloop"] + base)
+                    line.go("c")
+                    same("rip, round %d, base %x" % (round, base), line.reg("rip"), want)
+            # Flags are exact where nothing would look at them: behind DEC, before the CMP of the next round.
+            line.set("rcx", 7)
+            line.set("rip", labels["wrote"])
+            line.ok("Z0,%x,1" % labels["hotloop"])
+            line.go("c")
+            same("flags in the loop", line.reg("eflags") & 0x8d5, 0x04 if bin(6).count("1") % 2 == 0 else 0)
+        finally:
+            m.end()
+
+
+def case_watch():
+    """Watchpoints: one write among 10^6 (the interpreters) or 10^8, reads, any length, behind the access."""
+    for engine, count in zip(ENGINES, (100000000, 1000000, 100000)):
+        m, line, labels = booted(*engine)
+        try:
+            line.write(0x600, count.to_bytes(4, "little"))
+            line.ok("Z2,1008,8")
+            same("reply", line.go("c", 300), "T05thread:1;watch:1008;")
+            same("rip behind the store", line.reg("rip"), labels["wrote"])
+            same("round", line.reg("rcx"), count // 2)
+            same("value", line.mem(0x1008, 8), (0x1234).to_bytes(8, "little"))
+            line.ok("z2,1008,8")
+            # 6 bytes in the middle of what REP MOVSB writes, and what it reads.
+            line.set("rip", labels["strings"])
+            line.ok("Z2,1804,6")
+            line.ok("Z3,184a,3")
+            hits = [line.go("c") for _ in range(9)]
+            same("hits", hits, ["T05thread:1;watch:%x;" % (0x1804 + n) for n in range(6)] +
+                 ["T05thread:1;rwatch:%x;" % (0x184a + n) for n in range(3)])
+            same("left of REP MOVSB", line.reg("rcx"), 16 - 13)
+            line.ok("z2,1804,6")
+            line.ok("z3,184a,3")
+            # A range over many pages, any access.
+            line.ok("Z4,1000,3000")
+            same("any access", line.go("c"), "T05thread:1;awatch:184d;")
+            line.ok("z4,1000,3000")
+            line.ok("Z1,%x,1" % labels["after"])
+            line.go("c", 300)
+            same("goes on to the end", line.reg("rip"), labels["after"])
+            same("dr6 and dr7 are the guest's", (line.reg("dr6"), line.reg("dr7")), (0xffff0ff0, 0x400))
+        finally:
+            m.end()
+
+
+def case_catch():
+    """Ports, MSRs, exceptions before their delivery, the double fault, the triple fault, resets."""
+    for engine in ENGINES:
+        m, line, labels = booted(*engine)
+        try:
+            line.set("rip", labels["after"])
+            for what in ("io 80", "msr 277", "ud", "#DF", "triple"):
+                same("catch " + what, line.monitor("catch " + what), "")
+            check("list", "msr 277" in line.monitor("catch") and "triple" in line.monitor("catch"))
+            check("nonsense", "nothing that can be caught" in line.monitor("catch quux"))
+            line.go("c")
+            same("rip at OUT", line.reg("rip"), labels["after"])
+            check("said", "about to write to port 80" in line.console)
+            line.go("c")
+            same("rip at RDMSR", line.reg("rip"), labels["idle"] - 2)
+            line.send("c")
+            time.sleep(0.2)
+            line.raw(b"\3")
+            same("Ctrl-C in a tight loop", line.wait(5)[:3], "T02")
+            same("rip", line.reg("rip"), labels["idle"])
+            line.set("rip", labels["beyond"])
+            line.console = ""
+            same("signal of #UD", line.go("c")[:3], "T04")
+            same("rip of #UD", line.reg("rip"), labels["beyond"])
+            check("story", "#UD invalid opcode" in line.console and "ud2" in line.console)
+            line.console = ""
+            same("signal of #DF", line.go("c")[:3], "T0b")
+            check("story of #DF", "#DF double fault" in line.console)
+            line.console = ""
+            line.go("c")
+            check("story of the triple fault", "Triple fault" in line.console)
+            check("why", "Triple fault" in line.monitor("why"))
+            same("and it ends", line.go("c"), "W0a")
+        finally:
+            m.end()
+    m, line, labels = booted()
+    try:
+        line.monitor("catch reset")
+    finally:
+        m.end()
+    m = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % guest_disk(), "-snapshot")
+    try:
+        line = m.line()
+        line.monitor("catch reset")
+        line.ok("Z1,%x,1" % guest()["ready"])
+        line.go("c")
+        line.set("rip", guest()["beyond"])
+        same("reset by triple fault is caught", line.go("c")[:3], "T05")
+        same("at the reset vector", (line.reg("cs_base"), line.reg("rip")), (0xffff0000, 0xfff0))
+        line.go("s")
+        line.monitor("reset")
+        same("after monitor reset", (line.reg("cs_base"), line.reg("rip")), (0xffff0000, 0xfff0))
+        # Ctrl-C at any time of resets that follow each other
+        line.monitor("nocatch reset")
+        line.ok("z1,%x,1" % guest()["ready"])
+        for n in range(10):
+            line.send("c")
+            time.sleep(0.01 * n)
+            line.raw(b"\3")
+            same("Ctrl-C", line.wait(5)[:3], "T02")
+            line.monitor("reset")
+    finally:
+        m.end()
+
+
+def guest_disk():
+    guest()
+    return work
+
+
+def case_memory():
+    """Memory: partial reads, physical, devices, ROM, binary writes."""
+    m, line, labels = booted()
+    try:
+        same("unmapped", line.ask("m400000,10"), "E0e")
+        same("partial: up to the end of what is mapped", len(line.mem(0x3ffff0, 0x40)), 16)
+        check("not canonical", line.ask("m8000000000000000,4").startswith("E"))
+        line.ok(b"X1800,4:\1}\3}\4\xff")       # escaped # and $
+        same("written", line.mem(0x1800, 4), b"\1#$\xff")
+        check("length and data differ", line.ask("M1800,4:0000").startswith("E"))
+        same("PhyMemMode", line.ask("qqemu.PhyMemMode"), "0")
+        line.ok("Qqemu.PhyMemMode:1")
+        same("PhyMemMode", line.ask("qqemu.PhyMemMode"), "1")
+        line.mem(0x400000, 16)
+        same("local APIC's version register", line.mem(0xfee00030, 1), b"\x14")
+        rom = line.mem(0xffff0, 5)
+        same("ROM, the far jump", rom[0], 0xea)
+        line.ok("Mffff1,1:%02x" % (rom[1] ^ 1))
+        same("ROM, changed", line.mem(0xffff1, 1)[0], rom[1] ^ 1)
+        line.ok("Qqemu.PhyMemMode:0")
+        # Code that is changed runs changed.
+        line.set("rip", labels["idle"])
+        line.send("c")
+        time.sleep(0.1)
+        line.raw(b"\3")
+        line.wait()
+        line.write(labels["idle"], b"\x0f\x0b")
+        line.monitor("catch ud")
+        same("changed code", line.go("c")[:3], "T04")
+        line.write(labels["idle"], b"\xf4\xf4")        # HLT
+        line.send("c")
+        time.sleep(0.2)
+        line.raw(b"\3")
+        same("Ctrl-C in HLT", line.wait(2)[:3], "T02")
+        check("why", "waits for an interrupt" in line.monitor("why"))
+    finally:
+        m.end()
+
+
+def case_clients():
+    """Clients come and go, one vanishes in the middle of a packet: breakpoints are gone, the guest goes on."""
+    m, line, labels = booted("-no-shutdown")
+    try:
+        line.ok("QStartNoAckMode")
+        line.ack = False
+        line.write(0x600, (4000000000).to_bytes(4, "little"))
+        line.set("rip", labels["ready"])
+        line.ok("Z0,%x,1" % labels["hotloop"])
+        line.go("c")
+        second = Line(m.path)
+        try:
+            second.ask("?")
+            raise Trouble("a second debugger was let in")
+        except (Trouble, OSError) as e:
+            check(str(e), "was let in" not in str(e))
+        rcx = line.reg("rcx")
+        line.raw(b"$Z0,12345")
+        line.close()
+        time.sleep(0.3)
+        line = m.line()
+        same("stopped on attach", line.ask("?")[:1], "T")
+        check("the guest went on", line.reg("rcx") < rcx)
+        check("it is in the loop", labels["hotloop"] <= line.reg("rip") < labels["after"])
+        line.ok("D")
+        line.close()
+        for n in range(20):
+            line = m.line()
+            line.ok("Z0,%x,1" % labels["hotloop"])
+            line.go("c")
+            same("breakpoint of client %d" % n, line.reg("rip"), labels["hotloop"])
+            if n % 2:
+                line.ok("D")
+            elif n % 3:
+                line.send("c")
+            line.close()
+        line = m.line()
+        line.send("k")
+        same("killed", m.proc.wait(10), 0)
+    finally:
+        m.end()
+
+
+def case_packets():
+    """What debuggers ask at first, and packets that are wrong."""
+    m, line, labels = booted()
+    try:
+        check("qSupported", "PacketSize=4000" in line.ask("qSupported:swbreak+;hwbreak+;xmlRegisters=i386"))
+        same("threads", (line.ask("qfThreadInfo"), line.ask("qsThreadInfo"), line.ask("qC")), ("m1", "l", "QC1"))
+        check("thread's name", b"CPU#0" in bytes.fromhex(line.ask("qThreadExtraInfo,1")))
+        same("attached", line.ask("qAttached"), "1")
+        same("sstep", (line.ask("qqemu.sstepbits"), line.ask("qqemu.sstep")), ("ENABLE=1,NOIRQ=2,NOTIMER=4", "0x7"))
+        line.ok("Qqemu.sstep=0x5")
+        same("sstep", line.ask("qqemu.sstep"), "0x5")
+        check("memory map", "memory-map" in line.ask("qXfer:memory-map:read::0,800"))
+        for p in ("T1", "Hg0", "Hg1", "Hc-1", "Hgp1.1", "!"):
+            line.ok(p)
+        for p in ("T2", "Hg2", "Hx1", "m", "m1", "m1,", "mx,1", "m11111111111111111,1", "M1,1:", "M1,2:00", "Mg", "p", "pfff",
+                  "P0", "P0=", "P0=1", "P%x=00" % 200, "G1", "G" + "0" * 16000, "Z0", "Z0,", "Z0,1", "Z2,1,0", "Z2,ffffffffffffffff,2",
+                  "z0,9999,1", "vCont", "vCont;", "vCont;q", "vCont;r1,:1", "vCont;c:5", "c8000000000000000", "Cx", "s-1", "X1,5:1",
+                  "qRcmd,1", "qXfer:features:read:target.xml:", "qXfer:features:read:target.xml:ffffff,10", "Qqemu.sstep=f",
+                  "Qqemu.PhyMemMode:2", "qThreadExtraInfo,9"):
+            r = line.ask(p)
+            check("%s was answered with '%s'" % (p[:40], r), r.startswith("E"))
+        for p in ("vFile:open:00", "qFoo", "Qbar", "x", "vMustReplyEmpty", "Z9,1,1", "jThreadsInfo", "\0", "_M10,1"):
+            same("answer to " + p, line.ask(p), "")
+        line.raw(b"$g#00")
+        same("bad checksum", line.byte(5), b"-")
+        line.raw(b"$gg" + b"x" * 100000 + b"#%02x" % ((2 * 0x67 + 100000 * 0x78) & 255))
+        same("a long one", (line.byte(5), line.receive()), (b"+", "E5a"))
+        same("swbreak", [line.ok("Z0,%x,1" % labels["hotloop"]), line.go("c")][1], "T05thread:1;swbreak:;")
+        line.ok("z0,%x,1" % labels["hotloop"])
+        line.ok("Z1,%x,1" % labels["hotloop"])
+        same("hwbreak", line.go("c"), "T05thread:1;hwbreak:;")
+        check("monitor", "realmode" in line.monitor("help") and "no command" in line.monitor("nonsense"))
+        check("dis", "mov" in line.monitor("dis"))
+        check("walk", "PML4E" in line.monitor("walk 7c00"))
+    finally:
+        m.end()
+
+
+def fuzz(seconds, seed):
+    rng = random.Random(seed)
+    seeds = ["g", "G00", "m7c00,10", "M600,4:01020304", "X600,2:ab", "p10", "P10=0000000000000000", "Z0,7c00,1", "z0,7c00,1",
+             "Z2,1000,8", "Z4,0,ffffffffffffffff", "vCont;s:1", "s", "vCont;r7c00,7e00:1", "qRcmd,63617463682070660a", "H g1",
+             "qXfer:features:read:target.xml:0,fff", "Qqemu.sstep=0x3", "?", "T1", "R00", "qRcmd,7265736574", "Qqemu.PhyMemMode:1",
+             "P40=ffffffffffffffff", "qRcmd,6469732030203130", "D"]
+    m, line, _ = booted(end="-no-shutdown")
+    end = time.monotonic() + seconds
+    n = 0
+    try:
+        line.timeout = 5
+        while time.monotonic() < end:
+            n += 1
+            try:
+                data = bytearray(rng.choice(seeds).encode())
+                for _ in range(rng.choice((0, 1, 1, 2, 5))):
+                    what = rng.randrange(4)
+                    at = rng.randrange(len(data) + 1)
+                    if what == 0 and data:
+                        data[at % len(data)] = rng.randrange(256)
+                    elif what == 1:
+                        data[at:at] = rng.choice((b"f" * 16, b",", b";", b":", b"-", b"}", b"0" * 40, b"\0"))
+                    elif what == 2:
+                        del data[at:at + 3]
+                    else:
+                        data[at:at] = bytes(rng.randrange(256) for _ in range(5))
+                data = bytes(b for b in data if b not in b"#$")
+                if rng.randrange(20) == 0:
+                    line.raw(bytes(rng.randrange(256) for _ in range(50)))
+                    line.close()
+                    line = m.line()
+                    line.timeout = 5
+                if data[:1] in (b"k", b"R", b"c", b"C") or data.startswith((b"vKill", b"vCont;c", b"vCont;C")):
+                    data = b"?" + data
+                line.raw(b"$" + data + b"#%02x" % (sum(data) & 255))
+                time.sleep(0)
+                if data[:1] == b"D" or rng.randrange(10) == 0:
+                    line.raw(b"\3")
+                line.raw(b"$?#3f")
+                line.buf = b""
+            except (Trouble, OSError):
+                time.sleep(0.1)
+                if m.proc.poll() is not None:
+                    raise Trouble("Latimer ended with %d in round %d, seed %d: %s" % (m.proc.returncode, n, seed, m.said()))
+                line.close()
+                line = m.line()
+            if n % 50 == 0:
+                line.close()
+                line = m.line()
+                same("alive", line.ask("?")[:1], "T")
+        line.close()
+        line = m.line()
+        check("alive at the end", line.ask("?")[:1] == "T" and len(line.g()) == line.g_size)
+    finally:
+        code = m.end()
+    check("ended with %d: %s" % (code, m.said()), code in (130, 10))
+    return n
+
+
+def case_fuzz():
+    """Two seconds of damaged packets."""
+    fuzz(2, 1)
+
+
+def case_fuzz_long():
+    """A minute of them."""
+    for seed in range(6):
+        print("  seed %d: %d packets" % (seed, fuzz(10, seed)))
+
+
+def case_lockstep():
+    """10,000 instructions from the reset vector, every register compared with the interpreter's."""
+    guest()
+    a = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", "-accel", "jit,hot=0")
+    b = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", "-accel", "interp")
+    try:
+        lines = [m.line() for m in (a, b)]
+        for line in lines:
+            line.ok("QStartNoAckMode")
+            line.ack = False
+        for n in range(10000):
+            for line in lines:
+                line.send("vCont;s:1")
+            same("reply at step %d" % n, *[line.wait() for line in lines])
+            for line in lines:
+                line.send("g")
+            one, two = [line.receive() for line in lines]
+            if one != two:
+                x, y = [line.all() for line in lines]
+                raise Trouble("step %d: %s" % (n, ["%s %x %x" % (k, x[k], y[k]) for k in x if x[k] != y[k]]))
+    finally:
+        a.end()
+        b.end()
+
+
+# ---- the debuggers themselves ----
+
+def run_gdb(m, commands, timeout=120, program="gdb"):
+    if not shutil.which(program):
+        raise Skip("%s is not installed" % program)
+    script = os.path.join(work, "commands")
+    with open(script, "w") as f:
+        f.write("set pagination off\nset confirm off\n" + commands.replace("@PATH@", m.path))
+    r = subprocess.run([program, "-nx", "-q", "-batch", "-x", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       stdin=subprocess.DEVNULL, text=True, timeout=timeout)
+    return r.stdout
+
+
+def expect(text, *patterns):
+    at = 0
+    for p in patterns:
+        found = re.search(p, text[at:])
+        if not found:
+            raise Trouble("'%s' is not in what was said, in this order:\n%s" % (p, text))
+        at += found.end()
+
+
+def case_gdb():
+    """gdb: a boot sector from F000:FFF0 to long mode, a watched variable."""
+    guest()
+    m = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", "-no-reboot")
+    try:
+        text = run_gdb(m, """
+file %s
+target remote @PATH@
+print/x $cs_base + $pc
+stepi
+break _start
+continue
+break prot
+continue
+print/x $cr0
+break long
+continue
+print $efer
+break ready
+continue
+delete
+watch *(long *) 0x1008
+continue
+print $ecx
+x/2i $pc
+info threads
+detach
+""" % guest.elf)
+        expect(text, r"\$1 = 0xfffffff0", r"Breakpoint 1, 0x0*7c00 in _start", r"Breakpoint 2, .*prot", r"\$2 = 0x.*1",
+               r"Breakpoint 3, .*long", r"LME LMA", r"Breakpoint 4, .*ready", r"Hardware watchpoint 5", r"Old value = 0",
+               r"New value = 4660", r"wrote", r"\$4 = 50000000", r"CPU#0")
+        check("packets of one size", "too long" not in text)
+    finally:
+        m.end()
+
+
+def kernel():
+    """Paths of a Debian kernel, an initramfs for it and an ELF file with its symbols."""
+    if kernel.paths:
+        return kernel.paths
+    sh = os.path.join(here, "..", "boot", "guest.sh")
+
+    def ask(*args):
+        r = subprocess.run(["sh", sh] + list(args), stdout=subprocess.PIPE, text=True,
+                           env=dict(os.environ, BOOT_INIT=os.path.join(here, "kinit")))
+        if r.returncode:
+            raise Skip("there is no Debian kernel: " + " ".join(args))
+        return r.stdout.strip()
+
+    image, initrd = ask("kernel", "amd64"), ask("initramfs", "amd64")
+    latimer = os.environ.get("LATIMER", "./latimer").split()
+    r = subprocess.run(latimer + ["-kernel", image, "-initrd", initrd, "-display", "none", "-net", "none", "-serial", "stdio",
+                                  "-no-reboot", "-append", "console=ttyS0 quiet nokaslr panic=-1 do=symbols"],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300)
+    found = re.search(r"guest: symbols\s(.*)guest: end", r.stdout.replace("\r", ""), re.S)
+    check("no symbols: " + r.stdout[-2000:], found)
+    import base64
+    import gzip
+    names, elf = os.path.join(work, "kallsyms"), os.path.join(work, "kernel.elf")
+    with open(names, "wb") as f:
+        f.write(gzip.decompress(base64.b64decode(found.group(1))))
+    subprocess.run([sys.executable, os.path.join(here, "symbols.py"), names, elf], check=True)
+    kernel.paths = image, initrd, elf
+    kernel.names = names
+    return kernel.paths
+
+
+kernel.paths = None
+LINUX = ["-append", "console=ttyS0 quiet nokaslr panic=-1", "-no-reboot", "-m", "512"]
+
+
+def case_linux():
+    """gdb on a Debian kernel: start_kernel, a system call, a watched variable, with each engine."""
+    image, initrd, elf = kernel()
+    for engine in (["-accel", "jit"], ["-accel", "interp"]):
+        m = Machine(work, "-kernel", image, "-initrd", initrd, *LINUX, *engine)
+        try:
+            text = run_gdb(m, """
+file %s
+target remote @PATH@
+break start_kernel
+continue
+stepi 100
+delete
+break __x64_sys_execve
+continue
+bt 3
+delete
+watch *(unsigned long *) &jiffies_64
+continue
+delete
+break __x64_sys_exit_group
+continue
+continue
+monitor catch pf
+continue
+monitor nocatch
+info registers cr3
+detach
+""" % elf, 300)
+            expect(text, r"Breakpoint 1, .* start_kernel \(\)", r"Breakpoint 2, .*__x64_sys_execve", r"do_syscall_64",
+                   r"Hardware watchpoint 3", r"New value", r"Breakpoint 4, .*__x64_sys_exit_group",
+                   r"Breakpoint 4, .*__x64_sys_exit_group", r"#PF page fault", r"SIGSEGV", r"cr3", r"detached")
+            same("the guest goes on to its end", m.proc.wait(300), 0)
+        finally:
+            m.end()
+
+
+def case_lldb():
+    """lldb: registers, a breakpoint, a watchpoint, steps."""
+    if not shutil.which("lldb"):
+        raise Skip("lldb is not installed")
+    labels = guest()
+    m = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", "-no-reboot")
+    try:
+        script = os.path.join(work, "lldb")
+        with open(script, "w") as f:
+            f.write("process connect unix-connect://%s\nregister read rip cr0\nbreakpoint set -H -a %#x\ncontinue\n"
+                    "register read rip efer\nthread step-inst\nregister read rip\nwatchpoint set expression -w write -s 8 -- 0x1008\n"
+                    "continue\nregister read rip rcx\ndetach\nquit\n" % (m.path, labels["ready"]))
+        r = subprocess.run(["lldb", "--no-lldbinit", "--batch", "-s", script], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=120)
+        expect(r.stdout, r"rip = 0x0*fff0", r"rip = 0x0*%x" % labels["ready"], r"efer = 0x0*500",
+               r"rip = 0x0*%x" % labels["strings"], r"rip = 0x0*%x" % labels["wrote"], r"rcx = 0x0*%x" % 50000000)
+    finally:
+        m.end()
+
+
+# ---- what it costs ----
+
+def cpu_time(m):
+    _, _, usage = os.wait4(m.proc.pid, 0)
+    m.proc.returncode = 0
+    return usage.ru_utime
+
+
+def boot_time(breaks):
+    image, initrd, _ = kernel()
+    m = Machine(work, "-kernel", image, "-initrd", initrd, *LINUX)
+    hit = []
+    line = m.line()
+    line.ok("QStartNoAckMode")
+    line.ack = False
+    for at in breaks:
+        line.ok("Z0,%x,1" % at)
+    while line.go("c", 300)[0] == "T":
+        at = line.reg("rip")
+        line.ok("z0,%x,1" % at)
+        hit.append(at)
+    line.close()
+    return cpu_time(m), hit
+
+
+def case_bars():
+    """1,000 breakpoints that do not hit: at most 5 %; a write watchpoint on a hot page: at most 10 times slower."""
+    kernel()
+    text = [int(x.split()[0], 16) for x in open(kernel.names) if x.split()[1] in "tT"]
+    init = [x for x in open(kernel.names) if x.split()[2] == "_sinittext"]
+    text = [x for x in text if x < int(init[0].split()[0], 16)]
+    breaks = sorted(random.Random(2).sample(sorted(set(text)), 2400))
+    _, hit = boot_time(breaks)
+    breaks = [x for x in breaks if x not in hit][:1000]
+    same("breakpoints", len(breaks), 1000)
+    without, with_them = [], []
+    for _ in range(int(os.environ.get("ROUNDS", "5"))):
+        without.append(boot_time([])[0])
+        with_them.append(boot_time(breaks)[0])
+    a, b = min(without), min(with_them)
+    print("  boot and 200 programs, CPU time: %.2f s without, %.2f s with 1,000 breakpoints: %+.1f %%" % (a, b, 100 * (b / a - 1)))
+    print("  (all: %s; %s)" % (" ".join("%.2f" % x for x in without), " ".join("%.2f" % x for x in with_them)))
+
+    def loop(watch):
+        m, line, labels = booted()
+        try:
+            line.ok("Z1,%x,1" % labels["after"])
+            if watch:
+                line.ok("Z2,1010,8")
+            start = time.monotonic()
+            line.go("c", 300)
+            return time.monotonic() - start
+        finally:
+            m.end()
+
+    pairs = [(loop(False), loop(True)) for _ in range(5)]
+    c, d = min(x for x, _ in pairs), min(x for _, x in pairs)
+    print("  10^8 writes to a page: %.2f s, watched elsewhere in the page %.2f s: %.1f times" % (c, d, d / c))
+    check("1,000 breakpoints cost %.1f %%" % (100 * (b / a - 1)), b / a < 1.05 or os.environ.get("NOISY"))
+    check("a watched page is %.1f times slower" % (d / c), d / c < 10)
+
+
+def main():
+    global work
+    cases = {n[5:].replace("_", "-"): f for n, f in sorted(globals().items()) if n.startswith("case_")}
+    names = sys.argv[1:]
+    if names == ["list"]:
+        for n, f in cases.items():
+            print("%-12s %s%s" % (n, f.__doc__.split("\n")[0], " (not by default)" if n in SLOW else ""))
+        return 0
+    if not names:
+        names = [n for n in cases if n not in SLOW]
+    elif names == ["all"]:
+        names = list(cases)
+    work = tempfile.mkdtemp(prefix="latimer-gdb.")
+    failed = skipped = 0
+    for n in names:
+        start = time.monotonic()
+        try:
+            cases[n]()
+            print("PASS %s (%.1f s)" % (n, time.monotonic() - start))
+        except Skip as e:
+            skipped += 1
+            print("SKIP %s: %s" % (n, e))
+        except Exception as e:
+            failed += 1
+            print("FAIL %s: %s: %s" % (n, type(e).__name__, e))
+            for name in sorted(os.listdir(work)):
+                if name.startswith("out"):
+                    print("  %s: %s" % (name, open(os.path.join(work, name)).read()[-1500:]))
+            if not isinstance(e, Trouble):
+                import traceback
+                traceback.print_exc(file=sys.stdout)
+        sys.stdout.flush()
+    shutil.rmtree(work, ignore_errors=True)
+    return 1 if failed else 77 if skipped == len(names) else 0
+
+
+sys.exit(main())
