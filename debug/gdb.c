@@ -182,6 +182,9 @@ static void packet_done(struct gdb *g)
         gdb_send(g);
         return;
     }
+    if (!g->still)                      /* with -S the first reset may not be over yet */
+        control_stop(g->m->control, control_state(g->m->control));
+    g->still = true;
     len = unescape(g->body, g->len);
     g->body[len] = 0;
     gdb_packet(g, g->body, len);
@@ -295,6 +298,7 @@ static void attach(struct gdb *g, int in, int out)
     g->queued = g->last_len = 0;
     if (control_state(g->m->control) == RUN_RUNNING)
         control_stop(g->m->control, RUN_PAUSED);
+    g->still = false;
     for (unsigned i = 0; i < g->m->ncpu; i++) {
         g->cpu[i] = (struct cpu_debug){ .points = &g->points };
         g->m->cpu[i]->debug = &g->cpu[i];

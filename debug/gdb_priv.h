@@ -62,6 +62,7 @@ struct gdb {
     char *last;                 /* packet sent last, for one that did not arrive */
     size_t last_len;
     /* the session */
+    bool still;                 /* the vCPUs have stood still since this client came */
     bool waiting;               /* the guest runs, and the debugger waits to hear that it stopped */
     bool interrupted;           /* by Ctrl-C */
     bool swbreak, hwbreak;      /* what stop replies it understands */

@@ -42,6 +42,7 @@ sanitizers() {
     $MAKE -s -j"$jobs" check-quick
     $MAKE -s -j"$jobs" tests/fuzz/fuzz
     tests/fuzz/fuzz --seconds 20
+    LATIMER=$PWD/latimer python3 "$src/tests/debug/gdb.py" packets clients memory steps fuzz fuzz-long
 }
 
 interp() {

@@ -58,6 +58,10 @@ expect 2 'did you mean -initrd?' --intird x
 expect 2 'unknown option -zzzzzzzz' -zzzzzzzz
 expect 3 'disk.img' disk.img
 expect 2 'needs an argument' -m
+expect 2 'use tcp::PORT, tcp:HOST:PORT, unix:PATH or stdio' -M micro -kernel "$work/exit" -gdb serial
+expect 2 'there can be one debugger' -s -gdb stdio
+expect 2 'are used already' -M micro -kernel "$work/exit" -serial stdio -gdb stdio
+expect 4 'cannot listen on' -M micro -kernel "$work/exit" -gdb unix:/nowhere/at/all
 expect 2 'no kernel' -M micro -m 64
 expect 2 'not a memory size' -m lots
 expect 2 'not a memory size' -m 12x

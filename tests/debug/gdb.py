@@ -14,13 +14,14 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, here)
 from rsp import Line, Machine, Trouble      # noqa: E402
 
 work = None
 SLOW = ["lockstep", "linux", "lldb", "bars", "fuzz-long"]
-ENGINES = [["-accel", "jit"], ["-accel", "interp"], ["--check"]]
+ENGINES = [["-accel", "interp"], ["-accel", "jit"], ["--check"]]
 
 
 class Skip(Exception):
@@ -199,7 +200,7 @@ def case_breakpoints():
 
 def case_watch():
     """Watchpoints: one write among 10^6 (the interpreters) or 10^8, reads, any length, behind the access."""
-    for engine, count in zip(ENGINES, (100000000, 1000000, 100000)):
+    for engine, count in zip(ENGINES, (1000000, 100000000, 100000)):
         m, line, labels = booted(*engine)
         try:
             line.write(0x600, count.to_bytes(4, "little"))
@@ -740,6 +741,9 @@ def main():
         names = [n for n in cases if n not in SLOW]
     elif names == ["all"]:
         names = list(cases)
+    latimer = os.environ.get("LATIMER", "./latimer").split()
+    if "no jit" in subprocess.run(latimer + ["-accel", "help"], stdout=subprocess.PIPE, text=True).stdout:
+        del ENGINES[1:]
     work = tempfile.mkdtemp(prefix="latimer-gdb.")
     failed = skipped = 0
     for n in names:
