@@ -279,8 +279,11 @@ static void cmd_dis(struct gdb *g, char **arg, FILE *f)
         uint8_t b[15];
         uint64_t lin = cpu_64(c) ? at : (uint32_t)(base + at), where = at;
         const uint8_t *p = b;
-        size_t len = gdb_memory(g, c, lin, b, sizeof(b), false);
+        size_t len;
 
+        if (code != M_CODE64 && at > c->seg[SEG_CS].limit)
+            break;
+        len = gdb_memory(g, c, lin, b, sizeof(b), false);
         fprintf(f, "%s %04x:%0*llx", at == c->rip ? "=>" : "  ", c->seg[SEG_CS].sel, code == M_CODE64 ? 16 :
                 code == M_CODE32 ? 8 : 4, (unsigned long long)at);
         if (!in || !cs_disasm_iter(h, &p, &len, &where, in)) {

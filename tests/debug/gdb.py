@@ -757,9 +757,9 @@ def main():
         except Exception as e:
             failed += 1
             print("FAIL %s: %s: %s" % (n, type(e).__name__, e))
-            for name in sorted(os.listdir(work)):
-                if name.startswith("out"):
-                    print("  %s: %s" % (name, open(os.path.join(work, name)).read()[-1500:]))
+            log = os.path.join(work, "out%d" % Machine.number)
+            if os.path.exists(log) and os.path.getsize(log):
+                print("  the last Latimer said: " + open(log).read()[-2000:])
             if not isinstance(e, Trouble):
                 import traceback
                 traceback.print_exc(file=sys.stdout)
