@@ -675,11 +675,12 @@ def cpu_time(m):
     return usage.ru_utime
 
 
-def boot_time(breaks):
+def boot_cost(breaks, *args):
+    """CPU time of a boot, breakpoints that hit (each is taken away), and what -d said."""
     image, initrd, _ = kernel()
-    m = Machine(work, "-kernel", image, "-initrd", initrd, *LINUX)
+    m = Machine(work, "-kernel", image, "-initrd", initrd, *LINUX, *args)
     hit = []
-    line = m.line()
+    line = m.line(timeout=300)
     line.ok("QStartNoAckMode")
     line.ack = False
     for at in breaks:
@@ -689,7 +690,7 @@ def boot_time(breaks):
         line.ok("z0,%x,1" % at)
         hit.append(at)
     line.close()
-    return cpu_time(m), hit
+    return cpu_time(m), hit, m.said()
 
 
 def case_bars():
@@ -699,16 +700,19 @@ def case_bars():
     init = [x for x in open(kernel.names) if x.split()[2] == "_sinittext"]
     text = [x for x in text if x < int(init[0].split()[0], 16)]
     breaks = sorted(random.Random(2).sample(sorted(set(text)), 2400))
-    _, hit = boot_time(breaks)
-    breaks = [x for x in breaks if x not in hit][:1000]
-    same("breakpoints", len(breaks), 1000)
-    without, with_them = [], []
-    for _ in range(int(os.environ.get("ROUNDS", "5"))):
-        without.append(boot_time([])[0])
-        with_them.append(boot_time(breaks)[0])
-    a, b = min(without), min(with_them)
-    print("  boot and 200 programs, CPU time: %.2f s without, %.2f s with 1,000 breakpoints: %+.1f %%" % (a, b, 100 * (b / a - 1)))
-    print("  (all: %s; %s)" % (" ".join("%.2f" % x for x in without), " ".join("%.2f" % x for x in with_them)))
+    breaks = [x for x in breaks if x not in set(boot_cost(breaks)[1])][:1000]
+    # A host's load shows in times, and not in what was executed: that is what the bar is measured by.
+    counts, times = [], []
+    for set_ in ([], breaks):
+        _, hit, said = boot_cost(set_, "-d", "count,stats")
+        check("hits: %s" % hit, not hit)
+        counts.append([float(re.search(p, said).group(1)) for p in (r"host instructions: ([0-9.]+) each", r"(\d+) lookups",
+                                                                    r"CPU \d+: (\d+) blocks of")])
+    print("  boot and 200 programs: %.3f host instructions a guest instruction, %d lookups, %d blocks" % tuple(counts[0]))
+    print("  with 1,000 breakpoints: %.3f, %d, %d" % tuple(counts[1]))
+    for _ in range(int(os.environ.get("ROUNDS", "3"))):
+        times.append((boot_cost([])[0], boot_cost(breaks)[0]))
+    print("  CPU time in s, without and with: " + ", ".join("%.2f %.2f" % t for t in times))
 
     def loop(watch):
         m, line, labels = booted()
@@ -725,7 +729,8 @@ def case_bars():
     pairs = [(loop(False), loop(True)) for _ in range(5)]
     c, d = min(x for x, _ in pairs), min(x for _, x in pairs)
     print("  10^8 writes to a page: %.2f s, watched elsewhere in the page %.2f s: %.1f times" % (c, d, d / c))
-    check("1,000 breakpoints cost %.1f %%" % (100 * (b / a - 1)), b / a < 1.05 or os.environ.get("NOISY"))
+    for one, two in zip(*counts):
+        check("1,000 breakpoints cost too much: %s" % counts, two < 1.05 * one)
     check("a watched page is %.1f times slower" % (d / c), d / c < 10)
 
 
