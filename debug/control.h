@@ -60,7 +60,10 @@ void control_settle(struct control *);
 /* Goes on; nothing happens if it runs. */
 void control_cont(struct control *);
 
-/* While the machine stands still: accesses to devices this thread makes are that vCPU's, -1: nobody's, as before. */
+/*
+ * While the machine stands still: accesses to devices this thread makes are that vCPU's, -1: nobody's, as
+ * before.
+ */
 void control_act_as(struct control *, int cpu);
 
 /*

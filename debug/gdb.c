@@ -1,9 +1,9 @@
 /*
  * gdb.c - the debugger's line: sockets, packets and their acknowledgement (GDB manual, appendix E).
  *
- * Everything here runs in the event loop with the device lock held. What comes in is bounded: a packet longer than
- * GDB_PACKET is read to its end and answered with an error. What goes out waits in a queue; a client that asks and
- * never reads is dropped when that has grown to QUEUE_MAX.
+ * Everything here runs in the event loop with the device lock held. What comes in is bounded: a packet longer
+ * than GDB_PACKET is read to its end and answered with an error. What goes out waits in a queue; a client
+ * that asks and never reads is dropped when that has grown to QUEUE_MAX.
  *
  * Invariant: c->debug is set exactly while a client is connected.
  */
@@ -290,7 +290,8 @@ static void attach(struct gdb *g, int in, int out)
     g->out = out;
     fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
     fcntl(out, F_SETFL, fcntl(out, F_GETFL) | O_NONBLOCK);
-    setsockopt(in, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));        /* of no effect on what is no such socket */
+    /* of no effect on what is no such socket */
+    setsockopt(in, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     g->state = IN_IDLE;
     g->no_ack = g->waiting = g->phys = g->real_linear = g->interrupted = g->swbreak = g->hwbreak = false;
     g->sstep = SSTEP_ENABLE | SSTEP_NOIRQ | SSTEP_NOTIMER;

@@ -1,9 +1,9 @@
 /*
  * gdb_cmd.c - the debugger's packets (GDB manual, appendix E).
  *
- * A packet is answered with what it asks for, "OK", "Enn", or nothing where the request is not known. Packets that let
- * the guest run are answered when it stops: g->waiting. All numbers in packets are checked where they are
- * used; one that is malformed is an error, and changes nothing.
+ * A packet is answered with what it asks for, "OK", "Enn", or nothing where the request is not known. Packets
+ * that let the guest run are answered when it stops: g->waiting. All numbers in packets are checked where
+ * they are used; one that is malformed is an error, and changes nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,7 +127,8 @@ static void stop_reply(struct gdb *g)
     if (s->event == DEBUG_WATCH)
         text_add(&g->reply, "%swatch:%llx;", s->on_read && s->on_write ? "a" : s->on_read ? "r" : "",
                  (unsigned long long)s->lin);
-    if (s->event == DEBUG_BREAK && g->hwbreak && gdb_point_at(g, POINT_HW, lin) && !gdb_point_at(g, POINT_SW, lin))
+    if (s->event == DEBUG_BREAK && g->hwbreak && gdb_point_at(g, POINT_HW, lin) &&
+        !gdb_point_at(g, POINT_SW, lin))
         text_add(&g->reply, "hwbreak:;");
     else if (s->event == DEBUG_BREAK && g->swbreak)
         text_add(&g->reply, "swbreak:;");
@@ -388,7 +389,8 @@ static void write_memory(struct gdb *g, struct in *i, bool binary)
         error(g, ERR_BAD);
         return;
     }
-    answer(g, gdb_memory(g, g->m->cpu[g->cpu_g], addr, buf, (unsigned)len, true) == len ? ERR_NONE : ERR_FAULT);
+    answer(g, gdb_memory(g, g->m->cpu[g->cpu_g], addr, buf, (unsigned)len, true) == len ? ERR_NONE :
+           ERR_FAULT);
 }
 
 static void point(struct gdb *g, struct in *i, bool insert)
@@ -399,7 +401,10 @@ static void point(struct gdb *g, struct in *i, bool insert)
     if (kind < 0 || kind >= POINT_KINDS)
         return;                         /* not known */
     i->p++;
-    /* Conditions and commands (;X...) are the debugger's own business: it was not told that they are understood. */
+    /*
+     * Conditions and commands (;X...) are the debugger's own business: it was not told that they are
+     * understood.
+     */
     if (!take(i, ',') || !number(i, &addr) || !take(i, ',') || !number(i, &len) || peek(i) >= 0) {
         error(g, ERR_BAD);
         return;
@@ -434,8 +439,8 @@ static void transfer(struct gdb *g, struct in *i, const char *object, size_t siz
 }
 
 /*
- * Debuggers keep to this map, and the addresses they use are linear: what is behind one depends on the guest's page
- * tables, and breakpoints need no writable memory. So all of it is memory.
+ * Debuggers keep to this map, and the addresses they use are linear: what is behind one depends on the
+ * guest's page tables, and breakpoints need no writable memory. So all of it is memory.
  */
 static const char memory_map[] =
     "<?xml version=\"1.0\"?>\n<!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0//EN\" "
@@ -489,8 +494,8 @@ static void supported(struct gdb *g, struct in *i)
         g->swbreak |= strcmp(w, "swbreak+") == 0;
         g->hwbreak |= strcmp(w, "hwbreak+") == 0;
     }
-    text_add(&g->reply, "PacketSize=%x;qXfer:features:read+;qXfer:memory-map:read+;QStartNoAckMode+;vContSupported+;"
-             "swbreak+;hwbreak+", GDB_PACKET);
+    text_add(&g->reply, "PacketSize=%x;qXfer:features:read+;qXfer:memory-map:read+;QStartNoAckMode+;"
+             "vContSupported+;swbreak+;hwbreak+", GDB_PACKET);
 }
 
 static void query(struct gdb *g, struct in *i)
@@ -517,7 +522,8 @@ static void query(struct gdb *g, struct in *i)
             error(g, ERR_BAD);
             return;
         }
-        snprintf(text, sizeof(text), "CPU#%d [%s]", cpu, g->m->cpu[cpu]->stopped ? "waits for a start-up IPI" :
+        snprintf(text, sizeof(text), "CPU#%d [%s]", cpu, g->m->cpu[cpu]->stopped ?
+                 "waits for a start-up IPI" :
                  g->m->cpu[cpu]->halted ? "halted" : "running");
         hex_text(g, text);
     } else if (word(i, "Attached")) {

@@ -14,9 +14,12 @@
 
 /* Names of vectors, as their mnemonics without the #. */
 static const struct { const char *name; uint8_t vector; } vectors[] = {
-    { "de", EXC_DE }, { "db", EXC_DB }, { "nmi", EXC_NMI }, { "bp", EXC_BP }, { "of", EXC_OF }, { "br", EXC_BR },
-    { "ud", EXC_UD }, { "nm", EXC_NM }, { "df", EXC_DF }, { "ts", EXC_TS }, { "np", EXC_NP }, { "ss", EXC_SS },
-    { "gp", EXC_GP }, { "pf", EXC_PF }, { "mf", EXC_MF }, { "ac", EXC_AC }, { "mc", EXC_MC }, { "xm", EXC_XM },
+    { "de", EXC_DE }, { "db", EXC_DB }, { "nmi", EXC_NMI }, { "bp", EXC_BP }, { "of", EXC_OF },
+        { "br", EXC_BR },
+    { "ud", EXC_UD }, { "nm", EXC_NM }, { "df", EXC_DF }, { "ts", EXC_TS }, { "np", EXC_NP },
+        { "ss", EXC_SS },
+    { "gp", EXC_GP }, { "pf", EXC_PF }, { "mf", EXC_MF }, { "ac", EXC_AC }, { "mc", EXC_MC },
+        { "xm", EXC_XM },
 };
 
 const char *gdb_vector_name(unsigned vector)
@@ -39,7 +42,8 @@ void gdb_tell_stop(struct gdb *g, struct cpu *c, FILE *f)
         fault_story(c, f);
         break;
     case DEBUG_INTERRUPT:
-        fprintf(f, "CPU %u took vector %02x; this is its handler's first instruction.\n", c->index, s->number);
+        fprintf(f, "CPU %u took vector %02x; this is its handler's first instruction.\n", c->index,
+                s->number);
         break;
     case DEBUG_RESET:
         fprintf(f, "The machine was reset.\n");
@@ -165,7 +169,8 @@ static void mon_catch(struct gdb *g, char **arg, FILE *f, bool on)
         bool io = strcasecmp(arg[0], "io") == 0;
 
         if (!range(arg[1], io ? 0xffff : UINT32_MAX, &r))
-            fprintf(f, "'%s' is no %s: use a hexadecimal number, or two with - between.\n", arg[1], io ? "port" : "MSR");
+            fprintf(f, "'%s' is no %s: use a hexadecimal number, or two with - between.\n", arg[1], io ?
+                    "port" : "MSR");
         else if (io)
             change_range(p->catch.io, &p->catch.nio, &r, on, f);
         else
@@ -176,7 +181,8 @@ static void mon_catch(struct gdb *g, char **arg, FILE *f, bool on)
         if (strcasecmp(arg[0] + (arg[0][0] == '#'), vectors[i].name) == 0)
             v = vectors[i].vector;
     if (v == 256 && !hex(arg[0], 255, &v)) {
-        fprintf(f, "'%s' is nothing that can be caught: use pf, gp, df or another exception, a vector's hexadecimal "
+        fprintf(f, "'%s' is nothing that can be caught: use pf, gp, df or another exception, a vector's "
+            "hexadecimal "
                 "number, triple, reset, msr [N[-M]] or io [N[-M]].\n", arg[0]);
         return;
     }
@@ -225,7 +231,8 @@ static void cmd_sstep(struct gdb *g, char **arg, FILE *f)
                 g->sstep |= rows[i].bit;
         }
     for (unsigned i = 0; i < 2; i++)
-        fprintf(f, "sstep %-5s %-3s (%s)\n", rows[i].name, g->sstep & rows[i].bit ? "off" : "on", rows[i].what);
+        fprintf(f, "sstep %-5s %-3s (%s)\n", rows[i].name, g->sstep & rows[i].bit ? "off" : "on",
+                rows[i].what);
 }
 
 static void cmd_reset(struct gdb *g, char **arg, FILE *f)
@@ -245,7 +252,8 @@ static void cmd_why(struct gdb *g, char **arg, FILE *f)
     fprintf(f, "The machine is in state %s.\n", control_state_name(control_state(g->m->control)));
     for (unsigned i = 0; i < g->m->ncpu; i++) {
         static const char *const text[] = { [DEBUG_BREAK] = "stands before an instruction with a breakpoint",
-                                            [DEBUG_STEP] = "has stepped", [DEBUG_WATCH] = "accessed what is watched" };
+                                            [DEBUG_STEP] = "has stepped",
+                                                [DEBUG_WATCH] = "accessed what is watched" };
         const struct debug_stop *s = &g->cpu[i].stop;
 
         if (s->event && s->event <= DEBUG_WATCH)
@@ -272,7 +280,8 @@ static void cmd_dis(struct gdb *g, char **arg, FILE *f)
         fprintf(f, "Use: dis [OFFSET-IN-CS [COUNT]], hexadecimal\n");
         return;
     }
-    if (cs_open(CS_ARCH_X86, code == M_CODE64 ? CS_MODE_64 : code == M_CODE32 ? CS_MODE_32 : CS_MODE_16, &h) != CS_ERR_OK)
+    if (cs_open(CS_ARCH_X86, code == M_CODE64 ? CS_MODE_64 : code == M_CODE32 ? CS_MODE_32 : CS_MODE_16,
+                &h) != CS_ERR_OK)
         return;
     in = cs_malloc(h);
     for (; n; n--) {
@@ -322,9 +331,11 @@ static const struct command {
       "stop there; exceptions before they are delivered; alone: what is caught", cmd_catch },
     { "nocatch", "[the same]", "do not; alone: nothing at all", cmd_nocatch },
     { "why", "", "why the machine stands still, with an exception's story", cmd_why },
-    { "dis", "[OFFSET [COUNT]]", "code at CS:RIP or CS:OFFSET as the processor's mode has it (16, 32, 64 bits)", cmd_dis },
+    { "dis", "[OFFSET [COUNT]]", "code at CS:RIP or CS:OFFSET as the processor's mode has it (16, 32, 64 "
+        "bits)", cmd_dis },
     { "walk", "ADDRESS", "the page walk of a linear address", cmd_walk },
-    { "realmode", "[on|off]", "show rip and rsp as linear addresses in real mode, so that x/i $pc, backtraces and "
+    { "realmode", "[on|off]", "show rip and rsp as linear addresses in real mode, so that x/i $pc, "
+        "backtraces and "
       "breakpoints agree", cmd_realmode },
     { "sstep", "[irq|timer on|off]", "whether single steps take interrupts and let time pass", cmd_sstep },
     { "reset", "", "reset the machine; it stands at the reset vector", cmd_reset },

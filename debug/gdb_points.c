@@ -1,9 +1,9 @@
 /*
  * gdb_points.c - the debugger's breakpoints, watchpoints and view of memory.
  *
- * The list is as the debugger has it; what the vCPUs see (struct debug_points) is made from it before the machine runs,
- * and only counts as changed if it differs from what it was then: debuggers take everything away whenever
- * the guest stops and put it back before it runs.
+ * The list is as the debugger has it; what the vCPUs see (struct debug_points) is made from it before the
+ * machine runs, and only counts as changed if it differs from what it was then: debuggers take everything
+ * away whenever the guest stops and put it back before it runs.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,8 @@
 static struct gdb_point *find(const struct gdb *g, enum gdb_point_kind kind, uint64_t addr, uint64_t len)
 {
     for (unsigned i = 0; i < g->npoint; i++)
-        if (g->point[i].kind == kind && g->point[i].addr == addr && (kind <= POINT_HW || g->point[i].len == len))
+        if (g->point[i].kind == kind && g->point[i].addr == addr &&
+            (kind <= POINT_HW || g->point[i].len == len))
             return &g->point[i];
     return NULL;
 }
@@ -163,7 +164,8 @@ static bool access_phys(struct gdb *g, uint64_t pa, uint8_t *buf, unsigned len, 
     return true;
 }
 
-static unsigned access_pages(struct gdb *g, struct cpu *c, uint64_t addr, uint8_t *buf, unsigned len, bool write)
+static unsigned access_pages(struct gdb *g, struct cpu *c, uint64_t addr, uint8_t *buf, unsigned len,
+                             bool write)
 {
     unsigned done = 0;
 

@@ -1,6 +1,7 @@
 /*
- * gdb_priv.h - shared by the files of the debugger's connection: gdb.c (the line), gdb_cmd.c (packets), gdb_points.c
- * (breakpoints, watchpoints, memory), gdb_regs.c (registers and their description), gdb_monitor.c (`monitor`).
+ * gdb_priv.h - shared by the files of the debugger's connection: gdb.c (the line), gdb_cmd.c (packets),
+ * gdb_points.c (breakpoints, watchpoints, memory), gdb_regs.c (registers and their description),
+ * gdb_monitor.c (`monitor`).
  */
 #ifndef DEBUG_GDB_PRIV_H
 #define DEBUG_GDB_PRIV_H

@@ -1,10 +1,10 @@
 /*
  * gdb_regs.c - the registers a debugger sees, and the description it gets of them (target.xml).
  *
- * One description for the whole session, by what the processor can do and not by its mode: a guest that changes mode
- * changes no packet's size. The order within the features org.gnu.gdb.i386.* is GDB's; what it has no names
- * for is in a feature of our own. A write goes through the same functions as the guest's own instruction would, so
- * that mode, mappings and watchpoints follow.
+ * One description for the whole session, by what the processor can do and not by its mode: a guest that
+ * changes mode changes no packet's size. The order within the features org.gnu.gdb.i386.* is GDB's; what it
+ * has no names for is in a feature of our own. A write goes through the same functions as the guest's own
+ * instruction would, so that mode, mappings and watchpoints follow.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,8 @@
 #include "translator/backend_hooks.h"
 
 enum kind {
-    K_GPR, K_PC, K_FLAGS, K_SEL, K_ST, K_X87, K_XMM, K_MXCSR, K_BASE, K_LIMIT, K_KERNEL_GS, K_CR, K_XCR0, K_EFER, K_DR,
+    K_GPR, K_PC, K_FLAGS, K_SEL, K_ST, K_X87, K_XMM, K_MXCSR, K_BASE, K_LIMIT, K_KERNEL_GS, K_CR, K_XCR0,
+        K_EFER, K_DR,
     K_TABLE_BASE, K_TABLE_LIMIT
 };
 enum { X87_CTRL, X87_STAT, X87_TAG, X87_ISEG, X87_IOFF, X87_OSEG, X87_OOFF, X87_OP };
@@ -29,7 +30,8 @@ enum { X87_CTRL, X87_STAT, X87_TAG, X87_ISEG, X87_IOFF, X87_OSEG, X87_OOFF, X87_
 #define SEGMENTS "org.gnu.gdb.i386.segments"
 #define SYSTEM "org.latimer.i386.system"
 
-static void add(struct gdb *g, const char *feature, const char *name, unsigned bytes, const char *type, enum kind kind,
+static void add(struct gdb *g, const char *feature, const char *name, unsigned bytes, const char *type,
+                enum kind kind,
                 unsigned n)
 {
     if (g->nreg == GDB_REGS)
@@ -39,7 +41,8 @@ static void add(struct gdb *g, const char *feature, const char *name, unsigned b
 
 static void add_all(struct gdb *g, bool lm)
 {
-    static const char *const r64[16] = { "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10",
+    static const char *const r64[16] = { "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9",
+                                         "r10",
                                          "r11", "r12", "r13", "r14", "r15" };
     static const uint8_t order64[8] = { R_AX, R_BX, R_CX, R_DX, R_SI, R_DI, R_BP, R_SP };
     static const char *const r32[8] = { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi" };
@@ -47,11 +50,14 @@ static void add_all(struct gdb *g, bool lm)
     static const uint8_t segs[6] = { SEG_CS, SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS };
     static const char *const st[8] = { "st0", "st1", "st2", "st3", "st4", "st5", "st6", "st7" };
     static const char *const x87[8] = { "fctrl", "fstat", "ftag", "fiseg", "fioff", "foseg", "fooff", "fop" };
-    static const char *const xmm[16] = { "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+    static const char *const xmm[16] = { "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                                         "xmm8", "xmm9",
                                          "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" };
-    static const char *const base[8] = { "es_base", "cs_base", "ss_base", "ds_base", "fs_base", "gs_base", "ldtr_base",
+    static const char *const base[8] = { "es_base", "cs_base", "ss_base", "ds_base", "fs_base", "gs_base",
+                                         "ldtr_base",
                                          "tr_base" };
-    static const char *const limit[8] = { "es_limit", "cs_limit", "ss_limit", "ds_limit", "fs_limit", "gs_limit",
+    static const char *const limit[8] = { "es_limit", "cs_limit", "ss_limit", "ds_limit", "fs_limit",
+                                          "gs_limit",
                                           "ldtr_limit", "tr_limit" };
     static const char *const dr[8] = { "dr0", "dr1", "dr2", "dr3", NULL, NULL, "dr6", "dr7" };
     unsigned word = lm ? 8 : 4;
@@ -111,7 +117,8 @@ struct bit {
 };
 static const struct bit eflags_bits[] = {
     { 0, "CF" }, { 2, "PF" }, { 4, "AF" }, { 6, "ZF" }, { 7, "SF" }, { 8, "TF" }, { 9, "IF" }, { 10, "DF" },
-    { 11, "OF" }, { 14, "NT" }, { 16, "RF" }, { 17, "VM" }, { 18, "AC" }, { 19, "VIF" }, { 20, "VIP" }, { 21, "ID" },
+    { 11, "OF" }, { 14, "NT" }, { 16, "RF" }, { 17, "VM" }, { 18, "AC" }, { 19, "VIF" }, { 20, "VIP" },
+        { 21, "ID" },
     { 0, NULL },
 };
 static const struct bit mxcsr_bits[] = {
@@ -123,11 +130,13 @@ static const struct bit cr0_bits[] = {
     { 29, "NW" }, { 30, "CD" }, { 31, "PG" }, { 0, NULL },
 };
 static const struct bit cr4_bits[] = {
-    { 0, "VME" }, { 1, "PVI" }, { 2, "TSD" }, { 3, "DE" }, { 4, "PSE" }, { 5, "PAE" }, { 6, "MCE" }, { 7, "PGE" },
+    { 0, "VME" }, { 1, "PVI" }, { 2, "TSD" }, { 3, "DE" }, { 4, "PSE" }, { 5, "PAE" }, { 6, "MCE" },
+        { 7, "PGE" },
     { 8, "PCE" }, { 9, "OSFXSR" }, { 10, "OSXMMEXCPT" }, { 11, "UMIP" }, { 16, "FSGSBASE" }, { 17, "PCIDE" },
     { 18, "OSXSAVE" }, { 20, "SMEP" }, { 21, "SMAP" }, { 0, NULL },
 };
-static const struct bit efer_bits[] = { { 0, "SCE" }, { 8, "LME" }, { 10, "LMA" }, { 11, "NXE" }, { 0, NULL } };
+static const struct bit efer_bits[] = { { 0, "SCE" }, { 8, "LME" }, { 10, "LMA" }, { 11, "NXE" },
+                                        { 0, NULL } };
 
 static void flags_type(FILE *f, const char *id, unsigned bytes, const struct bit *b)
 {
@@ -140,10 +149,12 @@ static void flags_type(FILE *f, const char *id, unsigned bytes, const struct bit
 static void types(FILE *f, const char *feature, bool lm)
 {
     static const struct { const char *id, *of; unsigned n; } vec[] = {
-        { "v4f", "ieee_single", 4 }, { "v2d", "ieee_double", 2 }, { "v16i8", "int8", 16 }, { "v8i16", "int16", 8 },
+        { "v4f", "ieee_single", 4 }, { "v2d", "ieee_double", 2 }, { "v16i8", "int8", 16 },
+            { "v8i16", "int16", 8 },
         { "v4i32", "int32", 4 }, { "v2i64", "int64", 2 },
     };
-    static const char *const part[] = { "v4_float", "v2_double", "v16_int8", "v8_int16", "v4_int32", "v2_int64" };
+    static const char *const part[] = { "v4_float", "v2_double", "v16_int8", "v8_int16", "v4_int32",
+                                        "v2_int64" };
 
     if (strcmp(feature, CORE) == 0)
         flags_type(f, "i386_eflags", 4, eflags_bits);
@@ -183,7 +194,8 @@ void gdb_regs_init(struct gdb *g)
             feature = r->feature;
             types(f, feature, lm);
         }
-        fprintf(f, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\" regnum=\"%u\"%s/>\n", r->name, 8 * r->bytes, r->type, i,
+        fprintf(f, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\" regnum=\"%u\"%s/>\n", r->name, 8 * r->bytes,
+                r->type, i,
                 r->kind == K_X87 ? " group=\"float\"" : "");
     }
     fprintf(f, "</feature>\n</target>\n");
@@ -406,7 +418,8 @@ static bool write_value(struct gdb *g, struct cpu *c, const struct gdb_reg *r, u
 
 bool gdb_reg_write(struct gdb *g, struct cpu *c, const struct gdb_reg *r, const uint8_t *buf)
 {
-    struct fault fault = c->fault;              /* one may be pending, and what is read on the way may be watched */
+    /* one may be pending, and what is read on the way may be watched */
+    struct fault fault = c->fault;
     struct debug_stop stop = c->debug->stop;
     uint8_t now[16];
     bool ok = true;

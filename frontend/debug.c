@@ -87,7 +87,8 @@ bool debug_access(struct cpu *c, uint64_t lin, unsigned size, bool read, bool wr
     for (unsigned i = 0; i < d->points->nwatch; i++) {
         const struct debug_watch *w = &d->points->watch[i];
 
-        if (!(lin - w->lin < w->len || w->lin - lin < size) || !((read && w->on_read) || (write && w->on_write)))
+        if (!(lin - w->lin < w->len || w->lin - lin < size) ||
+            !((read && w->on_read) || (write && w->on_write)))
             continue;
         if (d->raise)
             return put_off(c, FAULT_WATCH);

@@ -1,9 +1,9 @@
 /*
- * debug.h - what a debugger wants of the vCPUs, as the code that executes sees it: breakpoints, watchpoints, events to
- * be caught, and how to go on.  How each takes effect: translator/exec_debug.c.
+ * debug.h - what a debugger wants of the vCPUs, as the code that executes sees it: breakpoints, watchpoints,
+ * events to be caught, and how to go on.  How each takes effect: translator/exec_debug.c.
  *
- * struct debug_points is one for the machine and changes only while it stands still; struct cpu_debug is the vCPU's
- * own. c->debug is NULL while no debugger is attached.
+ * struct debug_points is one for the machine and changes only while it stands still; struct cpu_debug is the
+ * vCPU's own. c->debug is NULL while no debugger is attached.
  */
 #ifndef FRONTEND_DEBUG_H
 #define FRONTEND_DEBUG_H
@@ -67,10 +67,10 @@ struct cpu_debug {
     uint64_t from, to;          /* DEBUG_STEPS: as long as RIP is in [from, to), at least once */
     bool hold_interrupts;       /* DEBUG_STEPS: they wait meanwhile */
     bool alone;                 /* the next instruction runs alone, whatever points to it */
-    bool raise;                 /* watchpoints and catches may stop an instruction before it has done anything */
+    bool raise;                 /* watchpoints and catches may put an instruction off */
     bool raised;                /* the exception to be delivered is a fault of the instruction at RIP */
-    bool pending;               /* an exception was caught: when the vCPU goes on (if RIP is the same), c->fault is */
-    bool again;                 /* ... delivered, or the instruction run again, which may do better now */
+    bool pending;               /* an exception was caught: when the vCPU goes on, with the same RIP, it is */
+    bool again;                 /* ... raised by the instruction once more (else c->fault is delivered) */
     bool deliver;               /* ... and not caught again */
     uint64_t seen;              /* points->changes when code was last looked at */
     struct debug_stop stop;     /* cleared by whoever lets it go on */

@@ -379,7 +379,10 @@ static bool deliver_chain(struct cpu *c, enum exc_class cls)
             c->rip = f.rip;
         if (f.vector == EXC_PF)
             c->cr2 = f.cr2;
-        /* A second exception is caught only as the double fault it becomes: delivery goes on from there as it would. */
+        /*
+         * A second exception is caught only as the double fault it becomes: delivery goes on from there as it
+         * would.
+         */
         if (c->debug && cls == BENIGN && debug_fault(c))
             return false;
         chain_add(c, f.vector, f.code, c->rip, f.cr2);

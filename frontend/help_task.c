@@ -208,7 +208,8 @@ bool task_switch(struct cpu *c, struct desc *d, enum task_how how, uint64_t next
         check_range(c, old_base, old32 ? 0x60 : 0x2a, ACC_WRITE))
         return true;
     if (c->debug)
-        c->debug->raise = false;        /* what is watched stops the vCPU behind the switch, not in the middle of it */
+        /* what is watched stops the vCPU behind the switch, not in the middle of it */
+        c->debug->raise = false;
     if (how == TASK_IRET)
         old_flags &= ~FL_NT;
     if (how == TASK_JMP || how == TASK_IRET) {

@@ -111,7 +111,8 @@ bool lift_block(struct cpu *c, struct ir_block *b, uint32_t mode, const struct l
 /*
  * For a CPU that has just arrived at c->rip by a direct exit: the arithmetic flags (FLX_*) that may not
  * be what they should, since the code there overwrites them before anything can see them.  *writes: those
- * the first instruction overwrites.  `b` is used as scratch space, `mode` is that of the block that would be run.
+ * the first instruction overwrites.  `b` is used as scratch space, `mode` is that of the block that would be
+ * run.
  */
 unsigned lift_flags_open(struct cpu *c, struct ir_block *b, uint32_t mode, const struct lift_options *o,
                          unsigned *writes);

@@ -34,7 +34,10 @@ void vcpus_wait_still(struct machine *m);
 
 /* The host's number of a vCPU's thread; 0: it has not begun. */
 int vcpus_thread_id(struct machine *m, unsigned cpu);
-/* They stand still: accesses this thread makes to devices are that vCPU's (local APIC); -1: nobody's, as at first. */
+/*
+ * They stand still: accesses this thread makes to devices are that vCPU's (local APIC); -1: nobody's, as at
+ * first.
+ */
 void vcpus_act_as(struct machine *m, int cpu);
 
 /* HLT: sleep until c->attn is not 0; returns at once if it is. Own thread, device lock not held. */

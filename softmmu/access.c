@@ -249,15 +249,17 @@ enum mmu_result mmu_fill(struct cpu *c, uint64_t lin, unsigned size, enum mmu_ac
 }
 
 /*
- * Host address of what lies in one page that the debugger watches and which is otherwise plain memory; NULL: find out.
- * Whatever drops entries of the tables drops these, too.
+ * Host address of what lies in one page that the debugger watches and which is otherwise plain memory; NULL:
+ * find out. Whatever drops entries of the tables drops these, too.
  */
-static inline uint8_t *watched_plain(const struct cpu *c, uint64_t lin, unsigned size, unsigned idx, bool write)
+static inline uint8_t *watched_plain(const struct cpu *c, uint64_t lin, unsigned size, unsigned idx,
+                                     bool write)
 {
     const struct softmmu *m = c->mmu;
     const struct slow_entry *s = &m->slow[((lin >> PAGE_BITS) ^ (idx & 3) << 3) & (SLOWS - 1)];
 
-    if (!m->debugged || s->key != ((lin & PAGE_MASK) | (idx & 3) << 1 | write) || (lin & 0xfff) + size > PAGE_SIZE || !s->host)
+    if (!m->debugged || s->key != ((lin & PAGE_MASK) | (idx & 3) << 1 | write) ||
+        (lin & 0xfff) + size > PAGE_SIZE || !s->host)
         return NULL;
     return s->host + (lin & 0xfff);
 }
@@ -411,7 +413,8 @@ bool mmu_check(struct cpu *c, uint64_t lin, unsigned size, enum mmu_access acc, 
         lin = next_page(c, lin);
     }
     /* Who asks first may do something between this and the access that cannot be done twice (INS). */
-    return c->mmu->debugged && c->debug->raise && debug_access(c, first, size, acc == ACC_READ, acc == ACC_WRITE);
+    return c->mmu->debugged && c->debug->raise && debug_access(c, first, size, acc == ACC_READ,
+                                                               acc == ACC_WRITE);
 }
 
 long mmu_span(struct cpu *c, uint64_t lin, uint64_t len, enum mmu_access acc, enum mmu_idx idx,

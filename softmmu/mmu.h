@@ -81,7 +81,7 @@ struct bank {
 struct slow_entry {
     uint64_t key;               /* lin page | idx << 1 | write; ~0 if empty */
     uint64_t pa;                /* physical page */
-    uint8_t *host;              /* not NULL: plain memory, which has no entry only because the debugger watches it */
+    uint8_t *host;              /* not NULL: plain memory that only the debugger keeps out of the tables */
 };
 
 struct watch { uint64_t lin; unsigned len; bool on_read, on_write; uint8_t bit; };

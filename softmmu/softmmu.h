@@ -176,7 +176,9 @@ bool mmu_load_pdptes(struct cpu *c, uint64_t cr3);
 void mmu_watch_changed(struct cpu *c);
 /* c->debug or its watchpoints changed, while the vCPU stands still. */
 void mmu_debug_changed(struct cpu *c);
-/* Is this a store to a page that is plain memory without code but for the debugger's watchpoints? May say no. */
+/*
+ * Is this a store to a page that is plain memory without code but for the debugger's watchpoints? May say no.
+ */
 bool mmu_watched_plain(struct cpu *c, uint64_t lin, unsigned size, enum mmu_idx idx);
 
 /* Statistics for the monitor and the benchmark. */

@@ -194,8 +194,8 @@ static bool in_shadow(struct cpu *c, const struct block *b)
 }
 
 /*
- * The debugger had block b left before the instruction at c->rip. extra: with which it was run. The shadow that
- * instruction is in is there again.
+ * The debugger had block b left before the instruction at c->rip. extra: with which it was run. The shadow
+ * that instruction is in is there again.
  */
 static void shadow_again(struct cpu *c, const struct block *b, uint32_t extra)
 {

@@ -56,8 +56,8 @@ void exec_left(struct cpu *c, enum exec_why why);
 void exec_run(struct cpu *c);
 
 /*
- * For debuggers, while the vCPU stands still: c->debug or the breakpoints in c->debug->points changed. What was
- * translated with others in mind is not run any more.
+ * For debuggers, while the vCPU stands still: c->debug or the breakpoints in c->debug->points changed. What
+ * was translated with others in mind is not run any more.
  */
 void exec_debug_changed(struct cpu *c);
 

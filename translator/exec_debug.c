@@ -1,41 +1,46 @@
 /*
  * exec_debug.c - how breakpoints, watchpoints and steps meet translation.
  *
- * Breakpoints are linear addresses, in every address space; translated code is known by its physical address and may
- * run at several linear ones, and guest memory is never written for a debugger. So whether an instruction has a
- * breakpoint is decided when it is translated, and the mode word says which translation it is: whoever looks a block up
- * adds M_BP if the linear page it is about to run in has breakpoints. With M_BP, the lifter calls help_debug_break()
- * before each instruction that has one, and only there: a page full of breakpoints which do not hit costs nothing but
- * translations of its own. The helper "faults" with FAULT_BREAK, for which every engine on every host makes all state
- * exact, and the run loop stops the vCPU in place of delivering an exception.
+ * Breakpoints are linear addresses, in every address space; translated code is known by its physical address
+ * and may run at several linear ones, and guest memory is never written for a debugger. So whether an
+ * instruction has a breakpoint is decided when it is translated, and the mode word says which translation it
+ * is: whoever looks a block up adds M_BP if the linear page it is about to run in has breakpoints. With M_BP,
+ * the lifter calls help_debug_break() before each instruction that has one, and only there: a page full of
+ * breakpoints which do not hit costs nothing but translations of its own. The helper "faults" with
+ * FAULT_BREAK, for which every engine on every host makes all state exact, and the run loop stops the vCPU in
+ * place of delivering an exception.
  *
- *   - Two blocks may share a physical address and M_BP and lie in different linear pages, whose breakpoints differ:
- *     a block notes its page, and one that is found for another page is made anew (block_at()).
- *   - Blocks of one page link freely: all have M_BP or none. Links across pages are guarded by page keys, and a key
- *     stands for a linear page in an address space: so they may join blocks with and without it (try_link()).
+ *   - Two blocks may share a physical address and M_BP and lie in different linear pages, whose breakpoints
+ *     differ: a block notes its page, and one that is found for another page is made anew (block_at()).
+ *   - Blocks of one page link freely: all have M_BP or none. Links across pages are guarded by page keys, and
+ *     a key stands for a linear page in an address space: so they may join blocks with and without it
+ *     (try_link()).
  *   - The jump cache knows linear addresses.
- *   - When breakpoints change, all blocks with M_BP are discarded, and all keys and tags are new (exec_debug_changed()).
- *     Blocks without it stay as they are.
- *   - Flags that the code at an exit's target overwrites unseen are not kept up to date (lift_live.c). A breakpoint
- *     there sees them: it counts as reading all.
- *   - Stencils know nothing of breakpoints: a block of stencils that would reach one is translated as a whole.
+ *   - When breakpoints change, all blocks with M_BP are discarded, and all keys and tags are new
+ *     (exec_debug_changed()). Blocks without it stay as they are.
+ *   - Flags that the code at an exit's target overwrites unseen are not kept up to date (lift_live.c). A
+ *     breakpoint there sees them: it counts as reading all.
+ *   - Stencils know nothing of breakpoints: a block of stencils that would reach one is translated as a
+ *     whole.
  *
- * Watchpoints are linear ranges of any length. Their pages get no entries in the soft TLB, so that accesses to them
- * take the slow way, which looks at the ranges; everything else is as fast as ever. An access that hits does not happen:
- * it "faults" (FAULT_WATCH), which as with any fault leaves the instruction as if not begun, however far
- * a block, a helper or a repeated instruction was. Then it is run again, alone, the access is let
- * through and noted, and the vCPU stops behind it: exact to the instruction, and to the iteration of a repeated one.
- * What cannot be begun again (delivery of an interrupt, a task switch, the page walker's own accesses are not watched)
- * is let through at once, and the vCPU stops before the next instruction.
+ * Watchpoints are linear ranges of any length. Their pages get no entries in the soft TLB, so that accesses
+ * to them take the slow way, which looks at the ranges; everything else is as fast as ever. An access that
+ * hits does not happen: it "faults" (FAULT_WATCH), which as with any fault leaves the instruction as if not
+ * begun, however far a block, a helper or a repeated instruction was. Then it is run again, alone, the access
+ * is let through and noted, and the vCPU stops behind it: exact to the instruction, and to the iteration of a
+ * repeated one. What cannot be begun again (delivery of an interrupt, a task switch, the page walker's own
+ * accesses are not watched) is let through at once, and the vCPU stops before the next instruction.
  *
- * One instruction alone is a block in mode M_TF, as for the guest's own single step, without M_BP: it comes back to the
- * run loop behind one iteration of a repeated instruction, keeps interrupt shadows, and runs in whatever
- * engine runs everything else. That is how the vCPU steps, passes a breakpoint it stands on, and repeats what hit a
- * watchpoint. Interrupts that wait meanwhile are taken off c->attn, for blocks look at it, and put back.
+ * One instruction alone is a block in mode M_TF, as for the guest's own single step, without M_BP: it comes
+ * back to the run loop behind one iteration of a repeated instruction, keeps interrupt shadows, and runs in
+ * whatever engine runs everything else. That is how the vCPU steps, passes a breakpoint it stands on, and
+ * repeats what hit a watchpoint. Interrupts that wait meanwhile are taken off c->attn, for blocks look at it,
+ * and put back.
  *
- * Exceptions are caught before they are delivered. When the vCPU goes on, a fault's instruction runs again, alone: it
- * faults as before, unless the debugger has done something about it. What cannot be raised again (traps, the
- * double fault, faults of an interrupt's delivery) stays in c->fault and is delivered then, unless RIP was moved. RDMSR, WRMSR and port accesses that are caught "fault" with FAULT_CATCH.
+ * Exceptions are caught before they are delivered. When the vCPU goes on, a fault's instruction runs again,
+ * alone: it faults as before, unless the debugger has done something about it. What cannot be raised again
+ * (traps, the double fault, faults of an interrupt's delivery) stays in c->fault and is delivered then,
+ * unless RIP was moved. RDMSR, WRMSR and port accesses that are caught "fault" with FAULT_CATCH.
  */
 #include "frontend/debug.h"
 #include "translator/exec_priv.h"

@@ -72,7 +72,10 @@ uint32_t pagekey_of(struct cpu *c, uint64_t page, bool global);
 /* Bring what depends on mappings and mode up to date before looking anything up. */
 void exec_refresh(struct cpu *c);
 
-/* For verify_maps(), and where breakpoints changed: no link across pages and no entry of the jump cache holds. */
+/*
+ * For verify_maps(), and where breakpoints changed: no link across pages and no entry of the jump cache
+ * holds.
+ */
 void exec_new_gen(struct exec *e);
 
 /* --- exec_debug.c --- */
