@@ -15,7 +15,7 @@ class Trouble(Exception):
 class Line:
     """A connection; packets in, packets out."""
 
-    def __init__(self, path, timeout=60):
+    def __init__(self, path, timeout=180):
         self.timeout = timeout
         self.sock = socket.socket(socket.AF_UNIX)
         end = time.monotonic() + 20
