@@ -403,11 +403,6 @@ void opt_uuid(struct options *o, const char *opt, const char *val)
         die(EXIT_CODE_USAGE, "%s %s: no UUID: use one like 550e8400-e29b-41d4-a716-446655440000", opt, val);
 }
 
-void opt_S(struct options *o, const char *opt, const char *val)
-{
-    o->cfg.paused = true;
-}
-
 void opt_check(struct options *o, const char *opt, const char *val)
 {
     o->check = true;
