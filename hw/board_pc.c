@@ -154,7 +154,7 @@ static void init(struct machine *m)
     b->plugs.pci = pci;
     plug_bus_add(&b->plugs, "IDE", "ide.0", piix3_ide_bus(pc->ide, 0));
     plug_bus_add(&b->plugs, "IDE", "ide.1", piix3_ide_bus(pc->ide, 1));
-    pcbase_isa_chips(b);
+    pcbase_isa_chips(b, ISA_SLOT);
     pcbase_plugs(b);
 
     acpi.pci_lo = m->ram_low <= 0x80000000u ? 0x80000000u : HOLE;

@@ -151,7 +151,7 @@ static void init(struct machine *m)
     pcfirm_init(&q->firm, m);
     pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
     b->plugs.pci = pci;
-    pcbase_isa_chips(b);
+    pcbase_isa_chips(b, ICH9_SLOT);
     pcbase_plugs(b);
 
     q->acpi = (struct acpi_board){

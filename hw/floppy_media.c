@@ -144,6 +144,13 @@ void floppy_media_init(struct floppy *f, unsigned n, struct drive *drive)
     look(d);
 }
 
+void floppy_add_drive(struct floppy *f, unsigned n, struct drive *drive)
+{
+    if (n >= FLOPPY_DRIVES || f->drive[n].drive)
+        die(EXIT_CODE_USAGE, "floppy drive %c: there is another drive already", 'A' + n);
+    floppy_media_init(f, n, drive);
+}
+
 uint8_t floppy_type(const struct floppy *f, unsigned n)
 {
     return f && n < FLOPPY_DRIVES ? f->drive[n].type : 0;

@@ -7,6 +7,9 @@
  */
 #include "hw/pcbase.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/log.h"
 #include "hw/audio/pcspk.h"
 #include "hw/clock.h"
@@ -299,14 +302,21 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
         debugcon_new(m->chips, m->ports, cfg->debugcon_port, cfg->debugcon);
 }
 
-void pcbase_isa_chips(struct pcbase *b)
+void pcbase_isa_chips(struct pcbase *b, unsigned slot)
 {
     struct machine *m = b->plugs.m;
+    bool floppies = m->cfg.floppy[0] || m->cfg.floppy[1];
+
+    for (const struct plug_use *u = m->cfg.devices; u; u = u->next)
+        floppies |= strcmp(u->plug->bus, "floppy") == 0;
 
     b->plugs.dma = dma8237_new(m->chips, m->ports, m->phys);
-    if (m->cfg.floppy[0] || m->cfg.floppy[1])
-        b->floppy = floppy_new(m->chips, m->ports, m->clock, pcbase_isa(b, FLOPPY_IRQ, 0), b->plugs.dma,
-                               m->cfg.floppy);
+    if (!floppies)
+        return;
+    b->floppy = floppy_new(m->chips, m->ports, m->clock, pcbase_isa(b, FLOPPY_IRQ, 0), b->plugs.dma, m->cfg.floppy);
+    snprintf(b->floppy_path, sizeof(b->floppy_path), "/pci@i0cf8/isa@%x/fdc@%04x", slot, FLOPPY_PORT);
+    b->floppy_bus = (struct floppy_bus){ b->floppy, b->floppy_path };
+    plug_bus_add(&b->plugs, "floppy", "floppy.0", &b->floppy_bus);
 }
 
 void pcbase_plugs(struct pcbase *b)

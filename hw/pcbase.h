@@ -2,6 +2,7 @@
 #ifndef HW_PCBASE_H
 #define HW_PCBASE_H
 
+#include "hw/floppy.h"
 #include "hw/plug.h"
 
 #define PC_MAX_CPUS 255
@@ -19,6 +20,8 @@ struct pcbase {
     bool parallel;              /* LPT1 is there */
     uint16_t source[16];        /* per ISA line: who asserts it, one bit a source */
     struct floppy *floppy;      /* NULL: no drives */
+    struct floppy_bus floppy_bus;
+    char floppy_path[48];
     struct plug_env plugs;
     void *own;                  /* the board's */
 };
@@ -28,8 +31,9 @@ struct pcbase {
 struct pcbase *pcbase_new(struct machine *, uint64_t hole);
 /* The chips: interrupt controllers first. */
 void pcbase_chips(struct pcbase *, struct machine *);
-/* What sits on a board's ISA bus besides: DMA controllers and, with drives, the floppy controller. */
-void pcbase_isa_chips(struct pcbase *);
+/* What sits on a board's ISA bus besides: DMA controllers and, with drives, the floppy controller. `slot`:
+ * the PCI slot of that bus's bridge. */
+void pcbase_isa_chips(struct pcbase *, unsigned slot);
 /* The devices that were asked for, when the board's own chips and buses are there. */
 void pcbase_plugs(struct pcbase *);
 void pcbase_free(struct machine *);

@@ -279,6 +279,8 @@ static void default_cd(struct options *o)
     put(a, o->cfg.ide, o->cfg.board->ide);
 }
 
+static const char *const own_floppies[] = { "floppy", NULL };
+
 /* And a floppy drive. */
 static void default_floppy(struct options *o)
 {
@@ -342,6 +344,6 @@ void options_drives(struct options *o)
     }
     if (!o->nodefaults && o->cfg.board->ide && !o->cfg.ide[CD_INDEX] && !options_has_device(o, own_disks))
         default_cd(o);
-    if (!o->nodefaults && o->cfg.board->firmware && !o->cfg.floppy[0])
+    if (!o->nodefaults && o->cfg.board->firmware && !o->cfg.floppy[0] && !options_has_device(o, own_floppies))
         default_floppy(o);
 }

@@ -211,6 +211,14 @@ firmware_bootdisks() {
             { why="$where: $why"; return 1; }
         ! grep -aq 'the other disk' "$work/serial" || { why="$where: the other disk was started"; return 1; }
     done
+    head -c 1474560 /dev/zero >"$work/floppy"
+    for machine in pc q35; do
+        rm -f "$work/serial"
+        until_text 'Booting from Floppy' 1 end -M $machine -nic none -drive file="$work/other",format=raw \
+            -drive if=none,id=f,file="$work/floppy",format=raw -device floppy,drive=f,bootindex=0 &&
+            grep -am 1 'Booting from' "$work/serial" | grep -aq Floppy ||
+            { why="$machine, floppy: ${why:-the disk was first}"; return 1; }
+    done
 }
 
 sum() { sha256sum | cut -d ' ' -f 1; }

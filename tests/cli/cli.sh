@@ -109,7 +109,7 @@ if $jit; then
     expect 67 'uses.*: none' -accel jit,host-features=none -d stats -kernel "$work/exit" -device isa-debug-exit
     expect 67 '' -accel jit,tso=on -kernel "$work/exit" -device isa-debug-exit
 fi
-expect 2 'no device' -device floppy
+expect 2 'no device' -device warp-core
 expect 2 'no property' -device isa-debug-exit,base=1
 expect 2 'use a number' -device isa-debug-exit,iobase=0x10000
 expect 2 'already belongs to' -device isa-debug-exit,iobase=0x3f8 -kernel "$work/exit"
@@ -307,6 +307,9 @@ expect 2 'serial=.*at most 20' $none -device ide-hd,drive=hd,serial=123456789012
 expect 2 'logical_block_size=4096: use a number from 512 to 512' $none -device ide-hd,drive=hd,logical_block_size=4096 $run
 expect 2 'must be a power of two' $none -device ide-hd,drive=hd,physical_block_size=1000 $run
 expect 2 'is a CD-ROM: use ide-cd' $none,media=cdrom -device ide-hd,drive=hd $run
+expect 67 '' $none -device floppy,drive=hd,unit=1,bootindex=0 $run
+expect 2 'floppy drive A: there is another' $none -fda "$work/zeros" -device floppy,drive=hd $run
+expect 2 'no floppy bus for it' $none -device floppy,drive=hd -M micro -kernel "$work/exit"
 expect 2 'media=tape: use disk or cdrom' -drive file="$work/d.img",media=tape $run
 expect 2 'format=vmdk: use raw or qcow2' -drive file="$work/d.img",format=vmdk $run
 expect 2 'cache=hot: use writeback' -drive file="$work/d.img",cache=hot $run
