@@ -51,6 +51,7 @@ struct board_q35 {
     struct pcfirm firm;
     struct acpi_board acpi;
     struct pci_bus *pci;
+    struct ich9_smi *smi;
 };
 
 static struct board_q35 *own(struct machine *m)
@@ -73,10 +74,14 @@ static void gsi_set(void *to, int n, bool level)
     ioapic_set(((struct pcbase *)to)->ioapic, n, level);
 }
 
-/* To the boot processor alone: firmware moves SMBASE of that one only. */
+/* To the boot processor alone, whose SMBASE all firmware moves, unless it has asked for more. */
 static void smi_set(void *to, int line, bool level)
 {
-    cpu_lines.smi(to, 0);
+    struct machine *m = to;
+    unsigned n = ich9_smi_broadcast(own(m)->smi) ? m->ncpu : 1;
+
+    for (unsigned i = 0; i < n; i++)
+        cpu_lines.smi(m, i);
 }
 
 static void smi_act(struct machine *m, unsigned cpu, bool on)
@@ -129,6 +134,8 @@ static void init(struct machine *m)
     struct ahci *sata;
     char name[16];
 
+    if (m->cfg.no_smm)
+        lines.smi.set = NULL;
     if (!q)
         die(EXIT_CODE_HOST, "out of memory for the board");
     phys_map_ram(m->phys, 0, 0xa0000, m->ram, false, "ram");
@@ -149,6 +156,10 @@ static void init(struct machine *m)
     }
     ich9_smbus_new(m->chips, pci);
     pcfirm_init(&q->firm, m);
+    if (!m->cfg.no_smm) {
+        q->smi = ich9_smi_new(m->chips, q->firm.cfg);
+        q35_ext_tseg(q->bridge, m->cfg.ext_tseg);
+    }
     pci_bus_msi(pci, (struct pci_msi_to){ apics_pci_msi, b->apics });
     b->plugs.pci = pci;
     pcbase_isa_chips(b, ICH9_SLOT);

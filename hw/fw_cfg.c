@@ -5,7 +5,8 @@
  * The selector names an item and rewinds; each read of the data port gives its next byte, and zeros behind
  * its end. Through the DMA address register (big-endian, the write of its lower half starts) a
  * guest names a structure {control, length, address} that reads, skips and selects many bytes at once;
- * control tells the end: 0, or 1 for an error. Nothing is writable.
+ * control tells the end: 0, or 1 for an error. Some files can be written, by DMA alone; what they are for is the
+ * state of whom they were made for.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ struct item {
     uint32_t len;
     void (*asked)(void *);
     void *arg;
+    void (*wrote)(void *, const uint8_t *, size_t);     /* NULL: it cannot be written */
+    void *wrote_arg;
 };
 
 struct fw_cfg {
@@ -167,6 +170,15 @@ void fw_cfg_file_asked(struct fw_cfg *s, const char *name, void (*fn)(void *), v
     it->arg = arg;
 }
 
+void fw_cfg_file_writable(struct fw_cfg *s, const char *name, void (*fn)(void *, const uint8_t *, size_t), void *arg)
+{
+    struct item *it = file(s, name);
+
+    assert(it);
+    it->wrote = fn;
+    it->wrote_arg = arg;
+}
+
 /* ---- selector and data ---- */
 
 static void select_item(struct fw_cfg *s, uint16_t key)
@@ -229,6 +241,23 @@ static bool transfer(struct fw_cfg *s, uint64_t to, uint32_t len)
     return true;
 }
 
+/* False: not all of it is memory, or the item is read-only or shorter; then nothing is changed. */
+static bool transfer_in(struct fw_cfg *s, uint64_t from, uint32_t len)
+{
+    const struct item *it = find(s, s->key);
+    uint8_t buf[64];
+
+    if (!it || !it->wrote || it->len > sizeof(buf) || s->at > it->len || len > it->len - s->at)
+        return false;
+    memcpy(buf, it->data, it->len);
+    if (!phys_read(s->phys, from, buf + s->at, len))
+        return false;
+    memcpy(it->data, buf, it->len);
+    skip(s, len);
+    it->wrote(it->wrote_arg, it->data, it->len);
+    return true;
+}
+
 static void dma(struct fw_cfg *s, uint64_t pa)
 {
     uint8_t request[16], answer[4];
@@ -246,7 +275,7 @@ static void dma(struct fw_cfg *s, uint64_t pa)
     if (control & DMA_READ)
         ok = transfer(s, get_be(request + 8, 8), len);
     else if (control & DMA_WRITE)
-        ok = false;
+        ok = transfer_in(s, get_be(request + 8, 8), len);
     else if (control & DMA_SKIP)
         skip(s, len);
     put_be(answer, ok ? 0 : DMA_ERROR, 4);

@@ -27,6 +27,8 @@ void fw_cfg_file(struct fw_cfg *, const char *name, const void *, size_t len);
 void fw_cfg_file_again(struct fw_cfg *, const char *name, const void *, size_t len);
 /* fn(arg) is called when the file is selected: it may have to be made again. */
 void fw_cfg_file_asked(struct fw_cfg *, const char *name, void (*fn)(void *arg), void *arg);
+/* The guest may write it, at most 64 bytes; fn(arg, all of it, its length) is called then. */
+void fw_cfg_file_writable(struct fw_cfg *, const char *name, void (*fn)(void *arg, const uint8_t *, size_t), void *arg);
 void fw_cfg_file_number(struct fw_cfg *, const char *name, uint64_t val, unsigned size);
 
 #endif

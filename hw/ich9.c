@@ -350,6 +350,8 @@ static void ich9_reset(void *dev)
         s->level[n] = 0;
     for (unsigned i = 0; i < REGS; i++)
         s->reg[i] = 0;
+    /* By that firmware for emulated machines knows that there are no SMIs. */
+    s->reg[SMI_EN - REGS_AT] = s->lines.smi.set ? 0 : APMC_EN;
     for (unsigned i = 0; i < GPIO_LEN; i++)
         s->gpio[i] = 0;
     for (unsigned i = 0; i < 4; i++)            /* all pins are inputs */

@@ -26,7 +26,7 @@ struct ich9_lines {
     struct irq isa;             /* isa.set(isa.to, n, level) drives ISA interrupt n (isa.line is unused) */
     struct irq gsi;             /* the same for input n of the I/O APIC: PIRQ n is on 16 + n */
     struct irq sci;             /* level */
-    struct irq smi;             /* set(true): an SMI */
+    struct irq smi;             /* set(true): an SMI; .set NULL: there is no SMM */
     void (*off)(void *arg);     /* soft-off */
     void *arg;
 };
@@ -42,6 +42,16 @@ void ich9_power_button(struct ich9 *);
 void ich9_place(struct ich9 *, uint16_t pm, uint32_t rcba);
 /* The PIRQ of pin 0-3 of a slot, as the chip has it after a reset. */
 unsigned ich9_pirq_of(unsigned slot, unsigned pin);
+
+/*
+ * What firmware and machine agree on about SMIs, by files etc/smi/ of fw_cfg (ich9_smi.c): supported-features,
+ * requested-features, which the guest writes, and features-ok, whose reading settles it.
+ */
+struct ich9_smi;
+struct fw_cfg;
+struct ich9_smi *ich9_smi_new(struct chip_list *, struct fw_cfg *);
+/* The APM command interrupts all processors; else the boot processor alone. */
+bool ich9_smi_broadcast(const struct ich9_smi *);
 
 /* 00:1f.3 (ich9_smbus.c). */
 void ich9_smbus_new(struct chip_list *, struct pci_bus *);

@@ -79,6 +79,9 @@ struct machine_config {
     struct rom_image *roms;                     /* what was found of what they name by romfile= */
     struct drive *pflash[2];                    /* flash memory that ends at 4 GiB, and one below */
     uint8_t *flash[2];                          /* what is in them */
+    bool flash_secure;                          /* written in SMM alone */
+    bool no_smm;
+    unsigned ext_tseg;                          /* q35: MiB of memory for SMM firmware is offered, 0: none */
     struct drive *ide[6], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
     struct display *display;                    /* what shows the video chip's picture, NULL: nothing */
     struct input *input;                        /* input_if.h */
@@ -163,6 +166,7 @@ struct cpu_lines {
     /* which vCPU makes the access now being served; -1: none (DMA, the event loop) */
     int (*current)(struct machine *);
     int64_t (*tsc_offset)(struct machine *, unsigned cpu);  /* guest TSC - clock_tsc() */
+    bool (*in_smm)(struct machine *);   /* does a vCPU in system management mode make the access now being served? */
     void (*kick)(struct machine *, unsigned cpu);           /* leave the run loop (ATTN_EXIT) */
 };
 extern const struct cpu_lines cpu_lines;        /* main/vcpu.c */

@@ -54,6 +54,16 @@ void pam_written(struct pam *s, unsigned off, unsigned size)
         smram_update(s);
 }
 
+bool pam_smram_on(const struct pam *s)
+{
+    return pci_config(s->pci, s->smram, 1) & SMRAM_ENABLE;
+}
+
+bool pam_smram_locked(const struct pam *s)
+{
+    return pci_config(s->pci, s->smram, 1) & SMRAM_LOCK;
+}
+
 void pam_smi_act(struct pam *s)
 {
     unsigned v = pci_config(s->pci, s->smram, 1);

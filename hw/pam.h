@@ -23,6 +23,9 @@ void pam_init(struct pam *, struct pci_dev *, struct phys *, void *ram, unsigned
 void pam_written(struct pam *, unsigned off, unsigned size);
 /* After the configuration space was reset or loaded. */
 void pam_update(struct pam *);
+/* SMRAM's bits G_SMRAME and D_LCK. */
+bool pam_smram_on(const struct pam *);
+bool pam_smram_locked(const struct pam *);
 /* A processor enters system management mode (SMIACT#). */
 void pam_smi_act(struct pam *);
 /* As firmware leaves it: C0000-FFFFF is RAM, SMRAM closed. */

@@ -35,11 +35,17 @@ enum { BOOT_FLOPPY = 1, BOOT_DISK, BOOT_CD, BOOT_NETWORK };
 #define DMA2_MODE   0xd6
 #define DMA_CASCADE 0xc0
 
+static bool in_smm(void *machine)
+{
+    return cpu_lines.in_smm(machine);
+}
+
 /* Flash memories: the first ends at 4 GiB, where a firmware starts, the other lies below it. */
 static void make_flash(struct machine *m)
 {
     static const char *const names[2] = { "pflash0", "pflash1" };
     uint64_t end = 1ull << 32, low;
+    struct pflash *flash;
 
     for (unsigned i = 0; i < 2 && m->cfg.pflash[i]; i++) {
         uint64_t len = m->cfg.pflash[i]->disk->size;
@@ -48,7 +54,9 @@ static void make_flash(struct machine *m)
             die(EXIT_CODE_FILE, "drive %s: %llu bytes: a flash memory has a multiple of 4 KiB, at most 8 MiB",
                 m->cfg.pflash[i]->id, (unsigned long long)len);
         end -= len;
-        pflash_new(m->chips, m->phys, names[i], end, m->cfg.flash[i], len, m->cfg.pflash[i]);
+        flash = pflash_new(m->chips, m->phys, names[i], end, m->cfg.flash[i], len, m->cfg.pflash[i]);
+        if (m->cfg.flash_secure)
+            pflash_secure(flash, in_smm, m);
         low = len < ROM_LOW ? len : ROM_LOW;
         if (!i)
             phys_map_ram(m->phys, 0x100000 - low, low, m->cfg.flash[i] + len - low, true, "firmware-low");

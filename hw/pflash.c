@@ -7,6 +7,7 @@
  * that ROM. Programming clears bits, erasing sets all of a block. Both take no time.
  * The ready bit of the status register is cleared with the others: firmware for emulated machines tells flash
  * from ROM and RAM by the 0 it reads then. Blocks have no lock bits.
+ * A secure one takes commands from processors in SMM alone.
  * What changes is written to the drive a block at a time, one request under way; the guest does not wait.
  * Invariant: a block that differs from the drive is dirty, or the request that writes it is under way.
  */
@@ -38,6 +39,8 @@ struct pflash {
     uint64_t len;
     struct drive *drive;
     uint8_t *dirty;             /* of each block */
+    bool (*may)(void *);        /* NULL: everybody may */
+    void *may_arg;
     bool busy, failed;          /* a request is under way; one has failed */
     struct disk_req req;
     struct disk_buf buf;
@@ -156,6 +159,8 @@ static uint64_t io_read(void *dev, uint64_t off, unsigned size)
 {
     struct pflash *s = dev;
 
+    if (s->may && !s->may(s->may_arg))
+        return s->image[off];
     switch (s->mode) {
     case CMD_ID: return off == 0 ? 0x89 : off == 1 ? 0x17 : 0;          /* Intel, 64 Mbit */
     case CMD_CFI: return cfi(s, off);
@@ -224,6 +229,10 @@ static void io_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     struct pflash *s = dev;
     uint8_t byte = val, next = s->next;
 
+    if (s->may && !s->may(s->may_arg)) {
+        log_msg(LOG_GUEST, "pflash: %02x written at %#llx by who is not in SMM", byte, (unsigned long long)off);
+        return;
+    }
     log_dev(PFLASH, "%#llx <- %02x", (unsigned long long)off, byte);
     if (next == NEXT_COMMAND) {
         command(s, off, byte);
@@ -288,6 +297,12 @@ static void pflash_free(void *dev)
 static const struct chip pflash_chip = {
     "pflash", sizeof(struct pflash), pflash_reset, pflash_state, pflash_loaded, pflash_free
 };
+
+void pflash_secure(struct pflash *s, bool (*may)(void *arg), void *arg)
+{
+    s->may = may;
+    s->may_arg = arg;
+}
 
 struct pflash *pflash_new(struct chip_list *chips, struct phys *phys, const char *name, uint64_t base,
                           uint8_t *image,

@@ -14,5 +14,7 @@ struct pflash;
    guest changes * is written to both. Dies if something is there. */
 struct pflash *pflash_new(struct chip_list *, struct phys *, const char *name, uint64_t base, uint8_t *image,
                           uint64_t len, struct drive *);
+/* Commands are taken, and answered, only while may(arg); to all others it is a ROM. */
+void pflash_secure(struct pflash *, bool (*may)(void *arg), void *arg);
 
 #endif

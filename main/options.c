@@ -70,6 +70,13 @@ static const struct board *board(const char *opt, const char *name)
         name);
 }
 
+static bool smm_wanted(const char *opt, const char *val)
+{
+    if (strcmp(val, "on") && strcmp(val, "off") && strcmp(val, "auto"))
+        die(EXIT_CODE_USAGE, "%s: smm=%s: use on, off or auto", opt, val);
+    return strcmp(val, "off");
+}
+
 void opt_machine(struct options *o, const char *opt, const char *val)
 {
     struct arg_item it;
@@ -90,8 +97,11 @@ void opt_machine(struct options *o, const char *opt, const char *val)
             set_accel(o, opt, it.val);
         else if (it.val && strcmp(it.key, "pcspk-audiodev") == 0)
             o->pcspk = options_keep(o, it.val);
+        else if (it.val && strcmp(it.key, "smm") == 0)
+            o->cfg.no_smm = !smm_wanted(opt, it.val);
         else
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel= and pcspk-audiodev= are understood", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, smm= and pcspk-audiodev= are understood", opt,
+                it.key);
     }
 }
 
@@ -372,14 +382,44 @@ static uint16_t port(const char *opt, const char *key, const char *val)
     return (uint16_t)n;
 }
 
+static void global(struct options *o, const char *opt, const char *name, const char *val)
+{
+    uint64_t n;
+
+    if (val && strcmp(name, "isa-debugcon.iobase") == 0) {
+        o->cfg.debugcon_port = port(opt, name, val);
+    } else if (val && strcmp(name, "cfi.pflash01.secure") == 0) {
+        if (strcmp(val, "on") && strcmp(val, "off"))
+            die(EXIT_CODE_USAGE, "%s: %s=%s: use on or off", opt, name, val);
+        o->cfg.flash_secure = strcmp(val, "on") == 0;
+    } else if (val && strcmp(name, "mch.extended-tseg-mbytes") == 0) {
+        if (!arg_number(val, &n) || n > 64)
+            die(EXIT_CODE_USAGE, "%s: %s=%s: use a number from 0 to 64", opt, name, val);
+        o->cfg.ext_tseg = (unsigned)n;
+    } else {
+        die(EXIT_CODE_USAGE, "%s: unknown property '%s': isa-debugcon.iobase=, cfi.pflash01.secure= and "
+            "mch.extended-tseg-mbytes= are understood", opt, name);
+    }
+}
+
 void opt_global(struct options *o, const char *opt, const char *val)
 {
     struct arg_item it;
+    const char *driver = NULL, *property = NULL;
+    char name[64];
 
+    /* DRIVER.PROPERTY=VALUE, or driver=DRIVER,property=PROPERTY,value=VALUE */
     while (arg_next(&val, &it)) {
-        if (!it.val || strcmp(it.key, "isa-debugcon.iobase") != 0)
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only isa-debugcon.iobase= is understood", opt, it.key);
-        o->cfg.debugcon_port = port(opt, it.key, it.val);
+        if (it.val && strcmp(it.key, "driver") == 0) {
+            driver = options_keep(o, it.val);
+        } else if (it.val && driver && strcmp(it.key, "property") == 0) {
+            property = options_keep(o, it.val);
+        } else if (it.val && property && strcmp(it.key, "value") == 0) {
+            snprintf(name, sizeof(name), "%s.%s", driver, property);
+            global(o, opt, name, it.val);
+        } else {
+            global(o, opt, it.key, it.val);
+        }
     }
 }
 
@@ -593,6 +633,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     o->cfg.cpus = 1;
     o->cfg.rtc_base = INT64_MIN;
     o->cfg.debugcon_port = 0xe9;
+    o->cfg.ext_tseg = 16;
     o->cfg.on_panic = ACTION_POWEROFF;
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i], *name = arg + 1;

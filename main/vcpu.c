@@ -238,10 +238,17 @@ static void line_kick(struct machine *m, unsigned cpu)
     pthread_mutex_unlock(&m->vcpus->mutex);
 }
 
+static bool line_in_smm(struct machine *m)
+{
+    int n = line_current(m);
+
+    return n >= 0 && m->cpu[n]->smm;
+}
+
 const struct cpu_lines cpu_lines = {
     .intr = line_intr, .nmi = line_nmi, .init = line_init, .sipi = line_sipi, .smi = line_smi,
     .ignne = line_ignne, .a20 = line_a20, .apic_base = line_apic_base, .current = line_current,
-    .tsc_offset = line_tsc_offset, .kick = line_kick,
+    .tsc_offset = line_tsc_offset, .in_smm = line_in_smm, .kick = line_kick,
 };
 
 void vcpu_wake(struct cpu *c)

@@ -135,14 +135,22 @@ static inline bool lin_canonical(const struct cpu *c, uint64_t lin)
 {
     return !(c->efer & EFER_LMA) || (uint64_t)((int64_t)lin >> 47) + 1 <= 1;
 }
+/* Where what a processor in SMM sees at pa is. */
+static inline uint64_t smm_alias(const struct phys *p, uint64_t pa, bool fetch)
+{
+    for (unsigned n = 0; n < SMM_RANGES; n++)
+        if (p->smm[n].seen[fetch] && pa - p->smm[n].base < p->smm[n].len)
+            return pa - p->smm[n].base + SMM_ALIAS(n);
+    return pa;
+}
 /* What a processor's physical address means to the machine: A20 gate, memory of its own in SMM. */
 static inline uint64_t mmu_bus_pa(const struct cpu *c, uint64_t pa, bool fetch)
 {
     const struct phys *p = c->mmu->phys;
 
     pa &= p->a20_mask;
-    if (c->smm && p->smm.seen[fetch] && pa - p->smm.base < p->smm.len)
-        pa += SMM_ALIAS - p->smm.base;
+    if (c->smm)
+        pa = smm_alias(p, pa, fetch);
     return pa;
 }
 /* Linear addresses are 32 bits outside IA-32e mode. */

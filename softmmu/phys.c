@@ -245,23 +245,55 @@ void map_shadow(struct map *m, bool read, bool write)
 
 void phys_smm_ram(struct phys *p, uint64_t base, uint64_t len, void *host)
 {
-    assert(!p->smm.len && SMM_ALIAS + len <= PA_END);
-    p->smm.base = base;
-    p->smm.len = len;
-    phys_map_ram(p, SMM_ALIAS, len, host, false, "smm-ram");
+    assert(!p->smm[SMM_LOW].len && SMM_ALIAS(SMM_LOW) + len <= SMM_ALIAS(SMM_TSEG));
+    p->smm[SMM_LOW].base = base;
+    p->smm[SMM_LOW].len = len;
+    p->smm[SMM_LOW].alias = phys_map_ram(p, SMM_ALIAS(SMM_LOW), len, host, false, "smm-ram");
 }
 
 void phys_smm_written(struct phys *p)
 {
-    smc_written(p, SMM_ALIAS, p->smm.len);
+    smc_written(p, SMM_ALIAS(SMM_LOW), p->smm[SMM_LOW].len);
 }
 
 void phys_smm_show(struct phys *p, bool code, bool data)
 {
-    p->smm.seen[0] = data;
-    p->smm.seen[1] = code;
+    p->smm[SMM_LOW].seen[0] = data;
+    p->smm[SMM_LOW].seen[1] = code;
     phys_smm_written(p);
     flush_cpus(p);
+}
+
+static uint64_t hidden_read(void *dev, uint64_t off, unsigned size)
+{
+    return ~(uint64_t)0;
+}
+
+static void hidden_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+{
+    log_msg(LOG_GUEST, "write to memory for SMM (TSEG), %#llx bytes from its start", (unsigned long long)off);
+}
+
+bool phys_tseg(struct phys *p, uint64_t base, uint64_t len, void *host)
+{
+    static const struct io_ops ops = { hidden_read, hidden_write, 1 | 2 | 4 | 8, LOG_DEV_NONE };
+
+    if (p->smm[SMM_TSEG].hidden)
+        map_free(p->smm[SMM_TSEG].hidden);
+    if (p->smm[SMM_TSEG].alias)
+        map_free(p->smm[SMM_TSEG].alias);
+    memset(&p->smm[SMM_TSEG], 0, sizeof(p->smm[SMM_TSEG]));
+    if (!len)
+        return true;
+    assert(len <= PHYS_TSEG_MAX);
+    p->smm[SMM_TSEG].hidden = phys_map_io(p, base, len, &ops, NULL, "tseg");
+    if (!p->smm[SMM_TSEG].hidden)
+        return false;
+    p->smm[SMM_TSEG].base = base;
+    p->smm[SMM_TSEG].len = len;
+    p->smm[SMM_TSEG].seen[0] = p->smm[SMM_TSEG].seen[1] = true;
+    p->smm[SMM_TSEG].alias = phys_map_ram(p, SMM_ALIAS(SMM_TSEG), len, host, false, "tseg-smm");
+    return true;
 }
 
 bool map_move(struct map *m, uint64_t base, bool enabled)

@@ -19,8 +19,9 @@
  * can hold: mmu_bus_pa() puts it into the place of what others see. So translated code, TLBs and other
  * processors need not hear of it, and entering SMM changes nothing but c->smm (and flushes).
  */
-#define SMM_ALIAS PA_LIMIT
-#define PA_END (PA_LIMIT + ((uint64_t)1 << 21))
+enum { SMM_LOW, SMM_TSEG, SMM_RANGES };
+#define SMM_ALIAS(n) (PA_LIMIT + ((n) == SMM_LOW ? 0 : (uint64_t)1 << 21))
+#define PA_END (SMM_ALIAS(SMM_TSEG) + PHYS_TSEG_MAX)
 
 struct flat {
     uint64_t base, end;         /* [base, end) */
@@ -55,7 +56,8 @@ struct phys {
     struct {
         uint64_t base, len;
         bool seen[2];           /* in SMM, by data accesses and by fetches */
-    } smm;
+        struct map *alias, *hidden;
+    } smm[SMM_RANGES];
     pthread_mutex_t *lock;      /* device lock; may be NULL in tests */
     struct map *maps;           /* all regions, enabled or not */
     struct view *retired[RETIRED];

@@ -241,13 +241,19 @@ bool map_move(struct map *, uint64_t base, bool enabled);
 struct map *phys_map_shadow(struct phys *, uint64_t base, uint64_t len, void *host, const char *name);
 void map_shadow(struct map *, bool read, bool write);
 /*
- * RAM for SMM alone (one range, at most 2 MiB): processors in SMM see it at [base, base + len) for fetches
+ * RAM for SMM alone (one such range, at most 2 MiB): processors in SMM see it at [base, base + len) for fetches
  * and for data as phys_smm_show() says; nobody else sees it. Where the same RAM is also mapped
  * for all, say phys_smm_written() between writing it there and running it in SMM.
  */
 void phys_smm_ram(struct phys *, uint64_t base, uint64_t len, void *host);
 void phys_smm_show(struct phys *, bool code, bool data);
 void phys_smm_written(struct phys *);
+/*
+ * Another range of RAM, at most PHYS_TSEG_MAX: in SMM processors see it, for all others and for bus masters there is
+ * nothing at [base, base + len). len 0: none. False: a device is there.
+ */
+#define PHYS_TSEG_MAX ((uint64_t)64 << 20)
+bool phys_tseg(struct phys *, uint64_t base, uint64_t len, void *host);
 /* Remove a region for good. */
 void map_free(struct map *);
 /* Host pointer of pa if it is RAM (or ROM, for reads), with *run the bytes that

@@ -342,7 +342,7 @@ bool mmu_code_mapping(struct cpu *c, uint64_t lin, struct code_mapping *m)
     lin = lin_wrap(c, lin);
     if (!lin_canonical(c, lin) || walk_lin(c, lin, ACC_EXEC, MMU_KERNEL_NOSMAP, true, &w, &code))
         return false;
-    if (c->smm && c->mmu->phys->smm.len)
+    if (c->smm)
         w.shift = PAGE_BITS;    /* a large page may be only partly what others see there */
     mask = ~(((uint64_t)1 << w.shift) - 1);
     memset(m, 0, sizeof(*m));   /* padding too: callers compare */
@@ -356,9 +356,7 @@ bool mmu_code_mapping(struct cpu *c, uint64_t lin, struct code_mapping *m)
 
 uint64_t mmu_smm_pa(const struct cpu *c, uint64_t pa)
 {
-    const struct phys *p = c->mmu->phys;
-
-    return p->smm.seen[0] && pa - p->smm.base < p->smm.len ? pa - p->smm.base + SMM_ALIAS : pa;
+    return smm_alias(c->mmu->phys, pa, false);
 }
 
 bool mmu_debug_translate(struct cpu *c, uint64_t lin, uint64_t *pa)

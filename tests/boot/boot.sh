@@ -21,6 +21,7 @@
 # variable, and another after a new start that shows it; both power the machine off).
 # bootdisks (the same for disks behind SATA, IDE and SCSI), ahci, ahcipc (disk and CD-ROM on SATA, with the kernel's
 # driver: queued commands, an error; on machine pc with a controller by -device), uefiahci (uefi from a SATA disk),
+# smm (UEFI firmware that uses SMM and secure flash memory, to the shell and a kernel),
 # bootindex (of two disks the firmware starts the one it is told),
 # nvme (the firmware starts the boot sector of an NVMe disk), nvmedisk (the kernel's driver reads, writes, flushes and
 # trims one, with a file system on it; the host looks at the image).
@@ -73,7 +74,7 @@ all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreb
 all="$all $usb_cases" quick="$quick firmware-usb amd64-usb"
 all="$all $legacy_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog"
 . "$here/bridge.sh"
-all="$all $legacy_cases $bridge_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog amd64-bridgeq35"
+all="$all firmware-smm $legacy_cases $bridge_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog amd64-bridgeq35"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
@@ -180,6 +181,34 @@ firmware_uefi() {
     cp "$ovmf/OVMF_VARS_4M.fd" "$work/vars" && chmod u+w "$work/vars" &&
         uefi "$1" 'Reset with' "setvar $variable -nv -bs -rt =4c6174" &&
         ! grep -aq '4C 61 74' "$work/serial" && uefi "$1" '4C 61 74' "setvar $variable"
+}
+
+# The same by firmware that keeps its variables by SMIs from memory for SMM, and flash memory that nobody else writes:
+# firmware that does not cannot keep any. Then a kernel, which asks that firmware for its variables.
+firmware_smm() {
+    ovmf=$(sh "$here/guest.sh" ovmf) && kernel=$(sh "$here/guest.sh" kernel amd64) &&
+        initramfs=$(sh "$here/guest.sh" initramfs amd64) || return 77
+    variable="LatimerTest -guid 01234567-89ab-cdef-0123-456789abcdef"
+    for build in OVMF_CODE_4M OVMF_CODE_4M.secboot; do
+        cp "$ovmf/OVMF_VARS_4M.fd" "$work/vars" && chmod u+w "$work/vars" || return 1
+        for script in "setvar $variable -nv -bs -rt =4c6174" \
+            "setvar $variable
+fs0:\\VMLINUZ.EFI initrd=\\INITRD.IMG console=ttyS0 panic=-1 do=info"; do
+            perl "$here/fatdisk.pl" "$work/disk" "STARTUP.NSH=@echo -off
+$script
+reset -s
+" "VMLINUZ.EFI@$kernel" "INITRD.IMG@$initramfs" &&
+                boot 'Reset with\|model name.*Latimer' 0 -M q35,smm=on -no-reboot -nic none \
+                    -global driver=cfi.pflash01,property=secure,value=on \
+                    -drive if=pflash,format=raw,readonly=on,file="$ovmf/$build.fd" \
+                    -drive if=pflash,format=raw,file="$work/vars" -drive if=none,id=hd,format=raw,file="$work/disk" \
+                    -device nvme,drive=hd || { why="$build: $why"; return 1; }
+            [ $build != OVMF_CODE_4M ] || break
+        done
+        [ $build != OVMF_CODE_4M ] || cmp -s "$work/vars" "$ovmf/OVMF_VARS_4M.fd" ||
+            { why="who is not in SMM wrote the flash memory"; return 1; }
+    done
+    grep -aq '4C 61 74' "$work/serial" || { why="the variable was not kept"; return 1; }
 }
 
 # Of two disks the one with the lower bootindex, whichever that is.
@@ -483,6 +512,7 @@ try() {
     pxe) pxe; return ;;
     bootindex) firmware_bootindex; return ;;
     bootdisks) firmware_bootdisks; return ;;
+    smm) firmware_smm; return ;;
     grub) legacy_grub; return ;;
     virtioboot) firmware_virtio; return ;;
     usb | usbkeys)

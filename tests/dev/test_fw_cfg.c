@@ -8,6 +8,7 @@
 
 #include "hw/acpi.h"
 #include "hw/fw_cfg.h"
+#include "hw/ich9.h"
 #include "hw/smbios.h"
 #include "tests/dev/chipset_env.h"
 #include "tests/run_suite.h"
@@ -137,6 +138,74 @@ START_TEST(by_dma)
     ck_assert_uint_eq(ports_read(e->ports, 0x511, 1), 0);
     ports_write(e->ports, 0x514, 0x01000000, 4);                 /* a request where nothing is */
     ports_write(e->ports, 0x518, 0x00100000, 4);
+}
+END_TEST
+
+static unsigned wrote;
+
+static void on_write(void *arg, const uint8_t *data, size_t len)
+{
+    ck_assert(arg == &wrote && len == 8);
+    wrote++;
+}
+
+START_TEST(written)
+{
+    uint32_t len, key = file("etc/two", &len);
+    uint8_t b[8];
+
+    fw_cfg_file_writable(s, "etc/two", on_write, &wrote);
+    wrote = 0;
+    memcpy(ram + 0x2000, "ABCDEFGHIJ", 10);
+    ck_assert_uint_eq(dma(key << 16 | 8 | 16, 8, 0x2000), 0);
+    take(key, b, 8);
+    ck_assert_mem_eq(b, "ABCDEFGH", 8);
+    ck_assert_uint_eq(dma(key << 16 | 8 | 4, 3, 0), 0);
+    ck_assert_uint_eq(dma(16, 2, 0x2008), 0);
+    take(key, b, 8);
+    ck_assert_mem_eq(b, "ABCIJFGH", 8);
+    ck_assert_uint_eq(wrote, 2);
+    ck_assert_uint_eq(dma(key << 16 | 8 | 16, 9, 0x2000), 1);    /* longer than the file */
+    ck_assert_uint_eq(dma(key << 16 | 8 | 4, 7, 0), 0);
+    ck_assert_uint_eq(dma(16, 2, 0x2000), 1);
+    ck_assert_uint_eq(dma(16, 0xffffffff, 0x2000), 1);
+    ck_assert_uint_eq(dma(key << 16 | 8 | 16, 8, 0xffffc), 1);   /* not all of it is memory */
+    take(key, b, 8);
+    ck_assert_mem_eq(b, "ABCIJFGH", 8);
+    ck_assert_uint_eq(wrote, 2);
+    fw_cfg_file_writable(s, "etc/two", NULL, NULL);
+}
+END_TEST
+
+START_TEST(smi_features)
+{
+    struct ich9_smi *smi = ich9_smi_new(e->chips, s);
+    uint32_t len, key = file("etc/smi/requested-features", &len), ok = file("etc/smi/features-ok", &len);
+    uint8_t b[8];
+
+    take(file("etc/smi/supported-features", &len), b, 8);
+    ck_assert_mem_eq(b, "\1\0\0\0\0\0\0\0", 8);
+    chips_reset(e->chips);
+    memcpy(ram + 0x2000, "\3\0\0\0\0\0\0\0", 8);             /* one that is not there */
+    ck_assert_uint_eq(dma(key << 16 | 8 | 16, 8, 0x2000), 0);
+    take(ok, b, 1);
+    ck_assert(b[0] == 0 && !ich9_smi_broadcast(smi));
+    ram[0x2000] = 1;
+    ck_assert_uint_eq(dma(key << 16 | 8 | 16, 8, 0x2000), 0);
+    ck_assert(!ich9_smi_broadcast(smi));
+    take(ok, b, 1);
+    ck_assert(b[0] == 1 && ich9_smi_broadcast(smi));
+    ram[0x2000] = 0;                                             /* settled */
+    dma(key << 16 | 8 | 16, 8, 0x2000);
+    take(ok, b, 1);
+    ck_assert(b[0] == 1 && ich9_smi_broadcast(smi));
+    take(key, b, 8);
+    ck_assert_uint_eq(b[0], 1);
+    env_check_state(e);
+    chips_reset(e->chips);
+    ck_assert(!ich9_smi_broadcast(smi));
+    take(key, b, 8);
+    ck_assert_uint_eq(b[0], 0);
 }
 END_TEST
 
@@ -306,6 +375,8 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, by_port);
     tcase_add_test(t, by_dma);
+    tcase_add_test(t, written);
+    tcase_add_test(t, smi_features);
     tcase_add_test(t, table_loader);
     tcase_add_loop_test(t, smbios, 0, 2);
     suite_add_tcase(suite, t);

@@ -253,6 +253,45 @@ START_TEST(fuzz)
 }
 END_TEST
 
+static bool privileged;
+
+static bool may(void *arg)
+{
+    return *(bool *)arg;
+}
+
+/* To who may not, a secure one is a ROM, whatever it is doing. */
+START_TEST(secure)
+{
+    static uint8_t image2[LEN] __attribute__((aligned(65536)));
+    static struct drive drive2;
+    struct pflash *s;
+    const uint32_t at = 0xffe00000u;
+
+    memcpy(image2, image, LEN);
+    drive2 = (struct drive){ .id = "flash2", .disk = &disk };
+    s = pflash_new(e->chips, e->phys, "pflash1", at, image2, LEN, &drive2);
+    pflash_secure(s, may, &privileged);
+    privileged = false;
+    phys_io_write(e->phys, at + LEN - 1, 0x40, 1);
+    phys_io_write(e->phys, at + LEN - 1, 0x12, 1);
+    ck_assert_uint_eq(image2[LEN - 1], 0xff);
+    ck_assert_uint_eq(phys_io_read(e->phys, at + 10, 1), 73);
+    privileged = true;
+    phys_io_write(e->phys, at + LEN - 1, 0x40, 1);
+    privileged = false;                         /* in the midst of a command */
+    phys_io_write(e->phys, at + LEN - 1, 0x34, 1);
+    ck_assert_uint_eq(image2[LEN - 1], 0xff);
+    ck_assert_uint_eq(phys_io_read(e->phys, at + 10, 1), 73);
+    privileged = true;
+    ck_assert_uint_eq(phys_io_read(e->phys, at + 10, 1), 0x80);
+    phys_io_write(e->phys, at + LEN - 1, 0x12, 1);
+    ck_assert_uint_eq(image2[LEN - 1], 0x12);
+    serve();
+    ck_assert_uint_eq(medium[LEN - 1], 0x12);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pflash");
@@ -265,6 +304,7 @@ int main(void)
     tcase_add_test(t, programming);
     tcase_add_test(t, erasing);
     tcase_add_test(t, refused);
+    tcase_add_test(t, secure);
     tcase_add_loop_test(t, fuzz, 0, 2);
     suite_add_tcase(s, t);
     return run_suite(s);

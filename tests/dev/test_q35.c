@@ -307,6 +307,73 @@ START_TEST(power)
 }
 END_TEST
 
+static bool has(struct env *t, uint32_t at)
+{
+    uint8_t b;
+
+    return phys_read(t->phys, at, &b, 1) && b == 0x77;
+}
+
+static void look(struct env *t, unsigned mib)
+{
+    uint8_t b = 0;
+
+    ck_assert(has(t, (32 - mib) * 0x100000u - 1));
+    ck_assert(!has(t, (32 - mib) * 0x100000u) && !has(t, 0x1ffffff));
+    ck_assert(!phys_dma_read(t->phys, 0x1ffffff, &b, 1) && !phys_dma_write(t->phys, 0x1ffffff, &b, 1));
+    ck_assert(phys_dma_read(t->phys, (32 - mib) * 0x100000u - 1, &b, 1));
+}
+
+/* Memory for SMM at the end of 32 MiB. */
+START_TEST(tseg)
+{
+    struct env *t = env_new();
+    struct pci_bus *bus = pci_bus_new(t->chips, t->ports, t->phys, NULL, NULL, env_line(t, 0));
+    uint8_t *mem = phys_ram_alloc(t->phys, 32 << 20);
+    struct q35 *q;
+
+    memset(mem, 0x77, 32 << 20);
+    phys_map_ram(t->phys, 0x100000, 31 << 20, mem + 0x100000, false, "ram");
+    q = q35_new(t->chips, bus, t->phys, mem, 32 << 20, 0);
+    env_config_write(t, 0, 0x50, 0xffff, 2);
+    ck_assert_uint_eq(env_config_read(t, 0, 0x50, 2), 0);       /* there is no other size */
+    q35_ext_tseg(q, 16);
+    env_config_write(t, 0, 0x50, 0x1234, 2);
+    ck_assert_uint_eq(env_config_read(t, 0, 0x50, 2), 0);
+    env_config_write(t, 0, 0x50, 0xffff, 2);
+    ck_assert_uint_eq(env_config_read(t, 0, 0x50, 2), 16);
+    env_config_write(t, 0, 0xac, 0x01000000, 4);
+    ck_assert_uint_eq(env_config_read(t, 0, 0xac, 4), 0x01000000);
+    env_config_write(t, 0, 0x9e, 0x01, 1);
+    ck_assert(has(t, 0x1ffffff));                               /* G_SMRAME is off */
+    env_config_write(t, 0, 0x9d, 0x08, 1);
+    look(t, 1);
+    for (unsigned n = 0; n < 4; n++) {
+        env_config_write(t, 0, 0x9e, 0x01 | n << 1, 1);
+        look(t, (const unsigned[]){ 1, 2, 8, 16 }[n]);
+    }
+    env_config_write(t, 0, 0x9e, 0x06, 1);
+    ck_assert(has(t, 0x1ffffff) && has(t, 0x1000000));
+    env_config_write(t, 0, 0x9e, 0x05, 1);
+    env_config_write(t, 0, 0x9d, 0x18, 1);                      /* locked */
+    env_config_write(t, 0, 0x9e, 0x00, 1);
+    env_config_write(t, 0, 0x9d, 0x00, 1);
+    env_config_write(t, 0, 0x50, 0xffff, 2);
+    env_config_write(t, 0, 0xac, 0, 4);
+    ck_assert_uint_eq(env_config_read(t, 0, 0xac, 4), 0x01000000);
+    ck_assert_uint_eq(env_config_read(t, 0, 0x9e, 1), 0x3d);
+    look(t, 8);
+    env_check_state(t);
+    look(t, 8);
+    chips_reset(t->chips);
+    ck_assert(has(t, 0x1ffffff) && has(t, 0x1000000));
+    env_config_write(t, 0, 0x9d, 0x08, 1);
+    env_config_write(t, 0, 0x9e, 0x03, 1);
+    look(t, 2);
+    env_free(t);
+}
+END_TEST
+
 START_TEST(smi)
 {
     wr(LPC, 0x40, PM | 1, 4);
@@ -413,7 +480,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        identity, memory, mmconfig, routing, root_complex, power, smi, gpio, smbus,
+        identity, memory, mmconfig, routing, root_complex, power, smi, tseg, gpio, smbus,
     };
     Suite *s = suite_create("q35");
     TCase *t = tcase_create("q35");

@@ -221,6 +221,34 @@ START_TEST(test_smram_state)
 }
 END_TEST
 
+/* The same with memory at the top of RAM: outside SMM it is not there for anybody; addr32 incl 0xc0100; rsm */
+START_TEST(test_tseg)
+{
+    static const uint8_t code[] = { 0xe6, 0xb2, 0x90, 0xf4 };
+    static const uint8_t handler[] = { 0x67, 0x66, 0xff, 0x05, 0x00, 0x01, 0x0c, 0x00, 0x0f, 0xaa };
+    struct sys_env *e = begin(PROT, _i);
+    uint8_t *own = e->ram + 0xc0000;
+    uint32_t v = 0;
+
+    memcpy(e->ram + CODE, code, sizeof(code));
+    memset(own, 0, 0x20000);
+    memcpy(own + 0x8000, handler, sizeof(handler));
+    ck_assert(phys_tseg(e->m.phys, 0xc0000, 0x20000, own));
+    e->c->smbase = 0xc0000;
+    sys_run(e);
+    ck_assert_uint_eq(e->c->rip, CODE + 4);
+    ck_assert_uint_eq(own[0x100], 1);
+    ck_assert_uint_eq(own[0xfefc], 0x64);
+    ck_assert(phys_read(e->m.phys, 0xc0100, &v, 4) && v == 0xffffffff);
+    ck_assert(!phys_dma_read(e->m.phys, 0xc0100, &v, 4) && !phys_dma_write(e->m.phys, 0xc0100, &v, 4));
+    phys_write(e->m.phys, 0xc0100, &v, 4);
+    ck_assert_uint_eq(own[0x100], 1);
+    ck_assert(phys_tseg(e->m.phys, 0, 0, NULL));
+    ck_assert(phys_dma_read(e->m.phys, 0xc0100, &v, 4) && v == 1);
+    sys_free(e);
+}
+END_TEST
+
 /* HLT goes on waiting behind RSM, unless the handler clears the flag: hlt; inc %ecx; hlt */
 static const uint8_t halting[] = { 0xf4, 0xff, 0xc1, 0xf4 };
 /* addr32 incl 0x90000; rsm          and with movb $0,%cs:0xfec9 before it */
@@ -325,6 +353,7 @@ int main(void)
     tcase_add_engines(t, test_smram);
     tcase_add_engines(t, test_smram_own);
     tcase_add_engines(t, test_smram_state);
+    tcase_add_engines(t, test_tseg);
     tcase_add_engines(t, test_auto_halt);
     tcase_add_engines(t, test_blocking);
     tcase_add_engines(t, test_relocation);
