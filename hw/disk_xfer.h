@@ -17,7 +17,8 @@ struct disk_xfer {
     bool fua, unmap;
     uint64_t off, len;          /* within the disk; not for flush */
     /* Read, write: at most `max` pieces of the `len` bytes of memory from byte `pos` on. Returns how many
-       bytes they are; 0 is an I/O error. DISK_XFER_WAIT: the memory is not there yet, disk_xfer_resume() asks again. */
+       bytes they are; 0 is an I/O error. DISK_XFER_WAIT: it is not there yet, disk_xfer_resume()
+       asks again. */
     uint32_t (*map)(struct disk_xfer *, uint64_t pos, uint32_t len, struct disk_buf *, unsigned max,
                     unsigned *n);
     /* All is done, or failed: `pos` bytes were. May be called by disk_xfer_start(). */

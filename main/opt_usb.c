@@ -10,7 +10,7 @@
 #include "hw/boards.h"
 #include "main/options_priv.h"
 
-/* On machine q35, the chipset's: companions before what they are companions of, as they are added in front. */
+/* Machine q35's: companions before what they are companions of, since each is added in front. */
 static const struct { const char *name, *addr, *first; } ich9[] = {
     { "ich9-usb-uhci3", "1d.2", "4" }, { "ich9-usb-uhci2", "1d.1", "2" }, { "ich9-usb-uhci1", "1d.0", "0" },
     { "ich9-usb-ehci1", "1d.7", NULL }

@@ -93,7 +93,7 @@ void exec_forget(struct cpu *c)
     struct exec *e = c->exec;
 
     cache_flush(&e->cache);
-    new_global_gen(e);
+    exec_new_gen(e);
     e->local_gen++;
     e->local_code = false;
     e->stale = true;

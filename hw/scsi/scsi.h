@@ -81,8 +81,8 @@ struct scsi_cmd {
     uint32_t params_len, params_at;
 };
 
-/* Unit 0 of target 0 of an adapter that has no other; `device` is the adapter's name. Dies where the drive is not fit
-   for it. */
+/* Unit 0 of target 0 of an adapter that has no other; `device` is the adapter's name. Dies where the drive is
+   not fit for it. */
 struct scsi_dev *scsi_dev_new(struct chip_list *, struct scsi_bus *, const char *device, struct drive *,
                               const char *serial, bool removable);
 /* NULL: there is none. */

@@ -1,7 +1,7 @@
 /*
- * ehci.c - USB 2.0 host controllers of the ICH4 and ICH9 (Enhanced Host Controller Interface Specification 1.0;
- * Intel ICH9 data sheet 316972, chapter 17): registers, ports, time. ehci_sched.c has the schedules; ehci.h says
- * how.
+ * ehci.c - USB 2.0 host controllers of the ICH4 and ICH9 (Enhanced Host Controller Interface Specification
+ * 1.0; Intel ICH9 data sheet 316972, chapter 17): registers, ports, time. ehci_sched.c has the schedules;
+ * ehci.h says how.
  *
  * Each port is the controller's own or its companion's (an UHCI controller): all are the companions' until
  * software configures the controller, and then those whose owner bit it sets, as it does for devices that
@@ -268,7 +268,8 @@ static uint32_t status(const struct ehci *s)
 {
     uint32_t run = s->cmd & EHCI_CMD_RS;
 
-    return s->sts | (run && s->cmd & EHCI_CMD_PSE ? STS_PSS : 0) | (run && s->cmd & EHCI_CMD_ASE ? STS_ASS : 0);
+    return s->sts | (run && s->cmd & EHCI_CMD_PSE ? STS_PSS : 0) |
+           (run && s->cmd & EHCI_CMD_ASE ? STS_ASS : 0);
 }
 
 static uint32_t reg(const struct ehci *s, unsigned off)
@@ -431,7 +432,8 @@ static void make(struct plug_env *env, const struct ehci_props *p, uint16_t devi
     s->bus.ready = device_ready;
     s->bus.controller = s;
     for (unsigned n = 0; n < EHCI_PORTS; n++) {
-        s->port[n].own = (struct usb_host){ .ops = &port_ops, .hub = s, .n = n, .speeds = USB_SPEED(USB_HIGH) };
+        s->port[n].own = (struct usb_host){ .ops = &port_ops, .hub = s, .n = n,
+                                            .speeds = USB_SPEED(USB_HIGH) };
         usb_port_add(&s->bus, &s->port[n], NULL);
     }
     pci_bar(pci, 0, BAR_LEN, 0, &ehci_ops, s);
@@ -452,10 +454,10 @@ static void make_ich9(struct plug_env *env, void *bus, const void *props)
 static const struct ehci_props defaults = { .wide = false }, ich9_defaults = { .wide = true };
 
 const struct plug usb_ehci_plug = {
-    "usb-ehci", "USB 2.0 controller (EHCI) of the ICH4", "PCI", sizeof(struct ehci_props), &defaults, props_table,
-    make_ich4
+    "usb-ehci", "USB 2.0 controller (EHCI) of the ICH4", "PCI", sizeof(struct ehci_props), &defaults,
+    props_table, make_ich4
 };
 const struct plug ich9_ehci1_plug = {
-    "ich9-usb-ehci1", "USB 2.0 controller (EHCI) of the ICH9", "PCI", sizeof(struct ehci_props), &ich9_defaults,
-    props_table, make_ich9
+    "ich9-usb-ehci1", "USB 2.0 controller (EHCI) of the ICH9", "PCI", sizeof(struct ehci_props),
+    &ich9_defaults, props_table, make_ich9
 };

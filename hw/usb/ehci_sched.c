@@ -22,8 +22,10 @@
 #define LINK_TYPE(link) ((link) >> 1 & 3)
 enum { TYPE_ITD, TYPE_QH, TYPE_SITD, TYPE_FSTN };
 
-/* words of a queue head; from CURRENT on it is the overlay, whose words from NEXT on are a transfer descriptor's */
-enum { LINK, CHARS, CAPS, CURRENT, NEXT, ALT, TOKEN, BUFFER, BUFFER_HIGH = BUFFER + 5, QH_WORDS = BUFFER_HIGH + 5 };
+/* words of a queue head; from CURRENT on it is the overlay, whose words from NEXT on are as those of a transfer
+   descriptor */
+enum { LINK, CHARS, CAPS, CURRENT, NEXT, ALT, TOKEN, BUFFER, BUFFER_HIGH = BUFFER + 5,
+       QH_WORDS = BUFFER_HIGH + 5 };
 #define QTD_WORDS (QH_WORDS - NEXT)
 #define PAGES 5u
 
@@ -178,8 +180,8 @@ static bool transact(struct ehci *s, struct qh *q)
     int n = USB_TIMEOUT;
 
     if (T_PID(t) == 3 || !max || max > 1024) {
-        log_msg(LOG_GUEST, "ehci: queue at %#llx: token %#x, characteristics %#x", (unsigned long long)q->at, t,
-                chars);
+        log_msg(LOG_GUEST, "ehci: queue at %#llx: token %#x, characteristics %#x",
+                (unsigned long long)q->at, t, chars);
         n = USB_STALL;
     } else if (T_PID(t) != 1 && !copy(s, q, data, len, false)) {
         q->w[TOKEN] |= T_BUFFER;

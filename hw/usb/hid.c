@@ -92,7 +92,7 @@ static const uint8_t tablet_report[] = {
     { 18, USB_DT_DEVICE, version,  0, 0, 0, 64, 0x27, 0x06, (product), 0x00, 0x00, 0x00, 1, 2, 3, 1 }
 #define HID_AT 18               /* the HID descriptor in the configuration's */
 /* Bus-powered, 100 mA, remote wake-up; a report may be fetched every 10 ms, or 8 ms at high speed. */
-#define CONFIG(subclass, protocol, report, bytes, every)                                                       \
+#define CONFIG(subclass, protocol, report, bytes, every)                                                     \
     { 9, USB_DT_CONFIG, 34, 0, 1, 1, 0, 0xa0, 50,                                                            \
       9, 4, 0, 0, 1, 3, subclass, protocol, 0,                                                               \
       9, USB_DT_HID, 0x11, 0x01, 0, 1, USB_DT_REPORT, sizeof(report) & 0xff, sizeof(report) >> 8,            \
@@ -408,9 +408,10 @@ static void hid_loaded(void *dev)
 
 static const struct chip hid_chip = { "usb-hid", sizeof(struct usb_hid), hid_reset, hid_state, hid_loaded };
 
-#define COMMON(kind) .strings = kinds[kind].strings, .control = hid_control, .packet = hid_packet,             \
+#define COMMON(kind) .strings = kinds[kind].strings, .control = hid_control, .packet = hid_packet,           \
                      .reset = hid_bus_reset
-#define AT(kind, version, speed) { kinds[kind].device[version], kinds[kind].config[speed], sizeof(kinds[kind].config[0]) }
+#define AT(kind, version, speed)                                                                             \
+    { kinds[kind].device[version], kinds[kind].config[speed], sizeof(kinds[kind].config[0]) }
 /* Of USB 1.1, and of USB 2.0. */
 #define TYPES(kind)                                                                                          \
     { { .at = { [USB_FULL] = AT(kind, 0, 0) }, COMMON(kind) },                                               \
@@ -447,7 +448,8 @@ static const struct input_device input[] = {
 static const struct props defaults = { .version = 2 };
 static const struct prop props_table[] = {
     USB_PROPS,
-    { "usb_version", PROP_NUMBER, offsetof(struct props, version), 1, 2, "2: high speed, where the port has it" },
+    { "usb_version", PROP_NUMBER, offsetof(struct props, version), 1, 2,
+      "2: high speed, where the port has it" },
     PROP_END
 };
 
@@ -456,7 +458,8 @@ static const struct prop props_table[] = {
     {                                                                                                        \
         input_add(env->m->cfg.input, &input[kind], hid_new(bus, kind, props));                           \
     }                                                                                                        \
-    const struct plug id##_plug = { name, what, "USB", sizeof(struct props), &defaults, props_table, make_##id };
+    const struct plug id##_plug = { name, what, "USB", sizeof(struct props), &defaults, props_table,         \
+                                    make_##id };
 
 PLUGGED(usb_kbd, "usb-kbd", "USB keyboard", USB_HID_KEYBOARD)
 PLUGGED(usb_mouse, "usb-mouse", "USB mouse", USB_HID_MOUSE)

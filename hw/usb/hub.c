@@ -3,8 +3,8 @@
  *
  * All ports have power of their own. A device that comes or goes, and a port whose reset or resume is over,
  * set a change bit; the interrupt endpoint tells of ports with such bits. Reset is done at once: the bus
- * has no time between packets. At high speed it has one transaction translator for the slower devices behind it,
- * which the controllers play (usb_translator()): no packet waits in the hub.
+ * has no time between packets. At high speed it has one transaction translator for the slower devices behind
+ * it, which the controllers play (usb_translator()): no packet waits in the hub.
  */
 #include "hw/usb/usb.h"
 
@@ -13,7 +13,8 @@
 #define PORTS 8
 #define CHANGES 5               /* of a port: C_PORT_CONNECTION to C_PORT_RESET */
 
-enum { CONNECTION = 1, ENABLE = 2, SUSPEND = 4, RESET = 0x10, POWER = 0x100, LOW_SPEED = 0x200, HIGH_SPEED = 0x400 };
+enum { CONNECTION = 1, ENABLE = 2, SUSPEND = 4, RESET = 0x10, POWER = 0x100, LOW_SPEED = 0x200,
+       HIGH_SPEED = 0x400 };
 /* feature selectors; a change bit's is 16 more than the bit's number */
 enum { F_ENABLE = 1, F_SUSPEND = 2, F_RESET = 4, F_POWER = 8, F_CHANGE = 16 };
 enum hub_request { GET_HUB = 0xa006, HUB_STATUS = 0xa000, PORT_STATUS = 0xa300, CLEAR_HUB = 0x2001,

@@ -4,8 +4,9 @@
  *
  * A command block comes by the bulk OUT endpoint, then data go one way, then its status comes by the bulk
  * IN endpoint. Data stand in a buffer between host and disk; a command that moves more than that waits
- * (DISK_XFER_WAIT) until the buffer is empty or full again. So nothing but a request to the disk is ever under way that the
- * state table does not hold; loading gives the command to the unit again, from where it stood.
+ * (DISK_XFER_WAIT) until the buffer is empty or full again. So nothing but a request to the disk is ever
+ * under way that the state table does not hold; loading gives the command to the unit again, from where it
+ * stood.
  *
  * What the host expects and what the command does may differ in thirteen ways (BOT 6.7): more data than
  * the host expects, or the other way: status 2, "phase error", and nothing is done; less: the data there are,
@@ -202,8 +203,8 @@ static void ended(struct scsi_cmd *c)
     }
     s->status = phase ? PHASE_ERROR : c->status == SCSI_GOOD ? PASSED : FAILED;
     if (phase) {
-        log_msg(LOG_GUEST, "usb-storage: command %02x moves other data than the %u bytes that the host expects",
-                c->cdb[0], s->expected);
+        log_msg(LOG_GUEST, "usb-storage: command %02x moves other data than the host's %u bytes", c->cdb[0],
+                s->expected);
         s->fill = 0;
     }
     if (s->in) {
@@ -488,7 +489,8 @@ struct props {
 };
 static const struct prop props_table[] = {
     USB_PROPS,
-    { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0, "its medium; media=cdrom makes it a CD-ROM drive" },
+    { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0,
+      "its medium; media=cdrom makes it a CD-ROM drive" },
     { "removable", PROP_BOOL, offsetof(struct props, removable), 0, 0, "the guest may eject it" },
     PROP_END
 };

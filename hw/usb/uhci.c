@@ -11,8 +11,8 @@
  * left out, but where the host let so many pass that none of CATCH_UP was walked in time. Legacy keyboard
  * emulation by SMI is not there.
  *
- * Its ports are its own, or two of a high-speed controller whose companion it is: there it sees the devices that
- * the other one leaves to it.
+ * Its ports are its own, or two of a high-speed controller whose companion it is: there it sees the devices
+ * that the other one leaves to it.
  */
 #include "hw/usb/usb.h"
 
@@ -562,7 +562,8 @@ struct uhci_props {
 static const struct prop props_table[] = {
     { "masterbus", PROP_STRING, offsetof(struct uhci_props, master), 0, 0,
       "bus of the high-speed controller (ich9-usb-ehci1) whose companion it is" },
-    { "firstport", PROP_NUMBER, offsetof(struct uhci_props, first), 0, 14, "first of its ports there, from 0" },
+    { "firstport", PROP_NUMBER, offsetof(struct uhci_props, first), 0, 14,
+      "first of its ports there, from 0" },
     PROP_END
 };
 
@@ -579,8 +580,8 @@ static void add_ports(struct uhci *s, struct plug_env *env, const struct uhci_pr
         if (p->master) {
             s->port[n] = usb_port_join(p->first + n, &host);
             if (!s->port[n])
-                die(EXIT_CODE_USAGE, "-device %s: firstport=%u: port %u of %s is not there, or has a companion",
-                    p->common.name, (unsigned)p->first, (unsigned)p->first + n, p->master);
+                die(EXIT_CODE_USAGE, "-device %s: firstport=%u: port %u of %s is not there, or has a "
+                    "companion", p->common.name, (unsigned)p->first, (unsigned)p->first + n, p->master);
             continue;
         }
         s->port[n] = &s->own[n];
@@ -618,7 +619,8 @@ static void make(struct plug_env *env, const struct uhci_props *p, uint16_t devi
     {                                                                                                        \
         make(env, props, device, revision, pin);                                                             \
     }                                                                                                        \
-    const struct plug id##_plug = { name, what, "PCI", sizeof(struct uhci_props), NULL, props_table, make_##id };
+    const struct plug id##_plug = { name, what, "PCI", sizeof(struct uhci_props), NULL, props_table,         \
+                                    make_##id };
 
 MODEL(piix3_uhci, "piix3-usb-uhci", "USB 1.1 controller (UHCI) of the PIIX3", 0x7020, 1, 4)
 MODEL(piix4_uhci, "piix4-usb-uhci", "USB 1.1 controller (UHCI) of the PIIX4", 0x7112, 1, 4)

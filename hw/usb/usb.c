@@ -190,8 +190,8 @@ void usb_attach(struct usb_bus *bus, struct usb_dev *d, const struct usb_type *t
     if (!p && props->port)
         die(EXIT_CODE_USAGE, "-device %s: %s has no port %s", props->common.name, bus->name, props->port);
     if (!p)
-        die(EXIT_CODE_USAGE, "-device %s: all ports of %s that have its speed are taken: add a usb-hub before it, "
-            "or a companion (ich9-usb-uhci1,masterbus=%s)", props->common.name, bus->name, bus->name);
+        die(EXIT_CODE_USAGE, "-device %s: all ports of %s that have its speed are taken: add a usb-hub before "
+            "it, or a companion (ich9-usb-uhci1,masterbus=%s)", props->common.name, bus->name, bus->name);
     if (p->dev)
         die(EXIT_CODE_USAGE, "-device %s: port %s of %s is taken", props->common.name, p->path, bus->name);
     if (!(mask & (port_speeds(p) | p->companion.speeds)))

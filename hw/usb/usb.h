@@ -47,7 +47,7 @@ enum { USB_DT_DEVICE = 1, USB_DT_CONFIG = 2, USB_DT_STRING = 3, USB_DT_QUALIFIER
 enum { USB_FEATURE_HALT = 0, USB_FEATURE_WAKEUP = 1, USB_FEATURE_TEST = 2, USB_FEATURE_U1 = 48,
        USB_FEATURE_U2 = 49 };
 
-/* Descriptors of a device at one speed; it has one configuration. device NULL: that speed it does not have. */
+/* Descriptors of a device at one speed; it has one configuration. device NULL: it does not have that speed. */
 struct usb_desc {
     const uint8_t *device, *config;
     uint16_t config_len;
@@ -140,7 +140,7 @@ void usb_port_restore(struct usb_port *, bool companion);
 void usb_info(const struct usb_bus *, struct text *);
 /* The device with that address, through enabled ports; NULL: none. */
 struct usb_dev *usb_find(const struct usb_bus *, unsigned addr);
-/* The hub that a device of low or full speed has its transactions translated by, *port (from 1) its port there; NULL:
+/* The hub that translates the transactions of a device of low or full speed, *port (from 1) its port there; NULL:
    it is on a bus of such speed. */
 const struct usb_dev *usb_translator(const struct usb_dev *, unsigned *port);
 void usb_bus_reset(struct usb_dev *);           /* reset signalled to it; dev NULL: nothing */

@@ -526,8 +526,8 @@ static void make(struct plug_env *env, const struct xhci_props *p, uint16_t vend
     x->bus.ready = xhci_ready;
     x->bus.controller = x;
     for (unsigned n = 0; n < x->p2 || n < x->p3; n++) {
-        x->port[n].own = (struct usb_host){ .ops = &port_ops, .hub = x, .n = n,
-                                            .speeds = (n < x->p2 ? USB2_SPEEDS : 0) | (n < x->p3 ? USB3_SPEEDS : 0) };
+        x->port[n].own = (struct usb_host){ .ops = &port_ops, .hub = x, .n = n };
+        x->port[n].own.speeds = (n < x->p2 ? USB2_SPEEDS : 0) | (n < x->p3 ? USB3_SPEEDS : 0);
         usb_port_add(&x->bus, &x->port[n], NULL);
     }
     pci_bar(pci, 0, BAR_LEN, PCI_BAR_64, &xhci_ops, x);

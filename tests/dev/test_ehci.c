@@ -1,6 +1,6 @@
 /*
- * test_ehci.c - EHCI with a small driver: registers, ports between it and its companions, both schedules, split
- * transactions, bulk transfers of a disk, interrupts and their threshold, idle guests, hostile schedules.
+ * test_ehci.c - EHCI with a small driver: registers, ports between it and its companions, both schedules,
+ * split transactions, bulk transfers of a disk, interrupts and their threshold, idle guests, hostile schedules.
  */
 #include <check.h>
 #include <string.h>
@@ -173,7 +173,8 @@ static int control_at(unsigned addr, unsigned speed, uint32_t caps, unsigned typ
     return len ? (int)moved(1, len) : 0;
 }
 
-static int control(unsigned addr, unsigned type, unsigned request, unsigned value, unsigned index, unsigned len)
+static int control(unsigned addr, unsigned type, unsigned request, unsigned value, unsigned index,
+                   unsigned len)
 {
     return control_at(addr, HIGH, 0, type, request, value, index, len);
 }
@@ -660,7 +661,8 @@ START_TEST(fuzz)
             out(PORTSC(0), 0x1100);
             out(PORTSC(0), 0x1000);
             for (unsigned i = 0; i < 1024; i++)
-                ram_put(b, FRAMES + 4 * i, HEAD + (bus_env_random(&seed) & 0x7e0) + (bus_env_random(&seed) & 6));
+                ram_put(b, FRAMES + 4 * i,
+                        HEAD + (bus_env_random(&seed) & 0x7e0) + (bus_env_random(&seed) & 6));
             out(CMD, 0x10031);
         }
         pass(bus_env_random(&seed) & 0x3fffff);

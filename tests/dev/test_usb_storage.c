@@ -1,6 +1,7 @@
 /*
- * test_usb_storage.c - usb-storage by its packets: descriptors of each speed, commands, the thirteen cases of host
- * and device that disagree (BOT 6.7), stalls, reset recovery, commands that are dropped, state, random packets.
+ * test_usb_storage.c - usb-storage by its packets: descriptors of each speed, commands, the thirteen cases of
+ * host and device that disagree (BOT 6.7), stalls, reset recovery, commands that are dropped, state, random
+ * packets.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -279,7 +280,7 @@ START_TEST(errors)
     ck_assert_uint_eq(command(512, true, READ10("\x20\0", "\1")), FAILED);       /* beyond the end */
     ck_assert_uint_eq(residue, 512);
     ck_assert_int_eq(ended, USB_STALL);
-    ck_assert_uint_eq(command(36, true, INQUIRY("\x24")), PASSED);              /* does not take the sense away */
+    ck_assert_uint_eq(command(36, true, INQUIRY("\x24")), PASSED);      /* does not take the sense away */
     ck_assert_uint_eq(command(18, true, SENSE), PASSED);
     ck_assert_uint_eq(data[2], 5);
     ck_assert_uint_eq(data[12], 0x21);

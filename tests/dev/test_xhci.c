@@ -1,6 +1,7 @@
 /*
  * test_xhci.c - xHCI with a small driver: registers, ports, slots, control and interrupt transfers, stalls,
- * stopping, event rings that are full, messages, hubs by route, super-speed ports and a disk there, hostile rings.
+ * stopping, event rings that are full, messages, hubs by route, super-speed ports and a disk there, hostile
+ * rings.
  */
 #include <check.h>
 #include <string.h>
@@ -618,7 +619,8 @@ START_TEST(fuzz)
                 v >> 20 & 1, bus_env_random(&seed) & 0x83f, (type % 9) << 10 | (at >> 12 & 0x10077));
             break;
         case 5:
-            input_context(slot, at & 0xf, at >> 4 & 3, at & 0x200 ? 7 : 1 + (at >> 8 & 1), at & 0x400 ? 3 : 0);
+            input_context(slot, at & 0xf, at >> 4 & 3, at & 0x200 ? 7 : 1 + (at >> 8 & 1),
+                          at & 0x400 ? 3 : 0);
             ram_put(b, INPUT + (at >> 12 & 0x3fc), bus_env_random(&seed));
             break;
         default:

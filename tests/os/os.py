@@ -200,6 +200,11 @@ def case_debian_scsi(run):
                     "scsi-hd,drive=disk"], "/dev/sda2")
 
 
+def case_debian_usb(run):
+    debian_on(run, ["-device", "qemu-xhci", "-drive", "file=IMAGE,format=raw,if=none,id=disk", "-device",
+                    "usb-storage,drive=disk"], "/dev/sda2")
+
+
 def case_grub_cd(run):
     """GRUB's rescue CD to its prompt (El Torito without emulation)."""
     iso = medium("grub.iso", grub_rescue, "grub-mkrescue", "xorriso", "mformat")
