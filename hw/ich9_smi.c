@@ -23,7 +23,8 @@ struct ich9_smi {
 };
 
 static const struct field smi_state[] = {
-    FIELD_ARRAY(struct ich9_smi, requested), FIELD_ARRAY(struct ich9_smi, settled), FIELD(struct ich9_smi, ok), FIELD_END
+    FIELD_ARRAY(struct ich9_smi, requested), FIELD_ARRAY(struct ich9_smi, settled), FIELD(struct ich9_smi, ok),
+    FIELD_END
 };
 
 /* The files show what is here. */

@@ -26,8 +26,8 @@ struct pci_msi_to {
 };
 void pci_bus_msi(struct pci_bus *, struct pci_msi_to);
 /*
- * The other side of a bridge, a function with a type 1 header: devices are added to it as to any bus. express: a link, or
- * the inside of a switch; slots: how many there are.
+ * The other side of a bridge, a function with a type 1 header: devices are added to it as to any bus. express: a
+ * link, or the inside of a switch; slots: how many there are.
  */
 struct pci_bus *pci_bus_below(struct pci_dev *bridge, const char *name, bool express, unsigned slots);
 bool pci_is_express(const struct pci_bus *);

@@ -2,7 +2,8 @@
  * q35.c - Intel 82Q35 memory controller hub: configuration space, PCIEXBAR; PAM and SMRAM are in pam.c
  * (3 Series Express Chipset family data sheet 316966, chapter 5).
  *
- * Top of memory registers (TOM, TOUUD, TOLUD, GBSM, TSEGMB) say what there is; what a firmware writes there moves nothing.
+ * Top of memory registers (TOM, TOUUD, TOLUD, GBSM, TSEGMB) say what there is; what a firmware writes there moves
+ * nothing.
  * TSEG, memory for SMM, is the end of the RAM below 4 GiB. Besides the chip's sizes, 1, 2 and 8 MiB, it has one that
  * firmware for emulated machines asks for at 50h: FFFFh written there reads as its MiB.
  * Invariants: while TSEG is on (T_EN and SMRAM's G_SMRAME), nobody but processors in SMM sees it; once SMRAM is
@@ -99,7 +100,8 @@ static void tseg_update(struct q35 *s)
     s->tseg = want;
     if (!phys_tseg(s->phys, s->low - want, want, s->ram + (s->low - want))) {
         s->tseg = 0;
-        log_msg(LOG_GUEST, "q35: memory for SMM (TSEG) at %#llx overlaps a device", (unsigned long long)(s->low - want));
+        log_msg(LOG_GUEST, "q35: memory for SMM (TSEG) at %#llx overlaps a device",
+                (unsigned long long)(s->low - want));
     }
 }
 
