@@ -177,8 +177,8 @@ bool net_open_tap(struct net *n, struct evloop *loop, const struct net_tap_confi
     t->fd = fd;
     t->vnet = has_header(fd);
     net_end_new(n, loop, t->vnet ? &vnet_ops : &end_ops, t);
-    if (t->vnet)
-        tap_takes(t, 0);
+    /* An interface that stays may have been left otherwise by who had it before. */
+    tap_takes(t, 0);
     t->watch = evloop_add(loop, fd, POLLIN, tap_ready, t);
     return true;
 }
