@@ -272,6 +272,54 @@ START_TEST(filters)
 }
 END_TEST
 
+static unsigned sum_of(const uint8_t *p, size_t n, unsigned sum)
+{
+    for (size_t i = 0; i < n; i++)
+        sum += i & 1 ? p[i] : p[i] << 8;
+    while (sum >> 16)
+        sum = (sum >> 16) + (sum & 0xffff);
+    return sum;
+}
+
+/* Checksums and TCP segments that the driver leaves to the device; what makes no sense is not sent. */
+START_TEST(offloads)
+{
+    static const uint8_t head[] = { 0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+                                    0, 80, 0x10, 0, 0, 0, 0, 100, 0, 0, 0, 0, 0x50, 0x19, 1, 0, 0, 0, 0, 0 };
+    uint8_t *f = v->ram + VT_DATA + 12;
+    struct vt_seg s = { VT_DATA, 12 + 54 + 2500, false };
+    unsigned id, before;
+    uint32_t len;
+
+    for (unsigned bad = 0; bad < 5; bad++) {
+        vt_start(v, VT_MODERN | ALL | (bad == 4 ? 0 : 1 | 1ull << 11), true, 3);
+        make_frame(f, 54 + 2500, OWN);
+        memcpy(f + 14, head, sizeof(head));
+        memset(v->ram + VT_DATA, 0, 12);
+        v->ram[VT_DATA] = bad == 1 ? 0 : 1;
+        v->ram[VT_DATA + 1] = 1;
+        vt_put(v, VT_DATA + 4, bad == 2 ? 0 : 1000, 2);
+        vt_put(v, VT_DATA + 6, bad == 3 ? 3000 : 34, 2);
+        vt_put(v, VT_DATA + 8, 16, 2);
+        before = sends;
+        vt_offer(v, TX, &s, 1);
+        vt_kick(v, TX);
+        ck_assert(vt_used(v, TX, &id, &len));
+        ck_assert_uint_eq(sends - before, bad ? 0 : 3);
+        if (bad)
+            continue;
+        ck_assert_uint_eq(sent_len, 54 + 500);
+        ck_assert_uint_eq(sent[16] << 8 | sent[17], 540);
+        ck_assert_uint_eq(sent[18] << 8 | sent[19], 0x1236);
+        ck_assert_uint_eq(sent[40] << 8 | sent[41], 2100);
+        ck_assert_uint_eq(sent[47], 0x19);
+        ck_assert_uint_eq(sum_of(sent + 14, 20, 0), 0xffff);
+        ck_assert_uint_eq(sum_of(sent + 34, 520, sum_of(sent + 26, 8, 6 + 520)), 0xffff);
+        ck_assert_int_eq(memcmp(sent + 54, f + 54 + 2000, 500), 0);
+    }
+}
+END_TEST
+
 START_TEST(link)
 {
     uint8_t f[60] = { 0 };
@@ -388,6 +436,7 @@ int main(void)
     tcase_add_loop_test(t, receive_frames, 0, DRIVERS);
     tcase_add_test(t, filters);
     tcase_add_test(t, link);
+    tcase_add_test(t, offloads);
     tcase_add_test(t, fuzz);
     tcase_add_checked_fixture(rng, no_setup, teardown);
     tcase_add_loop_test(rng, entropy, 0, DRIVERS);
