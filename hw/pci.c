@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -141,9 +142,36 @@ void pci_bar_ram(struct pci_dev *d, unsigned n, uint64_t size, unsigned flags, v
     d->bar[n].host = host;
 }
 
+/* Where vendor and device stand in an image for PC firmware (6.3.1), 0: it is none. */
+static uint32_t rom_ident(const uint8_t *image, uint32_t size)
+{
+    uint32_t at = get(image + ROM_DATA, 2);
+
+    if (image[0] != 0x55 || image[1] != 0xaa || at > size - ROM_DATA || memcmp(image + at, "PCIR", 4) != 0 ||
+        image[at + ROM_CODE_TYPE] != 0)
+        return 0;
+    return at + 4;
+}
+
 void pci_rom(struct pci_dev *d, const void *image, uint32_t size)
 {
+    uint32_t at;
+
     assert(size >= PAGE_SIZE && !(size & (size - 1)));
+    at = rom_ident(image, size);
+    if (at && memcmp((const uint8_t *)image + at, d->config, 4) != 0) {
+        uint8_t *own = aligned_alloc(PAGE_SIZE, size);
+
+        if (!own)
+            die(EXIT_CODE_HOST, "out of memory for the option ROM of %s", d->name);
+        memcpy(own, image, size);
+        for (unsigned i = 0; i < 4; i++) {      /* the low byte of the code's revision keeps the sum of all bytes */
+            own[at - 4 + ROM_REVISION] += (uint8_t)(own[at + i] - d->config[i]);
+            own[at + i] = d->config[i];
+        }
+        d->own_rom = own;
+        image = own;
+    }
     d->rom = (struct bar){ .size = size, .host = (void *)(uintptr_t)image };    /* only read */
     pci_config_init(d, CFG_ROM, 4, 0, ~(size - 1) | ROM_ON);
     d->writable[CFG_COMMAND] |= CMD_MEM;
@@ -342,9 +370,14 @@ static void dev_loaded(void *dev)
     pci_update(dev);
 }
 
+static void dev_free(void *dev)
+{
+    free(((struct pci_dev *)dev)->own_rom);
+}
+
 static const struct chip bus_chip = { "pci-bus", sizeof(struct pci_bus), bus_reset, bus_state, NULL };
 static const struct chip dev_chip = {
-    "pci-dev", sizeof(struct pci_dev), dev_reset, dev_state, dev_loaded
+    "pci-dev", sizeof(struct pci_dev), dev_reset, dev_state, dev_loaded, dev_free
 };
 
 struct pci_bus *pci_bus_make(struct chip_list *chips, const char *name)

@@ -68,7 +68,9 @@ void pci_bar(struct pci_dev *, unsigned n, uint64_t size, unsigned flags, const 
              void *dev);
 /* The same with host memory, aligned to a page, that the guest reads and writes. */
 void pci_bar_ram(struct pci_dev *, unsigned n, uint64_t size, unsigned flags, void *host);
-/* An expansion ROM (6.2.5.2): a power of two, at least 4 KiB; `image` must stay, aligned to a page. */
+/* An expansion ROM (6.2.5.2): a power of two, at least 4 KiB; `image` must stay, aligned to a page. Firmware runs
+ * only what names its device (6.3.1.1), so that one image can serve several kinds of a card, vendor and device of
+ * its first part are seen as the device's own. */
 void pci_rom(struct pci_dev *, const void *image, uint32_t size);
 unsigned pci_devfn(const struct pci_dev *);     /* slot << 3 | function */
 /* Append a capability of `len` bytes, id and next pointer included; returns its offset. */

@@ -16,6 +16,9 @@
 #define MULTIFUNCTION 0x80u
 
 #define ROM_ON      1u
+#define ROM_REVISION  0x12      /* of the code, in the data structure of an image (PCI 3.0, 6.3.1.2) */
+#define ROM_CODE_TYPE 0x14      /* 0: for PC firmware */
+#define ROM_DATA      0x18u     /* that structure's length; its offset stands there in the image */
 
 #define CMD_IO      1u
 #define CMD_MEM     2u
@@ -64,6 +67,7 @@ struct pci_dev {
     uint8_t line;               /* that it drives then */
     unsigned caps_end;
     struct bar bar[BARS], rom;
+    void *own_rom;              /* a copy of the image with its own identification; NULL: none was needed */
     struct pci_msi *msi;        /* pci_msi.c; NULL: neither MSI nor MSI-X */
     void (*written)(void *, unsigned, unsigned);
     void *written_dev;

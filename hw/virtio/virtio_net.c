@@ -450,6 +450,7 @@ struct props {
     uint8_t mac[6];
     uint64_t queue_size, pairs;
     bool mergeable, mq, announce, csum, tso4, tso6, ecn, guest_csum, guest_tso4, guest_tso6, guest_ecn;
+    const char *romfile;
 };
 
 static uint64_t features(const struct props *p, unsigned pairs)
@@ -474,6 +475,7 @@ static void make(struct plug_env *env, void *bus, const void *props)
     uint64_t cpus = env->m->ncpu < PAIRS_MAX ? env->m->ncpu : PAIRS_MAX;
     unsigned pairs = !p->mq ? 1 : p->pairs ? (unsigned)p->pairs : cpus ? (unsigned)cpus : 1;
     const uint8_t *mac = memcmp(p->mac, none, sizeof(none)) ? p->mac : usual;
+    const struct rom_image *rom = plug_rom(env, p->romfile);
 
     if (p->queue_size & (p->queue_size - 1))
         die(EXIT_CODE_USAGE, "-device %s: queue-size must be a power of two", p->virtio.common.name);
@@ -483,6 +485,8 @@ static void make(struct plug_env *env, void *bus, const void *props)
     s->most = (uint8_t)pairs;
     s->v = virtio_new(env, &p->virtio, &type, s, pairs * PAIR + 1, (unsigned)p->queue_size, features(p, pairs));
     virtio_config_set(s->v, CFG_PAIRS, 2, pairs);
+    if (rom)
+        pci_rom(s->v->pci, rom->data, rom->len);
     for (unsigned i = 0; i < sizeof(none); i++)
         virtio_config_set(s->v, CFG_MAC + i, 1, mac[i]);
     virtio_config_set(s->v, CFG_STATUS, 2, net_is_up(s->net) ? LINK_UP : 0);
@@ -512,12 +516,13 @@ static const struct prop props_table[] = {
     { "guest_tso4", PROP_BOOL, offsetof(struct props, guest_tso4), 0, 0, "large TCP segments (IPv4) from there" },
     { "guest_tso6", PROP_BOOL, offsetof(struct props, guest_tso6), 0, 0, "large TCP segments (IPv6) from there" },
     { "guest_ecn", PROP_BOOL, offsetof(struct props, guest_ecn), 0, 0, "those with congestion marks, too" },
+    { "romfile", PROP_STRING, offsetof(struct props, romfile), 0, 0, "option ROM; empty: none" },
     VIRTIO_PROPS, PROP_END
 };
 
 static const struct props defaults = { .virtio = VIRTIO_DEFAULTS, .queue_size = 256, .mergeable = true,
     .announce = true, .csum = true, .tso4 = true, .tso6 = true, .ecn = true, .guest_csum = true, .guest_tso4 = true,
-    .guest_tso6 = true, .guest_ecn = true
+    .guest_tso6 = true, .guest_ecn = true, .romfile = "efi-virtio.rom"
 };
 
 const struct plug virtio_net_plug = {

@@ -376,6 +376,61 @@ START_TEST(memory_bars)
 }
 END_TEST
 
+static uint8_t foreign[0x2000] __attribute__((aligned(65536)));
+
+/* The image of another card. */
+static void make_foreign(void)
+{
+    static const uint8_t header[] = { 0x55, 0xaa, 2, 0xe9, 1, 2, 3 };
+
+    memset(foreign, 0, sizeof(foreign));
+    memcpy(foreign, header, sizeof(header));
+    foreign[0x18] = 0x1c;
+    memcpy(foreign + 0x1c, "PCIR\xf3\xff\x41\x10\0\0\x18\0\0\0\0\2\1\0\7\0\0\x80\0", 23);
+}
+
+/* What firmware checks is this card's, and the sum of all bytes as it was. */
+START_TEST(rom_of_another)
+{
+    uint8_t sum = 0, was = 0;
+    uint32_t ident = rd(7, 0, 4), in_image;
+
+    make_foreign();
+    for (unsigned i = 0; i < 1024; i++)
+        was += foreign[i];
+    pci_rom(d2, foreign, sizeof(foreign));
+    wr(7, 0x30, 0xe8000001, 4);
+    wr(7, 4, 2, 2);
+    ck_assert_uint_eq(env_read(e, 0xe8000020), ident);
+    for (unsigned i = 0; i < 1024; i += 4) {
+        in_image = env_read(e, 0xe8000000 + i);
+        for (unsigned k = 0; k < 4; k++) {
+            sum += (uint8_t)(in_image >> 8 * k);
+            if (i + k < 0x20 || (i + k >= 0x24 && i + k != 0x1c + 0x12))
+                ck_assert_uint_eq((uint8_t)(in_image >> 8 * k), foreign[i + k]);
+        }
+    }
+    ck_assert_uint_eq(sum, was);
+    ck_assert_mem_eq(foreign + 0x20, "\xf3\xff\x41\x10", 4);     /* others use it */
+}
+END_TEST
+
+/* Images that are for other firmware, or say nothing, or point out of themselves, stay as they are. */
+START_TEST(rom_unknown)
+{
+    static const struct { unsigned at; uint8_t byte; } wrong[] = {
+        { 0x1c + 0x14, 3 }, { 0x1c, 'X' }, { 0x19, 0x1f }, { 0x19, 0xff }, { 0, 0x54 }
+    };
+
+    make_foreign();
+    foreign[wrong[_i].at] = wrong[_i].byte;
+    pci_rom(d2, foreign, sizeof(foreign));
+    wr(7, 0x30, 0xe8000001, 4);
+    wr(7, 4, 2, 2);
+    ck_assert_uint_eq(env_read(e, 0xe8000020), 0x1041fff3);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pci");
@@ -391,6 +446,8 @@ int main(void)
     tcase_add_test(t, message_x);
     tcase_add_test(t, dma);
     tcase_add_test(t, memory_bars);
+    tcase_add_test(t, rom_of_another);
+    tcase_add_loop_test(t, rom_unknown, 0, 5);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
