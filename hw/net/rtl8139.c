@@ -30,8 +30,8 @@ enum { R_IDR = 0x00, R_MAR = 0x08, R_DTCCR = 0x10, R_TSD = 0x10, R_TSAD = 0x20, 
        R_RCR = 0x44, R_TCTR = 0x48, R_MPC = 0x4c, R_9346 = 0x50, R_CONFIG0 = 0x51, R_CONFIG1 = 0x52,
        R_TIMER = 0x54, R_MSR = 0x58, R_CONFIG3 = 0x59, R_CONFIG4 = 0x5a, R_MULINT = 0x5c, R_TSADS = 0x60,
        R_BMCR = 0x62, R_BMSR = 0x64, R_ANAR = 0x66,
-       R_ANLPAR = 0x68, R_ANER = 0x6a, R_CONFIG5 = 0xd8, R_TPPOLL = 0xd9, R_RMS = 0xda, R_CPCR = 0xe0,
-           R_RDSAR = 0xe4 };
+       R_ANLPAR = 0x68, R_ANER = 0x6a, R_CONFIG5 = 0xd8, R_TPPOLL = 0xd9, R_CPCR = 0xe0,
+       R_RDSAR = 0xe4 };
 
 #define CR_BUFE 0x01u
 #define CR_TE   0x04u
@@ -622,6 +622,8 @@ static void write_byte(struct rtl8139 *s, unsigned off, uint8_t val)
         eeprom93_lines(&s->ee, (val & 0x88) == 0x88, val & 4, val & 2);
         return;
     case R_CONFIG0:
+        return;
+    case 0xda: case 0xdb:       /* the RTL8169's longest frame, by which drivers tell the chips apart */
         return;
     case R_CONFIG1: case R_CONFIG3: case R_CONFIG4: case R_MSR:
         if (open)
