@@ -3,7 +3,8 @@
  * master (Programming Interface for Bus Master IDE Controller, revision 1.0).
  *
  * All devices see what is written to the command block; the selected one answers and drives the interrupt.  Where
- * device 1 is not there, device 0 answers for it; where neither is, nobody drives the bus.
+ * device 1 is not there, device 0 answers for it; where neither is, nobody drives the bus: its lines float but for DD7,
+ * which is pulled down so that an empty cable does not look busy (volume 2, 4.2.3).
  * Invariant: the interrupt is high exactly while the selected device asserts INTRQ and nIEN is clear.
  */
 #include "hw/ide/ide.h"
@@ -15,6 +16,8 @@
 #include "base/log.h"
 
 enum { CONTROL_NIEN = 0x02, CONTROL_SRST = 0x04, CONTROL_HOB = 0x80 };
+
+#define NOBODY 0x7f
 
 enum { BM_COMMAND, BM_STATUS = 2, BM_TABLE = 4 };
 enum { BM_START = 0x01, BM_TO_MEMORY = 0x08 };
@@ -214,7 +217,7 @@ static uint8_t read_reg(struct ide_channel *c, enum ata_reg reg, bool status)
     if (!a) {
         a = c->bus.ata[!c->select];
         if (!a)
-            return 0xff;
+            return NOBODY;
         return status || c->select == 0 ? 0 : ata_read(a, reg, c->control & CONTROL_HOB);
     }
     v = ata_read(a, reg, c->control & CONTROL_HOB);
@@ -229,7 +232,7 @@ static uint64_t command_read(void *dev, uint64_t off, unsigned size)
     uint64_t v = 0;
 
     if (off == 0 && size > 1)
-        return c->bus.ata[c->select] ? ata_data_read(c->bus.ata[c->select], size) : UINT64_MAX;
+        return c->bus.ata[c->select] ? ata_data_read(c->bus.ata[c->select], size) : ~(0xffull ^ NOBODY);
     for (unsigned i = 0; i < size; i++) {
         enum ata_reg reg = (enum ata_reg)(off + i);
 
@@ -275,7 +278,7 @@ static uint64_t control_read(void *dev, uint64_t off, unsigned size)
 
     if (c->bus.ata[c->select])
         return ata_alt_status(c->bus.ata[c->select]);
-    return c->bus.ata[!c->select] ? 0 : 0xff;
+    return c->bus.ata[!c->select] ? 0 : NOBODY;
 }
 
 static void control_write(void *dev, uint64_t off, uint64_t val, unsigned size)
