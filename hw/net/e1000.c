@@ -408,6 +408,11 @@ static void mac_reset(struct e1000 *e)
 
 /* ---- registers ---- */
 
+/* Semaphores between software and a management firmware, which is not there ("PCIe* GbE Controllers Open Source
+ * Software Developer's Manual", 316080): drivers for all chips of the family take them of this one, too. */
+#define SWSM_SMBI    1u
+#define SWSM_SWESMBI 2u
+
 /* What is no more than memory: from, to, and the bits that are kept. */
 static const struct plain { uint16_t first, last; uint32_t mask; } plain[] = {
     { R_FCAL, R_FCAL, ~0u }, { R_FCAH, R_FCAH, 0xffff }, { R_FCT, R_FCT, 0xffff }, { R_VET, R_VET, 0xffff },
@@ -423,7 +428,8 @@ static const struct plain { uint16_t first, last; uint32_t mask; } plain[] = {
     { R_STATS, R_STATS_END, ~0u }, { R_RXCSUM, R_RXCSUM, 0x7ff }, { R_MTA, R_MTA + 0x1fc, ~0u },
     { R_RA, R_RA + 0x7c, ~0u }, { R_VFTA, R_VFTA + 0x1fc, ~0u }, { R_WUC, R_WUC, 0xf }, { R_WUS, R_WUS, ~0u },
     { R_MANC, R_MANC, ~0u }, { R_IPAV, R_IPAV, 0x1000f }, { R_IP4AT, R_IP4AT + 0x18, ~0u },
-    { R_IP6AT, R_IP6AT + 0xc, ~0u }, { R_WUPL, R_WUPL, 0 }, { R_WUPM, R_WUPM + 0x7c, ~0u }
+    { R_IP6AT, R_IP6AT + 0xc, ~0u }, { R_WUPL, R_WUPL, 0 }, { R_WUPM, R_WUPM + 0x7c, ~0u },
+    { R_SWSM, R_SWSM, SWSM_SMBI | SWSM_SWESMBI }, { R_SW_FW_SYNC, R_SW_FW_SYNC, ~0u }
 };
 
 static const struct plain *find_plain(uint64_t off)
@@ -451,6 +457,10 @@ static uint64_t reg_read(void *dev, uint64_t off, unsigned size)
         v = *e1000_reg(e, R_ICR);
         *e1000_reg(e, R_ICR) = 0;
         update(e);
+        return v;
+    case R_SWSM:                /* who reads SMBI as 0 has it */
+        v = *e1000_reg(e, R_SWSM);
+        *e1000_reg(e, R_SWSM) |= SWSM_SMBI;
         return v;
     case R_CTRL: case R_EERD: case R_CTRL_EXT: case R_MDIC: case R_ITR: case R_IMS: case R_RCTL: case R_TCTL:
     case R_RDT:

@@ -20,7 +20,8 @@ enum {
     R_TADV = 0x382c, R_TSPMT = 0x3830, R_STATS = 0x4000, R_STATS_END = 0x4128, R_RXCSUM = 0x5000,
     R_MTA = 0x5200, R_RA = 0x5400, R_VFTA = 0x5600, R_WUC = 0x5800, R_WUFC = 0x5808, R_WUS = 0x5810,
     R_MANC = 0x5820, R_IPAV = 0x5838, R_IP4AT = 0x5840,
-    R_IP6AT = 0x5880, R_WUPL = 0x5900, R_WUPM = 0x5a00, R_END = 0x5c00
+    R_IP6AT = 0x5880, R_WUPL = 0x5900, R_WUPM = 0x5a00,
+    R_SWSM = 0x5b50, R_SW_FW_SYNC = 0x5b5c, R_END = 0x5c00
 };
 
 /* Statistics. Those of 64 bits have their upper half behind them. */

@@ -166,6 +166,23 @@ START_TEST(eeprom)
 }
 END_TEST
 
+/* Software shares nothing with a management firmware here, but takes turns with itself. */
+START_TEST(semaphores)
+{
+    ck_assert_uint_eq(rd(R_SWSM) & 3, 0);
+    ck_assert_uint_eq(rd(R_SWSM) & 3, 1);
+    wr(R_SWSM, 3);
+    ck_assert_uint_eq(rd(R_SWSM) & 3, 3);
+    wr(R_SWSM, 0);
+    ck_assert_uint_eq(rd(R_SWSM) & 3, 0);
+    wr(R_SW_FW_SYNC, 0x10001);
+    ck_assert_uint_eq(rd(R_SW_FW_SYNC), 0x10001);
+    wr(R_CTRL, 1u << 26);
+    ck_assert_uint_eq(rd(R_SWSM) & 3, 0);
+    ck_assert_uint_eq(rd(R_SW_FW_SYNC), 0);
+}
+END_TEST
+
 START_TEST(link)
 {
     ck_assert_uint_eq(phy(2), 0x0141);
@@ -687,6 +704,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, identity);
     tcase_add_test(t, eeprom);
+    tcase_add_test(t, semaphores);
     tcase_add_test(t, link);
     tcase_add_test(t, transmit);
     tcase_add_test(t, checksum_offload);
