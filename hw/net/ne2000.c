@@ -263,6 +263,9 @@ static void write_cr(struct ne2000 *s, uint8_t val)
 {
     bool was_on = s->cr & CR_STA && !(s->cr & CR_STP);
 
+    /* Only STP stops it: drivers that choose a page write 0 to both. */
+    if (was_on && !(val & CR_STP))
+        val |= CR_STA;
     s->cr = val;
     if (val & CR_STP) {
         cause(s, ISR_RST);

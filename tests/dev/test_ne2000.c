@@ -197,6 +197,27 @@ START_TEST(receive)
 }
 END_TEST
 
+/* Once started, the chip receives until STP stops it, whatever is written to STA. */
+START_TEST(start_stop)
+{
+    uint8_t frame[100] = { 255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 9, 8, 0, 42 };
+
+    wr(0, 0x40);
+    nic_give(x, frame, sizeof(frame));
+    ck_assert_uint_eq(rd(7), START + 2);
+    wr(0, 0x00);
+    nic_give(x, frame, sizeof(frame));
+    ck_assert_uint_eq(curr(), START + 3);
+    take(frame, sizeof(frame));
+    take(frame, sizeof(frame));
+    wr(0, 0x21);
+    wr(0, 0x20);
+    nic_give(x, frame, sizeof(frame));
+    wr(0, 0x60);
+    ck_assert_uint_eq(rd(7), START + 3);
+}
+END_TEST
+
 START_TEST(filters)
 {
     static const uint8_t group[6] = { 1, 0, 0x5e, 0, 0, 0xfb }, other[6] = { 2, 1, 2, 3, 4, 5 };
@@ -277,6 +298,7 @@ int main(void)
         tcase_add_test(t, prom);
         tcase_add_test(t, transmit);
         tcase_add_test(t, receive);
+        tcase_add_test(t, start_stop);
         tcase_add_test(t, filters);
         tcase_add_test(t, fuzz);
         suite_add_tcase(suite, t);
