@@ -49,6 +49,13 @@ class Guest:
             self.log.flush()
         return data
 
+    def drain(self, seconds):
+        """Takes what the console shows for so long: a guest whose console nobody reads waits."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self.process.poll() is None:
+            if not self._read(left):
+                time.sleep(min(left, 0.05))
+
     def expect(self, pattern, patience=None):
         """Waits until the console shows the pattern behind what was seen before; returns the match."""
         end = time.monotonic() + (patience or self.patience)

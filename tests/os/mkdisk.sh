@@ -149,6 +149,7 @@ XSESSION
     chmod 755 "$root/root/.xsession"
     {   echo RandomPlacement; echo NoGrabServer   # only the core "fixed" font is there
         for font in Title Resize Menu Icon IconManager; do echo "${font}Font \"fixed\""; done
+        echo 'Button1 = : title : f.move'
     } > "$root/root/.twmrc"
     chroot "$root" systemctl --quiet enable desktop.service ;;
 xfce)
