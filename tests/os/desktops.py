@@ -100,10 +100,13 @@ def x11(run, *args):
         desk.point(x + w // 2, y - 8)
         before = bytes(v.pixels)
         v.button(1, True)
-        desk.point(x + w // 2 + 150, y + 92)
+        # The server answers nobody else meanwhile; a mouse's way may be scaled.
+        for step in range(1, 26):
+            v.move(desk.x + 6 * step, desk.y + 4 * step)
+        v.look(2)
         v.button(1, False)
         _, now = desk.look()
-        if abs(now[0] - x - 150) > 6 or abs(now[1] - y - 100) > 6 or now[2:] != [w, h]:
+        if now[0] - x < 50 or now[1] - y < 30 or now[2:] != [w, h]:
             raise Failed(f"the window was at {x}, {y} and is at {now[0]}, {now[1]}")
         v.look(1)
         if sum(a != b for a, b in zip(before, v.pixels)) < 10000:

@@ -129,9 +129,13 @@ def efi_cd():
     return medium("grub-efi.iso", grub_efi, "grub-mkrescue", "xorriso", "mformat")
 
 
+def scsi_cd(path):
+    return ("-device", "virtio-scsi-pci", "-drive", f"file={path},media=cdrom,if=none,id=cd", "-device", "scsi-cd,drive=cd")
+
+
 def case_grub_cd_uefi(run):
-    """GRUB's rescue CD by UEFI, from an IDE drive."""
-    with efi_guest(run, "-cdrom", efi_cd(), "-nic", "none", machine="pc", patience=200) as g:
+    """GRUB's rescue CD by UEFI, from a SCSI drive."""
+    with efi_guest(run, *scsi_cd(efi_cd()), "-nic", "none", patience=200) as g:
         g.expect("rescued on efi")
         run.cpu = g.cpu()
         g.expect("grub> ")
@@ -186,15 +190,16 @@ def case_debian_uefi(run):
 
 def case_memtest_uefi(run):
     """memtest86+ by UEFI: it draws its screen, and tests memory without an error for a while."""
-    with efi_guest(run, "-cdrom", efi_cd(), "-nic", "none", "-vnc", "unix:" + run.short("vnc"), machine="pc",
-                   memory="128", patience=200) as g:
+    with efi_guest(run, *scsi_cd(efi_cd()), "-nic", "none", "-vnc", "unix:" + run.short("vnc"), memory="256",
+                   patience=200) as g:
         v = run.vnc(g)
         g.expect("grub> ")
         g.send("linux /memtest.efi console=ttyS0,115200\r")
         g.expect("grub> ")
         g.send("boot\r")
         g.expect(r"Memtest86\+")
-        if not v.wait(100, lambda: 8 < v.colours() < 30 and v.w >= 640):
+        g.expect("Status: Testing")
+        if not v.wait(60, lambda: v.colours() > 2 and v.w >= 640):
             raise Failed(f"no picture: {v.w}x{v.h}, {v.colours()} colours")
         run.cpu = g.cpu()
         v.png(run.path("memtest.png"))
