@@ -34,6 +34,7 @@
 # The chips of old: legacy.sh. PCI bridges: bridge.sh.
 # screen (machine pc: what the firmware writes on the screen; vgacon's shell, with keys typed by VNC),
 # bochs (Linux' driver for the card: a console in a picture, with keys and the mouse by VNC).
+# kill (SIGKILL under a guest that syncs, twice: tests/os/kill).
 # starved (the emulator gets a tenth of a processor, in bits of 30 ms, while the kernel tests its timer).
 # Skipped where the kernel cannot be had. LATIMER: the program; BOOT_TIMEOUT: seconds for each case (six
 # times as many for whole boots by the interpreter, which take 30 to 100 times the CPU time).
@@ -58,6 +59,7 @@ quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 68
     firmware-virtioboot amd64-virtio
     firmware-virtioboot amd64-virtio amd64-9p
     firmware-screen amd64-screen firmware-ovmf amd64-uefi"
+    firmware-screen amd64-screen firmware-ovmf amd64-uefi amd64-kill"
 all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
     firmware-nvme firmware-bootindex amd64-nvmedisk firmware-ovmf firmware-ovmfpc amd64-uefi
@@ -68,7 +70,7 @@ all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreb
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
-    amd64-check amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet 686-netisa 686-nete1000 firmware-pxe"
+    amd64-check amd64-kill amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet 686-netisa 686-nete1000 firmware-pxe"
 . "$here/legacy.sh"
 . "$here/usb.sh"
 all="$all $usb_cases" quick="$quick firmware-usb amd64-usb"
@@ -506,6 +508,10 @@ try() {
     case $how in
     seabios) firmware pc; return ;;
     seabiosq35) firmware q35; return ;;
+    kill)
+        why="kill.py"
+        python3 "$here/../os/kill/kill.py" --latimer "$latimer" --patience "$timeout" --kills 2 >"$work/stderr" 2>&1
+        return ;;
     ovmf) firmware_uefi q35; return ;;
     ovmfpc) firmware_uefi pc; return ;;
     nvme) firmware_nvme pc && firmware_nvme q35; return ;;
