@@ -366,6 +366,8 @@ uint64_t clock_wait(struct clock *c)
         return next <= now ? 0 : UINT64_MAX;
     wait = next - now;
     pthread_mutex_lock(&c->pace_lock);
+    if (c->ran)                 /* while it pays back it gets there sooner */
+        wait -= min(min(c->lag, wait / 9), PAY_MAX);
     if (c->ran && c->budget < min(wait, HELD_WAIT) && wait < HELD_WAIT)
         wait = HELD_WAIT;
     pthread_mutex_unlock(&c->pace_lock);

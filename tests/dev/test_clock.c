@@ -171,6 +171,28 @@ START_TEST(a_loop_beside_a_starved_processor_does_not_spin)
 }
 END_TEST
 
+/* Who sleeps as long as the clock says wakes at the deadline, though time goes faster then. */
+START_TEST(waits_are_shorter_while_time_is_paid_back)
+{
+    struct clock *c = paced();
+    struct probe a = probe('a');
+    timer_init(&a.t, c, probe_fire, &a);
+    goes(c, 100, 10 * MS, 0);
+    for (unsigned i = 1; i <= 100; i++) {
+        uint64_t due = clock_now(c) + i * 300 * US, wait;
+        unsigned naps = 0;
+
+        timer_set(&a.t, due);
+        for (; (wait = clock_wait(c)); naps++)
+            goes(c, 1, wait, wait);
+        ck_assert_uint_le(clock_now(c) - due, 1 * US);
+        ck_assert_uint_le(naps, 3);
+        timer_cancel(&a.t);
+    }
+    clock_free(c);
+}
+END_TEST
+
 START_TEST(a_paused_clock_owes_nothing)
 {
     struct clock *c = paced();
@@ -363,6 +385,7 @@ Suite *suite_clock(void)
     tcase_add_test(t, what_time_is_behind_is_paid_back);
     tcase_add_test(t, time_waits_for_timers_that_are_due);
     tcase_add_test(t, a_loop_beside_a_starved_processor_does_not_spin);
+    tcase_add_test(t, waits_are_shorter_while_time_is_paid_back);
     tcase_add_test(t, a_paused_clock_owes_nothing);
     tcase_add_test(t, a_slow_clock_follows_too);
     tcase_add_test(t, the_source_gives_zone_and_entropy);

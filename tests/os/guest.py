@@ -1,6 +1,7 @@
 """guest.py - an emulator under test: its serial console, its CPU time, how it ends."""
 import os
 import re
+import shutil
 import select
 import signal
 import subprocess
@@ -9,6 +10,33 @@ import time
 
 class Failed(Exception):
     """A milestone was not reached."""
+
+
+def linux(work, init, modules, *programs):
+    """Debian's kernel and an initramfs with busybox, an /init, modules, and programs in /bin, which are C sources.
+
+    CalledProcessError: something cannot be had.
+    """
+    here = os.path.dirname(os.path.abspath(__file__))
+    boot = os.path.join(here, "../boot")
+    script = ["sh", os.path.join(boot, "guest.sh")]
+    small = subprocess.run([*script, "initramfs", "amd64", *modules], check=True, text=True, stdout=subprocess.PIPE,
+                           env=dict(os.environ, BOOT_INIT=init)).stdout.strip()
+    kernel = subprocess.run([*script, "kernel", "amd64"], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    specs = ["dir bin"]
+    for source in programs:
+        name = os.path.basename(source)[:-2]
+        program = os.path.join(work, name)
+        subprocess.run([os.environ.get("GUEST_CC", "gcc"), "-m64", "-O2", "-Wall", "-static", "-o", program, source],
+                       check=True)
+        specs.append(f"file bin/{name} {program} 755")
+    more, initrd = os.path.join(work, "more"), os.path.join(work, "initrd")
+    subprocess.run(["perl", os.path.join(boot, "mkcpio.pl"), more, *specs], check=True)
+    with open(initrd, "wb") as out:
+        for path in (small, more):
+            with open(path, "rb") as f:
+                shutil.copyfileobj(f, out)
+    return kernel, initrd
 
 
 class Guest:

@@ -28,7 +28,8 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BOOT = os.path.join(HERE, "../../boot")
+sys.path.insert(0, os.path.join(HERE, ".."))
+from guest import linux     # noqa: E402
 SECTOR, SLOT, KEPT = 512, 128, 100          # as in writer.c
 P1, P2, END = 1, 17, 81                     # MiB: the partitions' places
 MIB = 1 << 20
@@ -91,28 +92,6 @@ def run(*argv, ok=(0,)):
     if r.returncode not in ok:
         raise Lost(f"{' '.join(argv)} ended with {r.returncode}: {(r.stdout + r.stderr)[-1500:]}")
     return r
-
-
-def guest_files(work):
-    """Kernel and initramfs with the writer in it."""
-    env = dict(os.environ, BOOT_INIT=os.path.join(HERE, "init"))
-    try:
-        paths = [subprocess.run(["sh", os.path.join(BOOT, "guest.sh"), *args], check=True, env=env, text=True,
-                                stdout=subprocess.PIPE).stdout.strip()
-                 for args in (["initramfs", "amd64", *MODULES], ["kernel", "amd64"])]
-        program = os.path.join(work, "writer")
-        subprocess.run([os.environ.get("GUEST_CC", "gcc"), "-m64", "-O2", "-Wall", "-static", "-o", program,
-                        os.path.join(HERE, "writer.c")], check=True)
-        more, initrd = os.path.join(work, "more"), os.path.join(work, "initrd")
-        subprocess.run(["perl", os.path.join(BOOT, "mkcpio.pl"), more, "dir bin", f"file bin/writer {program} 755"],
-                       check=True)
-    except (OSError, subprocess.CalledProcessError) as e:
-        raise Missing(f"the guest cannot be made: {e}") from e
-    with open(initrd, "wb") as out:
-        for path in (paths[0], more):
-            with open(path, "rb") as f:
-                shutil.copyfileobj(f, out)
-    return paths[1], initrd
 
 
 def blank(path):
@@ -291,7 +270,10 @@ def main():
     rnd.shuffle(kinds)          # so that a few kills are others each time
     print(f"kill: {a.kills} kills, --seed {a.seed}", flush=True)
     try:
-        guest = guest_files(work)
+        try:
+            guest = linux(work, os.path.join(HERE, "init"), MODULES, os.path.join(HERE, "writer.c"))
+        except (OSError, subprocess.CalledProcessError) as e:
+            raise Missing(f"the guest cannot be made: {e}") from e
         for i in range(a.kills):
             bus, cache = kinds[i % len(kinds)]
             if (bus, cache) not in images:
