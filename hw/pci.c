@@ -193,7 +193,7 @@ static void drive(struct pci_dev *d, bool level)
 
 static void intx_update(struct pci_dev *d)
 {
-    bool level = d->irq && !(get(&d->config[CFG_COMMAND], 2) & CMD_NO_INTX);
+    bool level = d->irq && !(get(&d->config[CFG_COMMAND], 2) & CMD_NO_INTX) && !pci_msi_on(d);
 
     if (level != d->intx)
         drive(d, level);
@@ -296,8 +296,10 @@ void pci_config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t v
         pci_update(d);
         intx_update(d);
     }
-    if (d->msi)
+    if (d->msi) {
         pci_msi_written(d, off, size);
+        intx_update(d);
+    }
     if (d->written)
         d->written(d->written_dev, off, size);
 }

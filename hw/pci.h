@@ -102,7 +102,7 @@ struct pci_view {
 /* The n-th function of the bus. False: there are no more. */
 bool pci_nth(const struct pci_bus *, unsigned n, struct pci_view *);
 
-/* Drive the device's INTx pin. */
+/* The device wants an interrupt, or no longer: its INTx pin, where the guest has not turned it off nor messages on. */
 void pci_irq(struct pci_dev *, bool level);
 /* May the device read and write memory (bus master enable)? */
 bool pci_bus_master(const struct pci_dev *);

@@ -63,7 +63,7 @@ struct pci_dev {
     bool express;               /* has more than CONFIG bytes */
     unsigned express_cap;       /* its capability's place, 0: none */
     uint8_t irq;                /* what the device drives */
-    uint8_t intx;               /* what the bus sees: irq unless disabled */
+    uint8_t intx;               /* what the bus sees: irq, unless disabled or told by messages */
     uint8_t line;               /* that it drives then */
     unsigned caps_end;
     struct bar bar[BARS], rom;

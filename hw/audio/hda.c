@@ -158,7 +158,7 @@ static void update_irq(struct hda *h)
     if (level && now & ~h->told)
         pci_msi_send(h->pci, 0);
     h->told = level ? now : 0;
-    pci_irq(h->pci, level && !pci_msi_on(h->pci));
+    pci_irq(h->pci, level);
 }
 
 /* ---- commands ---- */

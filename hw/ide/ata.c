@@ -486,7 +486,7 @@ static void loaded(void *dev)
 
     if (a->phase == ATA_BUSY_REQUEST || a->phase > ATA_PACKET_OUT || a->at > a->end || a->end > ATA_BUF ||
         (pio && (a->at >= a->block || a->block > a->end)) || !a->heads || !a->secs || !a->block_size ||
-        (!a->drive->cdrom && (a->max_lba > ata_sectors(a) || (a->left && !ata_in_range(a))))) {
+        (!a->drive->cdrom && (a->max_lba > ata_sectors(a) || (a->phase != ATA_IDLE && a->left && !ata_in_range(a))))) {
         ata_reset(a);
         ata_reset_done(a);
         a->heads = 16;

@@ -91,9 +91,9 @@ static void fatal(struct nvme *s, const char *what)
 
 static void pin_update(struct nvme *s)
 {
-    bool level = false, pin = !pci_msix_on(s->pci);
+    bool level = false;
 
-    for (unsigned q = 0; pin && q <= s->config.ioqpairs && !level; q++)
+    for (unsigned q = 0; q <= s->config.ioqpairs && !level; q++)
         level = s->cq_size[q] && s->cq_ien[q] && s->cq_head[q] != s->cq_tail[q] &&
                 !(s->cq_vector[q] < 32 && s->intms >> s->cq_vector[q] & 1);
     pci_irq(s->pci, level);

@@ -44,7 +44,7 @@ enum { PLS_U0 = 0, PLS_U3 = 3, PLS_DISABLED = 4, PLS_RX_DETECT = 5, PLS_POLLING 
 
 static void update_irq(struct xhci *x)
 {
-    pci_irq(x->pci, x->cmd & CMD_INTE && x->iman[0] & IMAN_IP && x->iman[0] & IMAN_IE && !pci_msi_on(x->pci));
+    pci_irq(x->pci, x->cmd & CMD_INTE && x->iman[0] & IMAN_IP && x->iman[0] & IMAN_IE);
 }
 
 static void signal(struct xhci *x, unsigned n)

@@ -58,7 +58,7 @@ static const struct field virtio_state[] = {
 
 static void update_line(struct virtio_dev *v)
 {
-    pci_irq(v->pci, v->isr && !pci_msix_on(v->pci));
+    pci_irq(v->pci, v->isr);
 }
 
 void virtio_interrupt(struct virtio_dev *v, uint16_t vector, uint8_t isr)

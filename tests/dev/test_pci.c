@@ -282,6 +282,36 @@ START_TEST(message_x)
 }
 END_TEST
 
+/* The pin is silent while messages are on, also if it was not when they were turned on. */
+START_TEST(message_and_pin)
+{
+    unsigned msi_cap, msix_cap;
+
+    with_ram();
+    pci_msi_init(d, 1);
+    pci_msix_init(d, 5, 2);
+    msix_cap = rd(3, 0x34, 1);
+    msi_cap = rd(3, msix_cap + 1, 1);
+    ck_assert_uint_eq(rd(3, msi_cap, 1), 5);
+    pci_irq(d, true);
+    ck_assert(e->line[3]);
+    for (unsigned i = 0; i < 2; i++) {
+        wr(3, (i ? msix_cap : msi_cap) + 2, i ? 0x8000 : 1, 2);
+        ck_assert(!e->line[3]);
+        pci_irq(d, false);
+        pci_irq(d, true);
+        ck_assert(!e->line[3]);
+        ck_assert_uint_eq(rd(3, 6, 2) & 8, 8);  /* it waits all the same */
+        env_check_state(e);
+        wr(3, (i ? msix_cap : msi_cap) + 2, 0, 2);
+        ck_assert(e->line[3]);
+    }
+    wr(3, msi_cap + 2, 1, 2);
+    chips_reset(e->chips);
+    ck_assert(!e->line[3]);
+}
+END_TEST
+
 /* ---- bus mastering ---- */
 
 START_TEST(dma)
@@ -444,6 +474,7 @@ int main(void)
     tcase_add_test(t, capabilities);
     tcase_add_test(t, message);
     tcase_add_test(t, message_x);
+    tcase_add_test(t, message_and_pin);
     tcase_add_test(t, dma);
     tcase_add_test(t, memory_bars);
     tcase_add_test(t, rom_of_another);

@@ -1,0 +1,611 @@
+/*
+ * drivers.c - drivers of PCI devices that get them going and then do nonsense: what is in rings is mostly what the
+ * device's specification has, with lengths, addresses and order by chance (fuzz_dev.h). They know a device by its
+ * class, so that a new one of the same kind is driven, too.
+ */
+#include "tests/fuzz/dev/fuzz_dev.h"
+
+#include <string.h>
+
+static uint32_t length(struct fuzz *z)
+{
+    switch (pick(z, 8)) {
+    case 0: return 0;
+    case 1: return pick(z, 0x20000);
+    case 2: return (uint32_t)rnd(z);
+    case 3: return 512u << pick(z, 8);
+    default: return pick(z, 600);
+    }
+}
+
+/* ---- virtio (1.2): 1af4, capabilities of the vendor ---- */
+
+struct virtio { unsigned bar[5]; uint32_t off[5]; };
+
+static void virtio_find(struct fuzz *z, const struct function *f, struct virtio *v)
+{
+    unsigned cap = config_in(z, f->devfn, 0x34, 1) & 0xfc;
+
+    memset(v, 0xff, sizeof(*v));
+    for (unsigned n = 0; cap && n < 40; n++, cap = config_in(z, f->devfn, cap + 1, 1) & 0xfc) {
+        unsigned type = config_in(z, f->devfn, cap + 3, 1);
+
+        if (config_in(z, f->devfn, cap, 1) != 9 || type > 4)
+            continue;
+        v->bar[type] = config_in(z, f->devfn, cap + 4, 1);
+        v->off[type] = config_in(z, f->devfn, cap + 8, 4);
+    }
+}
+
+/* Queue q of this function has its rings here: descriptors, and 0x400 on the driver's and the device's. */
+static uint64_t virtio_ring(const struct function *f, unsigned q)
+{
+    return POOL + ((f->devfn & 0xff) * 7 + q) % 200 * 0x1000;
+}
+
+static void virtio_start(struct fuzz *z, const struct function *f, const struct virtio *v)
+{
+#define COMMON(reg, val, size) bar_out(z, f, v->bar[1], v->off[1] + (reg), val, size)
+    COMMON(20, 0, 1);
+    COMMON(20, 1, 1);
+    COMMON(20, 3, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        COMMON(0, i, 4);
+        COMMON(8, i, 4);
+        COMMON(12, bar_in(z, f, v->bar[1], v->off[1] + 4, 4) & (chance(z, 4) ? rnd(z) | !!i : UINT32_MAX), 4);
+    }
+    COMMON(20, 11, 1);
+    for (unsigned q = 0; q < 6; q++) {
+        uint64_t at = chance(z, 20) ? address(z, 16) : virtio_ring(f, q);
+
+        COMMON(22, q, 2);
+        COMMON(24, chance(z, 8) ? value(z) : 16u, 2);
+        COMMON(26, chance(z, 4) ? pick(z, 8) : 0xffff, 2);
+        COMMON(32, at, 4);
+        COMMON(36, at >> 32, 4);
+        COMMON(40, at + 0x400, 4);
+        COMMON(44, 0, 4);
+        COMMON(48, at + 0x600, 4);
+        COMMON(52, 0, 4);
+        COMMON(28, 1, 2);
+    }
+    COMMON(20, 15, 1);
+#undef COMMON
+}
+
+/* What a driver tells: block, SCSI, control and console requests begin with small numbers. */
+static void virtio_request(struct fuzz *z, uint64_t at)
+{
+    uint8_t cdb[16];
+
+    ram_put(z, at, pick(z, 16), 4);
+    ram_put(z, at + 4, value(z), 4);
+    ram_put(z, at + 8, chance(z, 4) ? value(z) : pick(z, 8200), 8);
+    if (chance(z, 2))
+        return;
+    ram_put(z, at, 1 | pick(z, 3) << 8 | 0x40 << 16 | pick(z, 2) << 24, 4);      /* a LUN, and a command behind it */
+    scsi_command(z, cdb);
+    for (unsigned i = 0; i < 16; i++)
+        ram_put(z, at + 19 + i, cdb[i], 1);
+}
+
+static void virtio_chain(struct fuzz *z, uint64_t ring, unsigned head, bool packed)
+{
+    unsigned n = 1 + pick(z, 4), in_from = pick(z, n + 1);
+
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t d = ring + 16 * ((head + i) % 16), at = address(z, 16);
+        unsigned flags = (i + 1 < n ? 1 : 0) | (i >= in_from ? 2 : 0) | (chance(z, 20) ? 4 : 0);
+
+        ram_put(z, d, at, 8);
+        ram_put(z, d + 8, i == 0 && chance(z, 2) ? 16 + 35 * pick(z, 2) : length(z), 4);
+        if (i == 0)
+            virtio_request(z, at);
+        if (packed) {
+            ram_put(z, d + 12, head + i, 2);
+            ram_put(z, d + 14, flags | (chance(z, 2) ? 0x80 : 0x8000), 2);
+        } else {
+            ram_put(z, d + 12, flags, 2);
+            ram_put(z, d + 14, chance(z, 20) ? value(z) : (head + i + 1) % 16, 2);
+        }
+    }
+}
+
+static void drive_virtio(struct fuzz *z, struct function *f)
+{
+    unsigned q = pick(z, 6);
+    uint64_t ring = virtio_ring(f, q);
+    struct virtio v;
+
+    virtio_find(z, f, &v);
+    if (!f->driven || chance(z, 30)) {
+        if (v.bar[1] < 6)
+            virtio_start(z, f, &v);
+        bar_out(z, f, 0, 18, 0, 1);             /* the registers of old */
+        bar_out(z, f, 0, 4, bar_in(z, f, 0, 0, 4), 4);
+        for (unsigned i = 0; i < 4; i++) {
+            bar_out(z, f, 0, 14, i, 2);
+            bar_out(z, f, 0, 8, virtio_ring(f, i) >> 12, 4);
+        }
+        bar_out(z, f, 0, 18, 7, 1);
+    }
+    for (unsigned n = pick(z, 4) + 1, idx; n; n--) {
+        unsigned head = pick(z, 16);
+
+        virtio_chain(z, ring, head, chance(z, 3));
+        idx = (unsigned)ram_get(z, ring + 0x402, 2);
+        ram_put(z, ring + 0x404 + idx % 16 * 2, chance(z, 30) ? value(z) : head, 2);
+        ram_put(z, ring + 0x402, idx + (chance(z, 50) ? pick(z, 0x10000) : 1), 2);
+    }
+    if (v.bar[2] < 6)
+        bar_out(z, f, v.bar[2], v.off[2] + 4 * q, q, 2);
+    bar_out(z, f, 0, 16, q, 2);
+    if (v.bar[4] < 6 && chance(z, 10))
+        bar_out(z, f, v.bar[4], v.off[4] + pick(z, 64), value(z), 1u << pick(z, 3));
+}
+
+/* ---- NVMe (1.4) ---- */
+
+static void nvme_entry(struct fuzz *z, uint64_t at, bool admin)
+{
+    static const uint8_t admins[] = { 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 0x10, 0x11, 0x14, 0x80, 0x84 };
+    static const uint8_t ios[] = { 0, 1, 2, 4, 5, 8, 9, 0x0d };
+    uint8_t op = chance(z, 20) ? (uint8_t)rnd(z) : admin ? admins[pick(z, sizeof(admins))] : ios[pick(z, sizeof(ios))];
+    bool queue = admin && (op == 1 || op == 5);
+    unsigned id = 1 + pick(z, 3);
+
+    ram_put(z, at, op | (chance(z, 8) ? pick(z, 256) << 8 : 0), 2);
+    ram_put(z, at + 2, pick(z, 64), 2);
+    ram_put(z, at + 4, chance(z, 10) ? value(z) : 1, 4);
+    ram_put(z, at + 24, queue ? POOL + 0x10000 * id + 0x8000 * (op == 1) : address(z, chance(z, 2) ? 4096 : 4), 8);
+    ram_put(z, at + 32, address(z, chance(z, 2) ? 4096 : 8), 8);
+    ram_put(z, at + 40, queue ? id | (uint64_t)pick(z, 64) << 16 : admin ? pick(z, 16) : pick(z, 8200), 4);
+    ram_put(z, at + 44, queue ? 1 | id << 16 : chance(z, 8) ? value(z) : 0, 4);
+    ram_put(z, at + 48, chance(z, 4) ? value(z) : pick(z, 32), 4);
+    ram_put(z, at + 52, chance(z, 8) ? value(z) : 0, 4);
+    ram_put(z, at + 56, chance(z, 8) ? value(z) : 0, 4);
+    for (unsigned i = 0; i < 8; i++)            /* a list for PRP 2, or ranges */
+        ram_put(z, (ram_get(z, at + 32, 8) & ~7ull) + 8 * i, address(z, 4096), 8);
+}
+
+static void drive_nvme(struct fuzz *z, struct function *f)
+{
+    unsigned q = pick(z, 4);
+    uint64_t sq = q ? POOL + 0x10000 * q + 0x8000 : POOL;
+
+    if (!f->driven || chance(z, 40)) {
+        bar_out(z, f, 0, 0x14, 0, 4);
+        bar_out(z, f, 0, 0x24, 0x003f003f, 4);
+        bar_out(z, f, 0, 0x28, POOL, 8);
+        bar_out(z, f, 0, 0x30, POOL + 0x8000, 8);
+        bar_out(z, f, 0, 0x14, 0x460001, 4);
+        bar_in(z, f, 0, 0x1c, 4);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        nvme_entry(z, sq + 64 * pick(z, 64), !q);
+    bar_out(z, f, 0, 0x1000 + 8 * q, chance(z, 10) ? value(z) : pick(z, 64), 4);
+    bar_out(z, f, 0, 0x1004 + 8 * q, pick(z, 64), 4);
+}
+
+/* ---- USB ---- */
+
+static void usb_setup(struct fuzz *z, uint64_t at)
+{
+    static const uint8_t types[] = { 0x00, 0x80, 0x01, 0x81, 0x02, 0x21, 0xa1, 0x23, 0xa3, 0x20, 0xa0, 0x82 };
+
+    ram_put(z, at, types[pick(z, sizeof(types))], 1);
+    ram_put(z, at + 1, pick(z, 13), 1);
+    ram_put(z, at + 2, chance(z, 2) ? (1 + pick(z, 15)) << 8 | pick(z, 4) : pick(z, 4), 2);
+    ram_put(z, at + 4, pick(z, 10), 2);
+    ram_put(z, at + 6, chance(z, 4) ? pick(z, 0x1000) : pick(z, 64), 2);
+}
+
+/* A command block wrapper of mass storage. */
+static void usb_cbw(struct fuzz *z, uint64_t at)
+{
+    uint8_t cdb[16];
+
+    scsi_command(z, cdb);
+    ram_put(z, at, 0x43425355, 4);
+    ram_put(z, at + 4, rnd(z), 4);
+    ram_put(z, at + 8, length(z), 4);
+    ram_put(z, at + 12, chance(z, 2) ? 0x80 : 0, 1);
+    ram_put(z, at + 13, chance(z, 10) ? pick(z, 16) : 0, 1);
+    ram_put(z, at + 14, chance(z, 10) ? pick(z, 32) : 16, 1);
+    for (unsigned i = 0; i < 16; i++)
+        ram_put(z, at + 15 + i, cdb[i], 1);
+}
+
+static uint64_t usb_data(struct fuzz *z)
+{
+    uint64_t at = address(z, 16);
+
+    if (chance(z, 2))
+        usb_setup(z, at);
+    else if (chance(z, 2))
+        usb_cbw(z, at);
+    return at;
+}
+
+/* 32 transfer descriptors and 16 queue heads, linked anyhow: loops, too. */
+static void drive_uhci(struct fuzz *z, struct function *f)
+{
+    const uint32_t tds = POOL + 0x40000, qhs = POOL + 0x41000, frames = POOL + 0x42000;
+    static const uint8_t pids[] = { 0x2d, 0x69, 0xe1 };
+
+#define LINK (chance(z, 4) ? 1 : chance(z, 2) ? (qhs + 16 * pick(z, 16)) | 2 : (tds + 32 * pick(z, 32)) | (chance(z, 2) ? 4 : 0))
+    for (unsigned i = 0; i < 32; i++) {
+        uint32_t td = tds + 32 * i;
+
+        ram_put(z, td, LINK, 4);
+        ram_put(z, td + 4, 0x18800000 | (chance(z, 8) ? rnd(z) : 0), 4);
+        ram_put(z, td + 8, pids[pick(z, 3)] | pick(z, 4) << 8 | pick(z, 3) << 15 | pick(z, 2) << 19 |
+                (chance(z, 3) ? 7u : pick(z, 0x800)) << 21, 4);
+        ram_put(z, td + 12, usb_data(z), 4);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        ram_put(z, qhs + 16 * i, LINK, 4);
+        ram_put(z, qhs + 16 * i + 4, LINK, 4);
+    }
+    for (unsigned i = 0; i < 1024; i += 1 + pick(z, 8))
+        ram_put(z, frames + 4 * i, LINK, 4);
+#undef LINK
+    bar_out(z, f, 4, 8, chance(z, 20) ? value(z) : frames, 4);
+    bar_out(z, f, 4, 4, 15, 2);
+    for (unsigned p = 0; p < 2; p++) {
+        bar_out(z, f, 4, 0x10 + 2 * p, 0x20e, 2);       /* reset, then enabled */
+        bar_out(z, f, 4, 0x10 + 2 * p, 0x00e, 2);
+    }
+    bar_out(z, f, 4, 0, chance(z, 8) ? value(z) : 0x81, 2);
+}
+
+/* Queue heads, and transfer descriptors for the asynchronous and the periodic list (EHCI 1.0). */
+static void drive_ehci(struct fuzz *z, struct function *f)
+{
+    const uint32_t tds = POOL + 0x50000, qhs = POOL + 0x52000, frames = POOL + 0x54000;
+    unsigned op = (unsigned)bar_in(z, f, 0, 0, 1);
+
+#define LINK (chance(z, 8) ? 1 : (qhs + 128 * pick(z, 16)) | (chance(z, 6) ? pick(z, 4) << 1 : 2))
+#define TD (chance(z, 4) ? 1 : tds + 128 * pick(z, 32))
+    for (unsigned i = 0; i < 32; i++) {
+        uint32_t td = tds + 128 * i;
+
+        ram_put(z, td, TD, 4);
+        ram_put(z, td + 4, TD, 4);
+        ram_put(z, td + 8, 0x0c80 | pick(z, 3) << 8 | (chance(z, 2) ? 8u : pick(z, 0x8000)) << 16 | pick(z, 2) << 31 |
+                pick(z, 8) << 12, 4);
+        for (unsigned b = 0; b < 5; b++)
+            ram_put(z, td + 12 + 4 * b, usb_data(z), 4);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        uint32_t qh = qhs + 128 * i;
+
+        ram_put(z, qh, LINK, 4);
+        ram_put(z, qh + 4, pick(z, 4) | pick(z, 3) << 8 | 2 << 12 | 1 << 14 | (!i) << 15 | pick(z, 1025) << 16, 4);
+        ram_put(z, qh + 8, 1u << 30 | pick(z, 256), 4);
+        ram_put(z, qh + 12, TD, 4);
+        ram_put(z, qh + 16, TD, 4);
+        ram_put(z, qh + 20, TD, 4);
+        ram_put(z, qh + 24, chance(z, 2) ? 0 : rnd(z), 4);
+    }
+    for (unsigned i = 0; i < 1024; i += 1 + pick(z, 8))
+        ram_put(z, frames + 4 * i, chance(z, 4) ? 1 : LINK, 4);
+#undef LINK
+#undef TD
+    bar_out(z, f, 0, op + 0x14, frames, 4);
+    bar_out(z, f, 0, op + 0x18, chance(z, 10) ? value(z) : qhs, 4);
+    bar_out(z, f, 0, op + 8, 0x3f, 4);
+    bar_out(z, f, 0, op + 0x40, 1, 4);
+    bar_out(z, f, 0, op, chance(z, 20) ? value(z) : 0x80031, 4);
+    for (unsigned p = 0; p < 6; p++) {
+        bar_out(z, f, 0, op + 0x44 + 4 * p, 0x1100, 4);
+        bar_out(z, f, 0, op + 0x44 + 4 * p, 0x1005, 4);
+    }
+}
+
+static void xhci_trb(struct fuzz *z, uint64_t at, bool command, uint64_t ring)
+{
+    static const uint8_t commands[] = { 9, 9, 10, 11, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23 };
+    static const uint8_t transfers[] = { 1, 1, 2, 3, 4, 5, 6, 7, 8 };
+    uint8_t type = chance(z, 30) ? (uint8_t)pick(z, 64) : command ? commands[pick(z, sizeof(commands))] :
+                   transfers[pick(z, sizeof(transfers))];
+    uint64_t param = usb_data(z);
+
+    if (type == 2)              /* a request inside the descriptor */
+        usb_setup(z, at);
+    else
+        ram_put(z, at, type == 6 ? ring : command ? POOL + 0x68000 + 0x800 * pick(z, 4) : param, 8);
+    ram_put(z, at + 8, type == 2 ? 8 : chance(z, 8) ? length(z) : pick(z, 100), 4);
+    ram_put(z, at + 12, type << 10 | (chance(z, 3) ? 0 : 1) | pick(z, 64) << 1 | (chance(z, 4) ? pick(z, 4) : 1) << 24 |
+            (chance(z, 2) ? 0 : 1 + pick(z, 8)) << 16, 4);
+}
+
+static void xhci_context(struct fuzz *z, uint64_t at)
+{
+    ram_put(z, at, pick(z, 4), 4);
+    ram_put(z, at + 4, 3 | (chance(z, 2) ? pick(z, 256) : 0), 4);
+    ram_put(z, at + 0x20, pick(z, 2) << 20 | (1 + pick(z, 8)) << 27 | (chance(z, 4) ? rnd(z) & 0xfffff : 0) | pick(z, 5) << 20, 4);
+    ram_put(z, at + 0x24, (1 + pick(z, 9)) << 16, 4);
+    for (unsigned ep = 0; ep < 8; ep++) {
+        uint64_t c = at + 0x40 + 0x20 * ep;
+
+        ram_put(z, c, pick(z, 10) << 16 | pick(z, 4), 4);
+        ram_put(z, c + 4, (ep ? pick(z, 8) : 4u) << 3 | (chance(z, 4) ? pick(z, 0x10000) : 64u) << 16 | 6, 4);
+        ram_put(z, c + 8, (chance(z, 20) ? address(z, 16) : POOL + 0x6a000 + 0x400 * ep) | 1, 8);
+        ram_put(z, c + 16, pick(z, 0x1000), 4);
+    }
+}
+
+static void drive_xhci(struct fuzz *z, struct function *f)
+{
+    const uint64_t commands = POOL + 0x61000, base = POOL + 0x60000;
+    unsigned op = (unsigned)bar_in(z, f, 0, 0, 1), rt = (unsigned)bar_in(z, f, 0, 0x18, 4) & 0xffff;
+    unsigned bells = (unsigned)bar_in(z, f, 0, 0x14, 4) & 0xffff;
+
+    if (!f->driven || chance(z, 20)) {
+        bar_out(z, f, 0, op, 2, 4);
+        bar_out(z, f, 0, op + 0x38, 8, 4);
+        bar_out(z, f, 0, op + 0x30, base, 4);
+        bar_out(z, f, 0, op + 0x34, 0, 4);
+        bar_out(z, f, 0, op + 0x18, commands | 1, 4);
+        bar_out(z, f, 0, op + 0x1c, 0, 4);
+        ram_put(z, base + 0x800, POOL + 0x62000, 8);
+        ram_put(z, base + 0x808, 16 + pick(z, 32), 4);
+        for (unsigned i = 1; i < 8; i++)
+            ram_put(z, base + 8 * i, POOL + 0x63000 + 0x400 * i, 8);
+        bar_out(z, f, 0, rt + 0x28, 1, 4);
+        bar_out(z, f, 0, rt + 0x38, POOL + 0x62000, 4);
+        bar_out(z, f, 0, rt + 0x3c, 0, 4);
+        bar_out(z, f, 0, rt + 0x30, base + 0x800, 4);
+        bar_out(z, f, 0, rt + 0x34, 0, 4);
+        bar_out(z, f, 0, rt + 0x20, 2, 4);
+        bar_out(z, f, 0, op, 5, 4);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        xhci_context(z, POOL + 0x68000 + 0x800 * i);
+    for (unsigned i = 0; i < 32; i++)
+        xhci_trb(z, commands + 16 * i, true, commands);
+    for (unsigned ep = 0; ep < 8; ep++)
+        for (unsigned i = 0; i < 8; i++)
+            xhci_trb(z, POOL + 0x6a000 + 0x400 * ep + 16 * i, false, POOL + 0x6a000 + 0x400 * ep);
+    for (unsigned p = 0; p < 8; p++)
+        if (chance(z, 4))
+            bar_out(z, f, 0, op + 0x400 + 16 * p, chance(z, 4) ? value(z) : 0x210, 4);
+    bar_out(z, f, 0, bells, 0, 4);
+    for (unsigned n = pick(z, 4); n; n--)
+        bar_out(z, f, 0, bells + 4 * (1 + pick(z, 4)), 1 + pick(z, 8), 4);
+    bar_out(z, f, 0, rt + 0x38, (POOL + 0x62000 + 16 * pick(z, 16)) | 8, 4);
+}
+
+/* ---- AHCI (1.3.1): lists of commands with a FIS each ---- */
+
+static void drive_ahci(struct fuzz *z, struct function *f)
+{
+    static const uint8_t ops[] = { 0x25, 0x35, 0xc8, 0xca, 0x60, 0x61, 0xea, 0xe7, 0xec, 0xa1, 0xa0, 0x06, 0x20, 0x30, 0xef, 0xe0, 0x2f };
+    unsigned port = pick(z, 6), regs = 0x100 + 0x80 * port;
+    const uint64_t list = POOL + 0x70000 + 0x2000 * port, table = POOL + 0x80000;
+
+    if (!(f->driven & 1u << port) || chance(z, 20)) {
+        f->driven |= 1u << port;
+        bar_out(z, f, 5, 4, chance(z, 4) ? 1 : 0, 4);
+        bar_out(z, f, 5, 4, 0x80000002, 4);
+        bar_out(z, f, 5, regs + 0x18, 0, 4);
+        bar_out(z, f, 5, regs, list, 4);
+        bar_out(z, f, 5, regs + 4, 0, 4);
+        bar_out(z, f, 5, regs + 8, list + 0x1000, 4);
+        bar_out(z, f, 5, regs + 12, 0, 4);
+        bar_out(z, f, 5, regs + 0x30, ~0u, 4);
+        bar_out(z, f, 5, regs + 0x14, ~0u, 4);
+        bar_out(z, f, 5, regs + 0x18, 0x17, 4);
+    }
+    for (unsigned slot = 0; slot < 32; slot++) {
+        uint64_t h = list + 32 * slot, t = table + 0x400 * slot;
+        uint8_t cdb[16];
+
+        ram_put(z, h, 5 | pick(z, 2) << 5 | pick(z, 2) << 6 | (chance(z, 20) ? rnd(z) : 1u + pick(z, 8)) << 16, 4);
+        ram_put(z, h + 4, 0, 4);
+        ram_put(z, h + 8, chance(z, 20) ? address(z, 128) : t, 8);
+        ram_put(z, t, 0x8027 | (uint32_t)(chance(z, 10) ? (uint8_t)rnd(z) : ops[pick(z, sizeof(ops))]) << 16 | pick(z, 8) << 24, 4);
+        ram_put(z, t + 4, pick(z, 8300) | 0x40000000, 4);
+        ram_put(z, t + 8, chance(z, 4) ? rnd(z) : 0, 4);
+        ram_put(z, t + 12, chance(z, 4) ? rnd(z) : pick(z, 16), 2);
+        scsi_command(z, cdb);
+        for (unsigned i = 0; i < 16; i++)
+            ram_put(z, t + 0x40 + i, cdb[i], 1);
+        for (unsigned i = 0; i < 8; i++) {
+            ram_put(z, t + 0x80 + 16 * i, address(z, 2), 8);
+            ram_put(z, t + 0x8c + 16 * i, length(z) | 1, 4);
+        }
+    }
+    bar_out(z, f, 5, regs + 0x34, chance(z, 2) ? rnd(z) : 0, 4);
+    bar_out(z, f, 5, regs + 0x38, chance(z, 2) ? rnd(z) : 1u << pick(z, 32), 4);
+}
+
+/* ---- network chips: rings of descriptors with an address and a length in front ---- */
+
+static void nic_ring(struct fuzz *z, uint64_t ring, unsigned n, unsigned entry)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ram_put(z, ring + entry * i, address(z, 8), 8);
+        ram_put(z, ring + entry * i + 8, chance(z, 4) ? rnd(z) : length(z) & 0xffff, 4);
+        ram_put(z, ring + entry * i + 11, rnd(z) & (chance(z, 4) ? 0xff : 0x2b), 1);
+        ram_put(z, ring + entry * i + 12, chance(z, 2) ? rnd(z) : 0, 4);
+    }
+}
+
+static void drive_e1000(struct fuzz *z, struct function *f)
+{
+    const uint64_t tx = POOL + 0x90000, rx = POOL + 0x91000;
+
+    nic_ring(z, tx, 32, 16);
+    nic_ring(z, rx, 32, 16);
+    for (unsigned ring = 0; ring < 2; ring++) {
+        unsigned at = ring ? 0x3800 : 0x2800;
+
+        bar_out(z, f, 0, at, ring ? tx : rx, 4);
+        bar_out(z, f, 0, at + 4, 0, 4);
+        bar_out(z, f, 0, at + 8, chance(z, 10) ? value(z) : 512, 4);
+        if (chance(z, 4))
+            bar_out(z, f, 0, at + 0x10, pick(z, 40), 4);
+    }
+    bar_out(z, f, 0, 0x100, chance(z, 4) ? value(z) : 0x8002 | pick(z, 4) << 16 | pick(z, 2) << 25 | 0x38, 4);
+    bar_out(z, f, 0, 0x400, chance(z, 8) ? value(z) : 0xfa, 4);
+    bar_out(z, f, 0, 0xd0, rnd(z), 4);
+    bar_out(z, f, 0, 0x2818, pick(z, 32), 4);
+    bar_out(z, f, 0, 0x3818, pick(z, 34), 4);
+}
+
+static void drive_rtl8139(struct fuzz *z, struct function *f)
+{
+    const uint64_t tx = POOL + 0x92000, rx = POOL + 0x93000;
+
+    for (unsigned i = 0; i < 32; i++) {         /* the rings of the C+: owner, end of ring, length; address */
+        for (unsigned r = 0; r < 2; r++) {
+            uint64_t d = (r ? tx : rx) + 16 * i;
+
+            ram_put(z, d, (chance(z, 4) ? rnd(z) : 0xb0000000u | pick(z, 0x2000)) | (i == 31) << 30, 4);
+            ram_put(z, d + 4, chance(z, 2) ? rnd(z) : 0, 4);
+            ram_put(z, d + 8, address(z, 4), 8);
+        }
+    }
+    bar_out(z, f, 0, 0x37, chance(z, 10) ? value(z) : 0x0c, 1);
+    bar_out(z, f, 0, 0x44, chance(z, 4) ? value(z) : 0xf | pick(z, 4) << 11 | 0x700, 4);
+    bar_out(z, f, 0, 0x30, address(z, 256), 4);
+    bar_out(z, f, 0, 0xe0, chance(z, 2) ? 0 : chance(z, 2) ? 3 : pick(z, 256), 2);
+    bar_out(z, f, 0, 0x20, tx, 4);
+    bar_out(z, f, 0, 0x24, 0, 4);
+    bar_out(z, f, 0, 0xe4, rx, 4);
+    bar_out(z, f, 0, 0xe8, 0, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        if (!(ram_get(z, tx, 1) & 3))
+            bar_out(z, f, 0, 0x20 + 4 * i, address(z, 4), 4);
+        bar_out(z, f, 0, 0x10 + 4 * i, chance(z, 4) ? value(z) : length(z) & 0x1fff, 4);
+    }
+    bar_out(z, f, 0, 0xd9, 0x40 | pick(z, 256), 1);
+}
+
+static void drive_pcnet(struct fuzz *z, struct function *f)
+{
+    const uint64_t init = POOL + 0x94000, tx = POOL + 0x95000, rx = POOL + 0x96000;
+    unsigned style = pick(z, 4);
+
+#define CSR(n, val) (bar_out(z, f, 0, 0x12, n, 2), bar_out(z, f, 0, 0x10, val, 2))
+    for (unsigned i = 0; i < 32; i++) {
+        for (unsigned r = 0; r < 2; r++) {
+            uint64_t d = (r ? tx : rx) + 16 * i;
+
+            ram_put(z, d, chance(z, 2) ? address(z, 4) : 0xf000u | pick(z, 0x1000) | (uint64_t)rnd(z) << 16, 4);
+            ram_put(z, d + 4, 0x8300f000u | pick(z, 0x1000) | (chance(z, 4) ? rnd(z) : 0), 4);
+            ram_put(z, d + 8, chance(z, 2) ? address(z, 4) : rnd(z), 4);
+            ram_put(z, d + 12, rnd(z), 4);
+        }
+    }
+    for (unsigned i = 0; i < 28; i += 4)
+        ram_put(z, init + i, chance(z, 4) ? rnd(z) : 0, 4);
+    ram_put(z, init, chance(z, 4) ? rnd(z) : 0x50500000u | (chance(z, 3) ? 0x4 : 0), 4);
+    ram_put(z, init + 20, rx, 4);
+    ram_put(z, init + 24, tx, 4);
+    bar_in(z, f, 0, 0x14, 2);
+    CSR(0, 4);
+    CSR(58, style);
+    CSR(1, init & 0xffff);
+    CSR(2, init >> 16);
+    if (chance(z, 4))
+        CSR(pick(z, 128), value(z));
+    CSR(0, 0x41);
+    CSR(0, 0x42 | 8);
+#undef CSR
+}
+
+/* ---- sound ---- */
+
+static void drive_ac97(struct fuzz *z, struct function *f)
+{
+    for (unsigned box = 0; box < 3; box++) {
+        uint64_t list = POOL + 0x98000 + 0x100 * box;
+
+        for (unsigned i = 0; i < 32; i++) {
+            ram_put(z, list + 8 * i, address(z, 4), 4);
+            ram_put(z, list + 8 * i + 4, pick(z, chance(z, 4) ? 0x10000 : 600) | pick(z, 4) << 30, 4);
+        }
+        bar_out(z, f, 1, 16 * box, list, 4);
+        bar_out(z, f, 1, 16 * box + 5, pick(z, 32), 1);
+        bar_out(z, f, 1, 16 * box + 11, chance(z, 4) ? pick(z, 32) : 0x1d, 1);
+    }
+    bar_out(z, f, 0, 2 * pick(z, 64), value(z), 2);
+    bar_out(z, f, 1, 0x2c, chance(z, 4) ? value(z) : 2, 4);
+}
+
+static void drive_hda(struct fuzz *z, struct function *f)
+{
+    const uint64_t corb = POOL + 0x9a000, rirb = POOL + 0x9b000, list = POOL + 0x9c000;
+
+    for (unsigned i = 0; i < 256; i++) {
+        static const uint16_t verbs[] = { 0xf00, 0x706, 0x707, 0x705, 0x703, 0xf02, 0x200, 0x300, 0xb00, 0x701, 0x708, 0x7ff, 0x70c };
+
+        ram_put(z, corb + 4 * i, (chance(z, 8) ? pick(z, 16) : pick(z, 3)) << 28 | pick(z, 8) << 20 |
+                (chance(z, 8) ? pick(z, 0x1000) : verbs[pick(z, 13)]) << 8 | pick(z, 256), 4);
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        ram_put(z, list + 16 * i, address(z, 128), 8);
+        ram_put(z, list + 16 * i + 8, length(z), 4);
+        ram_put(z, list + 16 * i + 12, pick(z, 2), 4);
+    }
+    bar_out(z, f, 0, 8, chance(z, 20) ? 0 : 1, 4);
+    bar_out(z, f, 0, 0x20, rnd(z) | 0xc0000000u, 4);
+    bar_out(z, f, 0, 0x40, corb, 4);
+    bar_out(z, f, 0, 0x44, 0, 4);
+    bar_out(z, f, 0, 0x50, rirb, 4);
+    bar_out(z, f, 0, 0x54, 0, 4);
+    bar_out(z, f, 0, 0x4e, pick(z, 256), 1);
+    bar_out(z, f, 0, 0x5e, pick(z, 256), 1);
+    bar_out(z, f, 0, 0x5a, pick(z, 256), 2);
+    bar_out(z, f, 0, 0x4c, 2 + pick(z, 2), 1);
+    bar_out(z, f, 0, 0x5c, 2 + pick(z, 6), 1);
+    bar_out(z, f, 0, 0x48, pick(z, 256), 2);
+    for (unsigned s = 0; s < 8; s++) {
+        unsigned at = 0x80 + 0x20 * s;
+
+        if (!chance(z, 3))
+            continue;
+        bar_out(z, f, 0, at + 0x18, list, 4);
+        bar_out(z, f, 0, at + 0x1c, 0, 4);
+        bar_out(z, f, 0, at + 8, length(z), 4);
+        bar_out(z, f, 0, at + 12, pick(z, 32), 2);
+        bar_out(z, f, 0, at + 0x12, chance(z, 4) ? value(z) : 0x11, 2);
+        bar_out(z, f, 0, at, (1 + pick(z, 3)) << 20 | (chance(z, 10) ? pick(z, 32) : 0x1e), 4);
+    }
+}
+
+/* ---- who drives what ---- */
+
+static const struct {
+    uint32_t what, mask;        /* class, or vendor and device */
+    bool id;
+    void (*drive)(struct fuzz *, struct function *);
+} drivers[] = {
+    { 0x1af40000, 0xffff0000, true, drive_virtio },
+    { 0x8086100e, 0xffffffff, true, drive_e1000 },
+    { 0x10ec8139, 0xffffffff, true, drive_rtl8139 },
+    { 0x10222000, 0xffffffff, true, drive_pcnet },
+    { 0x010802, 0xffffff, false, drive_nvme },
+    { 0x010601, 0xffffff, false, drive_ahci },
+    { 0x0c0300, 0xffffff, false, drive_uhci },
+    { 0x0c0320, 0xffffff, false, drive_ehci },
+    { 0x0c0330, 0xffffff, false, drive_xhci },
+    { 0x040100, 0xffff00, false, drive_ac97 },
+    { 0x040300, 0xffff00, false, drive_hda },
+};
+
+void drive(struct fuzz *z, struct function *f)
+{
+    for (unsigned i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+        uint32_t what = drivers[i].id ? f->vendor << 16 | f->device : f->class;
+
+        if ((what & drivers[i].mask) == drivers[i].what) {
+            drivers[i].drive(z, f);
+            f->driven |= 1u << 31;
+            return;
+        }
+    }
+}
