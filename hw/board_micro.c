@@ -46,7 +46,7 @@ static void intx_set(void *to, int n, bool level)
 
     b->source[irq] = level ? b->source[irq] | 1u << n : b->source[irq] & ~(1u << n);
     pic_set_line(b->pic, irq, b->source[irq]);
-    ioapic_set(b->ioapic, 16 + n, level);
+    pcbase_gsi_set(b, 16 + (unsigned)n, GSI_PCI, level);
 }
 
 static void power_button(struct machine *m)

@@ -71,7 +71,7 @@ static void isa_set(void *to, int irq, bool level)
 
 static void gsi_set(void *to, int n, bool level)
 {
-    ioapic_set(((struct pcbase *)to)->ioapic, n, level);
+    pcbase_gsi_set(to, (unsigned)n, GSI_PCI, level);
 }
 
 /* To the boot processor alone, whose SMBASE all firmware moves, unless it has asked for more. */

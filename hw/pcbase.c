@@ -30,7 +30,9 @@
 #include "hw/rtc.h"
 #include "hw/uart.h"
 
-static const struct field pcbase_state[] = { FIELD_ARRAY(struct pcbase, source), FIELD_END };
+static const struct field pcbase_state[] = {
+    FIELD_ARRAY(struct pcbase, source), FIELD_ARRAY(struct pcbase, gsi), FIELD_END
+};
 
 static void pcbase_chip_reset(void *dev)
 {
@@ -38,6 +40,8 @@ static void pcbase_chip_reset(void *dev)
 
     for (unsigned i = 0; i < 16; i++)
         b->source[i] = 0;
+    for (unsigned i = 0; i < IOAPIC_PINS; i++)
+        b->gsi[i] = 0;
 }
 
 static const struct chip pcbase_chip = {
@@ -46,11 +50,15 @@ static const struct chip pcbase_chip = {
 
 /* ---- interrupt routing ---- */
 
-static void gsi_set(void *to, int n, bool level)
+void pcbase_gsi_set(struct pcbase *b, unsigned n, enum gsi_source source, bool level)
 {
-    struct pcbase *b = to;
+    b->gsi[n] = level ? b->gsi[n] | 1u << source : b->gsi[n] & ~(1u << source);
+    ioapic_set(b->ioapic, (int)n, b->gsi[n]);
+}
 
-    ioapic_set(b->ioapic, n, level);
+static void hpet_set(void *to, int n, bool level)
+{
+    pcbase_gsi_set(to, (unsigned)n, GSI_HPET, level);
 }
 
 void pcbase_isa_set(void *to, int line, bool level)
@@ -60,13 +68,15 @@ void pcbase_isa_set(void *to, int line, bool level)
 
     b->source[irq] = level ? b->source[irq] | 1u << source : b->source[irq] & ~(1u << source);
     pic_set_line(b->pic, irq, b->source[irq]);
-    ioapic_set(b->ioapic, irq == 0 ? 2 : irq, b->source[irq]);
+    pcbase_gsi_set(b, irq == 0 ? 2 : (unsigned)irq, GSI_ISA, b->source[irq]);
 }
 
-static void gsi_tick(void *to, int n, unsigned ticks)
+static void hpet_tick(void *to, int n, unsigned ticks)
 {
     struct pcbase *b = to;
 
+    if (ticks)
+        b->gsi[n] |= 1u << GSI_HPET;
     ioapic_tick(b->ioapic, n, ticks);
 }
 
@@ -76,8 +86,10 @@ static void isa_tick(void *to, int line, unsigned ticks)
     int irq = line & 0xff, source = line >> 8;
     struct irq pic = pic_line(b->pic, irq);
 
-    if (ticks)
+    if (ticks) {
         b->source[irq] |= 1u << source;
+        b->gsi[irq == 0 ? 2 : irq] |= 1u << GSI_ISA;
+    }
     irq_tick(&pic, ticks);
     ioapic_tick(b->ioapic, irq == 0 ? 2 : irq, ticks);
 }
@@ -93,7 +105,7 @@ static void test_gsi_set(void *to, int n, bool level)
     if (n < 16)
         pcbase_isa_set(to, ISA_LINE(n == 2 ? 0 : n, 7), level);
     else
-        gsi_set(to, n, level);
+        pcbase_gsi_set(to, (unsigned)n, GSI_TEST, level);
 }
 
 static uint8_t int_ack(struct machine *m, unsigned cpu)
@@ -272,7 +284,7 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     b->apics = apics_new(m->chips, m->phys, m->clock, m, &cpu_lines, m->ncpu, MMU_PA_BITS);
     b->ioapic = ioapic_new(m->chips, m->phys, IOAPIC_BASE, b->apics, 0);
     b->pic = pic_new(m->chips, m->ports, (struct irq){ .set = apics_lint0, .to = b->apics });
-    hpet_lines = (struct hpet_lines){ { gsi_set, b, 0, gsi_tick }, pcbase_isa(b, 0, 0), pcbase_isa(b, 8, 0) };
+    hpet_lines = (struct hpet_lines){ { hpet_set, b, 0, hpet_tick }, pcbase_isa(b, 0, 0), pcbase_isa(b, 8, 0) };
     hpet = hpet_new(m->chips, m->phys, HPET_BASE, m->clock, &hpet_lines);
 
     pit = pit_new(m->chips, m->ports, m->clock, hpet_pit_in(hpet));

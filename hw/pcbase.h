@@ -3,10 +3,14 @@
 #define HW_PCBASE_H
 
 #include "hw/floppy.h"
+#include "hw/ioapic.h"
 #include "hw/plug.h"
 
 #define PC_MAX_CPUS 255
 #define PC_COM1     0x3f8
+
+/* Who asserts an input of the I/O APIC: they are ORed as well. */
+enum gsi_source { GSI_ISA, GSI_HPET, GSI_PCI, GSI_TEST };
 
 /* A chip for the state of shared lines. m->board points to it. */
 struct pcbase {
@@ -19,6 +23,7 @@ struct pcbase {
     uint8_t serial;             /* bit n: COM n+1 is there */
     bool parallel;              /* LPT1 is there */
     uint16_t source[16];        /* per ISA line: who asserts it, one bit a source */
+    uint8_t gsi[IOAPIC_PINS];   /* the same per input of the I/O APIC: enum gsi_source */
     struct floppy *floppy;      /* NULL: no drives */
     struct floppy_bus floppy_bus;
     char floppy_path[48];
@@ -42,6 +47,7 @@ void pcbase_free(struct machine *);
 #define ISA_LINE(irq, source) ((irq) | (source) << 8)
 struct irq pcbase_isa(struct pcbase *, int irq, int source);
 void pcbase_isa_set(void *pcbase, int line, bool level);
+void pcbase_gsi_set(struct pcbase *, unsigned n, enum gsi_source, bool level);
 /* off() of power management chips; arg is the machine. */
 void pcbase_soft_off(void *machine);
 

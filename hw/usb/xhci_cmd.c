@@ -63,16 +63,18 @@ void xhci_ep_state(struct xhci *x, unsigned slot, unsigned ep, unsigned state)
 static bool enable_ep(struct xhci *x, unsigned slot, unsigned ep, uint64_t input)
 {
     unsigned i = XHCI_EP(slot, ep);
+    unsigned packet;
     uint8_t b[32];
 
     if (!read_context(x, input, ep + 1, b))
         return false;
-    x->ep_packet[i] = usb_le16(b + 6);
+    packet = usb_le16(b + 6);
+    if (!packet || packet > XHCI_PACKET_MAX || (b[4] >> 3 & 7) == 0 || b[1] >> 2 & 31)
+        return false;           /* nor are there streams */
+    x->ep_packet[i] = packet;
     x->ep_dequeue[i] = xhci_le64(b + 8) & ~0xfull;
     x->ep_cycle[i] = b[8] & 1;
     x->ep_pos[i] = 0;
-    if (!x->ep_packet[i] || x->ep_packet[i] > XHCI_PACKET_MAX || (b[4] >> 3 & 7) == 0 || b[1] >> 2 & 31)
-        return false;           /* nor are there streams */
     b[0] = (b[0] & ~7u) | XHCI_RUNNING;
     write_context(x, slot, ep, b);
     x->ep_state[i] = XHCI_RUNNING;

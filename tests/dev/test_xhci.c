@@ -310,6 +310,31 @@ START_TEST(transfers)
 }
 END_TEST
 
+/* A running endpoint is told to have packets that it cannot have: the command fails, and it goes on with the others. */
+START_TEST(packet_sizes)
+{
+    static const uint16_t bad[] = { 0, 1025, 0xffff };
+    unsigned slot;
+
+    reset_port(0);
+    slot = hid(0, 1);
+    while (event())
+        ;
+    for (unsigned i = 0; i < 3; i++) {
+        input_context(slot, 1 | 1 << 3, 0, 1, 3);
+        ram_put(b, INPUT + 0x84, 7 << 3 | (uint32_t)bad[i] << 16);
+        ck_assert_uint_eq(command(12, INPUT, slot << 24), 17);
+        env_check_state(b->e);
+        put(slot, 3, DATA, 0, 8, 1 << 10 | 0x24);
+        usb_hid_place((void *)bus->ports->dev, 100 + i, 2, 0, 0);
+        out(BELL(slot), 3);
+        ck_assert_uint_eq(event(), 32);
+        ck_assert_uint_eq(ev[2], 13u << 24 | 2);
+    }
+}
+END_TEST
+
+
 START_TEST(stall)
 {
     unsigned slot;
@@ -651,6 +676,7 @@ int main(void)
     tcase_add_test(t, registers);
     tcase_add_test(t, ports);
     tcase_add_test(t, transfers);
+    tcase_add_test(t, packet_sizes);
     tcase_add_test(t, stall);
     tcase_add_test(t, stop);
     tcase_add_test(t, hub);
