@@ -294,7 +294,7 @@ void ata_reset(struct ata *a)
     a->queue_failed = 0;
     a->phase = ATA_RESET;
     a->status = ATA_BSY;
-    a->at = a->end = a->block = 0;
+    a->at = a->end = a->block = a->left = 0;
     a->standby = 0;
     ata_set_irq(a, false);
 }

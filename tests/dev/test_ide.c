@@ -678,6 +678,9 @@ START_TEST(state)
     ck_assert_uint_eq(alt(0), ST_OK | ST_ERR);
     env_check_state(e);
     ck_assert_uint_eq(finish(0), ST_OK | ST_ERR);
+    ctl(0, 4);                                  /* nor in a reset */
+    env_check_state(e);
+    ck_assert_uint_eq(alt(0), ST_BSY);
 }
 END_TEST
 

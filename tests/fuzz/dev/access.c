@@ -169,6 +169,25 @@ static void place_bar(struct fuzz *z, struct function *f, unsigned n, unsigned r
         config_out(z, f->devfn, reg + 4, 0, 4);
 }
 
+/* MSI-X on, where it is there, with the first entries of its table. */
+static void message_x(struct fuzz *z, const struct function *f)
+{
+    unsigned cap = config_in(z, f->devfn, 0x34, 1) & 0xfc;
+
+    for (unsigned n = 0; cap && n < 40 && config_in(z, f->devfn, cap, 1) != 0x11; n++)
+        cap = config_in(z, f->devfn, cap + 1, 1) & 0xfc;
+    if (!cap)
+        return;
+    config_out(z, f->devfn, cap + 2, 0x8000, 2);
+    for (unsigned v = 0; v < 8; v++) {
+        uint32_t at = config_in(z, f->devfn, cap + 4, 4);
+
+        bar_out(z, f, at & 7, (at & ~7u) + 16 * v, chance(z, 10) ? address(z, 4) : 0xfee00000u, 8);
+        bar_out(z, f, at & 7, (at & ~7u) + 16 * v + 8, 0x30 + v, 4);
+        bar_out(z, f, at & 7, (at & ~7u) + 16 * v + 12, 0, 4);
+    }
+}
+
 static void enumerate_function(struct fuzz *z, unsigned devfn, struct places *at)
 {
     struct function *f = &z->fn[z->nfns];
@@ -189,6 +208,10 @@ static void enumerate_function(struct fuzz *z, unsigned devfn, struct places *at
     /* I/O, memory, bus master; interrupts by pin or by message. */
     config_out(z, devfn, COMMAND, 7, 2);
     config_out(z, devfn, 0x3c, 5 + pick(z, 6), 1);
+    if (chance(z, 2))
+        message_x(z, f);
+    if (f->class >> 8 == 0x0101)                /* Intel's IDE functions decode their channels then */
+        config_out(z, devfn, 0x40, 0x80008000u, 4);
     z->nfns++;
 }
 

@@ -89,16 +89,21 @@ static void virtio_request(struct fuzz *z, uint64_t at)
         ram_put(z, at + 19 + i, cdb[i], 1);
 }
 
+/* Half of the time what disks and adapters want: a header, data either way, a status. */
 static void virtio_chain(struct fuzz *z, uint64_t ring, unsigned head, bool packed)
 {
-    unsigned n = 1 + pick(z, 4), in_from = pick(z, n + 1);
+    bool proper = chance(z, 2);
+    unsigned n = proper ? 2 + pick(z, 3) : 1 + pick(z, 4), in_from = proper && chance(z, 2) ? n - 1 : pick(z, n + 1);
+    unsigned header = chance(z, 2) ? 51 : 16;
+
+    in_from = proper && !in_from ? 1 : in_from;
 
     for (unsigned i = 0; i < n; i++) {
         uint64_t d = ring + 16 * ((head + i) % 16), at = address(z, 16);
         unsigned flags = (i + 1 < n ? 1 : 0) | (i >= in_from ? 2 : 0) | (chance(z, 20) ? 4 : 0);
 
         ram_put(z, d, at, 8);
-        ram_put(z, d + 8, i == 0 && chance(z, 2) ? 16 + 35 * pick(z, 2) : length(z), 4);
+        ram_put(z, d + 8, !proper ? length(z) : i == 0 ? header : i + 1 < n ? 512 * (1 + pick(z, 9)) : header == 16 ? 1u : 108, 4);
         if (i == 0)
             virtio_request(z, at);
         if (packed) {
@@ -168,19 +173,39 @@ static void nvme_entry(struct fuzz *z, uint64_t at, bool admin)
         ram_put(z, (ram_get(z, at + 32, 8) & ~7ull) + 8 * i, address(z, 4096), 8);
 }
 
+/* Enabled, with three pairs of I/O queues. */
+static void nvme_start(struct fuzz *z, struct function *f)
+{
+    bar_out(z, f, 0, 0x14, 0, 4);
+    outside_settle(&z->m);                      /* it is reset when its requests have ended */
+    bar_in(z, f, 0, 0x1c, 4);
+    bar_out(z, f, 0, 0x24, 0x003f003f, 4);
+    bar_out(z, f, 0, 0x28, POOL, 8);
+    bar_out(z, f, 0, 0x30, POOL + 0x8000, 8);
+    bar_out(z, f, 0, 0x14, 0x460001, 4);
+    bar_in(z, f, 0, 0x1c, 4);
+    for (unsigned i = 0; i < 6; i++) {
+        uint64_t at = POOL + 64 * i;
+        unsigned id = 1 + i / 2, sq = i & 1;
+
+        for (unsigned k = 0; k < 64; k += 8)
+            ram_put(z, at + k, 0, 8);
+        ram_put(z, at, sq ? 1 : 5, 1);
+        ram_put(z, at + 24, POOL + 0x10000 * id + 0x8000 * sq, 8);
+        ram_put(z, at + 40, id | 63 << 16, 4);
+        ram_put(z, at + 44, sq ? 1 | id << 16 : 3, 4);
+    }
+    bar_out(z, f, 0, 0x1000, 6, 4);
+    bar_out(z, f, 0, 0x1004, 6, 4);
+}
+
 static void drive_nvme(struct fuzz *z, struct function *f)
 {
     unsigned q = pick(z, 4);
     uint64_t sq = q ? POOL + 0x10000 * q + 0x8000 : POOL;
 
-    if (!f->driven || chance(z, 40)) {
-        bar_out(z, f, 0, 0x14, 0, 4);
-        bar_out(z, f, 0, 0x24, 0x003f003f, 4);
-        bar_out(z, f, 0, 0x28, POOL, 8);
-        bar_out(z, f, 0, 0x30, POOL + 0x8000, 8);
-        bar_out(z, f, 0, 0x14, 0x460001, 4);
-        bar_in(z, f, 0, 0x1c, 4);
-    }
+    if (!f->driven || chance(z, 40))
+        nvme_start(z, f);
     for (unsigned i = 0; i < 16; i++)
         nvme_entry(z, sq + 64 * pick(z, 64), !q);
     bar_out(z, f, 0, 0x1000 + 8 * q, chance(z, 10) ? value(z) : pick(z, 64), 4);
@@ -242,6 +267,19 @@ static void drive_uhci(struct fuzz *z, struct function *f)
         ram_put(z, td + 8, pids[pick(z, 3)] | pick(z, 4) << 8 | pick(z, 3) << 15 | pick(z, 2) << 19 |
                 (chance(z, 3) ? 7u : pick(z, 0x800)) << 21, 4);
         ram_put(z, td + 12, usb_data(z), 4);
+    }
+    for (unsigned i = 0; i + 2 < 32 && !chance(z, 8); i += 3) {     /* control transfers that mean something */
+        uint32_t setup = (uint32_t)address(z, 16), td = tds + 32 * i, address = pick(z, 3) << 8;
+
+        usb_setup(z, setup);
+        for (unsigned k = 0; k < 3; k++) {
+            ram_put(z, td + 32 * k, k < 2 ? (td + 32 * (k + 1)) | 4 : 1, 4);
+            ram_put(z, td + 32 * k + 4, 0x18800000, 4);
+            ram_put(z, td + 32 * k + 8, (k == 1 || (k == 2 && chance(z, 2)) ? 0x69u : k ? 0xe1u : 0x2du) | address |
+                    (k ? 1u << 19 : 0) | (k ? pick(z, 65) - 1 : 7u) << 21, 4);
+            ram_put(z, td + 32 * k + 12, k ? usb_data(z) : setup, 4);
+        }
+        ram_put(z, frames + 4 * pick(z, 1024), td, 4);
     }
     for (unsigned i = 0; i < 16; i++) {
         ram_put(z, qhs + 16 * i, LINK, 4);
@@ -336,6 +374,38 @@ static void xhci_context(struct fuzz *z, uint64_t at)
     }
 }
 
+/* Slots 1 to 4 for what is at the first ports, with endpoints 0, 1 and 2 each way. */
+static void xhci_devices(struct fuzz *z, const struct function *f, unsigned op, unsigned bells)
+{
+    const uint64_t commands = POOL + 0x61000;
+    unsigned n = 0;
+
+    for (unsigned slot = 1; slot < 5; slot++) {
+        uint64_t input = POOL + 0x68000 + 0x800 * (slot - 1);
+
+        bar_out(z, f, 0, op + 0x400 + 16 * (slot - 1), 0x210, 4);
+        for (unsigned i = 0; i < 0x800; i += 8)
+            ram_put(z, input + i, 0, 8);
+        ram_put(z, input + 4, 0x3f, 4);
+        ram_put(z, input + 0x20, 5u << 27 | 1 << 20, 4);
+        ram_put(z, input + 0x24, slot << 16, 4);
+        for (unsigned ep = 1; ep < 6; ep++) {
+            ram_put(z, input + 0x20 + 0x20 * ep + 4, (ep == 1 ? 4u : ep & 1 ? chance(z, 2) ? 7u : 6u : 2u) << 3 | 64 << 16, 4);
+            ram_put(z, input + 0x20 + 0x20 * ep + 8, (POOL + 0x6a000 + 0x400 * (ep - 1)) | 1, 8);
+        }
+        for (unsigned c = 0; c < 3; c++, n++) { /* enable the slot, address it, configure it */
+            ram_put(z, commands + 16 * n, c ? input : 0, 8);
+            ram_put(z, commands + 16 * n + 8, 0, 4);
+            ram_put(z, commands + 16 * n + 12, (c ? 10u + c : 9u) << 10 | 1 | (c ? slot << 24 : 0), 4);
+            if (c == 1)
+                ram_put(z, input + 4, 3, 4);
+            bar_out(z, f, 0, bells, 0, 4);
+            if (c == 1)
+                ram_put(z, input + 4, 0x3d, 4);
+        }
+    }
+}
+
 static void drive_xhci(struct fuzz *z, struct function *f)
 {
     const uint64_t commands = POOL + 0x61000, base = POOL + 0x60000;
@@ -360,6 +430,9 @@ static void drive_xhci(struct fuzz *z, struct function *f)
         bar_out(z, f, 0, rt + 0x34, 0, 4);
         bar_out(z, f, 0, rt + 0x20, 2, 4);
         bar_out(z, f, 0, op, 5, 4);
+        for (unsigned i = 0; i < 32; i++)
+            ram_put(z, commands + 16 * i + 12, 0, 4);
+        xhci_devices(z, f, op, bells);
     }
     for (unsigned i = 0; i < 4; i++)
         xhci_context(z, POOL + 0x68000 + 0x800 * i);

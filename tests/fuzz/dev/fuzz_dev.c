@@ -296,6 +296,8 @@ static void run_case(uint64_t seed, unsigned steps, bool trace)
     z->random = seed * 0x9e3779b97f4a7c15u + 1;
     z->trace = trace;
     build.quiet = !trace;
+    if (trace)
+        log_mask |= LOG_GUEST | LOG_UNIMP;
     build_machine(z);
     machine_lock(&z->m);
     reset(z);
