@@ -24,6 +24,14 @@
 #include "base/log.h"
 #include "host/evloop.h"
 
+#define SCRATCH_KEPT ((size_t)2 << 20)  /* Linux merges up to 1280 KiB; what is larger is made for a request */
+
+/* A thread's buffer for requests in pieces: new memory for each would cost more than what is copied. */
+struct scratch {
+    uint8_t *p;
+    size_t len;
+};
+
 struct list {
     struct disk_req *first, **end;
 };
@@ -141,16 +149,26 @@ static void scatter(const struct disk_req *r, const uint8_t *from)
         memcpy(r->bufs[i].data, from, r->bufs[i].len);
 }
 
-static int transfer(struct imgdisk *d, struct disk_req *r)
+static uint8_t *scratch_for(struct scratch *s, size_t len)
 {
-    bool in = r->op == DISK_READ;
+    if (len <= s->len)
+        return s->p;
+    free(s->p);
+    s->p = hostfile_buffer(len);
+    s->len = s->p ? len : 0;
+    return s->p;
+}
+
+static int transfer(struct imgdisk *d, struct disk_req *r, struct scratch *s)
+{
+    bool in = r->op == DISK_READ, own = (in && d->bounce) || r->len > SCRATCH_KEPT;
     uint8_t *whole;
     int error;
 
     if (r->nbufs == 1 && !(in && d->bounce))
         return in ? block_read(d->b, r->off, r->bufs[0].data, r->len) :
             block_write(d->b, r->off, r->bufs[0].data, r->len);
-    whole = hostfile_buffer(r->len);
+    whole = own ? hostfile_buffer(r->len) : scratch_for(s, r->len);
     if (!whole)
         return -ENOMEM;
     if (!in)
@@ -162,11 +180,12 @@ static int transfer(struct imgdisk *d, struct disk_req *r)
     }
     if (in && !error)
         scatter(r, whole);
-    free(whole);
+    if (own)
+        free(whole);
     return error;
 }
 
-static int perform(struct imgdisk *d, struct disk_req *r)
+static int perform(struct imgdisk *d, struct disk_req *r, struct scratch *s)
 {
     struct block *b = d->b;
     int error;
@@ -180,7 +199,7 @@ static int perform(struct imgdisk *d, struct disk_req *r)
         error = block_zero(b, r->off, r->len, r->unmap);
         break;
     default:
-        error = transfer(d, r);
+        error = transfer(d, r, s);
     }
     return !error && r->fua && r->op != DISK_READ ? block_flush(b) : error;
 }
@@ -216,6 +235,7 @@ static void finished(struct imgdisk *d, struct disk_req *r, int error)
 static void *worker(void *arg)
 {
     struct imgdisk *d = arg;
+    struct scratch scratch = { NULL, 0 };
 
     pthread_mutex_lock(&d->lock);
     for (;;) {
@@ -231,11 +251,12 @@ static void *worker(void *arg)
         list_remove(&d->waiting, r);
         list_add(&d->running, r);
         pthread_mutex_unlock(&d->lock);
-        error = perform(d, r);
+        error = perform(d, r, &scratch);
         pthread_mutex_lock(&d->lock);
         finished(d, r, error);
     }
     pthread_mutex_unlock(&d->lock);
+    free(scratch.p);
     return NULL;
 }
 
