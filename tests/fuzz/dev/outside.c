@@ -188,11 +188,11 @@ static void send_frame(struct net *n, const uint8_t *frame, size_t len)
         n->user->receive(n->dev, frame, len);
 }
 
-static void net_takes(struct net *n)
+static void net_has_room(struct net *n)
 {
 }
 
-static const struct net_ops net_ops = { send_frame, net_takes };
+static const struct net_ops net_ops = { send_frame, net_has_room };
 
 static void net_acts(struct end *e)
 {
