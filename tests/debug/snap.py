@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""snap.py - machines that are saved and loaded.
+
+  snap.py [--latimer COMMAND] quick|guest [CASE...]
+
+quick: what needs no guest but the firmware (make check). guest: a Linux guest that computes and writes to its disks while it
+is saved and loaded at random moments; what comes out in the end must be what comes out without (make check-snap; CYCLES: how
+often, 200 by default; SEED repeats the moments).
+"""
+import os, random, re, subprocess, sys, time
+
+from machine import HERE, SLOW, Qmp, check, command, machine, main, path
+
+BOOT = os.path.join(HERE, "../boot")
+
+
+def image(name, size="64M", form="qcow2"):
+    subprocess.run([*command(), "image", "create", "-q", "-f", form, path(name), size], check=True)
+    return path(name)
+
+
+def hmp(q, line, wrong=None):
+    """A command that says nothing when all is well."""
+    said = q.hmp(line)
+    check(re.search(wrong, said) if wrong else not said, "%s: %s" % (line, said))
+
+
+def content(name):
+    with open(name, "rb") as f:
+        return f.read()
+
+
+def start(*options, **more):
+    m = machine("-qmp", "unix:%s,server,nowait" % path("q"), "-nic", "none", *options, **more)
+    return m, Qmp(path("q"))
+
+
+# ---- without a guest ----
+
+EVERYTHING = ["-machine", "q35", "-m", "64", "-serial", "null", "-usb", "-device", "usb-tablet", "-device", "qemu-xhci", "-device",
+              "virtio-rng-pci", "-device", "virtio-balloon-pci", "-device", "intel-hda", "-device", "AC97", "-device", "i6300esb",
+              "-device", "virtio-scsi-pci", "-nic", "user,model=e1000", "-nic", "user,model=virtio-net-pci"]
+
+
+def quick_same():
+    """Save, load, save gives the same bytes; a machine started with -loadvm is the one that was saved."""
+    drives = ["-drive", "if=virtio,format=qcow2,id=d0,file=" + image("a.qcow2"), "-drive",
+              "if=ide,format=raw,file=" + image("a.raw", "1M", "raw")]
+    m, q = start(*EVERYTHING, *drives)
+    time.sleep(0.7 * SLOW)
+    q.cmd("stop")
+    hmp(q, "savevm " + path("1"))
+    registers = q.hmp("info registers")
+    q.cmd("system_reset")
+    check(q.hmp("info registers") != registers, "it was not reset")
+    hmp(q, "loadvm " + path("1"))
+    check(q.hmp("info registers") == registers, "other registers after loading")
+    hmp(q, "savevm " + path("2"))
+    check(content(path("1")) == content(path("2")), "save, load, save: other bytes")
+    check(not q.cmd("query-status")["running"], "it runs")
+    hmp(q, "savevm tag1")
+    check("tag1" in q.hmp("info snapshots"), q.hmp("info snapshots"))
+    q.cmd("quit")
+    m.ends(0)
+    for where in path("1"), "tag1":
+        m, q = start(*EVERYTHING, *drives, "-S", "-loadvm", where)
+        check(q.hmp("info registers") == registers, "-loadvm %s: other registers" % where)
+        hmp(q, "savevm " + path("3"))
+        check(content(path("1")) == content(path("3")), "-loadvm %s, save: other bytes" % where)
+        hmp(q, "delvm tag1")
+        check("tag1" not in q.hmp("info snapshots"), "it is still there")
+        hmp(q, "savevm tag1")
+        q.cmd("quit")
+        m.ends(0)
+
+
+def quick_refused():
+    """What cannot be saved or loaded says why, and the machine goes on."""
+    m, q = start("-machine", "pc", "-m", "64", "-serial", "null", "-drive", "format=raw,file=" + image("r.raw", "1M", "raw"))
+    hmp(q, "savevm name", "no drive has a qcow2 image.*\\./name")
+    hmp(q, "loadvm name", "no image has a snapshot 'name'")
+    hmp(q, "delvm name", "no image has a snapshot 'name'")
+    hmp(q, "savevm /nowhere/x", "cannot write /nowhere/x: No such file")
+    hmp(q, "loadvm /nowhere/x", "cannot open /nowhere/x: No such file")
+    hmp(q, "savevm " + path("good"))
+    good = content(path("good"))
+    for n, bad in enumerate([good[:-1], good[:100], b"", good + b"x", good[:5000] + bytes([good[5000] ^ 1]) + good[5001:],
+                             b"LATSNAP\n" + b"\xff" * 4 + good[12:]]):
+        with open(path("bad"), "wb") as f:
+            f.write(bad)
+        hmp(q, "loadvm " + path("bad"), "truncated|damaged|another version|not a snapshot")
+        check(q.cmd("query-status")["running"], "stopped by bad snapshot %d" % n)
+    q.cmd("quit")
+    m.ends(0)
+    m, q = start("-machine", "pc", "-m", "65", "-serial", "null", "-drive", "format=raw,file=" + path("r.raw"))
+    hmp(q, "loadvm " + path("good"), "memory=64 MiB there, memory=65 MiB here")
+    q.cmd("quit")
+    m.ends(0)
+    m, q = start("-machine", "pc", "-m", "64", "-serial", "null", "-drive", "format=raw,file=" + image("r2.raw", "2M", "raw"))
+    hmp(q, "loadvm " + path("good"), "another medium: 1048576 bytes there, 2097152 bytes here")
+    q.cmd("quit")
+    m.ends(0)
+    m = machine("-machine", "pc", "-m", "64", "-loadvm", path("bad"))
+    check("another version" in m.ends(3), "-loadvm of a bad file")
+
+
+# ---- with Debian's kernel ----
+
+WORK = r'''n=0; sum=start
+while [ $n -lt 400 ]; do
+ n=$((n+1)); sum=$(echo $sum $n | md5sum | cut -c1-32)
+ for d in vda vdb; do
+  yes $sum$d | head -c 150000 >/t; dd if=/t of=/dev/$d bs=4096 seek=$((n*7%12000)) conv=fsync 2>/dev/null
+  x=$(dd if=/dev/$d bs=4096 skip=$((n*7%12000)) count=30 iflag=direct 2>/dev/null | md5sum); y=$(head -c 122880 /t | md5sum)
+  [ "$x" = "$y" ] || echo "B""AD $n $d"
+ done
+ sum=$(awk "BEGIN{x=1.5; for(i=0;i<3000;i++) x=x*1.0001+0.3/x; printf \"%.12f $sum\", x}" | md5sum | cut -c1-32)
+done
+echo FI""NAL $sum
+'''
+
+
+def result(cycles, where=None):
+    guest = lambda *a: subprocess.run(["sh", BOOT + "/guest.sh", *a], check=True, capture_output=True, text=True).stdout.strip()
+    kernel = guest("kernel", "amd64")
+    initrd = guest("initramfs", "amd64", "virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",
+                   "virtio_blk")
+    m, q = start("-machine", "pc", "-m", "256", "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet", "-serial",
+                 "stdio", "-drive", "if=virtio,format=qcow2,file=" + image("w.qcow2"), "-drive",
+                 "if=virtio,format=raw,file=" + image("w.raw", "64M", "raw"), stdin=subprocess.PIPE)
+    m.expect("/ # ", 180)
+    m.type("cat >/w.sh <<'EOF'\n" + WORK + "EOF\n")
+    m.type("sh /w.sh\n")
+    time.sleep(2)
+    saved = loaded = 0.0
+    for _ in range(cycles):
+        time.sleep(random.random() * 0.3)
+        t = time.monotonic()
+        hmp(q, "savevm " + where)
+        saved += time.monotonic() - t
+        if random.random() < 0.7:               # what is done meanwhile never was
+            time.sleep(random.random() * 0.2)
+        t = time.monotonic()
+        hmp(q, "loadvm " + where)
+        loaded += time.monotonic() - t
+        check(b"FINAL" not in m.out, "the work was done before the cycles were: %d" % cycles)
+    found = m.expect(r"(?s)(BAD|FINAL) ([0-9a-f]+)", 1200)
+    check(found.group(1) == b"FINAL", "a disk read other bytes than were written: " + str(found.group(0)))
+    if cycles:
+        print("snap.py: %d cycles, save %.2f s, load %.2f s each" % (cycles, saved / cycles, loaded / cycles))
+    q.cmd("quit")
+    m.ends(0)
+    return found.group(2)
+
+
+def guest_cycles():
+    cycles = int(os.environ.get("CYCLES", "200"))
+    random.seed(int(os.environ.get("SEED", "1")))
+    wanted = result(0)
+    check(result(cycles // 2, "tag") == wanted, "another result, saved in the images")
+    check(subprocess.run(["qemu-img", "check", "-q", path("w.qcow2")], check=False).returncode == 0, "qemu-img check")
+    check(result(cycles - cycles // 2, path("file")) == wanted, "another result, saved in a file")
+
+
+sys.exit(main(__doc__, "snap.py", ["quick", "guest"], globals()))
