@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "debug/gdb_priv.h"
+#include "debug/hmp.h"
 #include "frontend/fault_story.h"
 #include "frontend/help_sys.h"
 #include "softmmu/softmmu.h"
@@ -321,6 +322,7 @@ static void cmd_walk(struct gdb *g, char **arg, FILE *f)
 }
 
 static void cmd_help(struct gdb *g, char **arg, FILE *f);
+static void to_file(void *f, const char *s, size_t n);
 
 static const struct command {
     const char *name, *args, *what;
@@ -343,12 +345,23 @@ static const struct command {
 
 static void cmd_help(struct gdb *g, char **arg, FILE *f)
 {
-    (void)g;
-    (void)arg;
+    if (arg[0]) {
+        char line[256];
+
+        snprintf(line, sizeof(line), "help %s", arg[0]);
+        hmp_run_on(g->m, g->cpu_g, line, &(struct text){ to_file, f });
+        return;
+    }
     for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(f, "%s%s%s\n    %s\n", commands[i].name, commands[i].args[0] ? " " : "", commands[i].args,
                 commands[i].what);
-    fprintf(f, "Numbers are hexadecimal.\n");
+    fprintf(f, "Numbers of these are hexadecimal. The monitor's commands are there, too (docs/monitor.md): help COMMAND, "
+            "help info.\n");
+}
+
+static void to_file(void *f, const char *s, size_t n)
+{
+    fwrite(s, 1, n, f);
 }
 
 void gdb_monitor(struct gdb *g, const char *line, FILE *f)
@@ -366,5 +379,5 @@ void gdb_monitor(struct gdb *g, const char *line, FILE *f)
             commands[i].run(g, arg + 1, f);
             return;
         }
-    fprintf(f, "There is no command '%s': monitor help lists them.\n", arg[0]);
+    hmp_run_on(g->m, g->cpu_g, line, &(struct text){ to_file, f });
 }

@@ -160,8 +160,10 @@ class Machine:
         latimer = os.environ.get("LATIMER", "./latimer").split()
         line = latimer + ["-display", "none", "-serial", "null", "-net", "none", "-gdb", "unix:" + self.path]
         line += ["-S"] if stopped else []
+        # Where tests run in the background SIGINT is ignored, and Latimer would ignore it, too: end() needs it.
         self.proc = subprocess.Popen(line + list(args), stdin=subprocess.DEVNULL, stdout=open(self.log, "w"),
-                                     stderr=subprocess.STDOUT)
+                                     stderr=subprocess.STDOUT,
+                                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def line(self, **kw):
         line = Line(self.path, **kw)
