@@ -30,8 +30,7 @@
 # virtio, virtiolegacy (disks, CD-ROM and what else there is, by virtio drivers; the host looks at the images),
 # 9p (folders of the host, without and with the guest's cache, and what the host sees of them),
 # virtioboot (the firmware starts the boot sector of a virtio and a SCSI disk).
-# The chips of old: legacy.sh. USB: usb.sh.
-# The chips of old: legacy.sh. PCI bridges: bridge.sh.
+# The chips of old: legacy.sh. USB: usb.sh. PCI bridges: bridge.sh.
 # screen (machine pc: what the firmware writes on the screen; vgacon's shell, with keys typed by VNC),
 # bochs (Linux' driver for the card: a console in a picture, with keys and the mouse by VNC).
 # kill (SIGKILL under a guest that syncs, twice: tests/os/kill).
@@ -56,15 +55,12 @@ quick="amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button 686-pae-jit 68
     amd64-q35
     firmware-nvme firmware-bootindex amd64-nvmedisk amd64-nete1000
     firmware-bootdisks amd64-ahci
-    firmware-virtioboot amd64-virtio
     firmware-virtioboot amd64-virtio amd64-9p
-    firmware-screen amd64-screen firmware-ovmf amd64-uefi"
     firmware-screen amd64-screen firmware-ovmf amd64-uefi amd64-kill"
 all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreboot 686-pc
     firmware-seabiosq35 amd64-q35 amd64-q35button amd64-q35reboot 686-q35
     firmware-nvme firmware-bootindex amd64-nvmedisk firmware-ovmf firmware-ovmfpc amd64-uefi
     firmware-bootdisks amd64-ahci amd64-ahcipc amd64-uefiahci
-    firmware-virtioboot amd64-virtio amd64-virtiolegacy
     firmware-virtioboot amd64-virtio amd64-9p amd64-virtiolegacy
     firmware-screen amd64-screen amd64-bochs 686-screen
     amd64-jit amd64-fork amd64-reboot amd64-reset amd64-button amd64-starved 686-pae-jit 686-jit installer-amd64-jit
@@ -73,10 +69,9 @@ all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreb
     amd64-check amd64-kill amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet 686-netisa 686-nete1000 firmware-pxe"
 . "$here/legacy.sh"
 . "$here/usb.sh"
-all="$all $usb_cases" quick="$quick firmware-usb amd64-usb"
-all="$all $legacy_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog"
 . "$here/bridge.sh"
-all="$all firmware-smm $legacy_cases $bridge_cases" quick="$quick firmware-floppy amd64-floppy amd64-watchdog amd64-bridgeq35"
+all="$all firmware-smm $legacy_cases $usb_cases $bridge_cases"
+quick="$quick firmware-floppy amd64-floppy amd64-watchdog firmware-usb amd64-usb amd64-bridgeq35"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
