@@ -113,7 +113,7 @@ void info_pci(struct hmp *h)
     unsigned n = 0;
 
     for (; h->m->pci && pci_nth(h->m->pci, n, &v); n++) {
-        hmp_say(h, "  Bus  0, device %3u, function %u: %s\n", v.slot, v.fn, v.name);
+        hmp_say(h, "  Bus %2u, device %3u, function %u: %s\n", v.bus, v.slot, v.fn, v.name);
         hmp_say(h, "    class %06x, %04x:%04x", v.id.class, v.id.vendor, v.id.device);
         if (v.id.subvendor)
             hmp_say(h, ", subsystem %04x:%04x", v.id.subvendor, v.id.subdevice);

@@ -243,7 +243,7 @@ void qmp_query_pci(struct qmp_call *q)
 
     for (unsigned i = 0; q->m->pci && pci_nth(q->m->pci, i, &v); i++) {
         json_t *d =
-            json_pack("{s:i, s:i, s:i, s:{s:i}, s:{s:i, s:i, s:i, s:i}, s:i, s:s, s:o}", "bus", 0, "slot",
+            json_pack("{s:i, s:i, s:i, s:{s:i}, s:{s:i, s:i, s:i, s:i}, s:i, s:s, s:o}", "bus", (int)v.bus, "slot",
                       (int)v.slot, "function", (int)v.fn, "class_info", "class", (int)(v.id.class >> 8), "id",
                       "device", (int)v.id.device, "vendor", (int)v.id.vendor, "subsystem",
                       (int)v.id.subdevice, "subsystem-vendor", (int)v.id.subvendor, "irq_pin", (int)v.id.pin,

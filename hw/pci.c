@@ -484,16 +484,28 @@ struct pci_dev *pci_add(struct pci_bus *s, const char *name, unsigned slot, unsi
 
 /* ---- for monitors ---- */
 
-bool pci_nth(const struct pci_bus *s, unsigned n, struct pci_view *v)
+/* The bus's own first, then those behind its bridges. *n: how many to pass. */
+static const struct pci_dev *nth(const struct pci_bus *s, unsigned *n)
 {
     const struct pci_dev *d = NULL;
 
+    for (unsigned i = 0; i < SLOTS * 8; i++)
+        if (s->dev[i] && !(*n)--)
+            return s->dev[i];
     for (unsigned i = 0; i < SLOTS * 8 && !d; i++)
-        if (s->dev[i] && !n--)
-            d = s->dev[i];
+        if (s->dev[i] && s->dev[i]->below)
+            d = nth(s->dev[i]->below, n);
+    return d;
+}
+
+bool pci_nth(const struct pci_bus *s, unsigned n, struct pci_view *v)
+{
+    const struct pci_dev *d = nth(s, &n);
+
     if (!d)
         return false;
     *v = (struct pci_view){ d->name,
+                            pci_bus_number(d->bus),
                             d->slot,
                             d->fn,
                             { get(d->config, 2), get(d->config + 2, 2), get(d->config + 0x2c, 2),

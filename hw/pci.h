@@ -90,7 +90,7 @@ void pci_on_config_read(struct pci_dev *, void (*fn)(void *dev, unsigned off, un
 
 struct pci_view {
     const char *name;
-    unsigned slot, fn;
+    unsigned bus, slot, fn;     /* bus: as the guest has numbered it */
     struct pci_ident id;        /* as it is in the configuration space now */
     uint8_t line;               /* software's note of its interrupt */
     uint16_t command;
@@ -99,7 +99,7 @@ struct pci_view {
         bool io, prefetch, wide, rom;
     } bar[7];                   /* the last one is the ROM's */
 };
-/* The n-th function of the bus. False: there are no more. */
+/* The n-th function of the bus, those behind bridges last. False: there are no more. */
 bool pci_nth(const struct pci_bus *, unsigned n, struct pci_view *);
 
 /* The device wants an interrupt, or no longer: its INTx pin, where the guest has not turned it off nor messages on. */

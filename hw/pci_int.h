@@ -110,6 +110,8 @@ struct pci_bus *pci_bus_make(struct chip_list *, const char *name);
 
 /* The function at a place of bus `number`; NULL: none there. */
 struct pci_dev *pci_lookup(struct pci_bus *root, unsigned number, unsigned devfn);
+/* As the bridge before it says; 0: the root, or not numbered yet. */
+unsigned pci_bus_number(const struct pci_bus *);
 /* Do all bridges pass accesses to [at, at + size) on to the device? */
 bool pci_reached(const struct pci_dev *, bool io, uint64_t at, uint64_t size);
 /* Do all bridges pass the device's own accesses on? And those to [pa, pa + len) up to memory? */

@@ -67,6 +67,11 @@ static struct window prefetch_window(const struct pci_dev *b)
     return (struct window){ first, last };
 }
 
+unsigned pci_bus_number(const struct pci_bus *s)
+{
+    return s->parent ? s->parent->config[CFG_SECONDARY] : 0;
+}
+
 static bool port_leads_down(const struct pci_dev *b)
 {
     unsigned type = b->express_cap ? pci_config(b, b->express_cap + 2, 1) >> 4 : 0;

@@ -401,7 +401,14 @@ static void ehci_loaded(void *dev)
     arm(s);
 }
 
-static const struct chip ehci_chip = { "ehci", sizeof(struct ehci), ehci_reset, ehci_state, ehci_loaded };
+static void ehci_info(const void *dev, struct text *t)
+{
+    usb_info(&((const struct ehci *)dev)->bus, t);
+}
+
+static const struct chip ehci_chip = {
+    "ehci", sizeof(struct ehci), ehci_reset, ehci_state, ehci_loaded, .info = ehci_info
+};
 
 struct ehci_props {
     struct plug_common common;

@@ -61,7 +61,8 @@ def quick_questions():
     with open(disk, "wb") as f:
         f.truncate(1 << 20)
     m = machine("-serial", "null", "-qmp", "stdio", "-drive", "if=virtio,format=raw,id=d0,file=%s" % disk, "-usb", "-device",
-                "usb-tablet", "-device", "virtio-balloon-pci", "-nic", "user,id=n0", stdin=subprocess.PIPE)
+                "usb-tablet", "-device", "virtio-balloon-pci", "-nic", "user,id=n0", "-device", "pci-bridge,id=b", "-netdev", "user,id=n1", "-device",
+                "virtio-net-pci,bus=b,netdev=n1,id=behind", stdin=subprocess.PIPE)
     m.expect("QMP")
 
     def ask(name, **arguments):
@@ -93,6 +94,7 @@ def quick_questions():
             check("unknown" not in hmp("info " + item), item)
     check("lent" not in hmp("info mem") and "paging is off" in hmp("info mem"), hmp("info mem"))
     check("usb" in hmp("info usb"), hmp("info usb"))
+    check("virtio-net-pci" in hmp("info pci") and "behind" in hmp("info pci"), hmp("info pci"))
     check(hmp("eject d0").startswith("Device 'd0' is not removable"), hmp("eject d0"))
     check(ask("block_resize", device="d0", size=2 << 20) == {"return": {}}, "block_resize")
     check(os.path.getsize(disk) == 2 << 20, "the image has not grown")
