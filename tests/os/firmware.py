@@ -103,7 +103,8 @@ def case_u_boot_64(run):
 
 # ---- UEFI ----
 
-TIMEOUT = "/sys/firmware/efi/efivars/Timeout-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+# A variable of nobody else's: the firmware writes its own ones anew at each start.
+VARIABLE = "/sys/firmware/efi/efivars/LatimerTest-01234567-89ab-cdef-0123-456789abcdef"
 
 
 def efi_guest(run, *args, machine="q35", **more):
@@ -173,8 +174,8 @@ def case_debian_uefi(run):
         g.seen -= len("login: ")
         g.login()
         g.run("test -d /sys/firmware/efi/efivars")
-        # Attributes, then the value: seconds that the firmware waits.
-        g.run(rf"printf '\7\0\0\0\1\0' >{TIMEOUT}")
+        # Attributes, then the value.
+        g.run(rf"printf '\7\0\0\0\1\0' >{VARIABLE}")
         g.send("poweroff\r")
         g.wait()
     check_root(run, image)
@@ -182,7 +183,7 @@ def case_debian_uefi(run):
         g.expect("login: ")
         g.seen -= len("login: ")
         g.login()
-        if "01 00" not in g.run(f"od -An -tx1 -j4 {TIMEOUT}"):
+        if "01 00" not in g.run(f"od -An -tx1 -j4 {VARIABLE}"):
             raise Failed("the firmware has not kept its variable")
         g.send("poweroff\r")
         g.wait()
