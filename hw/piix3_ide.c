@@ -2,7 +2,9 @@
  * piix3_ide.c - Intel 82371SB (PIIX3), function 1: two IDE channels at the ports of old and a bus master (data sheet
  * 290550, 2.3 and 2.7).
  *
- * The timing registers keep what is written: data moves at once. Their upper bits say which channel is decoded.
+ * The timing registers keep what is written: data moves at once. Their upper bits say which channel is decoded.  After
+ * a reset both channels are, where the data sheet has neither: UEFI firmware for this machine sets the command register
+ * alone, and takes the 0xff that it reads where nothing is decoded for a busy drive, for which it waits half a minute.
  */
 #include "hw/piix3_ide.h"
 
@@ -75,8 +77,6 @@ static const struct io_ops bm_ops = { bm_read, bm_write, 1 | 2 | 4, LOG_DEV_IDE 
 void piix3_ide_enable(struct piix3_ide *s)
 {
     pci_config_set(s->pci, COMMAND, 2, 1);
-    for (unsigned i = 0; i < 2; i++)
-        pci_config_set(s->pci, IDETIM + 2 * i, 2, DECODE);
     update(s);
 }
 
@@ -105,8 +105,8 @@ struct piix3_ide *piix3_ide_new(struct chip_list *chips, struct pci_bus *bus, st
 
     s->pci = pci;
     s->ports = ports;
-    pci_config_init(pci, IDETIM, 2, 0, 0xffff);
-    pci_config_init(pci, IDETIM + 2, 2, 0, 0xffff);
+    pci_config_init(pci, IDETIM, 2, DECODE, 0xffff);
+    pci_config_init(pci, IDETIM + 2, 2, DECODE, 0xffff);
     pci_config_init(pci, SIDETIM, 1, 0, 0xff);
     for (unsigned i = 0; i < 2; i++)
         s->channel[i] = ide_channel_new(chips, legacy[i].name, i, pci, irq[i], drive + 2 * i);

@@ -144,7 +144,6 @@ void ide_start(const char *kinds, uint64_t disk_size, uint64_t cd_size)
     irq[1] = env_line(e, IDE_IRQ(1));
     piix3_ide_new(e->chips, bus, e->ports, 1, irq, d);
     env_config_write(e, IDE_FN, 0x20, IDE_BM, 4);
-    env_config_write(e, IDE_FN, 0x40, 0x80008000u, 4);
     env_config_write(e, IDE_FN, 4, 5, 2);
 }
 

@@ -159,6 +159,40 @@ START_TEST(identity)
 }
 END_TEST
 
+/*
+ * How UEFI firmware looks for drives after a reset: it sets the command register alone, then has each drive diagnose
+ * itself, waits until nothing is busy, and identifies what leaves a signature.
+ */
+START_TEST(detection)
+{
+    static const uint8_t identify_as[2] = { 0xec, 0xa1 };
+
+    for (unsigned round = 0; round < 2; round++) {
+        ide_end();
+        ide_start(round ? "--c-" : "--cd", 2048 * BLOCKS, 2048 * BLOCKS);
+        chips_reset(e->chips);
+        env_config_write(e, IDE_FN, 4, 5, 2);
+        for (unsigned i = 0; i < 4; i++) {
+            unsigned ch = i / 2, sel = 0xe0 | (i & 1) << 4;
+            bool cd = false, there;
+
+            wr(ch, R_DEVICE, sel);
+            wr(ch, R_COMMAND, 0x90);
+            ck_assert_uint_eq(rd(ch, R_STATUS) & 0x80, 0);
+            wr(ch, R_DEVICE, sel);
+            if (rd(ch, R_LOW) == 1 && rd(ch, R_COUNT) == 1)
+                cd = rd(ch, R_MID) == 0x14 && rd(ch, R_HIGH) == 0xeb;
+            else
+                ck_assert_uint_eq(ch, 0);
+            wr(ch, R_COMMAND, identify_as[cd]);
+            there = (rd(ch, R_STATUS) & 0x89) == 0x08;
+            /* Device 0 gives device 1's signature too where there is no device 1: but no data. */
+            ck_assert_uint_eq(there, i == 2 || (i == 3 && !round));
+        }
+    }
+}
+END_TEST
+
 START_TEST(reading)
 {
     static const unsigned limits[] = { 0xfffe, 0xffff, 2048, 2047, 512, 6, 3 };
@@ -591,6 +625,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, ide_end);
     tcase_add_test(t, identity);
+    tcase_add_test(t, detection);
     tcase_add_test(t, reading);
     tcase_add_test(t, dma);
     tcase_add_test(t, toc);

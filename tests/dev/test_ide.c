@@ -625,7 +625,6 @@ START_TEST(features)
     ck_assert_uint_eq(finish(0), ST_OK);
     ck_assert_uint_eq(rd(0, R_COUNT), 0xff);
     chips_reset(e->chips);
-    env_config_write(e, IDE_FN, 0x40, 0x80008000u, 4);
     env_config_write(e, IDE_FN, 4, 1, 2);
     identify(0, 0);
     ck_assert_uint_eq(word(buf, 60), SECTORS);
@@ -636,8 +635,19 @@ START_TEST(decoding)
 {
     env_config_write(e, IDE_FN, 0x40, 0, 2);
     ck_assert_uint_eq(rd(0, R_STATUS), 0xff);
+    ck_assert_uint_eq(alt(0), 0xff);
     wr(1, R_DEVICE, 0x50);
     ck_assert_uint_eq(rd(1, R_STATUS), ST_OK);
+    env_config_write(e, IDE_FN, 4, 0, 2);
+    ck_assert_uint_eq(rd(1, R_STATUS), 0xff);
+    /* A reset decodes both again, as soon as the function's ports are on. */
+    chips_reset(e->chips);
+    ck_assert_uint_eq(env_config_read(e, IDE_FN, 0x40, 4), 0x80008000u);
+    ck_assert_uint_eq(rd(0, R_STATUS), 0xff);
+    env_config_write(e, IDE_FN, 4, 5, 2);
+    ck_assert_uint_eq(alt(0) & 0x80, 0);
+    ck_assert_uint_eq(alt(1) & 0x80, 0);
+    env_config_write(e, IDE_FN, 0x40, 0, 2);
     /* The bus master lies on the channel's ports: they stay its own, the machine lives. */
     env_config_write(e, IDE_FN, 0x20, 0x1f0, 4);
     env_config_write(e, IDE_FN, 0x40, 0x8000, 2);
