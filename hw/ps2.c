@@ -3,9 +3,13 @@
  * Mouse; Microsoft's "IntelliMouse" wheel protocol).
  *
  * A device has two queues: replies to commands, which go first, and events (key codes, movement
- * packets).  A command throws away replies not fetched yet.  A keyboard whose queue is full says so
- * with one overrun code; a mouse adds movement up until its packet was fetched and the time of a sample
- * is over.  Its resolution is kept and reported; how far the pointer moves is the host's choice.
+ * packets).  A command throws away replies not fetched yet.  A mouse adds movement up until its packet was
+ * fetched and the time of a sample is over.  Its resolution is kept and reported; how far the pointer moves
+ * is the host's choice.
+ *
+ * A keyboard's buffer is short, and displays and scripts type faster than fingers: keys wait in front of it
+ * until the code of each fits as a whole.  Invariant: each press that waits or was given has a place kept for
+ * its release (pending_count + held <= PENDING), so presses alone are lost, and one overrun code says so.
  */
 #include "hw/ps2.h"
 
@@ -25,6 +29,9 @@ enum { KEY_CTRL = 29, KEY_SHIFT = 42, KEY_RSHIFT = 54, KEY_ALT = 56, KEY_RCTRL =
 #define EVENTS 64
 #define EVENT_LIMIT 17          /* a keyboard's buffer: 16 codes and the overrun code */
 #define REPLIES 8
+#define PENDING 256             /* keys that wait: pending_head wraps there by itself */
+#define PENDING_DOWN 0x80u      /* with a key: it was pressed */
+#define PENDING_LOST 0x00u      /* no key: presses were lost here */
 
 enum { ACK = 0xfa, RESEND = 0xfe, BAT_OK = 0xaa };
 
@@ -45,7 +52,11 @@ struct ps2 {
     uint8_t set;                /* scan code set 1-3 */
     uint8_t leds, typematic;
     uint8_t repeat_key;         /* 0: none */
-    uint8_t down[KEYS];
+    uint8_t down[KEYS];         /* as the codes up to now say */
+    uint8_t pending[PENDING], pending_head;
+    uint16_t pending_count;
+    uint8_t wanted[KEYS];       /* `down` when nothing will be pending; held: how many of them are */
+    uint8_t held, lost;         /* lost: a PENDING_LOST waits */
     uint8_t key_type[256];      /* set 3, by code: KT_* */
 
     /* mouse */
@@ -88,9 +99,13 @@ static void reply(struct ps2 *d, uint8_t byte)
         d->reply[(d->reply_head + d->reply_count++) % REPLIES] = byte;
 }
 
+/* Keys that wait go with the codes in the buffer: to the guest they all were typed before. */
 static void clear_events(struct ps2 *d)
 {
-    d->event_count = 0;
+    d->event_count = d->pending_head = 0;
+    d->pending_count = d->lost = 0;
+    memset(d->pending, 0, sizeof(d->pending));
+    memcpy(d->down, d->wanted, sizeof(d->down));
 }
 
 /* A code of several bytes is queued whole or not at all. */
@@ -110,14 +125,6 @@ void ps2_connect(struct ps2 *d, void (*ready)(void *arg), void *arg)
 }
 
 /* ---- keyboard ---- */
-
-static void key_code(struct ps2 *d, const uint8_t *buf, unsigned n)
-{
-    if (!n || queue(d, buf, n, EVENT_LIMIT - 1))
-        return;
-    uint8_t overrun = d->set == 1 ? 0xff : 0x00;
-    queue(d, &overrun, 1, EVENT_LIMIT);
-}
 
 /* The same key of set 2 in set 1. */
 static uint8_t in_set_1(uint8_t code)
@@ -230,13 +237,14 @@ static unsigned code_of(const struct ps2 *d, unsigned key)
     return keys[key].code[d->set - 1];
 }
 
-static void send_key(struct ps2 *d, unsigned key, bool down)
+/* False: there is no room for its code now, and nothing was queued. */
+static bool send_key(struct ps2 *d, unsigned key, bool down)
 {
     uint8_t b[CODE_MAX];
     unsigned n = 0, code = code_of(d, key);
     bool special = key == KEY_SYSRQ || key == KEY_PAUSE;
     if (d->set == 3 && !down && !(d->key_type[code & 0xff] & KT_BREAK))
-        return;
+        return true;
     if (special && d->set != 3) {
         n = changed_code(d, key, down, b);
         if (!n)
@@ -248,8 +256,7 @@ static void send_key(struct ps2 *d, unsigned key, bool down)
         if (!down)
             n += shifts(d, key, false, b + n);
     }
-    key_code(d, b, n);
-    tell(d);
+    return queue(d, b, n, EVENT_LIMIT - 1);
 }
 
 static bool repeats(const struct ps2 *d, unsigned key)
@@ -290,19 +297,30 @@ static void repeat_fire(void *dev)
     if (!d->repeat_key)
         return;
     /* A guest that does not fetch gets no more of them: nobody wants a queue of repeats. */
-    if (d->event_count < 4)
-        send_key(d, d->repeat_key, true);
+    if (d->event_count < 4 && !d->pending_count && send_key(d, d->repeat_key, true))
+        tell(d);
     timer_set(&d->repeat, clock_now(d->clock) + repeat_period(d));
 }
 
-void ps2_key(struct ps2 *d, unsigned key, bool down)
+/* Give the keyboard the next key that waits; false: its code does not fit yet. */
+static bool give_key(struct ps2 *d)
 {
-    if (key >= KEYS || d->down[key] == down)
-        return;                 /* the host's own repeats are not ours */
-    d->down[key] = down;
-    if (!d->enabled)
-        return;
-    send_key(d, key, down);
+    unsigned p = d->pending[d->pending_head], key = p & (KEYS - 1);
+    bool down = p & PENDING_DOWN;
+
+    if (p == PENDING_LOST) {
+        uint8_t overrun = d->set == 1 ? 0xff : 0x00;
+
+        if (!queue(d, &overrun, 1, EVENT_LIMIT))
+            return false;
+        d->lost = 0;
+        return true;
+    }
+    d->down[key] = down;        /* a shift key counts as down in its own code; no code asks for it there */
+    if (!send_key(d, key, down)) {
+        d->down[key] = !down;
+        return false;
+    }
     if (!down) {
         if (key == d->repeat_key)
             repeat_stop(d);
@@ -310,6 +328,62 @@ void ps2_key(struct ps2 *d, unsigned key, bool down)
         d->repeat_key = (uint8_t)key;
         timer_set(&d->repeat, clock_now(d->clock) + repeat_delay(d));
     }
+    return true;
+}
+
+static void give_keys(struct ps2 *d)
+{
+    while (d->pending_count && give_key(d)) {
+        d->pending[d->pending_head++] = 0;
+        d->pending_count--;
+    }
+}
+
+static void put_pending(struct ps2 *d, unsigned p)
+{
+    if (d->pending_count < PENDING)
+        d->pending[(d->pending_head + d->pending_count++) % PENDING] = (uint8_t)p;
+}
+
+void ps2_key(struct ps2 *d, unsigned key, bool down)
+{
+    if (!key || key >= KEYS || d->wanted[key] == down)
+        return;                 /* the host's own repeats are not ours */
+    if (!d->enabled) {
+        d->down[key] = d->wanted[key] = down;
+        d->held = (uint8_t)(down ? d->held + 1 : d->held - 1);
+        return;
+    }
+    /* A press takes a place and keeps another for its release; one is kept for PENDING_LOST. */
+    if (down && d->pending_count + d->held + 2u >= PENDING) {
+        if (!d->lost)
+            put_pending(d, PENDING_LOST);
+        d->lost = 1;
+        return;
+    }
+    d->wanted[key] = down;
+    d->held = (uint8_t)(down ? d->held + 1 : d->held - 1);
+    put_pending(d, key | (down ? PENDING_DOWN : 0));
+    give_keys(d);
+    tell(d);
+}
+
+/* What follows from `down` and the keys that wait. */
+static void count_keys(struct ps2 *d)
+{
+    d->held = d->lost = 0;
+    for (unsigned k = 0; k < KEYS; k++)
+        d->wanted[k] = d->down[k] = d->down[k] != 0;
+    for (unsigned i = 0; i < d->pending_count; i++) {
+        unsigned p = d->pending[(d->pending_head + i) % PENDING];
+
+        if (p == PENDING_LOST)
+            d->lost = 1;
+        else
+            d->wanted[p & (KEYS - 1)] = (p & PENDING_DOWN) != 0;
+    }
+    for (unsigned k = 0; k < KEYS; k++)
+        d->held = (uint8_t)(d->held + d->wanted[k]);
 }
 
 unsigned ps2_leds(struct ps2 *d)
@@ -601,6 +675,8 @@ uint8_t ps2_next_byte(struct ps2 *d)
     }
     if (d->is_mouse)
         mouse_stream(d);        /* the next packet; who fetches looks again by itself */
+    else
+        give_keys(d);
     return d->last;
 }
 
@@ -608,7 +684,8 @@ uint8_t ps2_next_byte(struct ps2 *d)
 static void ps2_reset(void *dev)
 {
     struct ps2 *d = dev;
-    d->reply_count = d->event_count = d->command = 0;
+    d->reply_count = d->command = 0;
+    clear_events(d);
     d->leds = 0;
     if (d->is_mouse) {
         mouse_defaults(d);
@@ -628,6 +705,8 @@ static void ps2_loaded(void *dev)
     d->event_count = d->event_count > EVENTS ? EVENTS : d->event_count;
     d->set = d->set >= 1 && d->set <= 3 ? d->set : 2;
     d->repeat_key %= KEYS;
+    d->pending_count = d->pending_count > PENDING ? PENDING : d->pending_count;
+    count_keys(d);
     if (d->is_mouse && !d->rate)
         d->rate = 100;
     timer_set(&d->repeat, d->repeat.due);
@@ -639,6 +718,7 @@ static const struct field ps2_state[] = {
     FIELD(struct ps2, command), FIELD(struct ps2, last), FIELD(struct ps2, enabled),
     FIELD(struct ps2, set), FIELD(struct ps2, leds), FIELD(struct ps2, typematic),
     FIELD(struct ps2, repeat_key), FIELD(struct ps2, repeat.due), FIELD_ARRAY(struct ps2, down),
+    FIELD_ARRAY(struct ps2, pending), FIELD(struct ps2, pending_head), FIELD(struct ps2, pending_count),
     FIELD_ARRAY(struct ps2, key_type), FIELD(struct ps2, id), FIELD(struct ps2, rate),
     FIELD(struct ps2, resolution), FIELD(struct ps2, scaling2), FIELD(struct ps2, remote),
     FIELD(struct ps2, wrap), FIELD_ARRAY(struct ps2, knock), FIELD(struct ps2, buttons),

@@ -262,20 +262,104 @@ START_TEST(typematic)
 }
 END_TEST
 
-START_TEST(keyboard_overrun)
+/* Far more than the keyboard's buffer holds, typed before the guest looks: all comes, in order, with Shift where it
+ * was. Codes of several bytes come whole. */
+START_TEST(typed_fast)
 {
     cmd(0xad);
-    for (unsigned k = 2; k <= 30; k++)
+    for (unsigned k = 2; k < 32; k++) {
+        ps2_key(kbd, 42, true);
         ps2_key(kbd, k, true);
-    cmd(0xae);
-    int last = -1, v;
-    unsigned n = 0;
-    while ((v = next()) >= 0) {
-        last = v;
-        n++;
+        ps2_key(kbd, k, false);
+        ps2_key(kbd, 42, false);
+        ps2_key(kbd, 103, true);                /* Up: no shift code, Shift is up by then */
+        ps2_key(kbd, 103, false);
     }
-    ck_assert_uint_eq(n, 17);
-    ck_assert_int_eq(last, 0xff);               /* overrun 00h, translated */
+    check_state();
+    cmd(0xae);
+    for (unsigned k = 2; k < 32; k++) {
+        const int want[] = { 0x2a, (int)k, (int)k | 0x80, 0xaa, 0xe0, 0x48, 0xe0, 0xc8 };
+
+        if (k == 29)
+            check_state();                      /* keys wait in it, and some in the buffer */
+        for (unsigned i = 0; i < 8; i++)
+            ck_assert_msg(next() == want[i], "key %u, byte %u", k, i);
+    }
+    ck_assert_int_eq(next(), -1);
+    pass(&e, 2000 * MS);
+    ck_assert_int_eq(next(), -1);               /* nothing repeats */
+}
+END_TEST
+
+/* A key whose release still waits does not repeat. */
+START_TEST(release_waits)
+{
+    cmd(0xad);
+    for (unsigned k = 2; k < 20; k++) {
+        ps2_key(kbd, k, true);
+        ps2_key(kbd, k, false);
+    }
+    pass(&e, 5000 * MS);
+    cmd(0xae);
+    for (int k = 2; k < 20; k++) {
+        ck_assert_int_eq(next(), k);
+        ck_assert_int_eq(next(), k | 0x80);
+    }
+    pass(&e, 2000 * MS);
+    ck_assert_int_eq(next(), -1);
+}
+END_TEST
+
+/* More than waits at most: presses are lost, which is said once, but each that was given ends. */
+START_TEST(keyboard_overrun)
+{
+    unsigned n[2] = { 0, 0 }, lost = 0;
+    bool is_down[128] = { false };
+    int v;
+
+    cmd(0xad);
+    for (unsigned i = 0; i < 1000; i++) {
+        ps2_key(kbd, 2 + i % 60, true);
+        if (i >= 20)                            /* some are held when it overflows */
+            ps2_key(kbd, 2 + (i - 20) % 60, false);
+        if (i % 100 == 0)
+            check_state();
+    }
+    for (unsigned k = 2; k < 62; k++)
+        ps2_key(kbd, k, false);
+    cmd(0xae);
+    while ((v = next()) >= 0) {
+        if (v == 0xff) {                        /* overrun 00h, translated */
+            lost++;
+            continue;
+        }
+        ck_assert_int_eq(is_down[v & 0x7f], v >> 7);
+        is_down[v & 0x7f] = !(v >> 7);
+        n[v >> 7]++;
+    }
+    ck_assert_uint_eq(n[0], n[1]);
+    ck_assert_uint_ge(n[0], 120);
+    ck_assert_uint_lt(n[0], 140);
+    ck_assert_uint_eq(lost, 1);
+    ps2_key(kbd, 30, true);                     /* and it works as before */
+    ps2_key(kbd, 30, false);
+    EXPECT(0x1e, 0x9e);
+}
+END_TEST
+
+/* A guest that sets the keyboard up anew gets nothing of what was typed before. */
+START_TEST(pending_cleared)
+{
+    cmd(0xad);
+    for (unsigned k = 2; k < 40; k++)
+        ps2_key(kbd, k, true);
+    out8(&e, 0x60, 0xf4);                       /* turns the clock on as well */
+    pass(&e, 1 * MS);
+    while (full() && in8(&e, 0x60) != 0xfa)
+        pass(&e, 1 * MS);
+    ck_assert_int_eq(next(), -1);
+    ps2_key(kbd, 20, false);
+    EXPECT(0x94);
 }
 END_TEST
 
@@ -560,6 +644,35 @@ START_TEST(mouse_standard)
 }
 END_TEST
 
+/* Moved fast while the guest reads slowly: packets come whole and no movement is lost. */
+START_TEST(mouse_moved_fast)
+{
+    int sum = 0, all = 0, packet[3];
+    unsigned n = 0;
+
+    aux(0xf4);
+    pass(&e, 20 * MS);
+    for (int i = 0; i < 4000; i++) {
+        int dx = i < 2000 ? i % 7 - 2 : 0;      /* it stops in the end */
+
+        ps2_mouse(mouse, dx, 0, 0, 0);
+        all += dx;
+        pass(&e, 1 * MS);
+        if (i % 2 || !full())
+            continue;
+        packet[n++] = in8(&e, 0x60);
+        if (n < 3)
+            continue;
+        n = 0;
+        ck_assert_int_eq(packet[0] & ~0x10, 0x08);
+        ck_assert_int_eq(packet[2], 0);
+        sum += packet[1] - (packet[0] & 0x10 ? 256 : 0);
+    }
+    ck_assert_uint_eq(n, 0);
+    ck_assert_int_eq(sum, all);
+}
+END_TEST
+
 START_TEST(mouse_wheel)
 {
     static const uint8_t knock[6] = { 200, 100, 80, 200, 200, 80 };
@@ -640,7 +753,11 @@ Suite *suite_kbc(void)
     tcase_add_test(t, one_byte_at_a_time);
     tcase_add_test(t, keyboard_commands);
     tcase_add_test(t, typematic);
+    tcase_add_test(t, typed_fast);
+    tcase_add_test(t, release_waits);
     tcase_add_test(t, keyboard_overrun);
+    tcase_add_test(t, pending_cleared);
+    tcase_add_test(t, mouse_moved_fast);
     tcase_add_test(t, keys_that_change);
     tcase_add_test(t, set_3_types);
     tcase_add_test(t, typematic_rates);
