@@ -5,7 +5,7 @@
  * What happens to the device waits in a queue until the host reads it, so that quick clicks and keys are
  * not lost; movements are put together while the host is slow. The tablet has no boot protocol; keyboard
  * and mouse have reports that begin as those of the boot protocol. Invariants: count <= QUEUE, first <
- * QUEUE.
+ * QUEUE; a keyboard's queue has a place kept for the release of each key that will be down at its end.
  */
 #include "hw/usb/hid.h"
 
@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "hw/input_if.h"
 
-#define QUEUE 64
+#define QUEUE 240
 #define REPORT_MAX 8
 #define KEYS 6                          /* of a keyboard's report */
 #define ROLLOVER 1                      /* usage: more keys are down */
@@ -186,6 +186,31 @@ void usb_hid_place(void *tablet, unsigned x, unsigned y, int dz, unsigned button
     tell(h);
 }
 
+/* Whether a key will be down when all that waits was read. */
+static bool will_be_down(const struct usb_hid *h, unsigned usage)
+{
+    for (unsigned i = h->count; i-- > 0;)
+        if ((uint16_t)h->dz[at(h, i)] % USAGES == usage)
+            return h->buttons[at(h, i)];
+    return h->down[usage / 8] >> usage % 8 & 1;
+}
+
+static unsigned held(const struct usb_hid *h)
+{
+    uint8_t down[USAGES / 8];
+    unsigned n = 0;
+
+    memcpy(down, h->down, sizeof(down));
+    for (unsigned i = 0; i < h->count; i++) {
+        unsigned u = (uint16_t)h->dz[at(h, i)] % USAGES, bit = 1u << u % 8;
+
+        down[u / 8] = (uint8_t)(h->buttons[at(h, i)] ? down[u / 8] | bit : down[u / 8] & ~bit);
+    }
+    for (unsigned u = 0; u < USAGES; u++)
+        n += down[u / 8] >> u % 8 & 1;
+    return n;
+}
+
 void usb_hid_key(void *keyboard, unsigned key, bool down)
 {
     static const uint8_t usage[] = {
@@ -196,6 +221,10 @@ void usb_hid_key(void *keyboard, unsigned key, bool down)
     struct usb_hid *h = keyboard;
 
     if (key >= sizeof(usage) || !usage[key])
+        return;
+    if (will_be_down(h, usage[key]) == down)
+        return;                         /* the host's own repeat, or the end of a press that was lost */
+    if (down && h->count + held(h) + 2 > QUEUE)
         return;
     if (push(h, 0, 0, usage[key], down))
         tell(h);

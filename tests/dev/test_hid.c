@@ -98,7 +98,7 @@ START_TEST(tablet)
     for (unsigned i = 0; i < 1000; i++)         /* nobody reads: what is held at the end stays right */
         usb_hid_place(d, i, i, 0, i & 1);
     for (unsigned i = 0; next() > 0; i++)
-        ck_assert_uint_lt(i, 100);
+        ck_assert_uint_lt(i, 300);
     usb_hid_place(d, 7, 7, 0, 0);
     ck_assert_int_eq(next(), 6);
     ck_assert_mem_eq(buf, "\0\7\0\7\0\0", 6);
@@ -164,6 +164,46 @@ START_TEST(keyboard)
     buf[0] = 3;
     ck_assert_int_eq(control(0x21, 9, 0x200, 0, 1), 1);
     ck_assert_uint_eq(usb_hid_leds(d), USB_HID_NUM_LOCK | USB_HID_CAPS_LOCK);
+    end();
+}
+END_TEST
+
+/* Typed faster than the host reads: all comes in order; of too much presses are lost and no key stays down. */
+START_TEST(typed_fast)
+{
+    unsigned presses = 0;
+
+    plug("usb-kbd");
+    for (unsigned i = 0; i < 60; i++) {
+        usb_hid_key(d, 16 + i % 10, true);
+        usb_hid_key(d, 16 + i % 10, false);
+    }
+    for (unsigned i = 0; i < 60; i++) {
+        ck_assert_int_eq(next(), 8);
+        ck_assert_uint_ne(buf[2], 0);
+        ck_assert_int_eq(next(), 8);
+        ck_assert_mem_eq(buf, "\0\0\0\0\0\0\0\0", 8);
+    }
+    ck_assert_int_eq(next(), USB_NAK);
+    for (unsigned i = 0; i < 1000; i++) {
+        usb_hid_key(d, 42, i % 3 == 0);                 /* Shift, often let go twice */
+        usb_hid_key(d, 16 + i % 10, true);
+        usb_hid_key(d, 16 + i % 10, true);              /* repeated by the host */
+        if (i > 4)
+            usb_hid_key(d, 16 + (i - 4) % 10, false);
+        if (i == 999)
+            env_check_state(b->e);
+    }
+    for (unsigned k = 16; k < 26; k++)
+        usb_hid_key(d, k, false);
+    usb_hid_key(d, 42, false);
+    for (unsigned last = 0; next() == 8; last = buf[2] != 0)
+        presses += buf[2] && !last;
+    ck_assert_uint_gt(presses, 0);
+    ck_assert_mem_eq(buf, "\0\0\0\0\0\0\0\0", 8);
+    usb_hid_key(d, 30, true);                           /* and it works as before */
+    ck_assert_int_eq(next(), 8);
+    ck_assert_mem_eq(buf, "\0\0\4\0\0\0\0\0", 8);
     end();
 }
 END_TEST
@@ -251,6 +291,7 @@ int main(void)
     tcase_add_test(t, tablet);
     tcase_add_test(t, mouse);
     tcase_add_test(t, keyboard);
+    tcase_add_test(t, typed_fast);
     tcase_add_test(t, idle);
     tcase_add_test(t, requests);
     tcase_add_test(t, fuzz);
