@@ -168,9 +168,11 @@ START_TEST(keyboard)
 }
 END_TEST
 
-/* Typed faster than the host reads: all comes in order; of too much presses are lost and no key stays down. */
+/* Typed faster than the host reads: all comes in order. Of too much, presses are lost and no key stays
+ * down. */
 START_TEST(typed_fast)
 {
+    static const uint8_t order[] = { 0x14, 0x1a, 0x08, 0x15, 0x17, 0x1c, 0x18, 0x0c, 0x12, 0x13 };  /* QWERTY */
     unsigned presses = 0;
 
     plug("usb-kbd");
@@ -180,7 +182,7 @@ START_TEST(typed_fast)
     }
     for (unsigned i = 0; i < 60; i++) {
         ck_assert_int_eq(next(), 8);
-        ck_assert_uint_ne(buf[2], 0);
+        ck_assert_uint_eq(buf[2], order[i % 10]);
         ck_assert_int_eq(next(), 8);
         ck_assert_mem_eq(buf, "\0\0\0\0\0\0\0\0", 8);
     }

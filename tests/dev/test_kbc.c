@@ -262,8 +262,8 @@ START_TEST(typematic)
 }
 END_TEST
 
-/* Far more than the keyboard's buffer holds, typed before the guest looks: all comes, in order, with Shift where it
- * was. Codes of several bytes come whole. */
+/* Far more than the keyboard's buffer holds, typed before the guest looks: all comes, in order, with Shift
+ * where it was. Codes of several bytes come whole. */
 START_TEST(typed_fast)
 {
     cmd(0xad);
