@@ -84,7 +84,8 @@ def quick_refused():
     hmp(q, "loadvm /nowhere/x", "cannot open /nowhere/x: No such file")
     hmp(q, "savevm " + path("good"))
     good = content(path("good"))
-    for n, bad in enumerate([good[:-1], good[:100], b"", good + b"x", good[:5000] + bytes([good[5000] ^ 1]) + good[5001:],
+    half = len(good) // 2
+    for n, bad in enumerate([good[:-1], good[:100], b"", good + b"x", good[:half] + bytes([good[half] ^ 1]) + good[half + 1:],
                              b"LATSNAP\n" + b"\xff" * 4 + good[12:]]):
         with open(path("bad"), "wb") as f:
             f.write(bad)
