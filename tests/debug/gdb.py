@@ -527,6 +527,7 @@ def run_gdb(m, commands, timeout=120, program="gdb"):
     script = os.path.join(work, "commands")
     with open(script, "w") as f:
         f.write("set pagination off\nset confirm off\n" + commands.replace("@PATH@", m.path))
+    m.listens()
     r = subprocess.run([program, "-nx", "-q", "-batch", "-x", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                        stdin=subprocess.DEVNULL, text=True, timeout=timeout)
     return r.stdout

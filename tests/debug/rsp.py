@@ -165,6 +165,14 @@ class Machine:
                                      stderr=subprocess.STDOUT,
                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
+    def listens(self):
+        """Debuggers do not wait for a socket that is not there yet, as Line does."""
+        end = time.monotonic() + 60
+        while not os.path.exists(self.path):
+            if self.proc.poll() is not None or time.monotonic() > end:
+                raise Trouble("nobody listens: " + self.said())
+            time.sleep(0.05)
+
     def line(self, **kw):
         line = Line(self.path, **kw)
         line.learn()
