@@ -78,6 +78,9 @@ void machine_setup(struct machine *m, struct options *o)
 
     if (wrong)
         die(EXIT_CODE_USAGE, "-cpu: %s", wrong);
+    if (o->cfg.no_smm && o->cfg.board != &board_q35)
+        die(EXIT_CODE_USAGE, "-machine %s,smm=off: only q35 can do without system management mode: leave it out",
+            o->cfg.board->name);
     memset(m, 0, sizeof(*m));
     m->cfg = o->cfg;
     m->tell = options_tell_event;

@@ -76,6 +76,7 @@ expect 2 'unknown CPU feature' -cpu latimer64,+warp -kernel "$work/exit"
 expect 2 'did you mean.*ssse3' -cpu latimer64,+sse3x -kernel "$work/exit"
 expect 2 'unknown CPU model' -cpu 8086 -kernel "$work/exit"
 expect 2 'no machine' -M q36
+expect 2 'only q35 can do without' -M pc,smm=off
 expect 2 'has no firmware: use -machine pc' -bios "$work/text" -kernel "$work/exit"
 expect 3 '-bios .*: there is no such file' -M pc -bios "$work/none"
 expect 3 'multiple of 64 KiB' -M pc -bios "$work/text"
