@@ -475,6 +475,15 @@ static void emit_amo(struct emit *e, const struct ir_ins *p)
     def_done(e, e->i, d, 0xff, true);
 }
 
+/* XCHG with memory nobody reads: as good a barrier as MFENCE for what guests see, in half its time; EFLAGS stay. */
+static void emit_fence(struct emit *e)
+{
+    unsigned t = temp_get(e);
+
+    as_rm(&e->a, 0x87, false, t, hm_at(H_RSP, -8));
+    temp_release(e, t);
+}
+
 void emit_mem(struct emit *e, const struct ir_ins *p)
 {
     switch (p->op) {
@@ -507,7 +516,7 @@ void emit_mem(struct emit *e, const struct ir_ins *p)
         emit_amo(e, p);
         break;
     case IR_FENCE:
-        as_b(&e->a, 0x0f), as_b(&e->a, 0xae), as_b(&e->a, 0xf0);
+        emit_fence(e);
         break;
     default:
         emit_probed(e, p);

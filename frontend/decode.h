@@ -71,6 +71,7 @@ enum x86_feat {
 #define AT_SSE    0x2000u       /* SSE state: #UD/#NM by mode bits */
 #define AT_ALIGN  0x4000u       /* 16-byte memory operand must be aligned (#GP) */
 #define AT_RANDOM 0x8000u       /* result differs from run to run or host to host (RDTSC): no hardware test */
+#define AT_XCHG   0x10000u      /* a memory operand is locked without LOCK, too */
 
 struct x86_row {
     const char *name;           /* as Capstone spells it, AT&T suffixes never */

@@ -144,6 +144,29 @@ static void raise_by_attrs(struct lift *l, const struct insn *i)
     }
 }
 
+/*
+ * With one vCPU a locked operation need not be atomic, since no other processor is between its load and its store, but it
+ * stays the barrier it is (SDM vol. 3, 8.2.3.9).  A driver that tells where it wants to be woken and then looks once more
+ * whether something has come relies on that: the other side is a device's thread, which does it the other way round.
+ */
+static bool only_barrier(const struct lift *l, const struct insn *i)
+{
+    return !l->smp && i->op[0].kind == OPND_MEM && (i->lock || (i->row->attrs & AT_XCHG));
+}
+
+static bool lift_row(struct lift *l, const struct insn *i)
+{
+    bool barrier = only_barrier(l, i);
+
+    if (barrier)
+        ir_emit(l->b, IR_FENCE, TY_NONE, 0, 0, 0, 0, 0);
+    if (!i->row->lift(l, i))
+        return false;
+    if (barrier && !l->done)
+        ir_emit(l->b, IR_FENCE, TY_NONE, 0, 0, 0, 0, 0);
+    return true;
+}
+
 void lift_insn(struct lift *l, const struct insn *i, enum decode_result r)
 {
     if (r == DECODE_TOO_LONG) {
@@ -158,7 +181,7 @@ void lift_insn(struct lift *l, const struct insn *i, enum decode_result r)
         raise_by_attrs(l, i);
         return;
     }
-    if (!i->row->lift(l, i))
+    if (!lift_row(l, i))
         lift_raise(l, EXC_UD, -1);
     if (!l->done && (i->row->attrs & AT_END))
         lift_exit_sys(l, lift_rip(l, l->next));

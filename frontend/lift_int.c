@@ -523,10 +523,13 @@ bool lift_clflush(struct lift *l, const struct insn *i)
     return true;
 }
 
-/* Only MFENCE (arg 1) orders anything that total store order does not order by itself. */
+/*
+ * Only MFENCE (arg 1) orders anything that total store order does not order by itself.  With one vCPU, too: threads of
+ * devices look at the guest's memory.
+ */
 bool lift_fence(struct lift *l, const struct insn *i)
 {
-    if (i->row->arg && l->smp)
+    if (i->row->arg)
         ir_emit(l->b, IR_FENCE, TY_NONE, 0, 0, 0, 0, 0);
     return true;
 }

@@ -293,7 +293,10 @@ static enum exec_why run(const struct run *r, union vreg *v, const struct ir_ins
 #define ALU_O(op) ALU(op, (enum ir_type)ins[i->a].type, 0)
 #define ALU_C(op) ALU(op, t, FLAGS_C)
         switch ((enum ir_op)i->op) {
-        case IR_NOP: case IR_FENCE: case IR_SEEN:
+        case IR_FENCE:
+            __atomic_thread_fence(__ATOMIC_SEQ_CST);
+            break;
+        case IR_NOP: case IR_SEEN:
             break;
         case IR_MARK:
             mark = i;

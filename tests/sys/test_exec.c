@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -569,6 +570,90 @@ START_TEST(test_written_by_device)
 }
 END_TEST
 
+/*
+ * A driver and a device, each: say something, barrier, look at what the other says. Not both may have looked too early, or
+ * an interrupt is lost. The driver's barrier is a locked instruction or MFENCE, on the machine's only vCPU.
+ */
+enum { DRIVER_BEGINS = 0, DEVICE_BEGINS = 192, DRIVER_SAYS = 64, DEVICE_SAYS = 128, DRIVER_SAW = 256, DRIVER_ENDS = 320,
+       DEVICE_ENDS = 384, ROUNDS = 2000, TALK = 0x61000 };
+struct talker {
+    uint8_t *mem;
+    unsigned lost;
+};
+
+static uint32_t *word(struct talker *t, unsigned at)
+{
+    return (uint32_t *)(void *)(t->mem + at);
+}
+
+static void wait_for(struct talker *t, unsigned at, uint32_t n)
+{
+    for (unsigned k = 0; __atomic_load_n(word(t, at), __ATOMIC_SEQ_CST) != n; k++)
+        if (k > 1000)
+            sched_yield();
+}
+
+static void *talk(void *arg)
+{
+    struct talker *t = arg;
+
+    for (uint32_t n = ROUNDS; n; n--) {
+        uint32_t saw;
+
+        wait_for(t, DRIVER_BEGINS, n);
+        __atomic_store_n(word(t, DEVICE_BEGINS), n, __ATOMIC_SEQ_CST);
+        for (volatile unsigned k = n % 64; k; k--)
+            continue;
+        __atomic_store_n(word(t, DEVICE_SAYS), n, __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        saw = __atomic_load_n(word(t, DRIVER_SAYS), __ATOMIC_RELAXED);
+        wait_for(t, DRIVER_ENDS, n);
+        t->lost += saw != n && *word(t, DRIVER_SAW) != n;
+        __atomic_store_n(word(t, DEVICE_ENDS), n, __ATOMIC_SEQ_CST);
+    }
+    return NULL;
+}
+
+static const struct { uint8_t code[12], len; } barriers[] = {    /* with the store of ecx to [rsi + DRIVER_SAYS] */
+    { { 0x89, 0x4e, 0x40, 0x0f, 0xae, 0xf0 }, 6 },                              /* mov; mfence */
+    { { 0x89, 0x4e, 0x40, 0xf0, 0x83, 0x0c, 0x24, 0 }, 8 },                     /* mov; lock or dword [rsp], 0 */
+    { { 0x89, 0xca, 0x87, 0x56, 0x40 }, 5 },                                    /* mov edx, ecx; xchg */
+    { { 0x89, 0x4e, 0x40, 0xf0, 0x0f, 0xba, 0x6c, 0x24, 0xfc, 0 }, 10 },        /* mov; lock bts dword [rsp - 4], 0 */
+    { { 0x89, 0x4e, 0x40, 0xf0, 0x0f, 0xc7, 0x4c, 0x24, 0xf8 }, 9 },            /* mov; lock cmpxchg8b [rsp - 8] */
+    { { 0x89, 0x4e, 0x40, 0xf0, 0xf7, 0x5c, 0x24, 0xfc }, 8 },                  /* mov; lock neg dword [rsp - 4] */
+};
+#define NBARRIERS (sizeof(barriers) / sizeof(barriers[0]))
+
+START_TEST(test_barrier)
+{
+    static const uint8_t begin[] = {
+        0x89, 0x0e, 0x39, 0x8e, 0xc0, 0, 0, 0, 0x75, 0xf8,      /* [rsi] = ecx; 1: cmp [rsi + 192], ecx; jne 1b */
+    };
+    static const uint8_t finish[] = {
+        0x8b, 0x86, 0x80, 0, 0, 0, 0x89, 0x86, 0, 1, 0, 0,      /* [rsi + 256] = [rsi + 128] */
+        0x89, 0x8e, 0x40, 1, 0, 0,                              /* [rsi + 320] = ecx */
+        0x39, 0x8e, 0x80, 1, 0, 0, 0x75, 0xf8,                  /* 2: cmp [rsi + 384], ecx; jne 2b */
+        0xff, 0xc9, 0x75, 0xcc, 0xf4,                           /* dec ecx; jnz; hlt */
+    };
+    bool interp = _i % (NHOTS + 1) == NHOTS;
+    struct sys_env *e = start_as(interp ? 0 : hots[_i % (NHOTS + 1)], false, interp);
+    struct talker t = { e->ram + TALK, 0 };
+    pthread_t thread;
+
+    memset(e->ram + CODE, 0x90, 64);
+    memcpy(e->ram + CODE, begin, sizeof(begin));
+    memcpy(e->ram + CODE + 10, barriers[_i % NBARRIERS].code, barriers[_i % NBARRIERS].len);
+    memcpy(e->ram + CODE + 22, finish, sizeof(finish));
+    memset(t.mem, 0, PAGE_SIZE);
+    e->c->r[R_SI] = TALK;
+    ck_assert_int_eq(pthread_create(&thread, NULL, talk, &t), 0);
+    run(e, ROUNDS);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(t.lost, 0);
+    end(e);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("exec");
@@ -581,6 +666,7 @@ int main(void)
     tcase_add_loop_test(tc, test_stack_remap, 0, NHOTS);
     tcase_add_loop_test(tc, test_device_code, 0, NHOTS);
     tcase_add_loop_test(tc, test_probe_a20, 0, NHOTS);
+    tcase_add_loop_test(tc, test_barrier, 0, 2 * NBARRIERS);       /* each by two engines */
     tcase_add_loop_test(tc, test_locked, 0, NHOTS);
     tcase_add_loop_test(tc, test_locked_code, 0, NHOTS + 1);
     tcase_add_test(tc, test_hot);
