@@ -8,7 +8,12 @@
  * A write the host had no room for goes back to its place in the list, and nothing that writes is begun
  * until it is tried again.  Nothing but time has passed for the guest.
  *
- * Answers are outside input to the machine; deliver() is the one place where they enter it.
+ * Answers are outside input to the machine; deliver() is the one place where they enter it.  The thread that did
+ * a request delivers it itself if the device lock is free: to wake the event loop for it would cost the guest another
+ * change of threads.  It only tries the lock, since who holds it may be waiting for this very thread.  What needs
+ * more than done() (errors, a full disk) is always the loop's.
+ *
+ * Threads are woken one at a time: one that takes a request wakes another if there is more that may start.
  */
 #include "block/disk.h"
 
@@ -54,6 +59,8 @@ struct imgdisk {
     pthread_cond_t work, idle;
     struct list waiting, running, done;
     uint64_t next_number;
+    unsigned delivering;        /* requests taken off `done` whose done() has not returned */
+    bool told;                  /* the loop, that there is something in `done` */
     bool full, room, ending;    /* full: no writes; room: one has succeeded since */
     unsigned nthreads;
     pthread_t threads[];
@@ -204,63 +211,19 @@ static int perform(struct imgdisk *d, struct disk_req *r, struct scratch *s)
     return !error && r->fua && r->op != DISK_READ ? block_flush(b) : error;
 }
 
+/* The lock is held. */
 static void tell_loop(struct imgdisk *d)
 {
     uint64_t one = 1;
 
+    if (d->told)
+        return;
+    d->told = true;
     while (write(d->fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
 }
 
-/* The lock is held. */
-static void finished(struct imgdisk *d, struct disk_req *r, int error)
-{
-    bool no_room = error == -ENOSPC || error == -EDQUOT;
-
-    list_remove(&d->running, r);
-    if (no_room && r->op != DISK_READ && !d->ending) {
-        d->full = true;
-        list_return(&d->waiting, r);
-    } else {
-        r->error = error;
-        list_add(&d->done, r);
-        d->room |= !error && r->op != DISK_READ;
-    }
-    tell_loop(d);
-    /* What conflicted with it may start, and so may whoever waits for the end. */
-    pthread_cond_broadcast(&d->work);
-    pthread_cond_broadcast(&d->idle);
-}
-
-static void *worker(void *arg)
-{
-    struct imgdisk *d = arg;
-    struct scratch scratch = { NULL, 0 };
-
-    pthread_mutex_lock(&d->lock);
-    for (;;) {
-        struct disk_req *r = choose(d);
-        int error;
-
-        if (!r && d->ending)
-            break;
-        if (!r) {
-            pthread_cond_wait(&d->work, &d->lock);
-            continue;
-        }
-        list_remove(&d->waiting, r);
-        list_add(&d->running, r);
-        pthread_mutex_unlock(&d->lock);
-        error = perform(d, r, &scratch);
-        pthread_mutex_lock(&d->lock);
-        finished(d, r, error);
-    }
-    pthread_mutex_unlock(&d->lock);
-    free(scratch.p);
-    return NULL;
-}
-
-/* ---- the event loop's side ---- */
+/* ---- answers ---- */
 
 static void tell(struct imgdisk *d, enum disk_event e, const char *fmt, ...)
 {
@@ -313,6 +276,86 @@ static void account(struct imgdisk *d, const struct disk_req *r)
     d->stats.op[r->op].ns += now_ns() - r->since;
 }
 
+/* The first of `done` is answered. The device lock is held, and the lock, which is given up meanwhile. */
+static void answer(struct imgdisk *d, struct disk_req *r)
+{
+    list_remove(&d->done, r);
+    d->delivering++;
+    pthread_mutex_unlock(&d->lock);
+    if (r->error && r->error != -ECANCELED)
+        explain(d, r);
+    account(d, r);
+    if (r->bounce)
+        scatter(r, r->bounce);
+    free(r->bounce);
+    r->done(r);
+    pthread_mutex_lock(&d->lock);
+    d->delivering--;
+}
+
+/* The lock is held. */
+static void finished(struct imgdisk *d, struct disk_req *r, int error)
+{
+    bool no_room = error == -ENOSPC || error == -EDQUOT;
+
+    list_remove(&d->running, r);
+    if (no_room && r->op != DISK_READ && !d->ending) {
+        d->full = true;
+        list_return(&d->waiting, r);
+    } else {
+        r->error = error;
+        list_add(&d->done, r);
+        d->room |= !error && r->op != DISK_READ;
+    }
+    pthread_cond_broadcast(&d->idle);
+}
+
+/* The lock is held, and given up meanwhile; afterwards the loop knows of all that is left. */
+static void deliver_here(struct imgdisk *d)
+{
+    if (!d->full && evloop_enter(d->loop)) {
+        while (!d->told_full && d->done.first && !d->done.first->error)
+            answer(d, d->done.first);
+        pthread_cond_broadcast(&d->idle);
+        evloop_leave(d->loop);
+    }
+    if (d->done.first || d->full)
+        tell_loop(d);
+}
+
+static void *worker(void *arg)
+{
+    struct imgdisk *d = arg;
+    struct scratch scratch = { NULL, 0 };
+
+    pthread_mutex_lock(&d->lock);
+    for (;;) {
+        struct disk_req *r = choose(d);
+        int error;
+
+        if (!r && d->ending)
+            break;
+        if (!r) {
+            pthread_cond_wait(&d->work, &d->lock);
+            continue;
+        }
+        list_remove(&d->waiting, r);
+        list_add(&d->running, r);
+        if (choose(d))
+            pthread_cond_signal(&d->work);
+        pthread_mutex_unlock(&d->lock);
+        error = perform(d, r, &scratch);
+        pthread_mutex_lock(&d->lock);
+        finished(d, r, error);
+        deliver_here(d);
+    }
+    pthread_mutex_unlock(&d->lock);
+    free(scratch.p);
+    return NULL;
+}
+
+/* ---- the event loop's side ---- */
+
 static void deliver(struct imgdisk *d)
 {
     struct disk_req *r;
@@ -322,18 +365,9 @@ static void deliver(struct imgdisk *d)
     full = d->full;
     room = d->room;
     d->room = false;
-    while ((r = d->done.first)) {
-        list_remove(&d->done, r);
-        pthread_mutex_unlock(&d->lock);
-        if (r->error && r->error != -ECANCELED)
-            explain(d, r);
-        account(d, r);
-        if (r->bounce)
-            scatter(r, r->bounce);
-        free(r->bounce);
-        r->done(r);
-        pthread_mutex_lock(&d->lock);
-    }
+    d->told = false;
+    while ((r = d->done.first))
+        answer(d, r);
     pthread_mutex_unlock(&d->lock);
     if (d->told_full && room && !full) {
         d->told_full = false;
@@ -483,7 +517,7 @@ int disk_drain(struct disk *disk)
     disk_resume(disk);
     do {
         pthread_mutex_lock(&d->lock);
-        while (d->running.first || (d->waiting.first && choose(d)))
+        while (d->running.first || d->delivering || (d->waiting.first && choose(d)))
             pthread_cond_wait(&d->idle, &d->lock);
         stuck = d->waiting.first;
         pthread_mutex_unlock(&d->lock);

@@ -1,7 +1,7 @@
 /*
  * disk.h - an image as a disk of the machine (hw/disk_if.h): requests are done by threads of the image's
- * own, so that neither vCPUs nor the event loop wait for the host's disk; answers come through the event
- * loop.
+ * own, so that neither vCPUs nor the event loop wait for the host's disk; answers come from these threads, with the
+ * device lock held, or from the event loop.
  *
  * All functions are for the event loop's thread or one that holds the device lock, as hw/disk_if.h's.
  */

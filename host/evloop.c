@@ -118,7 +118,8 @@ void evloop_attach(struct evloop *l, struct clock *clock, pthread_mutex_t *devic
 {
     l->clock = clock;
     l->lock = device_lock;
-    clock_on_earlier(clock, clock_earlier, l);
+    if (clock)
+        clock_on_earlier(clock, clock_earlier, l);
 }
 
 struct evfd *evloop_add(struct evloop *l, int fd, short events, void (*ready)(void *, short), void *arg)
@@ -281,6 +282,16 @@ static void unlock(struct evloop *l)
 {
     if (l->lock)
         pthread_mutex_unlock(l->lock);
+}
+
+bool evloop_enter(struct evloop *l)
+{
+    return l->lock && pthread_mutex_trylock(l->lock) == 0;
+}
+
+void evloop_leave(struct evloop *l)
+{
+    pthread_mutex_unlock(l->lock);
 }
 
 /* Nanoseconds to sleep: to the virtual clock's or a delay's deadline. */

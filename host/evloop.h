@@ -18,7 +18,7 @@ struct evfd;                    /* one watched file descriptor */
 
 struct evloop *evloop_new(void);
 void evloop_free(struct evloop *);
-/* The clock whose timers it runs and the lock its callbacks need; call before evloop_run(). */
+/* The clock whose timers it runs (NULL: none) and the lock its callbacks need; call before evloop_run(). */
 void evloop_attach(struct evloop *, struct clock *, pthread_mutex_t *device_lock);
 
 /* events: POLLIN, POLLOUT or 0 (nothing, for now).  The callback gets poll's revents. */
@@ -55,6 +55,14 @@ void evloop_on_quit(struct evloop *, void (*fn)(void *arg), void *arg);
 void evloop_quit(struct evloop *);
 /* Standard input and output have one user: true for the first who asks. */
 bool evloop_claim_stdio(struct evloop *);
+
+/*
+ * A thread of its own that has something for the machine may do what a callback would, without a change of threads, if
+ * the device lock is free: true, and it has the lock until evloop_leave(). False: it must wake the loop instead. Any
+ * thread.
+ */
+bool evloop_enter(struct evloop *);
+void evloop_leave(struct evloop *);
 
 void evloop_run(struct evloop *);       /* until evloop_stop() */
 void evloop_stop(struct evloop *);      /* any thread, no lock needed */

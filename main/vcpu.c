@@ -129,8 +129,8 @@ static void attend(struct vcpu *v, uint32_t bits)
         return;
     pthread_mutex_lock(&v->mutex);
     idle_end(v);
-    pthread_cond_signal(&v->wake);
     pthread_mutex_unlock(&v->mutex);
+    pthread_cond_signal(&v->wake);      /* behind it, or the thread would wake only to wait for the mutex */
 }
 
 void vcpu_halt_wait(struct cpu *c)

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "tests/block/blocktest.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 #define LEN_MAX 40000u
 
 static struct evloop *loop;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* the device lock, where there is one */
+static bool locked;
 static struct disk *disk;
 static unsigned events[4];
 static char last_event[512];
@@ -28,6 +31,16 @@ static void event(void *arg, enum disk_event e, const char *text)
 {
     events[e]++;
     snprintf(last_event, sizeof(last_event), "%s", text);
+}
+
+/* One round of the loop; with a device lock the disk's threads may answer by themselves meanwhile. */
+static void step(uint64_t ns)
+{
+    if (locked)
+        pthread_mutex_unlock(&lock);
+    evloop_step(loop, ns);
+    if (locked)
+        pthread_mutex_lock(&lock);
 }
 
 /* ---- random requests ---- */
@@ -41,16 +54,18 @@ struct request {
 };
 
 static struct request requests[MOST];
-static unsigned submitted, answered;
+static unsigned submitted, answered, answering;
 
 static void done(struct disk_req *r)
 {
     struct request *q = r->dev;
     uint8_t *p = q->data;
 
+    MUST(!__atomic_fetch_add(&answering, 1, __ATOMIC_SEQ_CST), "two answers at a time");
     MUST(!r->error, "request %u: %s", q->number, strerror(-r->error));
     q->busy = false;
     answered++;
+    __atomic_fetch_sub(&answering, 1, __ATOMIC_SEQ_CST);
     if (r->op == DISK_READ) {
         for (uint64_t i = 0; i < r->len; i++)
             MUST(p[i] == q->want[i], "request %u: byte %llu is %02x instead of %02x", q->number,
@@ -126,7 +141,7 @@ static void some_requests(unsigned n)
         if (!requests[i].busy)
             submit_random(&requests[i]);
         else
-            evloop_step(loop, 1000000);
+            step(1000000);
     }
 }
 
@@ -174,18 +189,35 @@ static void full_case(void)
             busy += requests[k].busy;
         if (!requests[i].busy && busy < MOST - 5)
             submit_random(&requests[i]);
-        evloop_step(loop, busy < MOST - 5 ? 0 : 10000000);
+        step(busy < MOST - 5 ? 0 : 10000000);
     }
     MUST(strstr(last_event, "no room"), "%s", last_event);
     MUST(disk_drain(disk) == -ENOSPC, "a full disk has no requests that wait");
     MUST(!events[DISK_EVENT_ROOM] && !events[DISK_EVENT_ERROR], "%s", last_event);
     host_room = -1;
     while (!events[DISK_EVENT_ROOM] || answered < submitted)
-        evloop_step(loop, UINT64_MAX);          /* the retry comes by itself */
+        step(10000000);                         /* the retry comes by itself */
     MUST(events[DISK_EVENT_FULL] == 1 && events[DISK_EVENT_ROOM] == 1, "%u, %u events", events[0], events[1]);
     some_requests(100);
     MUST(!disk_free(disk) && answered == submitted, "%u of %u requests answered", answered, submitted);
     check_image("a", false);
+}
+
+/* The same with a device lock: answers come from the loop and from the disk's threads, never two at a time. */
+static void locked_case(void)
+{
+    struct evloop *without = loop;
+
+    loop = evloop_new();
+    evloop_attach(loop, NULL, &lock);
+    pthread_mutex_lock(&lock);
+    locked = true;
+    order_case();
+    full_case();
+    locked = false;
+    pthread_mutex_unlock(&lock);
+    evloop_free(loop);
+    loop = without;
 }
 
 /* Ended while the disk is full: everything is answered, the image is whole. */
@@ -407,7 +439,7 @@ static void bounce_case(void)
 int main(void)
 {
     static void (*const cases[])(void) = {
-        order_case, order_case, full_case, full_end_case, overlay_case, lock_case, forge_case, drain_case,
+        order_case, locked_case, full_case, full_end_case, overlay_case, lock_case, forge_case, drain_case,
         bounce_case,
     };
 

@@ -5,6 +5,9 @@
  *
  * Usage: test_lift_hw [count [seed]].  Exit 77 where the host is not x86-64.
  */
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -135,10 +138,29 @@ static uint32_t defined(const struct insn *i, const uint64_t *cl)
     return FL_ARITH & ~u;
 }
 
+static bool intel(void)
+{
+    unsigned max, b = 0, c, d;
+
+    __get_cpuid(0, &max, &b, &c, &d);
+    return b == signature_INTEL_ebx;
+}
+
+/* What only Intel's chips do as we do: the manuals of both vendors leave it undefined, or the instruction out. */
+static bool only_intel(const struct insn *i)
+{
+    bool hint_0d = i->row->map == MAP_0F && i->row->opcode == 0x0d && i->op[0].kind == OPND_REG;
+    bool far_shift = i->row->lift == lift_shd && i->opsize == 2 && i->op[2].kind != OPND_IMM;
+
+    return hint_0d || far_shift;
+}
+
 static bool wanted(const struct insn *i)
 {
     bool (*f)(struct lift *, const struct insn *) = i->row->lift;
 
+    if (only_intel(i) && !intel())
+        return false;
     if (i->rep && (f == lift_nop || f == lift_bscan))
         return false;           /* the host may know TZCNT, LZCNT, newer hints */
     if (f == lift_shd && i->opsize == 2 && i->op[2].kind == OPND_IMM && (i->imm & 31) > 16)
