@@ -273,6 +273,16 @@ int block_write(struct block *b, uint64_t off, const void *buf, size_t len)
     return r || !len ? r : written(b, b->ops->write(b, off, buf, len));
 }
 
+int block_readv(struct block *b, uint64_t off, const struct iovec *v, unsigned n, size_t len)
+{
+    return !b->ops->readv || outside(b, off, len) || !len ? 1 : b->ops->readv(b, off, v, n, len);
+}
+
+int block_writev(struct block *b, uint64_t off, const struct iovec *v, unsigned n, size_t len)
+{
+    return !b->ops->writev || may_write(b, off, len) || !len ? 1 : written(b, b->ops->writev(b, off, v, n, len));
+}
+
 int block_write_compressed(struct block *b, uint64_t off, const void *buf, size_t len)
 {
     int r = may_write(b, off, len);

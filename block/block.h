@@ -99,6 +99,8 @@ struct block_ops {
     int (*close)(struct block *);
     int (*read)(struct block *, uint64_t off, void *buf, size_t len);
     int (*write)(struct block *, uint64_t off, const void *buf, size_t len);
+    int (*readv)(struct block *, uint64_t off, const struct iovec *, unsigned n, size_t len);
+    int (*writev)(struct block *, uint64_t off, const struct iovec *, unsigned n, size_t len);
     int (*write_compressed)(struct block *, uint64_t off, const void *buf, size_t len);
     int (*zero)(struct block *, uint64_t off, uint64_t len, bool unmap);
     int (*discard)(struct block *, uint64_t off, uint64_t len);
@@ -140,6 +142,12 @@ int block_close(struct block *);
 
 int block_read(struct block *, uint64_t off, void *buf, size_t len);
 int block_write(struct block *, uint64_t off, const void *buf, size_t len);
+/*
+ * The same with pieces of memory, one after the other, `len` bytes in all, where that saves a copy. 1: it does not, or something
+ * is wrong: block_read() and block_write() must be used, with one piece.
+ */
+int block_readv(struct block *, uint64_t off, const struct iovec *, unsigned n, size_t len);
+int block_writev(struct block *, uint64_t off, const struct iovec *, unsigned n, size_t len);
 /* One cluster (info.cluster_size), or what there is of the last; -ENOTSUP: the format cannot. */
 int block_write_compressed(struct block *, uint64_t off, const void *buf, size_t len);
 /* The range reads as zeros; unmap: its space may be given back. */

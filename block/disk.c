@@ -166,6 +166,19 @@ static uint8_t *scratch_for(struct scratch *s, size_t len)
     return s->p;
 }
 
+/* Straight to or from its pieces: 1 if the image would rather have one. */
+static int transfer_pieces(struct imgdisk *d, const struct disk_req *r)
+{
+    struct iovec v[HOSTFILE_PIECES];
+
+    if (r->nbufs > HOSTFILE_PIECES)
+        return 1;
+    for (unsigned i = 0; i < r->nbufs; i++)
+        v[i] = (struct iovec){ r->bufs[i].data, r->bufs[i].len };
+    return r->op == DISK_READ ? block_readv(d->b, r->off, v, r->nbufs, r->len) :
+        block_writev(d->b, r->off, v, r->nbufs, r->len);
+}
+
 static int transfer(struct imgdisk *d, struct disk_req *r, struct scratch *s)
 {
     bool in = r->op == DISK_READ, own = (in && d->bounce) || r->len > SCRATCH_KEPT;
@@ -175,6 +188,11 @@ static int transfer(struct imgdisk *d, struct disk_req *r, struct scratch *s)
     if (r->nbufs == 1 && !(in && d->bounce))
         return in ? block_read(d->b, r->off, r->bufs[0].data, r->len) :
             block_write(d->b, r->off, r->bufs[0].data, r->len);
+    if (!(in && d->bounce)) {
+        error = transfer_pieces(d, r);
+        if (error <= 0)
+            return error;
+    }
     whole = own ? hostfile_buffer(r->len) : scratch_for(s, r->len);
     if (!whole)
         return -ENOMEM;

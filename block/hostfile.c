@@ -224,6 +224,22 @@ int hostfile_read(struct hostfile *f, uint64_t off, void *buf, size_t len)
     return 0;
 }
 
+/* May the host be given these pieces as they are? */
+static bool at_once(const struct hostfile *f, uint64_t off, const struct iovec *v, unsigned n)
+{
+    if (n > HOSTFILE_PIECES)
+        return false;
+    for (unsigned i = 0; f->direct && i < n; i++)
+        if (!aligned(off, v[i].iov_base, v[i].iov_len))
+            return false;
+    return true;
+}
+
+int hostfile_readv(struct hostfile *f, uint64_t off, const struct iovec *v, unsigned n, size_t len)
+{
+    return !at_once(f, off, v, n) || preadv(f->fd, v, (int)n, (off_t)off) != (ssize_t)len;
+}
+
 /* ---- writing ---- */
 
 static void grown(struct hostfile *f, uint64_t end)
@@ -304,6 +320,14 @@ int hostfile_write(struct hostfile *f, uint64_t off, const void *buf, size_t len
     if (f->direct && !aligned(off, buf, len))
         return write_bounced(f, off, buf, len);
     return write_all(f, off, buf, len);
+}
+
+int hostfile_writev(struct hostfile *f, uint64_t off, const struct iovec *v, unsigned n, size_t len)
+{
+    if (!at_once(f, off, v, n) || pwritev(f->fd, v, (int)n, (off_t)off) != (ssize_t)len)
+        return 1;
+    grown(f, off + len);
+    return 0;
 }
 
 int hostfile_sync(struct hostfile *f)

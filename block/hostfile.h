@@ -14,11 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "block/error.h"
 
 /* Alignment that direct I/O gets, of positions, lengths and memory. */
 #define HOSTFILE_ALIGN 4096u
+#define HOSTFILE_PIECES 256u            /* for hostfile_readv(), hostfile_writev() */
 
 struct hostfile {
     int fd;
@@ -51,6 +53,12 @@ int hostfile_temporary(struct hostfile *, struct block_error *);
 void hostfile_close(struct hostfile *);
 
 int hostfile_read(struct hostfile *, uint64_t off, void *buf, size_t len);      /* zeros behind the end */
+/*
+ * The same with pieces of memory, one after the other, `len` bytes in all, by one call of the host: 1 if it did not do all
+ * of it (then the functions with one piece say what is wrong, or do it).
+ */
+int hostfile_readv(struct hostfile *, uint64_t off, const struct iovec *, unsigned n, size_t len);
+int hostfile_writev(struct hostfile *, uint64_t off, const struct iovec *, unsigned n, size_t len);
 int hostfile_write(struct hostfile *, uint64_t off, const void *buf, size_t len);
 /* All that was written before is on the disk's medium after it. */
 int hostfile_sync(struct hostfile *);

@@ -518,6 +518,20 @@ static int qcow2_read(struct block *b, uint64_t off, void *buf, size_t len)
     return r;
 }
 
+/* Only what lies in the file in one piece. */
+static int qcow2_readv(struct block *b, uint64_t off, const struct iovec *v, unsigned n, size_t len)
+{
+    struct qcow2 *q = b->state;
+    struct qcow2_extent x;
+    int r = 1;
+
+    pthread_rwlock_rdlock(&q->lock);
+    if (!qcow2_map(q, off, len, &x) && x.kind == X_DATA && x.len == len && x.host + len <= b->file.size)
+        r = hostfile_readv(&b->file, x.host, v, n, len);
+    pthread_rwlock_unlock(&q->lock);
+    return r;
+}
+
 static int qcow2_extent(struct block *b, uint64_t off, uint64_t *len, enum block_kind *kind)
 {
     struct qcow2 *q = b->state;
@@ -557,6 +571,8 @@ const struct block_ops qcow2_ops = {
     .close = qcow2_close,
     .read = qcow2_read,
     .write = qcow2_write,
+    .readv = qcow2_readv,
+    .writev = qcow2_writev,
     .write_compressed = qcow2_write_compressed,
     .zero = qcow2_zero,
     .discard = qcow2_discard,

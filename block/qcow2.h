@@ -223,6 +223,7 @@ static inline unsigned qcow2_l2_index(const struct qcow2 *q, uint64_t off)
 
 /* ---- qcow2_write.c ---- */
 int qcow2_write(struct block *, uint64_t off, const void *buf, size_t len);
+int qcow2_writev(struct block *, uint64_t off, const struct iovec *, unsigned n, size_t len);
 int qcow2_write_compressed(struct block *, uint64_t off, const void *buf, size_t len);
 int qcow2_zero(struct block *, uint64_t off, uint64_t len, bool unmap);
 int qcow2_discard(struct block *, uint64_t off, uint64_t len);

@@ -324,6 +324,22 @@ int qcow2_write(struct block *b, uint64_t off, const void *data, size_t len)
     return r;
 }
 
+/* Only what is written in place, and lies in the file in one piece. */
+int qcow2_writev(struct block *b, uint64_t off, const struct iovec *v, unsigned n, size_t len)
+{
+    struct qcow2 *q = b->state;
+    struct qcow2_extent x;
+    int r = 1;
+
+    if (q->incompatible & INCOMPATIBLE_CORRUPT)
+        return 1;
+    pthread_rwlock_rdlock(&q->lock);
+    if (!qcow2_map(q, off, len, &x) && x.kind == X_DATA && x.owned && x.len == len && !qcow2_may_hold_data(q, x.host, len))
+        r = hostfile_writev(&b->file, x.host, v, n, len);
+    pthread_rwlock_unlock(&q->lock);
+    return r;
+}
+
 /* ---- zeros ---- */
 
 static int write_zeros(struct qcow2 *q, uint64_t off, uint64_t len)

@@ -42,6 +42,11 @@ static int raw_read(struct block *b, uint64_t off, void *buf, size_t len)
     return hostfile_read(&b->file, off, buf, len);
 }
 
+static int raw_readv(struct block *b, uint64_t off, const struct iovec *v, unsigned n, size_t len)
+{
+    return hostfile_readv(&b->file, off, v, n, len);
+}
+
 /* May these bytes (NULL: zeros) be written to the beginning?  The mutex is held. */
 static int forges(struct block *b, uint64_t off, const void *buf, uint64_t len)
 {
@@ -77,6 +82,11 @@ static int raw_write(struct block *b, uint64_t off, const void *buf, size_t len)
         r = hostfile_write(&b->file, off, buf, len);
     pthread_mutex_unlock(&s->first);
     return r;
+}
+
+static int raw_writev(struct block *b, uint64_t off, const struct iovec *v, unsigned n, size_t len)
+{
+    return guarded(b, off) ? 1 : hostfile_writev(&b->file, off, v, n, len);
 }
 
 static int zero(struct block *b, uint64_t off, uint64_t len, bool unmap)
@@ -146,6 +156,8 @@ const struct block_ops raw_ops = {
     .close = raw_close,
     .read = raw_read,
     .write = raw_write,
+    .readv = raw_readv,
+    .writev = raw_writev,
     .zero = raw_zero,
     .discard = raw_discard,
     .flush = raw_flush,

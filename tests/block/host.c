@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -59,6 +60,22 @@ ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
     done = syscall(SYS_pwrite64, fd, buf, n, off);
     if (done > 0)
         record(WRITE, (uint64_t)off, (uint64_t)done, buf);
+    return done;
+}
+
+/* Piece by piece, as a host may that is cut off in between. */
+ssize_t pwritev(int fd, const struct iovec *v, int n, off_t off)
+{
+    ssize_t done = 0;
+
+    for (int i = 0; i < n; i++) {
+        ssize_t one = pwrite(fd, v[i].iov_base, v[i].iov_len, off + done);
+
+        if (one > 0)
+            done += one;
+        if (one != (ssize_t)v[i].iov_len)
+            return done ? done : one;
+    }
     return done;
 }
 
