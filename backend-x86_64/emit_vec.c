@@ -24,10 +24,12 @@ struct rule {
                    (opcode) == 0x37 ? BIT(SSE4_2) : BIT(SSE4_1)) :                                  \
      (opcode) == 0x0f ? BIT(SSSE3) : BIT(SSE4_1))
 
+#define NEED_OP(op) ((op) == IR_VFRCP || (op) == IR_VFRSQRT || (op) == IR_VFDP ? BIT(AS_INTEL) : 0)
+
 static const struct rule rules[] = {
 #define V(op_, aux_, pfx, map, opcode, shape_, ext_, mem_)                                          \
     { .op = IR_##op_, .aux = (aux_), .shape = SH_##shape_, .ext = (ext_), .mem = (mem_),            \
-      .need = NEED(map, opcode),                                                                    \
+      .need = NEED(map, opcode) | NEED_OP(IR_##op_),                                                                   \
       .code = (uint32_t)(pfx) << 24 | ((map) == 1 ? 0x0f00u : (map) == 2 ? 0x0f3800u : 0x0f3a00u) | \
               (opcode) },
 #include "backend-x86_64/vec.def"

@@ -61,6 +61,11 @@ void hw_native(struct hw_state *s, const uint8_t *code, unsigned len, unsigned o
 /* The same in compatibility mode: 32-bit code, and of the first eight registers the low halves. */
 void hw_native32(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off);
 /* Selectors of user mode, Linux's, in the guest as well: what is pushed must agree. */
+/* Chips of another maker than Intel's do this in another way, and so is this one: it is no oracle. */
+struct hw_case;
+bool hw_native_differs(const struct hw_case *);
+/* Not every kernel has a segment for 32-bit code. */
+bool hw_native32_exists(void);
 #define HW_CS32 0x23
 #define HW_DS   0x2b
 #define HW_CS64 0x33

@@ -168,6 +168,28 @@ void hw_native_cpu(char *name, size_t size)
              (a >> 4 & 15) | (a >> 12 & 0xf0), a & 15);
 }
 
+bool hw_native_differs(const struct hw_case *c)
+{
+    const char *name = c->row->name;
+    unsigned max, b = 0, cx, d;
+
+    __get_cpuid(0, &max, &b, &cx, &d);
+    if (b == signature_INTEL_ebx)
+        return false;
+    /* REX.B makes AMD's PAUSE an XCHG, registers make its prefetches undefined; sums of NaNs: backend-x86_64/features.c. */
+    return (!strcmp(name, "pause") && (c->insn.rex & 1)) || (!strcmp(name, "nop") && c->insn.opcode == 0x0d) ||
+           !strcmp(name, "dpps") || !strcmp(name, "dppd");
+}
+
+bool hw_native32_exists(void)
+{
+    uint32_t sel = HW_CS32, rights = 0;
+    bool there;
+
+    __asm__("lar %2, %0" : "+r"(rights), "=@ccz"(there) : "r"(sel) : "cc");
+    return there && (rights >> 11 & 3) == 3;     /* a code segment */
+}
+
 static void enter(struct hw_state *s, unsigned len, unsigned off, uint16_t cs)
 {
     hw_target = (struct hw_far){ HW_CODE + off, cs };

@@ -26,6 +26,16 @@ void hw_native_cpu(char *name, size_t size)
     abort();
 }
 
+bool hw_native_differs(const struct hw_case *c)
+{
+    return false;
+}
+
+bool hw_native32_exists(void)
+{
+    return false;
+}
+
 void hw_native32(struct hw_state *s, const uint8_t *code, unsigned len, unsigned off)
 {
     abort();

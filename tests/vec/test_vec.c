@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "tests/run_suite.h"
+#include "translator/backend.h"
 #include "translator/vec.h"
 
 #if defined(__x86_64__)
@@ -210,6 +211,18 @@ static unsigned run_one(const struct row *r, const struct ir_ins *i, void (*stub
     return 1;
 }
 
+/* Not all chips choose as Intel's do what the manuals leave open: such a host is no oracle for these, nor are they used there. */
+static bool host_differs(const struct row *r)
+{
+    unsigned k = 0;
+
+    if (r->op != IR_VFRCP && r->op != IR_VFRSQRT && r->op != IR_VFDP)
+        return false;
+    while (k < backend_nfeatures && strcmp(backend_features[k].name, "as-intel"))
+        k++;
+    return k < backend_nfeatures && !(backend_host_features() >> k & 1);
+}
+
 static unsigned run_row(const struct row *r, uint8_t *code, unsigned rounds)
 {
     unsigned vl = r->aux & VL_MASK, bad = 0;
@@ -265,7 +278,7 @@ START_TEST(test_host)
     if (getenv("VEC_SEED"))
         seed = strtoull(getenv("VEC_SEED"), NULL, 0) | 1;
     for (size_t n = 0; n < sizeof(rows) / sizeof(rows[0]); n++)
-        bad += run_row(&rows[n], code, rounds);
+        bad += host_differs(&rows[n]) ? 0 : run_row(&rows[n], code, rounds);
     munmap(code, 4096);
     ck_assert_msg(!bad, "%u differences (seed %#llx)", bad, (unsigned long long)seed);
 }
