@@ -368,6 +368,8 @@ void hmp_complete(struct machine *m, const char *line, void (*fn)(void *arg, con
         complete_drives(m, last, fn, arg);
     else if (strncmp(spec, "net:", 4) == 0)
         complete_nets(m, last, fn, arg);
+    if (strstr(spec, ":n"))
+        symbols_complete(m->symbols, last, fn, arg);
     if (*last == '$')
         for (unsigned i = 0; hmp_register(i); i++)
             if (strncmp(hmp_register(i), last + 1, strlen(last + 1)) == 0) {

@@ -6,6 +6,7 @@
 #include "debug/control.h"
 #include "frontend/fault_story.h"
 #include "frontend/help.h"
+#include "hw/machine.h"
 #include "translator/exec.h"
 
 #include <stdio.h>
@@ -52,18 +53,20 @@ static const char *doing(const struct cpu *c)
 
 void info_cpus(struct hmp *h)
 {
-    for (unsigned i = 0; i < h->m->ncpu; i++) {
-        const struct cpu *c = h->m->cpu[i];
+    char label[SYMBOL_NAME];
 
-        hmp_say(h, "%c CPU #%u: pc=0x%016" PRIx64 " %s mode, CPL %u, %s\n", c == h->c ? '*' : ' ', i,
-                cpu_64(c) ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip), mode_name(c), c->cpl,
-                doing(c));
+    for (unsigned i = 0; i < h->m->ncpu; i++) {
+        struct cpu *c = h->m->cpu[i];
+
+        hmp_say(h, "%c CPU #%u: pc=0x%016" PRIx64 " %s mode, CPL %u, %s%s\n", c == h->c ? '*' : ' ', i,
+                cpu_code_lin(c, c->rip), mode_name(c), c->cpl, doing(c),
+                symbols_label(h->m->symbols, c, cpu_code_lin(c, c->rip), label, sizeof(label)));
     }
 }
 
 /* ---- registers ---- */
 
-static void general(struct hmp *h, const struct cpu *c)
+static void general(struct hmp *h, struct cpu *c)
 {
     static const char *const names64[] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
                                            "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15" };
@@ -73,7 +76,7 @@ static void general(struct hmp *h, const struct cpu *c)
                   { FL_AF, 'A' }, { FL_PF, 'P' }, { FL_CF, 'C' } };
     bool wide = cpu_lma(c);
     uint32_t fl = cpu_eflags(c);
-    char text[8];
+    char text[8], label[SYMBOL_NAME];
 
     for (unsigned i = 0; i < (wide ? 16 : 8); i++) {
         unsigned n = i < 8 ? order[i] : i;
@@ -88,8 +91,8 @@ static void general(struct hmp *h, const struct cpu *c)
     text[7] = 0;
     hmp_say(h, wide ? "RIP=%016" PRIx64 : "EIP=%08" PRIx64, wide ? c->rip : (uint32_t)c->rip);
     hmp_say(h, wide ? " RFL=%08x" : " EFL=%08x", fl);
-    hmp_say(h, " [%s] CPL=%u II=%u A20=%u SMM=%u HLT=%u\n", text, c->cpl, c->inhibit ? 1 : 0, c->a20, c->smm,
-            c->halted ? 1 : 0);
+    hmp_say(h, " [%s] CPL=%u II=%u A20=%u SMM=%u HLT=%u%s\n", text, c->cpl, c->inhibit ? 1 : 0, c->a20, c->smm,
+            c->halted ? 1 : 0, symbols_label(h->m->symbols, c, cpu_code_lin(c, c->rip), label, sizeof(label)));
 }
 
 static void segments(struct hmp *h, const struct cpu *c)
@@ -127,7 +130,7 @@ static void vectors(struct hmp *h, const struct cpu *c)
                 i % 2 ? '\n' : ' ');
 }
 
-static void show(struct hmp *h, const struct cpu *c)
+static void show(struct hmp *h, struct cpu *c)
 {
     bool wide = cpu_lma(c);
 
@@ -157,6 +160,46 @@ void info_registers(struct hmp *h)
             hmp_say(h, "\n");
         show(h, h->m->cpu[i]);
     }
+}
+
+/* ---- symbols ---- */
+
+void info_symbol(struct hmp *h)
+{
+    struct symbol_at at;
+    uint64_t addr = h->arg[0].n;
+
+    if (!symbols_lookup(h->m->symbols, h->c, addr, &at))
+        hmp_fail(h, "no symbol is at 0x%" PRIx64 ": 'info symbols' shows where symbols are from", addr);
+    else if (addr == at.start)
+        hmp_say(h, "%s in %s, %" PRIu64 " bytes\n", at.name, at.table, at.size);
+    else
+        hmp_say(h, "%s+0x%" PRIx64 " in %s, of %" PRIu64 " bytes\n", at.name, addr - at.start, at.table, at.size);
+}
+
+void info_address(struct hmp *h)
+{
+    uint64_t addr;
+
+    if (symbols_find(h->m->symbols, h->c, h->arg[0].s, &addr))
+        hmp_say(h, "%s is at 0x%" PRIx64 "\n", h->arg[0].s, addr);
+    else
+        hmp_fail(h, "there is no symbol '%.200s': 'info symbols' shows where symbols are from", h->arg[0].s);
+}
+
+static void say_line(void *arg, const char *line)
+{
+    struct hmp *h = arg;
+
+    hmp_say(h, "%s\n", line);
+}
+
+void info_symbols(struct hmp *h)
+{
+    struct symbol_at at;
+
+    symbols_lookup(h->m->symbols, h->c, 0, &at);        /* brings them up to date */
+    symbols_list(h->m->symbols, say_line, h);
 }
 
 /* ---- page tables ---- */

@@ -1,9 +1,12 @@
 /*
- * hmp_expr.c - expressions in the human monitor: numbers as C writes them, $registers of the processor, and
- * C's operators + - * / % & | ^ ~ and parentheses, in 64 bits without overflow. Blanks stand in parentheses
- * only: elsewhere they part arguments.
+ * hmp_expr.c - expressions in the human monitor: numbers as C writes them, $registers of the processor, names of
+ * symbols (-symbols, the guest's kallsyms), and C's operators + - * / % & | ^ ~ and parentheses, in 64 bits without
+ * overflow. Blanks stand in parentheses only: elsewhere they part arguments.
  */
 #include "debug/hmp_int.h"
+
+#include "debug/control.h"
+#include "hw/machine.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -124,6 +127,33 @@ static bool read_register(struct scan *x, uint64_t *out)
     return false;
 }
 
+/* ---- symbols ---- */
+
+static bool in_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '.';
+}
+
+static bool read_symbol(struct scan *x, uint64_t *out)
+{
+    char name[SYMBOL_NAME];
+    size_t n = 0;
+    bool found;
+
+    while (in_name(x->s[n]))
+        n++;
+    snprintf(name, sizeof(name), "%.*s", (int)(n < sizeof(name) ? n : 0), x->s);
+    control_hold(x->h->m->control);     /* they may be in its memory */
+    found = symbols_find(x->h->m->symbols, x->h->c, name, out);
+    control_release(x->h->m->control);
+    if (found)
+        x->s += n;
+    else
+        hmp_fail(x->h, "'%.60s' is no number, and there is no symbol of that name%s", x->s,
+                 isxdigit((unsigned char)*x->s) ? ": hexadecimal numbers begin with 0x" : "");
+    return found;
+}
+
 /* ---- the grammar ---- */
 
 static bool value(struct scan *x, uint64_t *out);
@@ -172,6 +202,12 @@ static bool value_of(struct scan *x, uint64_t *out)
     if (op == '\'' && x->s[1] && x->s[2] == '\'') {
         *out = (uint8_t)x->s[1];
         x->s += 3;
+        blanks(x);
+        return true;
+    }
+    if (isalpha((unsigned char)op) || op == '_') {
+        if (!read_symbol(x, out))
+            return false;
         blanks(x);
         return true;
     }

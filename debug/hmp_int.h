@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 
+#include "base/symbols.h"
 #include "debug/hmp.h"
 #include "frontend/cpu.h"
 
@@ -41,7 +42,7 @@ static inline bool hmp_flag(const struct hmp *h, char c)
 /* What is wrong, without the end of the line. */
 void hmp_fail(struct hmp *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* hmp_expr.c: numbers, $registers, + - * / % & | ^ ~ ( ). *end: what follows. False: told what is wrong. */
+/* hmp_expr.c: numbers, $registers, names of symbols, + - * / % & | ^ ~ ( ). *end: what follows. False: told what is wrong. */
 bool hmp_expr(struct hmp *, const char *s, const char **end, uint64_t *out);
 /* The n-th register's name, NULL behind the last. */
 const char *hmp_register(unsigned n);

@@ -7,6 +7,7 @@
 #include "debug/hmp_int.h"
 
 #include "debug/action.h"
+#include "hw/machine.h"
 
 #include <capstone/capstone.h>
 #include <stdio.h>
@@ -61,8 +62,33 @@ static void cannot(struct hmp *h, bool linear, uint64_t addr)
 
 /* ---- instructions ---- */
 
+/* A line with the name of what begins here, and at the first instruction of what this is in. */
+static void heading(struct hmp *h, uint64_t addr, bool first)
+{
+    struct symbol_at at;
+
+    if (!symbols_lookup(h->m->symbols, h->c, addr, &at) || (addr != at.start && !first))
+        return;
+    if (addr == at.start)
+        hmp_say(h, "%s:\n", at.name);
+    else
+        hmp_say(h, "%s+0x%" PRIx64 ":\n", at.name, addr - at.start);
+}
+
+/* The name of where a jump or call with these operands goes. */
+static const char *destination(struct hmp *h, const char *operands, char *buf, size_t size)
+{
+    char *end;
+    uint64_t to = strtoull(operands, &end, 16);
+
+    *buf = 0;
+    return strncmp(operands, "0x", 2) || *end ? buf : symbols_label(h->m->symbols, h->c, to, buf, size);
+}
+
 static void instructions(struct hmp *h, bool linear, uint64_t addr, unsigned count)
 {
+    char label[SYMBOL_NAME];
+    bool first = true;
     uint32_t code = h->c ? h->c->mode & M_CODE : M_CODE16;
     cs_mode mode = code == M_CODE64 ? CS_MODE_64 : code == M_CODE32 ? CS_MODE_32 : CS_MODE_16;
     csh cs;
@@ -71,7 +97,7 @@ static void instructions(struct hmp *h, bool linear, uint64_t addr, unsigned cou
         hmp_fail(h, "the disassembler does not start");
         return;
     }
-    while (count--) {
+    for (; count--; first = false) {
         uint8_t b[15];
         unsigned n = 0;
         cs_insn *i = NULL;
@@ -82,6 +108,8 @@ static void instructions(struct hmp *h, bool linear, uint64_t addr, unsigned cou
             cannot(h, linear, addr);
             break;
         }
+        if (linear)
+            heading(h, addr, first);
         if (cs_disasm(cs, b, n, addr, 1, &i) != 1) {
             hmp_say(h, "0x%08" PRIx64 ":  %02x                       (no instruction)\n", addr, b[0]);
             addr++;
@@ -93,7 +121,8 @@ static void instructions(struct hmp *h, bool linear, uint64_t addr, unsigned cou
                 hmp_say(h, "%02x ", b[k]);
             else
                 hmp_say(h, "   ");
-        hmp_say(h, " %s%s%s\n", i->mnemonic, *i->op_str ? " " : "", i->op_str);
+        hmp_say(h, " %s%s%s%s\n", i->mnemonic, *i->op_str ? " " : "", i->op_str,
+                linear ? destination(h, i->op_str, label, sizeof(label)) : "");
         addr += i->size;
         cs_free(i, 1);
     }

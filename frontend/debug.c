@@ -53,15 +53,10 @@ void debug_stop(struct cpu *c, enum debug_event event)
     __atomic_fetch_or(&c->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
 }
 
-static uint64_t code_lin(const struct cpu *c, uint64_t rip)
-{
-    return cpu_64(c) ? rip : (uint32_t)(c->seg[SEG_CS].base + rip);
-}
-
 /* M_BP mode, before an instruction that has a breakpoint. */
 bool help_debug_break(struct cpu *c, uint64_t rip)
 {
-    uint64_t lin = code_lin(c, rip);
+    uint64_t lin = cpu_code_lin(c, rip);
 
     return debug_break_in(c->debug->points, lin, lin + 1) && put_off(c, FAULT_BREAK);
 }

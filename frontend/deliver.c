@@ -8,6 +8,7 @@
  * SDM vol. 3, chapter 6; 20.2 and 20.3 for virtual-8086 mode.
  */
 #include "base/log.h"
+#include "base/symbols.h"
 #include "frontend/debug.h"
 #include "frontend/help.h"
 #include "hw/machine.h"
@@ -24,6 +25,12 @@ struct event {
     uint32_t flags;             /* EFLAGS image to push */
     uint64_t rip;               /* to push */
 };
+
+/* The name of what is at c->rip, for the log. */
+static const char *rip_label(struct cpu *c, char *buf, size_t size)
+{
+    return symbols_label(c->m->symbols, c, cpu_code_lin(c, c->rip), buf, size);
+}
 
 /* Flags every delivery through a gate clears; IF too if it is an interrupt gate. */
 #define GATE_CLEARS (FL_TF | FL_NT | FL_VM | FL_RF)
@@ -409,9 +416,13 @@ static bool deliver_chain(struct cpu *c, enum exc_class cls)
         e.code = f.code;
         e.rip = c->rip;
         e.flags = cpu_eflags(c) | (is_fault_class(&f) ? FL_RF : 0);
-        if (log_on(LOG_INT))
-            log_msg(LOG_INT, "exception %u code %x at %04x:%llx cpl %u cr2 %llx", f.vector, f.code,
-                    c->seg[SEG_CS].sel, (unsigned long long)c->rip, c->cpl, (unsigned long long)f.cr2);
+        if (log_on(LOG_INT)) {
+            char label[SYMBOL_NAME];
+
+            log_msg(LOG_INT, "exception %u code %x at %04x:%llx%s cpl %u cr2 %llx", f.vector, f.code,
+                    c->seg[SEG_CS].sel, (unsigned long long)c->rip, rip_label(c, label, sizeof(label)), c->cpl,
+                    (unsigned long long)f.cr2);
+        }
         if (!attempt(c, &e))
             return false;
         cls = second;
@@ -452,9 +463,12 @@ static void deliver_external(struct cpu *c, unsigned vector)
 
     c->halted = 0;
     c->chain_len = 0;
-    if (log_on(LOG_INT))
-        log_msg(LOG_INT, "interrupt %02x at %04x:%llx cpl %u", vector, c->seg[SEG_CS].sel,
-                (unsigned long long)c->rip, c->cpl);
+    if (log_on(LOG_INT)) {
+        char label[SYMBOL_NAME];
+
+        log_msg(LOG_INT, "interrupt %02x at %04x:%llx%s cpl %u", vector, c->seg[SEG_CS].sel,
+                (unsigned long long)c->rip, rip_label(c, label, sizeof(label)), c->cpl);
+    }
     if (!attempt(c, &e)) {
         if (c->debug)
             debug_interrupt(c, vector);

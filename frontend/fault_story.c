@@ -5,8 +5,10 @@
  */
 #include <capstone/capstone.h>
 
+#include "base/symbols.h"
 #include "frontend/fault_story.h"
 #include "frontend/help.h"
+#include "hw/machine.h"
 #include "softmmu/softmmu.h"
 
 static const char *const names[32] = {
@@ -39,11 +41,6 @@ static const char *name_of(unsigned vector)
     return vector < 32 && names[vector] ? names[vector] : "interrupt";
 }
 
-static uint64_t code_lin(const struct cpu *c, uint64_t rip)
-{
-    return cpu_64(c) ? rip : (uint32_t)(c->seg[SEG_CS].base + rip);
-}
-
 /* Disassemble what is at rip; false if the bytes cannot be read. */
 static bool print_insn(struct cpu *c, FILE *f, uint64_t rip)
 {
@@ -54,11 +51,11 @@ static bool print_insn(struct cpu *c, FILE *f, uint64_t rip)
     cs_insn *i = NULL;
     csh h;
 
-    while (n < sizeof(b) && mmu_debug_read(c, code_lin(c, rip) + n, b + n, 1))
+    while (n < sizeof(b) && mmu_debug_read(c, cpu_code_lin(c, rip) + n, b + n, 1))
         n++;
     if (!n) {
         fprintf(f, "  instruction: its bytes at linear %llx cannot be read\n",
-                (unsigned long long)code_lin(c, rip));
+                (unsigned long long)cpu_code_lin(c, rip));
         return false;
     }
     if (cs_open(CS_ARCH_X86, m, &h) != CS_ERR_OK)
@@ -116,16 +113,18 @@ static const char *cause(const struct cpu *c, bool readable)
 /* c->chain, and where that was. False: the instruction cannot be read. */
 static bool tell(struct cpu *c, FILE *f)
 {
-    char walk[1024];
+    char walk[1024], label[SYMBOL_NAME];
     bool readable;
     uint64_t lin;
 
     for (unsigned i = 0; i < c->chain_len; i++) {
         fprintf(f, "  %u. %s", i + 1, name_of(c->chain[i].vector));
-        fprintf(f, ", code %x, at %04x:%llx", c->chain[i].code, c->seg[SEG_CS].sel,
-                (unsigned long long)c->chain[i].rip);
+        fprintf(f, ", code %x, at %04x:%llx%s", c->chain[i].code, c->seg[SEG_CS].sel,
+                (unsigned long long)c->chain[i].rip,
+                symbols_label(c->m->symbols, c, cpu_code_lin(c, c->chain[i].rip), label, sizeof(label)));
         if (c->chain[i].vector == EXC_PF)
-            fprintf(f, ", address %llx (%s, %s, %s)", (unsigned long long)c->chain[i].cr2,
+            fprintf(f, ", address %llx%s (%s, %s, %s)", (unsigned long long)c->chain[i].cr2,
+                    symbols_label(c->m->symbols, c, c->chain[i].cr2, label, sizeof(label)),
                     c->chain[i].code & 1 ? "protection" : "not present",
                     c->chain[i].code & 16 ? "fetch" : c->chain[i].code & 2 ? "write" : "read",
                     c->chain[i].code & 4 ? "user" : "supervisor");
@@ -143,7 +142,7 @@ static bool tell(struct cpu *c, FILE *f)
     fprintf(f, "  SS:SP %04x:%llx  GDT %llx/%x  IDT %llx/%x  TR %04x\n", c->seg[SEG_SS].sel,
             (unsigned long long)c->r[R_SP], (unsigned long long)c->gdt.base, c->gdt.limit,
             (unsigned long long)c->idt.base, c->idt.limit, c->seg[SEG_TR].sel);
-    lin = c->chain[0].vector == EXC_PF ? c->chain[0].cr2 : code_lin(c, c->chain[0].rip);
+    lin = c->chain[0].vector == EXC_PF ? c->chain[0].cr2 : cpu_code_lin(c, c->chain[0].rip);
     walk[0] = 0;
     mmu_explain(c, lin, walk, sizeof(walk));
     fprintf(f, "  page walk of %llx:\n%s%s", (unsigned long long)lin, walk,

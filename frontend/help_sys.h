@@ -123,6 +123,11 @@ static inline bool cpu_64(const struct cpu *c)
 {
     return cpu_lma(c) && (c->seg[SEG_CS].attr & SEG_L);
 }
+/* The linear address of code at rip, as the processor is now. */
+static inline uint64_t cpu_code_lin(const struct cpu *c, uint64_t rip)
+{
+    return cpu_64(c) ? rip : (uint32_t)(c->seg[SEG_CS].base + rip);
+}
 static inline bool canonical(uint64_t a)
 {
     return (uint64_t)((int64_t)(a << 16) >> 16) == a;

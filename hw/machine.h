@@ -26,6 +26,9 @@ struct monitors;
 struct outside;
 struct pci_bus;
 struct plug_use;
+struct linux_guest;
+struct profile;
+struct symbols;
 
 /* What a guest's system is told to have come to, and what is done about it. */
 enum machine_event { EVENT_WATCHDOG, EVENT_PANIC, EVENT_CRASH_KERNEL };
@@ -151,6 +154,9 @@ struct machine {
     unsigned monitor_cpu;       /* the processor that monitors' commands are about */
     const struct outside *outside;      /* debug/outside.h; NULL: nobody knows it */
     void *outside_arg;
+    struct symbols *symbols;    /* base/symbols.h: names of guest addresses; NULL: there are none */
+    struct linux_guest *linux_guest;    /* debug/linux_guest.h; NULL: what the guest has in memory is left alone */
+    struct profile *profile;    /* debug/profile.h */
 };
 
 /* The CPU side of interrupts, provided to boards by main (so hw sees no CPU header). */

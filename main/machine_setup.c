@@ -96,6 +96,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->control = control_new(m, &run_control, m->cfg.paused || o->loadvm ? RUN_PRELAUNCH : RUN_RUNNING);
     monitors_new(m);
     outside_new(m, o);
+    symbols_open(m, o);
     chardevs_open(m, o->chardevs);
     for (unsigned i = 0; i < o->nserial; i++)
         m->cfg.serial[i] = open_serial(m, o, o->serial[i], label[i]);
@@ -141,6 +142,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     bool ok = drives_close(o->drives);
 
     monitors_close(m, o);
+    symbols_close(m, o);
     netdevs_close(o->netdevs);
     ok &= audiodevs_close(o->audiodevs);
     fsdevs_close(o->fsdevs);

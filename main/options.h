@@ -54,6 +54,8 @@ struct options {
     struct nic_arg *nics;       /* -nic, -net nic */
     struct dump_arg *dumps;     /* filter-dump */
     bool net_given;             /* some of these: no default network */
+    struct symbols_arg *symbols;        /* -symbols, in their order */
+    bool no_kallsyms;           /* -symbols none */
     struct chardev_arg *chardevs;       /* -chardev, in their order */
     struct monitor_arg *monitors;       /* -monitor, -mon, -qmp, in their order */
     bool nographic;             /* asked for by name */

@@ -44,6 +44,10 @@ void monitors_close(struct machine *, struct options *);
 /* opt_usb.c: the controllers that -usb stands for. */
 void options_usb(struct options *);
 
+/* opt_debug.c: m->symbols and who finds them. */
+void symbols_open(struct machine *, struct options *);
+void symbols_close(struct machine *, struct options *);
+
 /* opt_action.c: m->tell. */
 void options_tell_event(struct machine *, enum machine_event, const char *who);
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/symbols.h"
 #include "frontend/debug.h"
 #include "translator/backend_hooks.h"
 #include "translator/interp.h"
@@ -132,9 +133,14 @@ void exec_deliver(struct cpu *c)
 {
     if (c->debug && exec_debug_fault(c))
         return;
-    if (log_on(LOG_INT))
-        log_msg(LOG_INT, "fault %u code %x at %llx cr2 %llx", c->fault.vector, c->fault.code,
-                (unsigned long long)c->rip, (unsigned long long)c->fault.cr2);
+    if (log_on(LOG_INT)) {
+        char label[SYMBOL_NAME];
+
+        log_msg(LOG_INT, "fault %u code %x at %llx%s cr2 %llx", c->fault.vector, c->fault.code,
+                (unsigned long long)c->rip,
+                symbols_label(c->m->symbols, c, exec_lin_of(c), label, sizeof(label)),
+                (unsigned long long)c->fault.cr2);
+    }
     if (c->debug)
         c->debug->raised = !c->fault.trap && !c->fault.soft;
     if (cpu_deliver_fault(c))

@@ -6,6 +6,7 @@
 #include "translator/exec_priv.h"
 
 #include "base/log.h"
+#include "base/symbols.h"
 #include "frontend/debug.h"
 
 #define SAMPLE 8                /* one block in so many is timed: see stopwatch.h */
@@ -27,9 +28,11 @@ static bool dump_at(struct cpu *c, uint64_t lin)
 
 static void log_block(struct cpu *c, const struct ir_block *b)
 {
+    char label[SYMBOL_NAME];
+
     if (log_on(LOG_EXEC | LOG_IN))
-        fprintf(log_file(), "block %llx mode %x: %u instructions\n", (unsigned long long)exec_lin_of(c),
-                b->mode, b->insns);
+        fprintf(log_file(), "block %llx%s mode %x: %u instructions\n", (unsigned long long)exec_lin_of(c),
+                symbols_label(c->m->symbols, c, exec_lin_of(c), label, sizeof(label)), b->mode, b->insns);
     if (log_on(LOG_IN))
         check_guest_code(log_file(), c->m->phys, b->mode, b->lin, b->range, b->nrange, 0);
     if (log_on(LOG_IR))

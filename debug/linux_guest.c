@@ -1,0 +1,434 @@
+/*
+ * linux_guest.c - see linux_guest.h.
+ *
+ * What was found is kept while the page-fault gate stays what it is. Where that changes (the kernel has several on
+ * its way up, and a reset may bring another kernel, or the same at another place) it is looked whether the tables
+ * still are what they were, and only else everything is searched anew.
+ */
+#include "debug/linux_guest.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "debug/kallsyms.h"
+#include "frontend/help.h"
+#include "hw/machine.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define SEARCH_BEHIND (128 * MIB)       /* of the gate's handler: a kernel's image is smaller */
+#define SEARCH_BEFORE (64 * MIB)
+#define COPY_BEFORE (48 * MIB)          /* of a candidate: addresses, names, tokens */
+#define COPY_BEHIND (24 * MIB)
+#define ORC_MAX (4u << 20)
+#define PF_GATE 14
+#define MARK 32                         /* bytes of the tables that tell whether they are still there */
+
+/* As the guest has it: __start_orc_unwind, six bytes each. */
+struct orc_table {
+    uint64_t *ip;
+    uint8_t (*entry)[6];
+    unsigned n;
+    bool old;                           /* the types of Linux before 6.4 */
+};
+
+struct linux_guest {
+    pthread_mutex_t lock;
+    struct symbols *symbols;
+    bool kallsyms;
+    uint64_t gate, lstar;               /* all below is about these; gate 0: nothing */
+    /* The kernel's own symbols, NULL: not found; percpu: offsets of per-CPU variables. */
+    struct symtab *own, *percpu;
+    uint64_t mark_pa[2];                /* of the token index and the relative base */
+    uint8_t mark[2][MARK];
+    uint64_t image;                     /* virtual - physical address of the kernel's image */
+    struct orc_table orc;
+    uint64_t current, per_cpu_offset;   /* addresses; current is in per-CPU memory if per_cpu_offset */
+    uint64_t init_task, comm;           /* comm: in struct task_struct, 0: not known yet */
+};
+
+static unsigned word_of(const struct cpu *c)
+{
+    return cpu_lma(c) ? 8 : 4;
+}
+
+static bool read_word(struct cpu *c, uint64_t lin, uint64_t *v)
+{
+    *v = 0;
+    return mmu_debug_read(c, lin, v, word_of(c));
+}
+
+/* Where page faults lead, if that may be a Linux kernel; 0: nowhere. */
+static uint64_t gate_of(struct cpu *c)
+{
+    unsigned size = 2 * word_of(c);
+    uint8_t g[16] = { 0 };
+    uint64_t at;
+
+    if (!cpu_pe(c) || !(c->cr0 & CR0_PG) || c->idt.limit < (PF_GATE + 1) * size - 1 ||
+        !mmu_debug_read(c, c->idt.base + PF_GATE * size, g, size) || !(g[5] & 0x80))
+        return 0;
+    at = g[0] | (uint64_t)g[1] << 8 | (uint64_t)g[6] << 16 | (uint64_t)g[7] << 24;
+    if (size == 8)
+        return at >> 31 ? at : 0;
+    for (unsigned i = 0; i < 4; i++)
+        at |= (uint64_t)g[8 + i] << (32 + 8 * i);
+    return at >= 0xffffffff80000000 ? at : 0;
+}
+
+/* ---- finding the kernel's symbols ---- */
+
+static bool read_phys(struct cpu *c, uint64_t pa, void *to, uint64_t len)
+{
+    uint64_t run = 0;
+    const void *p = phys_host(c->m->phys, pa, false, &run);
+
+    if (!p || run < len)
+        return false;
+    memcpy(to, p, len);
+    return true;
+}
+
+static bool still_there(const struct linux_guest *g, struct cpu *c)
+{
+    uint8_t now[MARK];
+
+    for (unsigned i = 0; i < 2; i++)
+        if (!read_phys(c, g->mark_pa[i], now, MARK) || memcmp(now, g->mark[i], MARK))
+            return false;
+    return true;
+}
+
+static void forget(struct linux_guest *g)
+{
+    symbols_drop(g->symbols, g->own);
+    symtab_free(g->percpu);
+    free(g->orc.ip);
+    free(g->orc.entry);
+    g->own = g->percpu = NULL;
+    g->orc = (struct orc_table){ 0 };
+    g->current = g->per_cpu_offset = g->init_task = g->comm = 0;
+}
+
+/* The candidate is a copy's: then nobody changes it. True: it is the table of the kernel whose gate this is. */
+static bool take_copy(struct linux_guest *g, struct cpu *c, const uint8_t *copy, size_t len, size_t index, uint64_t pa)
+{
+    unsigned word = word_of(c);
+    struct kallsyms k;
+    uint64_t text, end;
+
+    if (!kallsyms_parse(copy, len, index, word, &k))
+        return false;
+    g->percpu = symtab_new("per-CPU variables");
+    g->own = kallsyms_read(copy, &k, word, g->percpu);
+    if (!(symtab_find(g->own, "_text", &text) || symtab_find(g->own, "_stext", &text)) ||
+        !(symtab_find(g->own, "_end", &end) || symtab_find(g->own, "_einittext", &end)) || g->gate < text ||
+        g->gate >= end) {
+        symtab_free(g->own);
+        symtab_free(g->percpu);
+        g->own = g->percpu = NULL;
+        return false;
+    }
+    g->mark_pa[0] = pa + k.index;
+    g->mark_pa[1] = pa + k.base;
+    for (unsigned i = 0; i < 2; i++)
+        if (!read_phys(c, g->mark_pa[i], g->mark[i], MARK))
+            memset(g->mark[i], 0, MARK);        /* looked for again next time */
+    symbols_add(g->symbols, g->own, false);
+    return true;
+}
+
+/* Look through len bytes of memory from pa on, beginning at `from`. */
+static bool search(struct linux_guest *g, struct cpu *c, const uint8_t *mem, size_t len, size_t from, size_t to, uint64_t pa)
+{
+    for (size_t at = from; (at = kallsyms_candidate(mem, len, at)) < to; at += 4) {
+        size_t first = at > COPY_BEFORE ? (at - COPY_BEFORE) & ~(size_t)7 : 0;
+        size_t n = len - first < at - first + COPY_BEHIND ? len - first : at - first + COPY_BEHIND;
+        uint8_t *copy = malloc(n);
+        bool found;
+
+        if (!copy)
+            return false;
+        memcpy(copy, mem + first, n);
+        found = take_copy(g, c, copy, n, at - first, pa + first);
+        free(copy);
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+static void find_own(struct linux_guest *g, struct cpu *c)
+{
+    uint64_t pa, low, run, reach;
+    const uint8_t *mem;
+
+    if (!mmu_debug_translate(c, g->gate, &pa))
+        return;
+    g->image = g->gate - pa;
+    pa &= PAGE_MASK;
+    low = pa > SEARCH_BEFORE + MIB ? pa - SEARCH_BEFORE : MIB;
+    mem = phys_host(c->m->phys, low, false, &run);
+    if (!mem || low > pa || run <= pa - low) {
+        low = pa;
+        mem = phys_host(c->m->phys, low, false, &run);
+    }
+    if (!mem)
+        return;
+    reach = pa - low + SEARCH_BEHIND;
+    if (run > reach)
+        run = reach;
+    if (!search(g, c, mem, run, pa - low, run, low))
+        search(g, c, mem, run, 0, pa - low, low);
+}
+
+/* ---- ORC ---- */
+
+static bool find_two(const struct symtab *t, const char *a, const char *b, uint64_t *from, uint64_t *len)
+{
+    uint64_t to;
+
+    if (!symtab_find(t, a, from) || !symtab_find(t, b, &to) || to < *from)
+        return false;
+    *len = to - *from;
+    return true;
+}
+
+/* Kept as it is in the guest, each entry at its own address; sorted since the kernel was built, or since it began. */
+static bool read_ips(struct orc_table *o, const uint8_t *raw, uint64_t at)
+{
+    for (unsigned i = 0; i < o->n; i++) {
+        int32_t off;
+
+        memcpy(&off, raw + 4 * i, 4);
+        o->ip[i] = at + 4 * i + (uint64_t)(int64_t)off;
+        if (i && o->ip[i] < o->ip[i - 1])
+            return false;
+    }
+    return true;
+}
+
+/* Most functions are called: in the bits of type this is 0 before Linux 6.4 and 2 since. */
+static bool is_old(const struct orc_table *o)
+{
+    unsigned zero = 0, two = 0;
+
+    for (unsigned i = 0; i < o->n; i++) {
+        zero += !(o->entry[i][5] & 7);
+        two += (o->entry[i][5] & 7) == 2;
+    }
+    return zero > two;
+}
+
+static void find_orc(struct linux_guest *g, struct cpu *c)
+{
+    struct orc_table *o = &g->orc;
+    uint64_t ips, ip_len, entries, len;
+    uint8_t *raw;
+
+    if (!cpu_lma(c) ||
+        !find_two(g->own, "__start_orc_unwind_ip", "__stop_orc_unwind_ip", &ips, &ip_len) ||
+        !find_two(g->own, "__start_orc_unwind", "__stop_orc_unwind", &entries, &len) ||
+        ip_len / 4 != len / 6 || !ip_len || ip_len / 4 > ORC_MAX)
+        return;
+    o->n = (unsigned)(ip_len / 4);
+    raw = malloc(ip_len);
+    o->ip = malloc(o->n * sizeof(o->ip[0]));
+    o->entry = malloc(o->n * sizeof(o->entry[0]));
+    if (!raw || !o->ip || !o->entry || !read_phys(c, ips - g->image, raw, ip_len) ||
+        !read_phys(c, entries - g->image, o->entry, len / 6 * 6) || !read_ips(o, raw, ips)) {
+        free(o->ip);
+        free(o->entry);
+        *o = (struct orc_table){ 0 };
+    } else {
+        o->old = is_old(o);
+    }
+    free(raw);
+}
+
+bool linux_guest_has_orc(const struct linux_guest *g)
+{
+    return g->orc.n;
+}
+
+bool linux_guest_orc(const struct linux_guest *g, uint64_t ip, struct orc *out)
+{
+    const struct orc_table *o = &g->orc;
+    static const uint8_t old_types[] = { ORC_CALL, ORC_REGS, ORC_REGS_PARTIAL, ORC_NOTHING };
+    unsigned lo = 0, hi = o->n;
+    const uint8_t *e;
+
+    while (lo < hi) {
+        unsigned mid = lo + (hi - lo) / 2;
+
+        if (o->ip[mid] <= ip)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (!lo)
+        return false;
+    e = o->entry[lo - 1];
+    out->sp_offset = (int16_t)(e[0] | e[1] << 8);
+    out->bp_offset = (int16_t)(e[2] | e[3] << 8);
+    out->sp_reg = e[4] & 15;
+    out->bp_reg = e[4] >> 4;
+    if (o->old)         /* no stack pointer: the end, or code nobody described */
+        out->type = out->sp_reg == ORC_UNDEFINED ? ORC_END : old_types[e[5] & 3];
+    else
+        out->type = e[5] & 7;
+    return out->type == ORC_CALL || out->type == ORC_REGS || out->type == ORC_REGS_PARTIAL;
+}
+
+/* ---- processes ---- */
+
+static void find_current(struct linux_guest *g)
+{
+    const struct symtab *t = g->own;
+
+    if (!symtab_find(t, "init_task", &g->init_task))
+        return;
+    if (symtab_find(t, "__per_cpu_offset", &g->per_cpu_offset)) {
+        /* Since 6.2 it is the first member of what is used most. */
+        if (!symtab_find(g->percpu, "current_task", &g->current) && !symtab_find(g->percpu, "pcpu_hot", &g->current))
+            g->per_cpu_offset = g->init_task = 0;
+    } else if (!symtab_find(t, "current_task", &g->current)) {
+        g->init_task = 0;       /* one processor: a plain variable */
+    }
+}
+
+/* The first process is called "swapper" from the first instruction on. */
+static void find_comm(struct linux_guest *g, struct cpu *c)
+{
+    static const char name[] = "swapper";
+    char task[16384];
+    unsigned n = 0;
+
+    while (n < sizeof(task) && mmu_debug_read(c, g->init_task + n, task + n, 512))
+        n += 512;
+    for (unsigned i = 0; i + sizeof(name) <= n && !g->comm; i++)
+        if (memcmp(task + i, name, sizeof(name) - 1) == 0 && (!task[i + 7] || task[i + 7] == '/'))
+            g->comm = i;
+}
+
+bool linux_guest_comm(const struct linux_guest *g, struct cpu *c, char name[LINUX_COMM])
+{
+    uint64_t at = g->current, base = 0, task;
+
+    if (!g->comm || (g->per_cpu_offset && !read_word(c, g->per_cpu_offset + c->index * word_of(c), &base)))
+        return false;
+    at += base;
+    if (word_of(c) == 4)
+        at = (uint32_t)at;
+    if (!read_word(c, at, &task) || !mmu_debug_read(c, task + g->comm, name, LINUX_COMM))
+        return false;
+    name[LINUX_COMM - 1] = 0;
+    for (char *p = name; *p; p++)
+        if (*p <= ' ' || *p > '~' || *p == ';')
+            *p = '_';
+    return name[0];
+}
+
+/* ---- tables from files ---- */
+
+struct place {
+    uint64_t gate, lstar;
+};
+
+/* KASLR moves the kernel by whole pages, and not far. */
+static bool moved(const struct symtab *t, const char *name, uint64_t now, uint64_t *by)
+{
+    uint64_t at;
+
+    if (!now || !symtab_find(t, name, &at))
+        return false;
+    *by = now - at;
+    return !(*by & 0xfff) && (*by + ((uint64_t)1 << 31)) >> 32 == 0;
+}
+
+static bool slide(void *arg, const struct symtab *t, uint64_t *by)
+{
+    const struct place *p = arg;
+
+    return moved(t, "entry_SYSCALL_64", p->lstar, by) || moved(t, "asm_exc_page_fault", p->gate, by) ||
+           moved(t, "page_fault", p->gate, by) || moved(t, "async_page_fault", p->gate, by);
+}
+
+/* ---- all of it ---- */
+
+static void look_again(struct linux_guest *g, struct cpu *c)
+{
+    struct place p = { g->gate, cpu_lma(c) ? c->lstar : 0 };
+
+    symbols_slide_all(g->symbols, slide, &p);
+    if (!g->kallsyms)
+        return;
+    if (!g->own || !still_there(g, c)) {
+        forget(g);
+        find_own(g, c);
+        if (g->own) {
+            find_current(g);
+            log_msg(LOG_STATS, "symbols: %u found in the guest's kernel", symtab_count(g->own));
+        }
+    }
+    if (g->own && !g->orc.n)
+        find_orc(g, c);
+}
+
+static void look(void *arg, struct cpu *c)
+{
+    struct linux_guest *g = arg;
+    uint64_t gate = gate_of(c);
+
+    if (gate && (gate != g->gate || (c->lstar && c->lstar != g->lstar))) {
+        g->gate = gate;
+        g->lstar = c->lstar;
+        look_again(g, c);
+    }
+    if (g->init_task && !g->comm)
+        find_comm(g, c);
+}
+
+static void look_locked(void *arg, struct cpu *c)
+{
+    struct linux_guest *g = arg;
+
+    pthread_mutex_lock(&g->lock);
+    look(g, c);
+    pthread_mutex_unlock(&g->lock);
+}
+
+void linux_guest_begin(struct linux_guest *g, struct cpu *c)
+{
+    pthread_mutex_lock(&g->lock);
+    look(g, c);
+}
+
+void linux_guest_done(struct linux_guest *g)
+{
+    pthread_mutex_unlock(&g->lock);
+}
+
+struct linux_guest *linux_guest_new(struct symbols *s, bool kallsyms)
+{
+    struct linux_guest *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        die(EXIT_CODE_HOST, "out of memory for the guest's symbols");
+    g->symbols = s;
+    g->kallsyms = kallsyms;
+    pthread_mutex_init(&g->lock, NULL);
+    symbols_on_lookup(s, look_locked, g);
+    return g;
+}
+
+void linux_guest_free(struct linux_guest *g)
+{
+    if (!g)
+        return;
+    symbols_on_lookup(g->symbols, NULL, NULL);
+    forget(g);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+}
