@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "debug/action.h"
 #include "debug/control.h"
+#include "debug/profile.h"
 
 /* ---- running ---- */
 
@@ -179,6 +180,30 @@ void hmp_hostfwd_add(struct hmp *h)
 void hmp_hostfwd_remove(struct hmp *h)
 {
     hostfwd(h, false);
+}
+
+/* ---- profiler ---- */
+
+void hmp_profile(struct hmp *h)
+{
+    const char *what = h->arg[0].s, *file = h->arg[1].s;
+    struct profile *p = h->m->profile;
+    uint64_t hz = h->arg[2].s ? h->arg[2].n : PROFILE_HZ;
+
+    if (!p)
+        hmp_fail(h, "there is no profiler here");
+    else if (strcmp(what, "start") == 0 && !file)
+        hmp_fail(h, "file is missing: profile start FILE [HZ]");
+    else if (strcmp(what, "start") == 0 && (!hz || hz > PROFILE_HZ_MAX))
+        hmp_fail(h, "samples are taken 1 to %u times a second", PROFILE_HZ_MAX);
+    else if (strcmp(what, "start") == 0)
+        DO(h, profile_start(p, file, (unsigned)hz, UNWIND_AUTO, err, sizeof(err)));
+    else if (strcmp(what, "stop") == 0)
+        DO(h, profile_stop(p, err, sizeof(err)));
+    else if (strcmp(what, "info") == 0)
+        profile_info(p, h->out);
+    else
+        hmp_fail(h, "'%.60s': use profile start FILE [HZ], profile stop or profile info", what);
 }
 
 /* ---- log ---- */

@@ -19,8 +19,6 @@
 #define MIB ((uint64_t)1 << 20)
 #define SEARCH_BEHIND (128 * MIB)       /* of the gate's handler: a kernel's image is smaller */
 #define SEARCH_BEFORE (64 * MIB)
-#define COPY_BEFORE (48 * MIB)          /* of a candidate: addresses, names, tokens */
-#define COPY_BEHIND (24 * MIB)
 #define ORC_MAX (4u << 20)
 #define PF_GATE 14
 #define MARK 32                         /* bytes of the tables that tell whether they are still there */
@@ -139,23 +137,33 @@ static bool take_copy(struct linux_guest *g, struct cpu *c, const uint8_t *copy,
     return true;
 }
 
-/* Look through len bytes of memory from pa on, beginning at `from`. */
-static bool search(struct linux_guest *g, struct cpu *c, const uint8_t *mem, size_t len, size_t from, size_t to, uint64_t pa)
+/* Take what is around `at` in len bytes of memory, which are at pa. */
+static bool take(struct linux_guest *g, struct cpu *c, const uint8_t *mem, size_t len, size_t at, uint64_t pa)
 {
-    for (size_t at = from; (at = kallsyms_candidate(mem, len, at)) < to; at += 4) {
-        size_t first = at > COPY_BEFORE ? (at - COPY_BEFORE) & ~(size_t)7 : 0;
-        size_t n = len - first < at - first + COPY_BEHIND ? len - first : at - first + COPY_BEHIND;
+    /* Addresses, names and tokens before, perhaps addresses behind: of usual kernels, and of the largest. */
+    static const struct { uint64_t before, behind; } reach[] = { { 4 * MIB, 2 * MIB }, { 48 * MIB, 24 * MIB } };
+    bool found = false;
+
+    for (unsigned i = 0; i < 2 && !found; i++) {
+        size_t first = at > reach[i].before ? (at - reach[i].before) & ~(size_t)7 : 0;
+        size_t n = len - at < reach[i].behind ? len - first : at - first + reach[i].behind;
         uint8_t *copy = malloc(n);
-        bool found;
 
         if (!copy)
             return false;
         memcpy(copy, mem + first, n);
         found = take_copy(g, c, copy, n, at - first, pa + first);
         free(copy);
-        if (found)
-            return true;
     }
+    return found;
+}
+
+/* Look through len bytes of memory, which are at pa, for tables that begin at `from` to `to`. */
+static bool search(struct linux_guest *g, struct cpu *c, const uint8_t *mem, size_t len, size_t from, size_t to, uint64_t pa)
+{
+    for (size_t at = from; (at = kallsyms_candidate(mem, len, at)) < to; at += 4)
+        if (take(g, c, mem, len, at, pa))
+            return true;
     return false;
 }
 

@@ -220,6 +220,7 @@ struct x87_now {
 #define ATTN_INIT   0x20u
 #define ATTN_SIPI   0x40u
 #define ATTN_STORE  0x80u       /* a store that MWAIT waits for was made */
+#define ATTN_SAMPLE 0x100u      /* the profiler wants to know where it is (exec_tick.c) */
 #define ATTN_IF     0x01000000u /* top byte: stored plainly by the vCPU's own STI (lift_sti): as ATTN_INTR */
 
 enum { FLIP_ZEROS = 1, FLIP_ONES };

@@ -15,11 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "host/term.h"
+#include "main/host_context.h"
 #include "translator/exec.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -33,26 +33,6 @@ static const char request[] =
     "latimer: this is a bug in Latimer: please report it with the command line and these lines\n";
 
 static _Thread_local struct cpu *vcpu;
-
-static uintptr_t host_pc(const ucontext_t *u)
-{
-#if defined(__x86_64__)
-    return (uintptr_t)u->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-    return (uintptr_t)u->uc_mcontext.pc;
-#else
-    return 0;
-#endif
-}
-
-static uintptr_t link_register(const ucontext_t *u)
-{
-#if defined(__aarch64__)
-    return (uintptr_t)u->uc_mcontext.regs[30];
-#else
-    return 0;
-#endif
-}
 
 static void say(const char *text)
 {
@@ -110,7 +90,7 @@ static void crashed(int sig, siginfo_t *info, void *context)
     if (sig == SIGBUS)
         say("latimer: if the host has no memory left for guest memory, this is how it says so\n");
     if (vcpu)
-        find_place(&p, (const void *)pc, (const void *)link_register(context));
+        find_place(&p, (const void *)pc, (const void *)host_link_register(context));
     if (p.where != EXEC_ELSEWHERE) {
         int n = snprintf(text, sizeof(text), "latimer: %s: CPU %u, ", where[p.where], vcpu->index);
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "debug/control.h"
 #include "debug/monitor.h"
+#include "debug/profile.h"
 #include "frontend/cpu.h"
 #include "frontend/cpu_model.h"
 #include "frontend/decode.h"
@@ -52,7 +53,8 @@ static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_
                                .smp = m->ncpu > 1 || o->tso, .host_tso = o->host_tso,
                                .no_features = o->no_features, .verify = o->verify, .hot = o->hot,
                                .cache_size = o->cache_size, .time = log_on(LOG_STATS), .m = m,
-                               .halt = vcpu_halt_wait, .stopped = debug_stopped };
+                               .halt = vcpu_halt_wait, .stopped = debug_stopped,
+                               .sample = profile_sample };
     struct cpu *c = backend_cpu_alloc(CPU_AFTER);
 
     c->m = m;
@@ -134,6 +136,7 @@ void machine_setup(struct machine *m, struct options *o)
         die(EXIT_CODE_HOST, "out of memory");
     for (unsigned i = 0; i < m->ncpu; i++)
         make_cpu(m, i, model, o);
+    profile_open(m);
 }
 
 bool machine_teardown(struct machine *m, struct options *o)
@@ -142,6 +145,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     bool ok = drives_close(o->drives);
 
     monitors_close(m, o);
+    profile_free(m->profile);
     symbols_close(m, o);
     netdevs_close(o->netdevs);
     ok &= audiodevs_close(o->audiodevs);

@@ -19,6 +19,7 @@
 #include "debug/control.h"
 #include "debug/gdb.h"
 #include "debug/monitor.h"
+#include "debug/profile.h"
 #include "debug/snapshot.h"
 #include "frontend/fault_story.h"
 #include "host/evloop.h"
@@ -196,7 +197,7 @@ int main(int argc, char **argv)
     struct session s = { .signal = 0 };
     struct options o;
     struct gdb *gdb;
-    bool dumped;
+    bool dumped, profiled;
     int code;
 
     /* A limit on the size of files is an error like others, not the end. */
@@ -219,8 +220,10 @@ int main(int argc, char **argv)
     displays_start(s.m.displays, &o);
     gdb = open_gdb(&s.m, o.gdb);
     vcpus_start(&s.m, control_state(s.m.control) != RUN_RUNNING, stopped, &s);
+    profile_begin(&s.m, &o);
     begin_with(&s.m, o.loadvm);
     evloop_run(s.m.loop);
+    profiled = profile_end(s.m.profile);
     vcpus_join(&s.m);
     displays_stop(s.m.displays);
     dumped = displays_dump(s.m.displays);
@@ -236,7 +239,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "latimer: check: %llu blocks compared, no difference\n",
                     (unsigned long long)exec_stats(s.m.cpu[i])->checked);
     }
-    if ((!machine_teardown(&s.m, &o) || !dumped) && !code)
+    if ((!machine_teardown(&s.m, &o) || !dumped || !profiled) && !code)
         code = EXIT_CODE_HOST;
     options_free(&o);
     close(s.signal_fd);

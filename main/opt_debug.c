@@ -1,13 +1,16 @@
 /*
- * opt_debug.c - -symbols: where names of guest addresses are from.
+ * opt_debug.c - -symbols: where names of guest addresses are from; -profile.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "debug/linux_guest.h"
+#include "debug/profile.h"
 #include "debug/symfile.h"
 #include "main/options_priv.h"
+#include "main/tick.h"
+#include "main/vcpu.h"
 
 struct symbols_arg {
     struct symbols_arg *next;
@@ -48,6 +51,56 @@ void opt_symbols(struct options *o, const char *opt, const char *val)
     while (*at)
         at = &(*at)->next;
     *at = a;
+}
+
+void opt_profile(struct options *o, const char *opt, const char *val)
+{
+    static const struct { const char *name; enum unwind_how how; } hows[] = { { "auto", UNWIND_AUTO }, { "fp", UNWIND_FP },
+                                                                            { "off", UNWIND_OFF } };
+    struct arg_item it;
+
+    o->profile = NULL;
+    o->profile_hz = PROFILE_HZ;
+    o->profile_how = UNWIND_AUTO;
+    while (arg_next(&val, &it)) {
+        uint64_t n;
+        unsigned i = 0;
+
+        if (!o->profile && (!it.val || strcmp(it.key, "file") == 0)) {
+            o->profile = options_keep(o, it.val ? it.val : it.key);
+        } else if (it.val && strcmp(it.key, "freq") == 0) {
+            if (!arg_number(it.val, &n) || !n || n > PROFILE_HZ_MAX)
+                die(EXIT_CODE_USAGE, "%s: freq=%s: use a number from 1 to %u", opt, it.val, PROFILE_HZ_MAX);
+            o->profile_hz = (unsigned)n;
+        } else if (it.val && strcmp(it.key, "stack") == 0) {
+            while (i < 3 && strcmp(hows[i].name, it.val))
+                i++;
+            if (i == 3)
+                die(EXIT_CODE_USAGE, "%s: stack=%s: use auto, fp or off", opt, it.val);
+            o->profile_how = hows[i].how;
+        } else {
+            die(EXIT_CODE_USAGE, "%s: '%s%s%s': use FILE, freq=HZ or stack=auto, fp or off", opt, it.key,
+                it.val ? "=" : "", it.val ? it.val : "");
+        }
+    }
+    if (!o->profile || !*o->profile)
+        die(EXIT_CODE_USAGE, "%s: needs the name of the files to write, without .folded and .svg", opt);
+}
+
+static const struct profile_ops profiling = { .had = vcpus_had, .tick = tick_give };
+
+void profile_open(struct machine *m)
+{
+    tick_init();
+    m->profile = profile_new(m, &profiling);
+}
+
+void profile_begin(struct machine *m, const struct options *o)
+{
+    char err[512];
+
+    if (o->profile && !profile_start(m->profile, o->profile, o->profile_hz, o->profile_how, err, sizeof(err)))
+        die(EXIT_CODE_FILE, "-profile: %s", err);
 }
 
 void symbols_open(struct machine *m, struct options *o)

@@ -55,6 +55,8 @@ struct options {
     struct dump_arg *dumps;     /* filter-dump */
     bool net_given;             /* some of these: no default network */
     struct symbols_arg *symbols;        /* -symbols, in their order */
+    const char *profile;        /* -profile: the files' name; NULL: no profiler */
+    unsigned profile_hz, profile_how;   /* how: enum unwind_how */
     bool no_kallsyms;           /* -symbols none */
     struct chardev_arg *chardevs;       /* -chardev, in their order */
     struct monitor_arg *monitors;       /* -monitor, -mon, -qmp, in their order */
@@ -71,6 +73,8 @@ struct options {
 void options_parse(struct options *o, int argc, char **argv, const char *version);
 /* The kinds of machine, NULL behind the last. */
 const struct board *options_board(unsigned n);
+/* opt_debug.c: what -profile asked for, when vCPUs have their threads. */
+void profile_begin(struct machine *, const struct options *);
 /* After the machine has gone. */
 void options_free(struct options *o);
 

@@ -47,6 +47,8 @@ void options_usb(struct options *);
 /* opt_debug.c: m->symbols and who finds them. */
 void symbols_open(struct machine *, struct options *);
 void symbols_close(struct machine *, struct options *);
+/* m->profile, before there are vCPUs. */
+void profile_open(struct machine *);
 
 /* opt_action.c: m->tell. */
 void options_tell_event(struct machine *, enum machine_event, const char *who);

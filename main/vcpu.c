@@ -15,6 +15,7 @@
 #ifndef _GNU_SOURCE             /* gettid */
 #define _GNU_SOURCE
 #endif
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +27,7 @@
 #include "host/host_clock.h"
 #include "hw/clock.h"
 #include "main/crash.h"
+#include "main/tick.h"
 #include "main/vcpu.h"
 #include "translator/backend_hooks.h"
 #include "translator/exec.h"
@@ -415,7 +417,7 @@ static void reset_all(struct machine *m)
     for (unsigned i = 0; i < s->n; i++) {
         struct cpu *c = s->v[i].c;
 
-        __atomic_fetch_and(&c->attn, ATTN_WORK, __ATOMIC_SEQ_CST);      /* code that was overwritten stays so */
+        __atomic_fetch_and(&c->attn, ATTN_WORK | ATTN_SAMPLE, __ATOMIC_SEQ_CST);      /* code that was overwritten stays so */
         c->init_pending = 0;
         c->sipi_pending = 0;
         cpu_reset(c, false);
@@ -498,6 +500,7 @@ static void *thread(void *arg)
     __atomic_store_n(&v->tid, (int)gettid(), __ATOMIC_SEQ_CST);
     crash_thread(v->c);
     exec_thread(v->c);
+    tick_thread(v->c);
     pthread_mutex_lock(&v->mutex);
     if (pthread_getcpuclockid(pthread_self(), &v->cpu_time) != 0)
         die(EXIT_CODE_HOST, "the host does not tell the CPU time of threads");
@@ -518,6 +521,35 @@ static void *thread(void *arg)
         idle_begin(v);
         pthread_mutex_unlock(&v->mutex);
     }
+}
+
+bool vcpus_had(struct machine *m, unsigned cpu, uint64_t *ns, bool *asleep)
+{
+    struct vcpu *v = vcpu_of(m, cpu);
+    struct timespec t;
+    bool ok;
+
+    if (!v)
+        return false;
+    pthread_mutex_lock(&v->mutex);
+    ok = v->has_thread && clock_gettime(v->cpu_time, &t) == 0;
+    pthread_mutex_unlock(&v->mutex);
+    *asleep = __atomic_load_n(&v->asleep, __ATOMIC_SEQ_CST);
+    if (ok)
+        *ns = (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+    return ok;
+}
+
+void vcpus_signal(struct machine *m, unsigned cpu, int sig)
+{
+    struct vcpu *v = vcpu_of(m, cpu);
+
+    if (!v)
+        return;
+    pthread_mutex_lock(&v->mutex);
+    if (v->has_thread)
+        pthread_kill(v->thread, sig);
+    pthread_mutex_unlock(&v->mutex);
 }
 
 int vcpus_thread_id(struct machine *m, unsigned cpu)

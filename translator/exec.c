@@ -501,6 +501,8 @@ void exec_run(struct cpu *c)
         bool alone = c->debug && debug_single(c->debug);
         if (c->attn & ATTN_WORK)
             exec_work(c);
+        if (c->attn & ATTN_SAMPLE)
+            exec_tick_done(c);
         if (c->attn && !(alone && exec_debug_holds(c))) {
             settle_flags(c);
             if (cpu_take_interrupt(c) && alone) {

@@ -27,6 +27,15 @@ enum exec_why {
 #define EXEC_BRANCHES 2
 #define EXEC_HOT 64             /* a good number for exec_options.hot (docs/performance.md, "Translation") */
 
+/*
+ * Where a vCPU was at a tick. What it is since, a few instructions later, is in struct cpu: general registers, RIP,
+ * CR3 and CPL are exact.
+ */
+struct exec_sample {
+    uint64_t lin, cr3;          /* lin: of the guest instruction */
+    uint8_t cpl;
+};
+
 struct exec_options {
     bool interp;                /* -accel interp */
     bool check;                 /* --check: lock-step */
@@ -43,6 +52,7 @@ struct exec_options {
     struct machine *m;
     void (*halt)(struct cpu *c);    /* HLT: sleep until c->attn is not 0 */
     void (*stopped)(struct cpu *c); /* c->debug->stop says why; exec_run() is about to return */
+    void (*sample)(struct cpu *c, const struct exec_sample *);      /* after exec_tick() */
 };
 
 /* Prepare c->exec.  Dies if code memory cannot be had. */
@@ -60,6 +70,12 @@ void exec_run(struct cpu *c);
  * was translated with others in mind is not run any more.
  */
 void exec_debug_changed(struct cpu *c);
+
+/*
+ * For profilers, in a handler of a signal that interrupted c's own thread at this place of the host's code (lr: as for
+ * exec_place()): notes it, and has exec_options.sample() called, in the same thread, between two blocks.
+ */
+void exec_tick(struct cpu *c, const void *host, const void *lr);
 
 /* The block at c->rip, translated if it is not known yet, without running it; NULL: the fetch would fault.
  * For measuring translation (bench/translate.c). */

@@ -47,7 +47,7 @@
 #include "translator/interp.h"
 
 /* What may wait while one instruction runs. */
-#define ATTN_EVENTS (~(ATTN_EXIT | ATTN_WORK | ATTN_INIT | ATTN_SIPI))
+#define ATTN_EVENTS (~(ATTN_EXIT | ATTN_WORK | ATTN_SAMPLE | ATTN_INIT | ATTN_SIPI))
 
 void exec_debug_changed(struct cpu *c)
 {

@@ -49,6 +49,11 @@ static void in_block(struct cpu *c, struct block *b, int64_t pc, struct exec_pla
 
 void exec_place(struct cpu *c, const void *host, const void *lr, struct exec_place *p)
 {
+    exec_place_then(c, host, lr, c->exec && !c->exec->o.interp ? backend_thunk_caller(c) : NULL, p);
+}
+
+void exec_place_then(struct cpu *c, const void *host, const void *lr, const void *caller, struct exec_place *p)
+{
     *p = (struct exec_place){ .where = EXEC_ELSEWHERE, .host = host };
     if (!c->exec || c->exec->o.interp)
         return;
@@ -64,7 +69,7 @@ void exec_place(struct cpu *c, const void *host, const void *lr, struct exec_pla
         in_block(c, b, pc_at(b, (uint32_t)((const uint8_t *)host - (const uint8_t *)block_rx(k, b))), p);
         return;
     }
-    const void *ra[] = { p->where == EXEC_THUNK ? lr : NULL, backend_thunk_caller(c) };
+    const void *ra[] = { p->where == EXEC_THUNK ? lr : NULL, caller };
     for (unsigned i = 0; i < 2 && p->where != EXEC_NO_BLOCK && !p->block; i++) {
         b = ra[i] ? cache_by_host(&c->exec->cache, ra[i]) : NULL;
         if (b) {

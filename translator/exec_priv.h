@@ -36,6 +36,13 @@ struct exec_work {
     unsigned n, cap;
 };
 
+/* Where the vCPU was at a tick (exec_tick.c): written by a signal's handler, read when it has left its block. */
+struct exec_tick {
+    const void *host, *lr, *caller;
+    uint64_t rip, pc_page, cr3;
+    uint8_t cpl;
+};
+
 struct exec {
     struct exec_options o;
     struct cache cache;
@@ -63,6 +70,7 @@ struct exec {
     uint64_t hot_rip;
     bool settled;               /* the flags at c->rip are exact (settle_flags()) */
     struct exec_work work;
+    struct exec_tick tick;
     struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };
 
@@ -96,6 +104,14 @@ void exec_work_free(struct exec *);
 void exec_work_thread(struct exec *);   /* on the vCPU's own */
 /* Discard the blocks that other threads stored into. */
 void exec_work(struct cpu *);
+
+/* --- exec_tick.c --- */
+/* ATTN_SAMPLE is set. */
+void exec_tick_done(struct cpu *);
+
+/* --- exec_place.c --- */
+/* exec_place(), of a moment when backend_thunk_caller() was `caller`. */
+void exec_place_then(struct cpu *, const void *host, const void *lr, const void *caller, struct exec_place *);
 
 /* --- exec.c --- */
 /* The guest RIP of page offset or EIP `pc` of a block that runs now. */

@@ -1,0 +1,49 @@
+/*
+ * profile.h - the sampling profiler: where a guest spends its time, kernel and programs, as folded stacks and a flame
+ * graph.
+ *
+ * So many times a second of CPU time that the host gives a vCPU, its place is noted and its stack walked; while the guest
+ * halts, time counts as [idle]. What is written: FILE.folded, a line for each stack ("process;outermost;...;innermost
+ * COUNT", kernel functions end with _[k]), and FILE.svg.
+ */
+#ifndef DEBUG_PROFILE_H
+#define DEBUG_PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "debug/unwind.h"
+#include "translator/exec.h"
+
+#define PROFILE_HZ 99
+#define PROFILE_HZ_MAX 9999
+
+struct machine;
+struct profile;
+struct text;
+
+/* How vCPUs are asked: main/vcpu.h and main/tick.h. */
+struct profile_ops {
+    /* CPU time its thread has had, in ns, and whether it halts; false: it has no thread. */
+    bool (*had)(struct machine *, unsigned cpu, uint64_t *ns, bool *halted);
+    /* Have profile_sample() called in its thread soon. */
+    void (*tick)(struct machine *, unsigned cpu);
+};
+
+/* Before vCPUs run; freed when they have ended, after profile_end(). */
+struct profile *profile_new(struct machine *, const struct profile_ops *);
+void profile_free(struct profile *);
+/* Stops it if it runs, while vCPUs may still be asked. False: the user was told what could not be written. */
+bool profile_end(struct profile *);
+
+/* The event loop's thread, or before it runs. False: in err, what is wrong; nothing happened. */
+bool profile_start(struct profile *, const char *file, unsigned hz, enum unwind_how, char *err, size_t len);
+/* Writes the files. */
+bool profile_stop(struct profile *, char *err, size_t len);
+void profile_info(struct profile *, struct text *);
+
+/* exec_options.sample. */
+void profile_sample(struct cpu *c, const struct exec_sample *);
+
+#endif
