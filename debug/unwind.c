@@ -191,14 +191,50 @@ static bool step_orc(struct state *s, const struct linux_guest *g)
 
 /* ---- frame pointers ---- */
 
+/* Is there, in front of ret, a direct call of the function that begins at `to`? */
+static bool calls(struct state *s, uint64_t ret, uint64_t to)
+{
+    uint8_t b[5];
+    int32_t by;
+
+    if (!read_bytes(&s->mem, ret - 5, b, 5) || b[0] != 0xe8)
+        return false;
+    memcpy(&by, b + 1, 4);
+    ret += (uint64_t)(int64_t)by;
+    return (s->word == 4 ? (uint32_t)ret : ret) == to;
+}
+
+/*
+ * A function that was interrupted before it had a frame, or never makes one (leaves): its return address is on top of
+ * the stack, or beneath the caller's frame pointer that was just pushed. Only what called this very function counts.
+ */
+static bool step_frameless(struct state *s)
+{
+    uint64_t start, slot[2];
+    bool pushed;
+
+    if (!s->exact || !symbols_start(s->mem.c->m->symbols, s->ip, &start) || !read_slot(s, s->sp, &slot[0]) ||
+        !read_slot(s, s->sp + s->word, &slot[1]))
+        return false;
+    pushed = slot[0] == s->bp && calls(s, slot[1], start);
+    if (!pushed && !calls(s, slot[0], start))
+        return false;
+    s->ip = slot[pushed];
+    s->sp += (pushed + 1) * s->word;
+    s->regs = s->exact = false;
+    return true;
+}
+
 static bool step_fp(struct state *s)
 {
     struct state n = *s;
     uint64_t mark = s->word == 8 ? 1 : 0x80000000;
 
+    if (step_frameless(s))
+        return true;
     if (!s->user && s->word == 8 && (s->bp & mark))
         return from_regs(s, s->bp & ~mark);
-    if (!s->user && s->word == 4 && s->bp && !(s->bp & mark))
+    if (!s->user && s->word == 4 && (s->sp & mark) && s->bp && !(s->bp & mark))
         return from_regs(s, s->bp | mark);
     if (s->bp < s->sp || s->bp - s->sp > FRAME_MAX || s->bp & (s->word - 1) || !read_slot(&n, s->bp, &n.bp) ||
         !read_slot(&n, s->bp + s->word, &n.ip) || !behind_call(&n, n.ip))
