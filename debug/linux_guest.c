@@ -114,15 +114,16 @@ static bool take_copy(struct linux_guest *g, struct cpu *c, const uint8_t *copy,
 {
     unsigned word = word_of(c);
     struct kallsyms k;
-    uint64_t text, end;
+    uint64_t first, last, size;
+    const char *name;
 
     if (!kallsyms_parse(copy, len, index, word, &k))
         return false;
     g->percpu = symtab_new("per-CPU variables");
     g->own = kallsyms_read(copy, &k, word, g->percpu);
-    if (!(symtab_find(g->own, "_text", &text) || symtab_find(g->own, "_stext", &text)) ||
-        !(symtab_find(g->own, "_end", &end) || symtab_find(g->own, "_einittext", &end)) || g->gate < text ||
-        g->gate >= end) {
+    /* Without CONFIG_KALLSYMS_ALL there are functions only, and nothing says where the image ends. */
+    if (!symtab_nth(g->own, 0, &first, &size, &name) ||
+        !symtab_nth(g->own, symtab_count(g->own) - 1, &last, &size, &name) || g->gate < first || g->gate >= last + size) {
         symtab_free(g->own);
         symtab_free(g->percpu);
         g->own = g->percpu = NULL;

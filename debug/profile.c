@@ -40,7 +40,7 @@ struct node {
 struct vcpu_time {
     uint64_t had, credit;       /* CPU time in ns at the last look; what of it no tick was given for */
     uint64_t owed;              /* periods that the next sample stands for (atomic) */
-    uint64_t own;               /* CPU time that samples took and the guest did not have (atomic) */
+    uint64_t own;               /* time in ns that samples took and the guest did not have (atomic) */
     bool sampling;              /* one is being taken: how long that takes is not known yet (atomic) */
 };
 
@@ -190,11 +190,12 @@ static uint64_t ns_of(const struct timespec *t)
     return (uint64_t)t->tv_sec * NS + (uint64_t)t->tv_nsec;
 }
 
-static uint64_t thread_ns(void)
+/* Elapsed time, which unlike the thread's CPU time costs no system call. */
+static uint64_t now_ns(void)
 {
     struct timespec t = { 0, 0 };
 
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     return ns_of(&t);
 }
 
@@ -210,7 +211,7 @@ void profile_sample(struct cpu *c, const struct exec_sample *s)
     if (!weight)
         return;
     __atomic_store_n(&p->time[c->index].sampling, true, __ATOMIC_SEQ_CST);
-    begin = thread_ns();
+    begin = now_ns();
     linux_guest_begin(p->m->linux_guest, c);
     name_process(p, c, process, sizeof(process));
     n = unwind(c, p->m->linux_guest, p->how, f);
@@ -224,7 +225,7 @@ void profile_sample(struct cpu *c, const struct exec_sample *s)
         count(p, process, f, n, weight);
     }
     pthread_mutex_unlock(&p->lock);
-    __atomic_fetch_add(&p->time[c->index].own, thread_ns() - begin, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&p->time[c->index].own, now_ns() - begin, __ATOMIC_SEQ_CST);
     __atomic_store_n(&p->time[c->index].sampling, false, __ATOMIC_SEQ_CST);
 }
 

@@ -247,6 +247,12 @@ static bool step_fp(struct state *s)
 
 /* ---- the walk ---- */
 
+/* To the caller; false: there is none, or it is not known. */
+static bool step(struct state *s, const struct linux_guest *g)
+{
+    return g && !s->user && s->word == 8 && linux_guest_has_orc(g) ? step_orc(s, g) : step_fp(s);
+}
+
 unsigned unwind(struct cpu *c, const struct linux_guest *g, enum unwind_how how, struct frame f[UNWIND_MAX])
 {
     struct state s = { .mem = { .c = c }, .ip = cpu_code_lin(c, c->rip), .sp = c->r[R_SP], .bp = c->r[R_BP],
@@ -259,7 +265,6 @@ unsigned unwind(struct cpu *c, const struct linux_guest *g, enum unwind_how how,
         s.sp = (uint32_t)s.sp, s.bp = (uint32_t)s.bp;
     do {
         f[n++] = (struct frame){ s.exact ? s.ip : s.ip - 1, s.user };
-    } while (n < UNWIND_MAX && flat && how != UNWIND_OFF &&
-             (how == UNWIND_AUTO && !s.user && g && linux_guest_has_orc(g) && s.word == 8 ? step_orc(&s, g) : step_fp(&s)));
+    } while (n < UNWIND_MAX && flat && how != UNWIND_OFF && step(&s, how == UNWIND_AUTO ? g : NULL) && s.ip >= PAGE_SIZE);
     return n;
 }
