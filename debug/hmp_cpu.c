@@ -4,6 +4,7 @@
 #include "debug/hmp_int.h"
 
 #include "debug/control.h"
+#include "frontend/debug.h"
 #include "frontend/fault_story.h"
 #include "frontend/help.h"
 #include "hw/machine.h"
@@ -300,18 +301,26 @@ void hmp_gva2gpa(struct hmp *h)
 
 void hmp_why(struct hmp *h)
 {
+    enum debug_event event = DEBUG_NONE;
     char *text = NULL;
     size_t len = 0;
     FILE *f;
 
     if (no_cpu(h))
         return;
+    if (h->c->debug)
+        event = h->c->debug->stop.event;
     f = open_memstream(&text, &len);
     if (!f) {
         hmp_fail(h, "out of memory");
         return;
     }
-    fault_story(h->c, f);
+    if (h->m->stop == STOP_TRIPLE || event == DEBUG_TRIPLE)
+        fault_story(h->c, f);
+    else if (event == DEBUG_FAULT)
+        fault_story_now(h->c, f);
+    else
+        fault_story_last(h->c, f);
     fclose(f);
     h->out->put(h->out->arg, text, len);
     free(text);

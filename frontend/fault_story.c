@@ -176,6 +176,16 @@ void fault_story_now(struct cpu *c, FILE *f)
     c->chain_len = (uint8_t)len;
 }
 
+void fault_story_last(struct cpu *c, FILE *f)
+{
+    if (!c->chain_len) {
+        fprintf(f, "CPU %u has not shut down, and no exception came since it took its last interrupt.\n", c->index);
+        return;
+    }
+    fprintf(f, "CPU %u has not shut down. The last it took, told with its registers and page tables of now:\n", c->index);
+    (void)tell(c, f);
+}
+
 const char *fault_name(unsigned vector)
 {
     return name_of(vector);

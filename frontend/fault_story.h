@@ -12,6 +12,8 @@ struct cpu;
 void fault_story(struct cpu *c, FILE *f);
 /* The same of c->fault, which is to be delivered and was not yet. */
 void fault_story_now(struct cpu *c, FILE *f);
+/* Of a processor that runs: the exception it took last, if any; registers and page walk are those of now. */
+void fault_story_last(struct cpu *c, FILE *f);
 /* "#PF page fault"; "interrupt" for what is no exception. */
 const char *fault_name(unsigned vector);
 

@@ -132,6 +132,14 @@ expect 2 'did you mean stats?' -d int,sats
 expect 2 'did you mean dev:uart?' -d dev:uatr
 expect 2 'not an address range' -dfilter 0x7c00
 expect 2 'not an address range' -dfilter 9..3
+expect 2 'needs a file' -symbols ''
+expect 2 'use FILE, FILE,offset=N' -symbols a,b
+expect 2 'use a number, hexadecimal' -symbols a,offset=x
+expect 3 'cannot take symbols from .*missing: No such file' -symbols "$work/missing" -kernel "$work/exit"
+expect 3 'neither an ELF file nor a list' -symbols /etc/passwd -kernel "$work/exit"
+expect 2 'use a number from 1 to 9999' -profile x,freq=0
+expect 2 'use auto, fp or off' -profile x,stack=orc
+expect 2 'needs the name of the files' -profile freq=9
 expect 2 'a date like' -rtc base=tomorrow
 expect_jit 2 'leave out -accel interp' --check -accel interp -kernel "$work/exit"
 
