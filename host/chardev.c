@@ -1,8 +1,9 @@
 /*
  * chardev.c - byte streams to the outside: terminal or pipe on stdio, files, pseudo-terminals, sockets.
  *
- * Output never blocks a vCPU: bytes go into a 64 KiB buffer that is written out at each line's end, or
- * a millisecond later by the event loop, which also goes on when the reader was slow.  With the
+ * Output never blocks a vCPU: bytes go into a 64 KiB buffer that is written out at each line's end, at once where
+ * nothing was lately, so that what is typed is echoed without delay, and else a moment later by the event loop,
+ * which also goes on when the reader was slow.  With the
  * buffer full, stdio and files make the device wait (it keeps its bytes and is told by
  * writable()); a pty, which may have no reader at all, drops what does not fit.  A stream whose
  * descriptor failed (disk full, reader gone) drops everything, after one message.
@@ -36,7 +37,7 @@
 
 #define OUT_SIZE 65536u
 #define IN_SIZE 4096u
-#define FLUSH_NS 1000000u
+#define FLUSH_NS 250000u        /* between two writes of what ends no line: echoes of several bytes stay fast, too */
 #define FLUSH_BYTES 1024u
 #define ESCAPE 0x01             /* Ctrl-A */
 
@@ -69,6 +70,7 @@ struct host_chardev {
     bool blocked;               /* the last write did not take all: POLLOUT is awaited */
     bool telnet;
     unsigned iac;               /* what of a telnet command has come, enum below */
+    uint64_t flushed;           /* evloop_now() at the last write */
     struct evdelay flush_delay, deliver_delay, open_delay;
     unsigned out_start, out_len;
     uint8_t out_buf[OUT_SIZE];
@@ -208,6 +210,7 @@ static bool stalled(const struct host_chardev *h)
 
 static void flush(struct host_chardev *h)
 {
+    h->flushed = evloop_now();
     while (h->out_len) {
         unsigned run = OUT_SIZE - h->out_start;
         run = h->out_len < run ? h->out_len : run;
@@ -269,7 +272,7 @@ static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
     }
     if (h->blocked)
         ;                       /* the event loop goes on when the reader does */
-    else if (line_end || h->out_len >= FLUSH_BYTES)
+    else if (line_end || h->out_len >= FLUSH_BYTES || evloop_now() - h->flushed >= FLUSH_NS)
         flush(h);
     else
         evloop_delay(h->loop, &h->flush_delay, FLUSH_NS);

@@ -57,7 +57,7 @@ struct evloop {
     bool stdio_claimed;
 };
 
-static uint64_t mono_ns(void)
+uint64_t evloop_now(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -205,7 +205,7 @@ void evloop_delay(struct evloop *l, struct evdelay *d, uint64_t ns)
 {
     if (d->due)
         return;
-    d->due = mono_ns() + ns;
+    d->due = evloop_now() + ns;
     d->next = l->delays;
     l->delays = d;
     if (d->due < l->sleep_until)
@@ -233,7 +233,7 @@ static uint64_t next_delay(const struct evloop *l)
 
 static void run_delays(struct evloop *l)
 {
-    uint64_t now = mono_ns();
+    uint64_t now = evloop_now();
     for (struct evdelay *d = l->delays, *next; d; d = next) {
         next = d->next;
         if (d->due <= now) {
@@ -303,7 +303,7 @@ static uint64_t sleep_ns(struct evloop *l, uint64_t max_ns)
         ns = wait < ns ? wait : ns;
     }
     if (due != NEVER) {
-        uint64_t now = mono_ns(), wait = due > now ? due - now : 0;
+        uint64_t now = evloop_now(), wait = due > now ? due - now : 0;
         ns = wait < ns ? wait : ns;
     }
     return ns;
@@ -323,7 +323,7 @@ bool evloop_step(struct evloop *l, uint64_t max_ns)
     uint64_t ns = sleep_ns(l, max_ns);
     for (struct evsource *s = l->sources; s; s = s->next)
         s->prepare(s->arg, &ns);
-    l->sleep_until = ns == NEVER ? NEVER : mono_ns() + ns;
+    l->sleep_until = ns == NEVER ? NEVER : evloop_now() + ns;
     unlock(l);
 
     struct timespec ts = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };

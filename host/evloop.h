@@ -27,6 +27,8 @@ struct evfd *evloop_add(struct evloop *, int fd, short events,
 void evloop_change(struct evfd *, short events);
 void evloop_remove(struct evfd *);
 
+/* The host's time that delays are in: ns of CLOCK_MONOTONIC. Any thread, no lock needed. */
+uint64_t evloop_now(void);
 /* One-shot call after about `ns` of host time (for output batching, not for the guest). */
 struct evdelay {
     uint64_t due;               /* CLOCK_MONOTONIC ns; 0: not armed */

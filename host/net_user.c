@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "host/evloop.h"
@@ -50,10 +49,7 @@ static void guest_error(const char *msg, void *arg)
 
 static int64_t now_ns(void *arg)
 {
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+    return (int64_t)evloop_now();
 }
 
 static void timer_fire(void *arg)

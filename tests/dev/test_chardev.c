@@ -127,8 +127,8 @@ START_TEST(file_output)
     struct chardev *c = chardev_open(loop, spec, "serial0", err, sizeof(err));
     ck_assert_msg(c != NULL, "%s", err);
     ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"one\n", 4), 4);
-    ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"two", 3), 3);
     ck_assert_int_eq(read(fd, buf, sizeof(buf)), 4);    /* a line's end writes at once */
+    ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"two", 3), 3);
     rounds(3);
     ck_assert_int_eq(read(fd, buf, sizeof(buf)), 3);    /* the rest soon after */
     chardev_write(c, (const uint8_t *)"end", 3);
@@ -251,6 +251,28 @@ START_TEST(stdio_on_pipes)
 }
 END_TEST
 
+/* What is typed is echoed without a round of the event loop; what follows at once is not lost. */
+START_TEST(an_echo_does_not_wait)
+{
+    int in, out;
+    char buf[64];
+    struct chardev *c = on_pipes("stdio", &in, &out);
+
+    for (unsigned i = 0; i < 5; i++) {
+        usleep(5000);
+        chardev_write(c, (const uint8_t *)"x", 1);
+        ck_assert_int_eq(read(out, buf, sizeof(buf)), 1);
+    }
+    usleep(5000);
+    for (unsigned i = 0; i < 30; i++)
+        chardev_write(c, (const uint8_t *)"0123456789", 10);
+    rounds(3);
+    for (unsigned seen = 0; seen < 300; seen++)
+        ck_assert(read(out, buf, 1) == 1 && buf[0] == '0' + (char)(seen % 10));
+    chardev_close(c);
+}
+END_TEST
+
 START_TEST(a_slow_reader_makes_the_device_wait)
 {
     int in, out;
@@ -367,6 +389,7 @@ Suite *suite_chardev(void)
     tcase_add_test(t, bad_specs_explain_themselves);
     tcase_add_test(t, pty_both_ways);
     tcase_add_test(t, stdio_on_pipes);
+    tcase_add_test(t, an_echo_does_not_wait);
     tcase_add_test(t, a_slow_reader_makes_the_device_wait);
     tcase_add_test(t, socket_and_its_clients);
     suite_add_tcase(s, t);
