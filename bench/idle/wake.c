@@ -4,7 +4,7 @@
  *   wake timer N     says "begin" and sleeps 10 ms N times; prints how late it woke by its own clock (median, 99 %,
  *                    most, in us), and how many ns the N sleeps took in all
  *   wake serial      gives back each byte of the terminal, until a Z
- *   wake udp PORT    gives back each packet, until one that begins with Z
+ *   wake udp PORT    gives back each packet with the time it was read behind it (8 bytes, ns), until one that begins with Z
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -89,11 +89,13 @@ static int udp(int port)
     fflush(stdout);
     for (;;) {
         socklen_t len = sizeof(from);
-        ssize_t n = recvfrom(s, data, sizeof(data), 0, (struct sockaddr *)&from, &len);
+        ssize_t n = recvfrom(s, data, sizeof(data) - sizeof(long long), 0, (struct sockaddr *)&from, &len);
+        long long read = now();
 
         if (n <= 0 || data[0] == 'Z')
             return 0;
-        sendto(s, data, (size_t)n, 0, (struct sockaddr *)&from, len);
+        memcpy(data + n, &read, sizeof(read));
+        sendto(s, data, (size_t)n + sizeof(read), 0, (struct sockaddr *)&from, len);
     }
 }
 

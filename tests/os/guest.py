@@ -12,8 +12,9 @@ class Failed(Exception):
     """A milestone was not reached."""
 
 
-def linux(work, init, modules, *programs):
-    """Debian's kernel and an initramfs with busybox, an /init, modules, and programs in /bin, which are C sources.
+def linux(work, init, modules, *programs, files=()):
+    """Debian's kernel and an initramfs with busybox, an /init, modules, programs in /bin, which are C sources, and more
+    as tests/boot/mkcpio.pl wants it said.
 
     CalledProcessError: something cannot be had.
     """
@@ -23,7 +24,7 @@ def linux(work, init, modules, *programs):
     small = subprocess.run([*script, "initramfs", "amd64", *modules], check=True, text=True, stdout=subprocess.PIPE,
                            env=dict(os.environ, BOOT_INIT=init)).stdout.strip()
     kernel = subprocess.run([*script, "kernel", "amd64"], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
-    specs = ["dir bin"]
+    specs = ["dir bin", *files]
     for source in programs:
         name = os.path.basename(source)[:-2]
         program = os.path.join(work, name)
