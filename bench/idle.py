@@ -150,7 +150,10 @@ class Bench:
                     ahead.append(int.from_bytes(back[-8:], "little") / 1e3 - start * 1e6)
         least = min(took)
         offset = ahead[took.index(least)] - least / 2
-        return percentiles(took), percentiles([a - offset for a in ahead])
+        there = [a - offset for a in ahead]
+        # On a busy host the guest's clock falls behind, and catches up: then the two cannot be compared.
+        together = all(0 <= there[i] <= took[i] for i in range(len(took)))
+        return percentiles(took), percentiles(there) if together else None
 
 
 ROWS = {
@@ -170,8 +173,8 @@ def show(name, emulator, r):
     if "timer" in r:
         text += (f"  timer {r['timer'][0]} {r['timer'][1]} {r['timer'][2]} us (clock {100 * r['drift']:+.1f} %)"
                  f"  serial {r['serial'][0]:.0f} {r['serial'][1]:.0f} us  udp {r['udp'][0]:.0f} {r['udp'][1]:.0f} us"
-                 f"  there {r['there'][0]:.0f} {r['there'][1]:.0f} us")
-        met &= all(v <= WAKE_BAR for v in (*r["timer"][:2], *r["serial"], *r["udp"], *r["there"]))
+                 + (f"  there {r['there'][0]:.0f} {r['there'][1]:.0f} us" if r["there"] else "  there unknown"))
+        met &= all(v <= WAKE_BAR for v in (*r["timer"][:2], *r["serial"], *r["udp"], *(r["there"] or ())))
     print(f"{name:25} {emulator:8} {text}{'' if met else '  over'}", flush=True)
     return met
 

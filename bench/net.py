@@ -92,6 +92,8 @@ class Bench:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
         self.kernel, self.initrd = linux(work, os.path.join(HERE, "traffic/init"), MODULES.split(),
                                          os.path.join(HERE, "traffic/fetch.c"), files=self.ssh_server())
+        if a.first:                     # before any thread is made: all of them inherit it, and all programs
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -110,8 +112,6 @@ class Bench:
                         for lib in libraries(tree, [os.path.join(tree, p) for p in DROPBEAR])]
 
     def start(self, emulator, nic):
-        if self.a.first:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
         self.ssh_port = free_port()
         base = ["qemu-system-x86_64", "-accel", "tcg"] if emulator == "qemu" else [self.a.latimer]
         net = f"user,id=n,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22"
