@@ -91,6 +91,12 @@ bool dma8237_attach(struct dma8237 *d, unsigned ch, const struct dma_user *user,
     return true;
 }
 
+void dma8237_detach(struct dma8237 *d, unsigned ch)
+{
+    dma8237_request(d, ch, false);
+    d->user[ch].user = NULL;
+}
+
 void dma8237_request(struct dma8237 *d, unsigned ch, bool level)
 {
     uint8_t bit = 1u << (ch & 3);

@@ -25,6 +25,8 @@ struct dma_user {
 };
 /* False: another device has that channel. */
 bool dma8237_attach(struct dma8237 *, unsigned channel, const struct dma_user *, void *dev);
+/* The device that had the channel gives it back, its DREQ low. */
+void dma8237_detach(struct dma8237 *, unsigned channel);
 void dma8237_request(struct dma8237 *, unsigned channel, bool level);
 /* The channel may move data (one in cascade mode: the device is master of the bus). */
 bool dma8237_granted(const struct dma8237 *, unsigned channel);

@@ -126,7 +126,8 @@ static void add_card(struct options *o, const char *name, struct audio *audio)
 static void add_model(struct options *o, const char *opt, const char *model, struct audio *audio)
 {
     static const struct { const char *model, *plugs[2]; } models[] = {
-        { "ac97", { "AC97" } }, { "hda", { "intel-hda", "hda-duplex" } }
+        { "ac97", { "AC97" } }, { "hda", { "intel-hda", "hda-duplex" } }, { "sb16", { "sb16" } },
+        { "adlib", { "adlib" } }
     };
 
     for (unsigned i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
@@ -136,7 +137,7 @@ static void add_model(struct options *o, const char *opt, const char *model, str
             add_card(o, models[i].plugs[n], audio);
         return;
     }
-    die(EXIT_CODE_USAGE, "%s: model=%s: use ac97 or hda", opt, model);
+    die(EXIT_CODE_USAGE, "%s: model=%s: use ac97, hda, sb16 or adlib", opt, model);
 }
 
 void opt_audio(struct options *o, const char *opt, const char *val)

@@ -43,7 +43,10 @@ expect 2 'it needs a name' -audiodev none
 expect 2 "unknown property 'path'" -audiodev none,id=a,path=x
 expect 2 'from 8000 to 192000' -audiodev none,id=a,out.frequency=1
 expect 2 'another -audiodev' -audiodev none,id=a -audiodev none,id=a
-expect 2 'use ac97 or hda' -audio none,model=x
+expect 2 'use ac97, hda, sb16 or adlib' -audio none,model=x
+expect 2 'the interrupts 2 (which is 9), 5, 7 and 10' -M pc -device sb16,irq=6
+expect 2 'the channels 0, 1 and 3' -M pc -device sb16,dma=2
+expect 2 'the channels 5, 6 and 7' -M pc -device sb16,dma16=3
 expect 2 'no -audiodev with id=x' -M pc,pcspk-audiodev=x
 expect 2 'no -audiodev with id=x' -M pc -device AC97,audiodev=x
 expect 2 'use tablet, mouse, keyboard or disk:FILE' -usbdevice disk
