@@ -533,7 +533,7 @@ try() {
             kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77
         bridge "$how"
         return ;;
-    floppy | printer | watchdog | panic | rtc | kvmclock)
+    floppy | printer | watchdog | panic | rtc | kvmclock | sb16)
         [ "$kernel_name" != firmware ] || { legacy_firmware; return; }
         initramfs=$(BOOT_INIT=$here/legacy/init sh "$here/guest.sh" initramfs "$kernel_name" $(legacy_modules "$how")) &&
             kernel=$(sh "$here/guest.sh" kernel "$kernel_name") || return 77

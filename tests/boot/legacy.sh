@@ -4,10 +4,11 @@
 # port's driver prints by interrupt), watchdog (a daemon feeds the i6300esb, then stops: the machine is reset, and the
 # next system is told why), panic (pvpanic ends the machine), rtc (hwclock writes the clock, over a century's end, and
 # an alarm comes), kvmclock (a processor whose TSC may stop: the kernel takes KVM's clock, and its date is
-# right); firmware-floppy (SeaBIOS starts a boot sector that reads and writes other sectors), firmware-grub (GRUB from a
+# right), sb16 (the drivers of the Sound Blaster 16 and its OPL3 find theirs, and OSS plays a tone; the host listens);
+# firmware-floppy (SeaBIOS starts a boot sector that reads and writes other sectors), firmware-grub (GRUB from a
 # floppy disk, which finds out itself how many sectors a track has).
 
-legacy_cases="firmware-floppy firmware-grub amd64-floppy amd64-printer amd64-watchdog amd64-panic amd64-rtc amd64-kvmclock"
+legacy_cases="firmware-floppy firmware-grub amd64-floppy amd64-printer amd64-watchdog amd64-panic amd64-rtc amd64-kvmclock 686-sb16"
 
 # In the order they need each other.
 legacy_modules() {
@@ -16,6 +17,9 @@ legacy_modules() {
     printer) echo parport parport_pc lp ;;
     watchdog) echo watchdog i6300esb ;;
     panic) echo pvpanic pvpanic-mmio pvpanic-pci ;;
+    sb16)
+        echo soundcore snd snd-timer snd-pcm snd-seq-device snd-rawmidi snd-hwdep snd-opl3-lib snd-mpu401-uart snd-sb-common \
+            snd-sb16-csp snd-sb16-dsp snd-sb16 snd-mixer-oss snd-pcm-oss ;;
     esac
 }
 
@@ -59,6 +63,20 @@ legacy_grub() {
 
 legacy_sum() { sha256sum | cut -d ' ' -f 1; }
 
+# What a WAV file has: its pitch in Hz and its loudest sample (44 bytes of header, 44100 frames of two 16-bit samples a
+# second).
+legacy_tone() {
+    perl -e 'binmode STDIN; read STDIN, my $h, 44; local $/; my @s = unpack("s<*", <STDIN>);
+             my ($first, $last, $n, $most, $before) = (0, 0, 0, 0, 0);
+             for (my $i = 0; $i < @s; $i += 2) {
+                 my $v = $s[$i];
+                 $most = abs $v if abs $v > $most;
+                 if ($before < 0 && $v > 0) { $first = $i unless $n++; $last = $i; }
+                 $before = $v if $v;
+             }
+             printf "%.0f %d\n", $n > 1 ? ($n - 1) * 44100 * 2 / ($last - $first) : 0, $most;' <"$1"
+}
+
 # legacy HOW LINE ARGS...: HOW of the list above
 legacy() {
     how=$1 line="$2 do=$1"
@@ -96,6 +114,15 @@ legacy() {
             -rtc base=2030-02-28T12:00:00 || return 1
         grep -aq 'guest: date 2030-02-28 12:0' "$work/serial" || { why="wrong date"; return 1; }
         boot 'guest: clock hpet' 0 -M pc -no-reboot "$@" -append "$line tsc=unstable" -cpu latimer64,kvm=off ;;
+    sb16)
+        boot 'guest: played' 0 -M pc -no-reboot "$@" -append "$line" -device sb16,audiodev=s \
+            -audiodev wav,id=s,path="$work/wav" || return 1
+        for word in 'Sound Blaster 16' 'OPL3 FM'; do
+            grep -aq "guest: .*$word" "$work/serial" || { why="the driver found no '$word'"; return 1; }
+        done
+        tone=$(legacy_tone "$work/wav")
+        [ "${tone% *}" -gt 495 ] && [ "${tone% *}" -lt 505 ] && [ "${tone#* }" -gt 20000 ] ||
+            { why="500 Hz were played, heard were (Hz, loudest): $tone"; return 1; } ;;
     rtc)
         boot 'guest: done' 0 -M pc -no-reboot "$@" -append "$line" -rtc base=2030-02-28T12:00:00 || return 1
         for word in 'rtc 2030-02-28 12:0' 'rtc 2000-01-01 00:00:0'; do
