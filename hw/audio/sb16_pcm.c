@@ -262,60 +262,68 @@ static unsigned play(struct sb16 *s, unsigned n)
 
 /* ---- from the input ---- */
 
-static void next_input(struct sb16 *s, int16_t to[2])
+/* Frames that the host recorded, at most CHUNK; all at once, since others' rates come out even only over many. */
+static void read_input(struct sb16 *s, int16_t (*to)[2], unsigned n)
 {
     const struct audio_format f = { frame_rate(s), 2, SAMPLE_S16 };
-    uint8_t b[4];
+    uint8_t b[4 * CHUNK];
 
-    audio_read(s->audio, &f, b, 1);
-    for (unsigned c = 0; c < 2; c++) {
-        int64_t v = (int16_t)(b[2 * c] | b[2 * c + 1] << 8) * (int64_t)sb16_mixer_input(s, c) / AUDIO_UNITY;
+    audio_read(s->audio, &f, b, n);
+    for (unsigned i = 0; i < 2 * n; i++) {
+        int64_t v = (int16_t)(b[2 * i] | b[2 * i + 1] << 8) * (int64_t)sb16_mixer_input(s, i & 1) / AUDIO_UNITY;
 
-        to[c] = v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v;
+        to[i / 2][i & 1] = v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v;
     }
 }
 
-static int16_t input_sample(struct sb16 *s)
+/* The next sample; a new frame is taken from *from where the last one is used up. */
+static int16_t input_sample(struct sb16 *s, const int16_t (**from)[2])
 {
     if (!s->half)
-        next_input(s, s->level);
+        memcpy(s->level, *(*from)++, sizeof(s->level));
     if (!s->now.stereo)
         return (s->level[0] + s->level[1]) / 2;
     s->half ^= 1;
     return s->level[!s->half];
 }
 
+static bool put_input(struct sb16 *s, unsigned ch, int16_t v)
+{
+    unsigned width = unit_bytes(s), k;
+    uint8_t b[2] = { v, v >> 8 };
+    bool tc;
+
+    if (width == 1)
+        b[0] = b[1];
+    if (!s->now.is_signed)
+        b[width - 1] ^= 0x80;
+    k = dma8237_to_memory(s->dma, ch, b, width, &tc);
+    if (k && k < width)         /* a byte channel's count ended within a word */
+        dma8237_to_memory(s->dma, ch, b + k, width - k, &tc);
+    return k;
+}
+
 static unsigned record(struct sb16 *s, unsigned n)
 {
-    unsigned ch = channel_of(s), width = unit_bytes(s), done = 0, k;
+    unsigned ch = channel_of(s), done = 0;
+    int16_t in[CHUNK][2];
+    const int16_t (*from)[2] = (const int16_t (*)[2])in;
 
-    if (ch == SB16_NO_DMA)
+    if (ch == SB16_NO_DMA || !dma8237_granted(s->dma, ch))
         return 0;
-    for (; done < n && dma8237_granted(s->dma, ch); done++) {
-        int16_t v = input_sample(s);
-        uint8_t b[2] = { v, v >> 8 };
-        bool tc;
-
-        if (width == 1)
-            b[0] = b[1];
-        if (!s->now.is_signed)
-            b[width - 1] ^= 0x80;
-        k = dma8237_to_memory(s->dma, ch, b, width, &tc);
-        if (k && k < width)     /* a byte channel's count ended within a word */
-            dma8237_to_memory(s->dma, ch, b + k, width - k, &tc);
-        if (!k)
-            break;
-    }
+    read_input(s, in, s->now.stereo ? (n + !s->half) / 2 : n);
+    while (done < n && dma8237_granted(s->dma, ch) && put_input(s, ch, input_sample(s, &from)))
+        done++;
     return done;
 }
 
 uint8_t sb16_pcm_sample(struct sb16 *s)
 {
-    int16_t f[2];
+    int16_t f[1][2];
 
     sb16_pcm_catch_up(s);
-    next_input(s, f);
-    return ((f[0] + f[1]) / 2 >> 8) + 128;
+    read_input(s, f, 1);
+    return ((f[0][0] + f[0][1]) / 2 >> 8) + 128;
 }
 
 /* ---- time ---- */

@@ -263,8 +263,9 @@ START_TEST(adpcm)
     dsp(0x77);
     dsp(1);
     dsp(0);
-    pass(2 * MS);
+    pass(20 * MS);
     ck_assert(b->e->line[IRQ]);
+    ck_assert_int_eq(a->heard[a->n - 1][0], 20 * 256);      /* +3, step 2; +7, step 4; +(2*4+2) stays */
 }
 END_TEST
 

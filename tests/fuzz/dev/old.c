@@ -1,6 +1,6 @@
 /*
  * old.c - drivers of what has fixed ports and addresses: IDE channels, floppy, DMA, firmware's configuration, keyboard
- * controller, timers and interrupt controllers, the VGA (fuzz_dev.h).
+ * controller, timers and interrupt controllers, the VGA, a Sound Blaster (fuzz_dev.h).
  */
 #include "tests/fuzz/dev/fuzz_dev.h"
 
@@ -213,9 +213,34 @@ static void vga(struct fuzz *z)
     }
 }
 
+/* A Sound Blaster: its DSP with what it wants from memory, the mixer's lines and channels, notes. */
+static void sound(struct fuzz *z)
+{
+    static const uint8_t ops[] = { 0x10, 0x14, 0x17, 0x1c, 0x1f, 0x20, 0x24, 0x2c, 0x34, 0x40, 0x41, 0x48, 0x75, 0x77, 0x7d, 0x7f,
+                                   0x80, 0x90, 0x99, 0xb0, 0xb6, 0xb8, 0xbe, 0xc0, 0xc6, 0xce, 0xd0, 0xd4, 0xd5, 0xd6, 0xd9, 0xda,
+                                   0xe2, 0xe3, 0xf2, 0xf3 };
+
+    dma(z);
+    if (chance(z, 6))
+        for (unsigned on = 2; on--;)
+            out(z, 0x226, on, 1);
+    for (unsigned n = pick(z, 12); n; n--) {
+        out(z, 0x224, chance(z, 2) ? 0x80 + pick(z, 2) : pick(z, 0x48), 1);
+        out(z, 0x225, chance(z, 2) ? 1u << pick(z, 8) : (uint32_t)rnd(z), 1);
+        out(z, 0x388 + pick(z, 4), (uint32_t)rnd(z), 1);
+    }
+    for (unsigned n = pick(z, 8); n; n--) {
+        out(z, 0x22c, chance(z, 10) ? (uint32_t)rnd(z) : ops[pick(z, sizeof(ops))], 1);
+        for (unsigned k = pick(z, 4); k; k--)
+            out(z, 0x22c, chance(z, 2) ? pick(z, 4) : (uint32_t)rnd(z), 1);
+    }
+    for (unsigned n = pick(z, 8); n; n--)
+        in(z, 0x220 + pick(z, 16), 1);
+}
+
 void drive_old(struct fuzz *z)
 {
-    switch (pick(z, 10)) {
+    switch (pick(z, 11)) {
     case 0: case 1: case 2: ide(z); break;
     case 3: floppy(z); break;
     case 4: fw_cfg(z); break;
@@ -223,6 +248,7 @@ void drive_old(struct fuzz *z)
     case 6: clocks(z); break;
     case 7: pics(z); break;
     case 8: dma(z); break;
+    case 9: sound(z); break;
     default: vga(z);
     }
 }
