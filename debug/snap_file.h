@@ -10,8 +10,9 @@
  * An extent that is left out is as it was before anything was written: zero in memory, the backing file's in an image.
  * Nothing says when or where it was made, and extents are compressed one by one: the same machine gives the same bytes.
  *
- * A stream is read into memory and checked from end to end, frames too (they have checksums of their own), before
- * anybody sees any of it: what snap_open() accepts can be loaded.
+ * A stream is read into memory, and its checksum and structure are checked before anybody sees any of it. That frames of
+ * extents can be decompressed is known once they were (snap_each()): damage that keeps the checksum is found then, so
+ * what is decompressed to where it cannot be taken back is first only checked (snap_each() without `put`).
  */
 #ifndef DEBUG_SNAP_FILE_H
 #define DEBUG_SNAP_FILE_H
@@ -37,6 +38,7 @@ struct snap_source {
     /* `buf` has room for it; may return another place where it lies instead. NULL: errno says why not. */
     const void *(*read)(void *arg, uint64_t off, void *buf, size_t len);
     void *arg;
+    bool zero_is_absent;        /* the two are the same, and nothing tells which it is */
 };
 
 /* A stream being written. Errors (a negative errno) stay: the rest is not written, and snap_end() tells. */
@@ -58,7 +60,7 @@ const uint8_t *snap_get_state(const struct snap_image *, const char *name, size_
 bool snap_has_extents(const struct snap_image *, const char *name, uint64_t *len);
 /*
  * Each extent of it, in no order and by several threads at once; data NULL: it is zeros. Returns the first error that
- * `put` returned (a negative errno), or 0.
+ * `put` returned (a negative errno), -EBADMSG: one cannot be decompressed, or 0. put NULL: that is all that is asked.
  */
 int snap_each(const struct snap_image *, const char *name,
               int (*put)(void *arg, uint64_t off, const uint8_t *data, size_t len), void *arg);

@@ -34,6 +34,8 @@
 #include "softmmu/softmmu.h"
 #include "translator/exec.h"
 
+#define FILE_STEP (8u << 20)
+
 struct reason {
     char *text;
     size_t len;
@@ -226,6 +228,18 @@ static bool compare_drives(struct machine *m, const struct snap_image *i, const 
     return true;
 }
 
+/* Disks cannot take back what was written to them: all of it must be there first. */
+static bool check_disks(struct machine *m, const struct snap_image *i, struct reason why)
+{
+    struct drive *d;
+    char id[256];
+
+    for (unsigned n = 0; (d = m->drive(m, n)); n++)
+        if (snap_each(i, name(id, "disk:", d->id), NULL, NULL) != 0)
+            return fail(why, "damaged: an extent of drive %s cannot be decompressed", d->id);
+    return true;
+}
+
 static int image_put(void *arg, uint64_t off, const uint8_t *data, size_t len)
 {
     return data ? block_write(arg, off, data, len) : block_zero(arg, off, len, true);
@@ -304,22 +318,46 @@ static bool load_drives(struct machine *m, const struct snap_image *i, const cha
 
 /* ---- memory ---- */
 
-static const void *memory_read(void *arg, uint64_t off, void *buf, size_t len)
+struct memory {
+    struct phys *phys;
+    unsigned n;
+    const uint8_t *host;
+};
+
+static int memory_kind(void *arg, uint64_t off, uint64_t *len, enum snap_kind *kind)
 {
-    return (const uint8_t *)arg + off;
+    const struct memory *x = arg;
+
+    *kind = phys_ram_used(x->phys, x->n, off, len) ? SNAP_DATA : SNAP_ABSENT;
+    return 0;
 }
 
-/* Pages of zeros stay the host's. */
+static const void *memory_read(void *arg, uint64_t off, void *buf, size_t len)
+{
+    return ((const struct memory *)arg)->host + off;
+}
+
 static int memory_put(void *arg, uint64_t off, const uint8_t *data, size_t len)
 {
-    static const uint8_t zeros[PAGE_SIZE];
+    return data ? phys_fresh_put(arg, off, data, len) : 0;
+}
 
-    for (size_t at = 0, n; data && at < len; at += n) {
-        n = len - at < PAGE_SIZE ? len - at : PAGE_SIZE;
-        if (memcmp(data + at, zeros, n) != 0)
-            memcpy((uint8_t *)arg + off + at, data + at, n);
+/* Memory as it is in the snapshot, beside that which the guest has, so that it can still be refused. */
+static bool load_memory(struct machine *m, const struct snap_image *i, struct phys_fresh *fresh[], struct reason why)
+{
+    uint64_t len;
+    char id[256];
+
+    for (unsigned n = 0; phys_ram(m->phys, n, &len); n++) {
+        int error;
+
+        fresh[n] = phys_fresh_new(m->phys, n);
+        error = fresh[n] ? snap_each(i, number(id, "ram", n), memory_put, fresh[n]) : -errno;
+        if (error)
+            return fail(why, error == -EBADMSG ? "damaged: an extent of memory cannot be decompressed" :
+                        "the host has no memory for it: %s", strerror(-error));
     }
-    return 0;
+    return true;
 }
 
 /* ---- saving ---- */
@@ -349,16 +387,24 @@ static void save_all(struct machine *m, struct snap_writer *w, bool in_images)
     }
     free(o.buf);
     for (unsigned n = 0; (ram = phys_ram(m->phys, n, &len)); n++)
-        snap_extents(w, number(id, "ram", n), len, &(struct snap_source){ .read = memory_read, .arg = ram });
+        snap_extents(w, number(id, "ram", n), len, &(struct snap_source){
+            memory_kind, memory_read, &(struct memory){ m->phys, n, ram }, .zero_is_absent = true });
     save_drives(m, w, in_images);
 }
 
+struct file {
+    int fd;
+    size_t unasked;             /* bytes, since the host was last asked to write */
+};
+
 static int file_write(void *arg, const void *data, size_t len)
 {
+    struct file *f = arg;
     const uint8_t *p = data;
 
+    f->unasked += len;
     while (len) {
-        ssize_t n = write(*(int *)arg, p, len);
+        ssize_t n = write(f->fd, p, len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -367,31 +413,36 @@ static int file_write(void *arg, const void *data, size_t len)
         p += n;
         len -= (size_t)n;
     }
+    if (f->unasked >= FILE_STEP) {      /* its disk begins at once: there is less to wait for in the end */
+        sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        f->unasked = 0;
+    }
     return 0;
 }
 
 /* To a new file, which takes the other's place when it is whole. */
 static bool save_file(struct machine *m, const char *path, struct reason why)
 {
+    struct file f = { .fd = -1 };
     char *temp = NULL;
-    int fd, error;
+    int error;
 
     if (asprintf(&temp, "%s.XXXXXX", path) < 0)
         return fail(why, "out of memory");
-    fd = mkostemp(temp, O_CLOEXEC);
-    error = fd < 0 ? -errno : 0;
+    f.fd = mkostemp(temp, O_CLOEXEC);
+    error = f.fd < 0 ? -errno : 0;
     if (!error) {
-        struct snap_writer *w = snap_begin(&(struct snap_sink){ file_write, &fd });
+        struct snap_writer *w = snap_begin(&(struct snap_sink){ file_write, &f });
 
         save_all(m, w, false);
         error = snap_end(w, NULL);
-        if (!error && (fchmod(fd, 0600) < 0 || fdatasync(fd) < 0))
+        if (!error && (fchmod(f.fd, 0600) < 0 || fdatasync(f.fd) < 0))
             error = -errno;
         if (!error && rename(temp, path) < 0)
             error = -errno;
         if (error)
             unlink(temp);
-        close(fd);
+        close(f.fd);
     }
     free(temp);
     return !error || fail(why, "cannot write %s: %s", path, strerror(-error));
@@ -565,19 +616,17 @@ static bool compare_states(struct machine *m, const struct snap_image *i, struct
     return true;
 }
 
-static void load_states(struct machine *m, const struct snap_image *i)
+static void load_states(struct machine *m, const struct snap_image *i, struct phys_fresh *fresh[])
 {
     struct clock_state clock;
     struct state_in in = { .bad = false };
-    uint64_t len;
-    void *ram;
     char id[256];
 
     for (unsigned n = 0; n < m->ncpu; n++)
         exec_forget(m->cpu[n]);
-    for (unsigned n = 0; (ram = phys_ram(m->phys, n, &len)); n++) {
-        phys_ram_clear(m->phys, n);
-        snap_each(i, number(id, "ram", n), memory_put, ram);
+    for (unsigned n = 0; fresh[n]; n++) {
+        phys_fresh_use(fresh[n]);
+        fresh[n] = NULL;
     }
     track_mark_all(m->phys);
     in.p = snap_get_state(i, "clock", &in.left);
@@ -672,21 +721,25 @@ bool snapshot_load(struct machine *m, const char *where, char *text, size_t text
     struct reason why = { text, text_len };
     const char *tag = is_file(where) ? NULL : where;
     struct snap_image *i;
+    struct phys_fresh *fresh[PHYS_RAMS + 1] = { NULL };
     bool ran = stop(m, RUN_RESTORING), ok;
 
     /* Disks first: what is read of an image must be all there. */
     ok = settle_disks(m, why);
     i = !ok ? NULL : tag ? read_images(m, tag, why) : read_file(where, why);
-    ok = i && compare_machine(m, i, why) && compare_drives(m, i, tag, why) && compare_states(m, i, why);
+    ok = i && compare_machine(m, i, why) && compare_drives(m, i, tag, why) && compare_states(m, i, why) &&
+        check_disks(m, i, why) && load_memory(m, i, fresh, why);
     if (ok) {
         ok = load_drives(m, i, tag, why);
         if (ok) {
-            load_states(m, i);
+            load_states(m, i, fresh);
         } else {
             ran = false;
             control_stop(m->control, RUN_IO_ERROR);
         }
     }
+    for (unsigned n = 0; n < PHYS_RAMS; n++)
+        phys_fresh_drop(fresh[n]);
     if (ran)
         control_cont(m->control);
     snap_close(i);

@@ -549,29 +549,40 @@ void phys_io_write(struct phys *p, uint64_t pa, uint64_t val, unsigned size)
 
 /* ---- RAM ---- */
 
+bool phys_ram_map(struct phys_ram *r, uint64_t len)
+{
+    int fd = shm_memfd("guest-ram", len);
+    void *m = MAP_FAILED;
+
+    /* Where there are no memfds it has no name to be shared by, and nothing needs one yet. */
+    if (fd >= 0 || (errno != EFBIG && errno != EINVAL))
+        m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+    if (m == MAP_FAILED) {
+        int error = errno;
+
+        if (fd >= 0)
+            close(fd);
+        errno = error;
+        return false;
+    }
+    /* Shared-memory huge pages are often switched off on the host: then this changes nothing. */
+    madvise(m, len, MADV_HUGEPAGE);
+    *r = (struct phys_ram){ m, len, fd };
+    return true;
+}
+
 void *phys_ram_alloc(struct phys *p, uint64_t len)
 {
     uint64_t host_page = (uint64_t)sysconf(_SC_PAGESIZE);
-    int fd;
-    void *m;
+    struct phys_ram *r = &p->ram[p->nram];
 
     len = (len + host_page - 1) & ~(host_page - 1);     /* 4, 16 or 64 KiB: a multiple of the guest's */
-    assert(p->nram < sizeof(p->ram) / sizeof(p->ram[0]));
-    fd = shm_memfd("guest-ram", len);
-    if (fd < 0 && (errno == EFBIG || errno == EINVAL))
-        die(EXIT_CODE_HOST, "cannot size guest memory to %" PRIu64 " MiB (%s); try a smaller -m", len >> 20,
+    assert(p->nram < PHYS_RAMS);
+    if (!phys_ram_map(r, len))
+        die(EXIT_CODE_HOST, "cannot have %" PRIu64 " MiB of guest memory (%s); try a smaller -m", len >> 20,
             strerror(errno));
-    /* Where there are no memfds it has no name to be shared by, and nothing needs one yet. */
-    m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
-    if (m == MAP_FAILED)
-        die(EXIT_CODE_HOST, "cannot map %" PRIu64 " MiB of guest memory (%s); try a smaller -m", len >> 20,
-            strerror(errno));
-    /* Shared-memory huge pages are often switched off on the host: then this changes nothing. */
-    madvise(m, len, MADV_HUGEPAGE);
-    p->ram[p->nram].p = m;
-    p->ram[p->nram].len = len;
-    p->ram[p->nram++].fd = fd;
-    return m;
+    p->nram++;
+    return r->p;
 }
 
 uint64_t phys_touched(struct phys *p)

@@ -64,7 +64,7 @@ struct phys {
     unsigned next_retired;
     struct cpu *cpu[PHYS_MAX_CPUS];
     unsigned ncpu;
-    struct { void *p; uint64_t len; int fd; } ram[8];
+    struct phys_ram { void *p; uint64_t len; int fd; } ram[PHYS_RAMS];    /* fd -1: it has none */
     unsigned nram;
     bool monitored;             /* MWAIT has been used: writes look for processors that wait */
     void (*wake)(struct cpu *);
@@ -147,5 +147,8 @@ void track_written(struct phys *, const uint8_t *host, uint64_t len);
 /* The n-th processor goes; the last one takes its place. */
 void track_cpu_gone(struct phys *, unsigned n, unsigned last);
 void tracks_free(struct phys *);
+
+/* `len` bytes, whole pages of the host, zeros, shared. False: errno says why the host has none. */
+bool phys_ram_map(struct phys_ram *, uint64_t len);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * phys_discard.c - RAM that the guest does not need goes back to the host (softmmu.h).
+ * phys_discard.c - RAM that the guest does not need goes back to the host, and what it never used (softmmu.h).
  *
  * The host gives and takes its own pages, which may be larger than the guest's: only those that are wholly
  * within the range go. The mapping stays, so nothing that points there becomes wrong.
@@ -8,6 +8,7 @@
 #define _GNU_SOURCE            /* fallocate() */
 #endif
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -64,10 +65,19 @@ void *phys_ram(struct phys *p, unsigned n, uint64_t *len)
     return p->ram[n].p;
 }
 
-void phys_ram_clear(struct phys *p, unsigned n)
+bool phys_ram_used(struct phys *p, unsigned n, uint64_t off, uint64_t *len)
 {
     int fd = p->ram[n].fd;
+    off_t data = fd < 0 ? (off_t)off : lseek(fd, (off_t)off, SEEK_DATA), end;
 
-    if (fd < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)p->ram[n].len) != 0)
-        memset(p->ram[n].p, 0, p->ram[n].len);
+    if (data < 0)
+        return errno != ENXIO;          /* that says: nothing up to the end */
+    if ((uint64_t)data > off) {
+        *len = (uint64_t)data - off < *len ? (uint64_t)data - off : *len;
+        return false;
+    }
+    end = fd < 0 ? -1 : lseek(fd, (off_t)off, SEEK_HOLE);
+    if (end > (off_t)off && (uint64_t)end - off < *len)
+        *len = (uint64_t)end - off;
+    return true;
 }

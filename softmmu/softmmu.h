@@ -283,12 +283,21 @@ uint64_t phys_io_read(struct phys *, uint64_t pa, unsigned size);
 void phys_io_write(struct phys *, uint64_t pa, uint64_t val, unsigned size);
 /* Guest RAM from one shared memfd, huge pages asked for. */
 void *phys_ram_alloc(struct phys *, uint64_t len);
-/*
- * What phys_ram_alloc() gave, in order: its n-th memory and that one's length; NULL behind the last. Clearing makes all
- * of it zero and gives it back to the host; translated code and TLBs are the caller's business (exec_forget()).
- */
+#define PHYS_RAMS 8             /* so many at most */
+/* What phys_ram_alloc() gave, in order: its n-th memory and that one's length; NULL behind the last. */
 void *phys_ram(struct phys *, unsigned n, uint64_t *len);
-void phys_ram_clear(struct phys *, unsigned n);
+/* Was anything at [off, off + *len) of it ever written? No: it is zeros, and need not be read. *len may become smaller. */
+bool phys_ram_used(struct phys *, unsigned n, uint64_t off, uint64_t *len);
+/*
+ * Other contents for the n-th memory: made in a place of their own, zeros at first, while the guest still has the old ones;
+ * then they take their place, or are dropped. Translated code and TLBs are the caller's business (exec_forget()).
+ */
+struct phys_fresh;
+struct phys_fresh *phys_fresh_new(struct phys *, unsigned n);           /* NULL: errno says why the host has none */
+/* Any number of threads at once; [off, off + len) lies in it. 0 or a negative errno. */
+int phys_fresh_put(struct phys_fresh *, uint64_t off, const void *data, size_t len);
+void phys_fresh_use(struct phys_fresh *);
+void phys_fresh_drop(struct phys_fresh *);
 void phys_set_a20(struct phys *, bool on);
 struct text;
 /* All regions that are on the bus, lower ones hidden by higher ones included; seen: only what is seen of

@@ -7,7 +7,7 @@ quick: what needs no guest but the firmware (make check). guest: a Linux guest t
 is saved and loaded at random moments; what comes out in the end must be what comes out without (make check-snap; CYCLES: how
 often, 200 by default; SEED repeats the moments).
 """
-import os, random, re, subprocess, sys, time
+import os, random, re, subprocess, sys, time, zlib
 
 from machine import HERE, SLOW, Qmp, check, command, machine, main, path
 
@@ -91,6 +91,16 @@ def quick_refused():
             f.write(bad)
         hmp(q, "loadvm " + path("bad"), "truncated|damaged|another version|not a snapshot")
         check(q.cmd("query-status")["running"], "stopped by bad snapshot %d" % n)
+    # Damage that only decompressing finds: the machine is what it was, memory too.
+    frame = good.index(b"\x28\xb5\x2f\xfd", good.index(b"\x02\x04ram0")) + 40
+    bad = good[:frame] + bytes([good[frame] ^ 0x55]) + good[frame + 1:-4]
+    with open(path("bad2"), "wb") as f:
+        f.write(bad + zlib.crc32(bad[:-8]).to_bytes(4, "little"))
+    q.cmd("stop")
+    hmp(q, "savevm " + path("before"))
+    hmp(q, "loadvm " + path("bad2"), "damaged: an extent of memory")
+    hmp(q, "savevm " + path("after"))
+    check(content(path("before")) == content(path("after")), "a damaged snapshot changed the machine")
     q.cmd("quit")
     m.ends(0)
     m, q = start("-machine", "pc", "-m", "65", "-serial", "null", "-drive", "format=raw,file=" + path("r.raw"))

@@ -1,0 +1,101 @@
+/*
+ * phys_fresh.c - RAM that becomes another (softmmu.h).
+ *
+ * Whoever puts damaged contents together drops them, and the guest has lost nothing. The new memory is moved to the
+ * old one's addresses, so nothing that points there becomes wrong, and the old contents are gone at once.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE            /* mremap() */
+#endif
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "softmmu/phys.h"
+
+struct phys_fresh {
+    struct phys *phys;
+    unsigned n;
+    struct phys_ram ram;
+};
+
+struct phys_fresh *phys_fresh_new(struct phys *p, unsigned n)
+{
+    struct phys_fresh *f = calloc(1, sizeof(*f));
+
+    if (f && !phys_ram_map(&f->ram, p->ram[n].len)) {
+        free(f);
+        f = NULL;
+    }
+    if (f) {
+        f->phys = p;
+        f->n = n;
+    }
+    return f;
+}
+
+/*
+ * By the descriptor, where there is one: the host then takes pages as they are, and neither clears nor maps each before.
+ * The guest's first access maps them, many at a time.
+ */
+static int put(struct phys_fresh *f, uint64_t off, const uint8_t *data, size_t len)
+{
+    while (f->ram.fd >= 0 && len) {
+        ssize_t n = pwrite(f->ram.fd, data, len, (off_t)off);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENOSPC;
+        off += (uint64_t)n;
+        data += n;
+        len -= (size_t)n;
+    }
+    memcpy((uint8_t *)f->ram.p + off, data, len);
+    return 0;
+}
+
+/* Pages of zeros stay the host's. */
+int phys_fresh_put(struct phys_fresh *f, uint64_t off, const void *data, size_t len)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    const uint8_t *from = data;
+    size_t begin = 0;           /* of what is to be put */
+    int error = 0;
+
+    for (size_t at = 0, n; at < len && !error; at += n) {
+        n = len - at < PAGE_SIZE ? len - at : PAGE_SIZE;
+        if (memcmp(from + at, zeros, n) != 0)
+            continue;
+        error = put(f, off + begin, from + begin, at - begin);
+        begin = at + n;
+    }
+    return error ? error : put(f, off + begin, from + begin, len - begin);
+}
+
+void phys_fresh_use(struct phys_fresh *f)
+{
+    struct phys_ram *old = &f->phys->ram[f->n];
+
+    if (mremap(f->ram.p, f->ram.len, old->len, MREMAP_MAYMOVE | MREMAP_FIXED, old->p) != old->p)
+        die(EXIT_CODE_HOST, "cannot move guest memory: %s", strerror(errno));
+    madvise(old->p, old->len, MADV_HUGEPAGE);
+    if (old->fd >= 0)
+        close(old->fd);
+    old->fd = f->ram.fd;
+    free(f);
+}
+
+void phys_fresh_drop(struct phys_fresh *f)
+{
+    if (!f)
+        return;
+    munmap(f->ram.p, f->ram.len);
+    if (f->ram.fd >= 0)
+        close(f->ram.fd);
+    free(f);
+}
