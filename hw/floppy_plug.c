@@ -21,7 +21,7 @@ static void make(struct plug_env *env, void *bus, const void *props)
     if (!p->drive)
         die(EXIT_CODE_USAGE, "-device %s: needs drive=ID, with -drive if=none,id=ID", p->common.name);
     floppy_add_drive(b->f, (unsigned)p->unit, p->drive);
-    snprintf(p->common.boot_path, PLUG_PATH_MAX, "%s/floppy@%u", b->path, (unsigned)p->unit);
+    plug_boot_path(&p->common, "%s/floppy@%u", b->path, (unsigned)p->unit);
 }
 
 static const struct prop props_table[] = {

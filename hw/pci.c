@@ -424,6 +424,11 @@ int pci_free_slot(const struct pci_bus *s)
     return -1;
 }
 
+struct pci_dev *pci_function(const struct pci_bus *s, unsigned slot, unsigned fn)
+{
+    return slot < s->slots && fn < 8 ? s->dev[slot << 3 | fn] : NULL;
+}
+
 bool pci_taken(const struct pci_bus *s, unsigned slot, unsigned fn)
 {
     return slot >= s->slots || s->dev[slot << 3 | fn];

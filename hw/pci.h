@@ -43,6 +43,8 @@ void pci_on_path(struct pci_dev *, void (*fn)(void *dev), void *dev);
 /* The first slot without any function, -1: none. */
 int pci_free_slot(const struct pci_bus *);
 bool pci_no_slot(const struct pci_bus *, unsigned slot);
+/* The function of that slot, NULL: there is none, or no such slot. */
+struct pci_dev *pci_function(const struct pci_bus *, unsigned slot, unsigned fn);
 /* A function is there, or there is no such slot. */
 bool pci_taken(const struct pci_bus *, unsigned slot, unsigned fn);
 /* Software shall look for more functions beside this one, if it is there. */
@@ -73,6 +75,10 @@ void pci_bar_ram(struct pci_dev *, unsigned n, uint64_t size, unsigned flags, vo
  * its first part are seen as the device's own. */
 void pci_rom(struct pci_dev *, const void *image, uint32_t size);
 unsigned pci_devfn(const struct pci_dev *);     /* slot << 3 | function */
+#define PCI_PATH_MAX 256
+/* How firmware names the function, `type` of it (Open Firmware's PCI bus binding 2.1, 2.2.1.3): bridges on the way first,
+ * "/pci@i0cf8/pci-bridge@5/scsi@2,1". Longer ones than `len` allows are cut off. */
+void pci_path(const struct pci_dev *, const char *type, char *buf, size_t len);
 /* Append a capability of `len` bytes, id and next pointer included; returns its offset. */
 unsigned pci_add_cap(struct pci_dev *, uint8_t id, unsigned len);
 /* The device's own registers: initial value and the bits the guest may write. */

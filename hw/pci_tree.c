@@ -13,6 +13,7 @@
 #include "hw/pci_int.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define CFG_SECONDARY   0x19
 #define CFG_SUBORDINATE 0x1a
@@ -137,6 +138,20 @@ bool pci_to_memory(const struct pci_dev *d, uint64_t pa, uint64_t len)
             (touches(memory_window(b), pa, len) || touches(prefetch_window(b), pa, len)))
             return false;
     return true;
+}
+
+/* ---- for firmware ---- */
+
+void pci_path(const struct pci_dev *d, const char *type, char *buf, size_t len)
+{
+    size_t n;
+
+    if (d->bus->parent)
+        pci_path(d->bus->parent, "pci-bridge", buf, len);
+    else
+        snprintf(buf, len, "/pci@i0cf8");
+    n = strlen(buf);
+    snprintf(buf + n, len - n, d->fn ? "/%s@%x,%x" : "/%s@%x", type, d->slot, d->fn);
 }
 
 /* ---- interrupts ---- */

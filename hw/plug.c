@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,6 +333,31 @@ static void *place(struct plug_env *env, const struct plug *plug, struct plug_co
     die(EXIT_CODE_USAGE, "-device %s: there is no %s bus for it: add a controller before", plug->name, plug->bus);
 }
 
+/* ---- what to boot from ---- */
+
+void plug_boot_path(const struct plug_common *c, const char *format, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(c->boot_path, PLUG_PATH_MAX, format, args);
+    va_end(args);
+    if (n < 0 || n >= PLUG_PATH_MAX)
+        c->boot_path[0] = 0;
+}
+
+/* The path of a PCI function: plug->boot, its place in it. */
+static void boot_function(const struct plug_env *env, const struct plug *plug, const struct plug_common *c)
+{
+    const char *at = strchr(plug->boot, '@');
+    char type[32], path[PCI_PATH_MAX];
+
+    snprintf(type, sizeof(type), "%.*s", (int)(at - plug->boot), plug->boot);
+    pci_path(pci_function(env->pci, (unsigned)c->slot, (unsigned)c->fn), type, path, sizeof(path));
+    plug_boot_path(c, "%s%s", path, at + 2);
+}
+
 void plugs_make(struct plug_env *env, const struct plug_use *list)
 {
     env->root = env->pci;
@@ -354,6 +380,8 @@ void plugs_make(struct plug_env *env, const struct plug_use *list)
         if (pci)                                /* a bridge resets what is behind it */
             chips_group(env->m->chips, ++env->groups);
         u->plug->make(env, bus, c);
+        if (u->plug->boot)
+            boot_function(env, u->plug, c);
         if (pci)
             chips_group(env->m->chips, 0);
         if (pci && c->multifunction)
@@ -361,8 +389,6 @@ void plugs_make(struct plug_env *env, const struct plug_use *list)
         env->pci = env->root;
     }
 }
-
-/* ---- what to boot from ---- */
 
 /* The device after the one with bootindex `last`; NULL: there is none. */
 static const struct plug_use *next_to_boot(const struct plug_use *list, int last)
@@ -373,19 +399,6 @@ static const struct plug_use *next_to_boot(const struct plug_use *list, int last
         if (u->props->bootindex > last && (!best || u->props->bootindex < best->props->bootindex))
             best = u;
     return best;
-}
-
-/* The bridges on the way to a bus. */
-static void boot_bridges(FILE *f, const struct plug_use *list, const char *bus)
-{
-    for (const struct plug_use *u = bus ? list : NULL; u; u = u->next) {
-        if (!u->props->id || strcmp(u->props->id, bus) || strcmp(u->plug->bus, "PCI"))
-            continue;
-        boot_bridges(f, list, u->props->bus);
-        fprintf(f, "/pci-bridge@%x", (unsigned)u->props->slot);
-        if (u->props->fn)
-            fprintf(f, ",%x", (unsigned)u->props->fn);
-    }
 }
 
 char *plugs_boot_order(const struct plug_use *list)
@@ -400,25 +413,14 @@ char *plugs_boot_order(const struct plug_use *list)
     if (!f)
         die(EXIT_CODE_HOST, "out of memory for the boot order");
     for (; u; u = next_to_boot(list, u->props->bootindex)) {
-        const char *star = u->plug->boot ? strchr(u->plug->boot, '*') : NULL;
-
-        if (!star && !u->boot_path[0])
-            die(EXIT_CODE_USAGE, "-device %s: bootindex: the firmware cannot be told of this kind of device: use -boot order=",
-                u->plug->name);
+        if (!u->boot_path[0])
+            die(EXIT_CODE_USAGE, "-device %s: bootindex: the firmware cannot be told of this kind of device, or at this place: "
+                "use -boot order=", u->plug->name);
         for (const struct plug_use *o = u->next; o; o = o->next)
             if (o->props->bootindex == u->props->bootindex)
                 die(EXIT_CODE_USAGE, "-device %s: bootindex=%d: device %s has it, too", o->plug->name,
                     o->props->bootindex, u->plug->name);
-        if (u->boot_path[0]) {
-            fprintf(f, "%s\n", u->boot_path);
-            continue;
-        }
-        fputs("/pci@i0cf8", f);
-        boot_bridges(f, list, u->props->bus);
-        fprintf(f, "/%.*s%x", (int)(star - u->plug->boot), u->plug->boot, (unsigned)u->props->slot);
-        if (u->props->fn)
-            fprintf(f, ",%x", (unsigned)u->props->fn);
-        fprintf(f, "%s\n", star + 1);
+        fprintf(f, "%s\n", u->boot_path);
     }
     fclose(f);
     return text;

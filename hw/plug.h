@@ -44,10 +44,10 @@ struct plug_common {
     bool multifunction;         /* PCI: software shall look for more functions in its slot */
     int bootindex;              /* -1: the firmware is not told of it */
     char name[48];              /* for its chip, made by plugs_make(): unique, "e1000/net0" */
-    char *boot_path;            /* PLUG_PATH_MAX bytes: how firmware names it, if make() wrote that there */
+    char *boot_path;            /* PLUG_PATH_MAX bytes: how firmware names it, "": it has no name for it; plug_boot_path() */
 };
 
-#define PLUG_PATH_MAX 160
+#define PLUG_PATH_MAX 256       /* what firmware has room for */
 
 struct plug_env {               /* what a board offers; zero but for what it sets */
     struct machine *m;
@@ -70,8 +70,8 @@ struct plug {
     /* `bus` is what plug_bus_add() was given (PCI, ISA: NULL); PCI devices have a free slot. Dies on what cannot be
        wired. */
     void (*make)(struct plug_env *, void *bus, const void *props);
-    /* How firmware names it beneath the PCI bus, for bootindex; '*' is its place. NULL: nothing to boot from there, or
-       make() says it (boot_path). */
+    /* PCI: how firmware names what it boots from there, for bootindex; '*' is the function's place. NULL: nothing to boot
+       from, or make() says it by plug_boot_path(). */
     const char *boot;
     /* The bus has no place left: the next of its type is taken, where none is asked for. NULL: there is always one. */
     bool (*full)(const void *bus);
@@ -120,6 +120,8 @@ void plug_bus_add(struct plug_env *, const char *type, const char *name, void *b
 /* The bus of that name, NULL: there is none. */
 void *plug_bus_find(const struct plug_env *, const char *name);
 void plug_buses_free(struct plug_env *);        /* when all are made */
+/* Firmware names the device so; a name it has no room for counts as none. */
+void plug_boot_path(const struct plug_common *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What was found for a property romfile=, NULL: nothing. */
 const struct rom_image *plug_rom(const struct plug_env *, const char *name);
 /* A line to ISA interrupt `irq`, 3 to 15, shared with others. Dies where the board has no such lines left. */

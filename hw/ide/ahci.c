@@ -432,10 +432,7 @@ struct ahci *ahci_new(struct chip_list *chips, struct pci_bus *bus, const char *
         p->bus.number = (slot << 3 | fn) * 32 + n + 1;
         p->bus.attached = attached;
         ahci_port_host(p, &p->bus.host);
-        if (fn)
-            snprintf(p->bus.path, sizeof(p->bus.path), "/pci@i0cf8/pci8086,2922@%x,%x/drive@%u", slot, fn, n);
-        else
-            snprintf(p->bus.path, sizeof(p->bus.path), "/pci@i0cf8/pci8086,2922@%x/drive@%u", slot, n);
+        ide_bus_path(&p->bus, pci, "pci8086,2922", n);
     }
     ahci_reset(s);
     return s;

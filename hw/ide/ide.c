@@ -357,7 +357,6 @@ struct ide_bus *ide_channel_bus(struct ide_channel *c)
 struct ide_channel *ide_channel_new(struct chip_list *chips, const char *name, unsigned n, struct pci_dev *pci, struct irq irq,
                                     struct drive *const drive[2])
 {
-    unsigned slot = pci_devfn(pci) >> 3, fn = pci_devfn(pci) & 7;
     struct ide_channel *c;
     char ata[64];
 
@@ -369,7 +368,7 @@ struct ide_channel *ide_channel_new(struct chip_list *chips, const char *name, u
     c->bus.units = 2;
     c->bus.number = 2 * n + 1;
     c->bus.attached = attached;
-    snprintf(c->bus.path, sizeof(c->bus.path), "/pci@i0cf8/ide@%x,%x/drive@%u", slot, fn, n);
+    ide_bus_path(&c->bus, pci, "ide", n);
     for (unsigned i = 0; i < 2; i++) {
         if (!drive[i])
             continue;

@@ -46,6 +46,15 @@ static void check_text(const struct props *p, const char *what, const char *text
         die(EXIT_CODE_USAGE, "-device %s: %s=%s: at most %zu characters", p->common.name, what, text, max);
 }
 
+void ide_bus_path(struct ide_bus *b, const struct pci_dev *pci, const char *type, unsigned n)
+{
+    size_t len;
+
+    pci_path(pci, type, b->path, sizeof(b->path));
+    len = strlen(b->path);
+    snprintf(b->path + len, sizeof(b->path) - len, "/drive@%u", n);
+}
+
 static void make(struct plug_env *env, void *bus, const struct props *p, bool cd)
 {
     struct ata_who who = { .serial = p->serial, .model = p->model, .version = p->version, .wwn = p->wwn,
@@ -78,7 +87,7 @@ static void make(struct plug_env *env, void *bus, const struct props *p, bool cd
     p->drive->cdrom = cd;
     p->drive->read_only |= cd;
     ide_attach(b, env->m->chips, p->common.name, unit, p->drive, &who);
-    snprintf(p->common.boot_path, PLUG_PATH_MAX, "%s/disk@%x", b->path, unit);
+    plug_boot_path(&p->common, "%s/disk@%x", b->path, unit);
 }
 
 static void make_disk(struct plug_env *env, void *bus, const void *props)

@@ -504,7 +504,7 @@ static struct scsi_dev *make(struct chip_list *chips, struct scsi_bus *bus, cons
     dev_reset(d);
     add(bus, d, p);
     if (bus->path[0])
-        snprintf(p->common.boot_path, PLUG_PATH_MAX, "%s/channel@0/disk@%x,%x", bus->path, d->target, d->lun);
+        plug_boot_path(&p->common, "%s/channel@0/disk@%x,%x", bus->path, d->target, d->lun);
     return d;
 }
 

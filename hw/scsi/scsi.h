@@ -16,6 +16,7 @@
 
 #include "hw/dev.h"
 #include "hw/disk_xfer.h"
+#include "hw/pci.h"
 
 #define SCSI_TARGETS 256u
 #define SCSI_LUNS    16384u
@@ -60,7 +61,7 @@ struct scsi_dev {                       /* a chip of its own */
 struct scsi_bus {
     struct scsi_dev *first;
     bool keeps_sense;                   /* the adapter does not pass sense data on: REQUEST SENSE asks for them */
-    char path[48];                      /* how firmware names it: "/pci@i0cf8/scsi@3" */
+    char path[PCI_PATH_MAX];            /* how firmware names it: "/pci@i0cf8/scsi@3" */
 };
 
 struct scsi_cmd {

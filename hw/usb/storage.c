@@ -512,6 +512,7 @@ static void make(struct plug_env *env, void *to, const void *props)
     const char *name = p->usb.common.name;
     const char *serial = p->usb.serial ? p->usb.serial : p->drive ? p->drive->serial : NULL;
     struct usb_storage *s = chip_new(bus->chips, &storage_chip, name);
+    char path[PLUG_PATH_MAX + 1];       /* one that is too long is seen to be */
 
     s->bus.keeps_sense = true;
     scsi_dev_new(bus->chips, &s->bus, name, p->drive, serial, p->removable);
@@ -520,7 +521,8 @@ static void make(struct plug_env *env, void *to, const void *props)
         snprintf(s->usb.serial, sizeof(s->usb.serial), "%s", serial);
     else
         make_serial(s);
-    usb_boot_path(&s->usb, p->usb.common.boot_path, PLUG_PATH_MAX);
+    usb_boot_path(&s->usb, path, sizeof(path));
+    plug_boot_path(&p->usb.common, "%s", path);
     storage_reset(s);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hw/pci.h"
 
 enum { CONTROL_IDLE, CONTROL_IN, CONTROL_OUT, CONTROL_STATUS_IN, CONTROL_STALLED };
 
@@ -24,8 +25,7 @@ static void set_up(struct usb_bus *bus, struct plug_env *env, const struct plug_
 {
     bus->chips = env->m->chips;
     bus->clock = env->m->clock;
-    bus->slot = c->slot;
-    bus->fn = c->fn;
+    bus->pci = pci_function(env->pci, (unsigned)c->slot, (unsigned)c->fn);
 }
 
 void usb_bus_init(struct usb_bus *bus, struct plug_env *env, const struct plug_common *c)
@@ -221,11 +221,9 @@ static void append_hubs(const struct usb_port *p, char *buf, size_t len)
 
 void usb_boot_path(const struct usb_dev *d, char *buf, size_t len)
 {
-    const struct usb_bus *bus = d->port->own.bus;
     size_t n;
 
-    snprintf(buf, len, bus->fn ? "/pci@i0cf8/usb@%x,%x" : "/pci@i0cf8/usb@%x", (unsigned)bus->slot,
-             (unsigned)bus->fn);
+    pci_path(d->port->own.bus->pci, "usb", buf, len);
     append_hubs(d->port, buf, len);
     n = strlen(buf);
     snprintf(buf + n, len - n, "/storage@%x/channel@0/disk@0,0", d->port->own.n + 1);

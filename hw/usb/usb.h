@@ -113,7 +113,7 @@ struct usb_port {
 struct usb_bus {
     char name[48];              /* for bus= */
     struct usb_bus *master;     /* the ports are that one's, and this controller a companion; NULL: its own */
-    int slot, fn;               /* the controller's */
+    const struct pci_dev *pci;  /* the controller's */
     struct chip_list *chips;
     struct clock *clock;
     struct usb_port *ports;

@@ -387,8 +387,7 @@ static void make(struct plug_env *env, void *bus, const void *props)
     virtio_config_set(s->v, CFG_MAX_LUN, 4, SCSI_LUNS - 1);
     virtio_config_writable(s->v, CFG_SENSE_SIZE, 8);
     snprintf(s->bus_name, sizeof(s->bus_name), "%s.0", common->id ? common->id : common->name);
-    snprintf(s->bus.path, sizeof(s->bus.path), common->fn ? "/pci@i0cf8/scsi@%x,%x" : "/pci@i0cf8/scsi@%x",
-             (unsigned)common->slot, (unsigned)common->fn);
+    pci_path(s->v->pci, "scsi", s->bus.path, sizeof(s->bus.path));
     plug_bus_add(env, "SCSI", s->bus_name, &s->bus);
 }
 

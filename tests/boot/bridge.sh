@@ -2,7 +2,7 @@
 #
 # bridgepc (PCI bridges on machine pc), bridgeq35 (root ports, a switch, bridges to PCI on machine q35): the kernel
 # enumerates them, reads and writes disks and loads a file by network chips behind them, by MSI and by pins;
-# firmware-bridge (SeaBIOS starts the disk it is told of, behind two of each kind), amd64-bridgeuefi (UEFI firmware
+# firmware-bridge (SeaBIOS starts the disk it is told of, behind two of each kind, on each kind of controller), amd64-bridgeuefi (UEFI firmware
 # enumerates, starts the kernel from a disk behind a root port, and that keeps what it finds).
 
 bridge_cases="firmware-bridge amd64-bridgepc amd64-bridgeq35 amd64-bridgeuefi"
@@ -73,20 +73,29 @@ fs0:\\VMLINUZ.EFI initrd=\\INITRD.IMG console=ttyS0 quiet panic=-1 disks=4
     esac
 }
 
-# The lower bootindex is behind two bridges, the other is nearer.
+# bridge_order BRIDGES FAR: the lower bootindex is behind two bridges, on a controller FAR, the other is nearer.
+bridge_order() {
+    for order in '1 2 far' '2 1 near'; do
+        set -- "$1" "$2" $order
+        rm -f "$work/serial"
+        until_text "booted the $5 disk" 1 end $1 -nic none -drive if=none,id=f,file="$work/far",format=raw \
+            -drive if=none,id=n,file="$work/near",format=raw -device $2,bootindex="$3" \
+            -device virtio-blk-pci,drive=n,bus=b1,bootindex="$4" || { why="$1 -device $2: $why"; return 1; }
+    done
+}
 bridge_firmware() {
     [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
     perl "$here/bootdisk.pl" "$work/far" 3000 "booted the far disk" &&
         perl "$here/bootdisk.pl" "$work/near" 3000 "booted the near disk" || return 1
-    for bridges in '-M pc -device pci-bridge,id=b1,addr=5 -device pci-bridge,id=b2,bus=b1,addr=2' \
-        '-M q35 -device pcie-root-port,id=b1,addr=5 -device pcie-root-port,id=b2,slot=2' \
+    pc='-M pc -device pci-bridge,id=b1,addr=5 -device pci-bridge,id=b2,bus=b1,addr=2'
+    for bridges in "$pc" '-M q35 -device pcie-root-port,id=b1,addr=5 -device pcie-root-port,id=b2,slot=2' \
         '-M q35 -device i82801b11-bridge,id=b1 -device pci-bridge,id=b2,bus=b1'; do
-        for order in '1 2 far' '2 1 near'; do
-            set -- $order
-            rm -f "$work/serial"
-            until_text "booted the $3 disk" 1 end $bridges -nic none -drive if=none,id=f,file="$work/far",format=raw \
-                -drive if=none,id=n,file="$work/near",format=raw -device nvme,drive=f,bus=b2,bootindex="$1" \
-                -device virtio-blk-pci,drive=n,bus=b1,bootindex="$2" || { why="$bridges: $why"; return 1; }
-        done
+        bridge_order "$bridges" nvme,drive=f,bus=b2 || return 1
+    done
+    for far in 'ahci,id=c,bus=b2,addr=3 -device ide-hd,bus=c.2,drive=f' \
+        'virtio-scsi-pci,id=c,bus=b2,addr=4.0 -device scsi-hd,bus=c.0,scsi-id=3,lun=1,drive=f' \
+        'usb-ehci,id=c,bus=b2 -device usb-storage,bus=c.0,drive=f' \
+        'qemu-xhci,id=c,bus=b2 -device usb-storage,bus=c.0,port=2,drive=f'; do
+        bridge_order "$pc" "$far" || return 1
     done
 }

@@ -9,7 +9,7 @@
 #include "hw/boards.h"
 #include "hw/pci.h"
 #include "hw/plug.h"
-#include "tests/dev/chipset_env.h"
+#include "tests/dev/usb_env.h"
 #include "tests/run_suite.h"
 
 #define RAM_LEN 0x100000u
@@ -18,7 +18,7 @@
 static struct env *e;
 static struct pci_bus *root;
 static struct plug_env plugs;
-static struct plug_use *uses[16];
+static struct plug_use *uses[32];
 static unsigned nuses, resets, messages;
 static struct pci_dev *nic, *vga;
 static unsigned vga_changes;
@@ -63,7 +63,8 @@ static void make_nic(struct plug_env *env, void *bus, const void *p)
 }
 
 static const struct plug nic_plug = {
-    "test-nic", "a device", "PCI", sizeof(struct plug_common), NULL, NULL, make_nic
+    "test-nic", "a device", "PCI", sizeof(struct plug_common), NULL, NULL, make_nic,
+    "ethernet@*/ethernet-phy@0"
 };
 
 static void msi(void *to, uint64_t addr, uint32_t data)
@@ -514,13 +515,61 @@ START_TEST(boot_paths)
 {
     char *order;
 
-    start_nested();
+    start(false);
+    use(plug_find("pci-bridge"), "b1", NULL, 5);
+    use(plug_find("pci-bridge"), "b2", "b1", 2);
+    uses[1]->props->fn = 4;
+    use(&nic_plug, NULL, "b2", 3);
     uses[2]->props->bootindex = 1;
-    uses[2]->plug = plug_find("nvme");
+    use(&nic_plug, NULL, NULL, 6);
+    uses[3]->props->bootindex = 0;
+    finish();
     order = plugs_boot_order(uses[0]);
-    ck_assert_str_eq(order, "/pci@i0cf8/pci-bridge@5/pci-bridge@2/pci1b36,10@3/namespace@1,0\n");
+    ck_assert_str_eq(order, "/pci@i0cf8/ethernet@6/ethernet-phy@0\n"
+                            "/pci@i0cf8/pci-bridge@5/pci-bridge@2,4/ethernet@3/ethernet-phy@0\n");
     free(order);
-    uses[2]->plug = &nic_plug;
+}
+END_TEST
+
+/* The same of disks, which name their controller; each is the second of its kind where there may be two. */
+START_TEST(boot_paths_disks)
+{
+    static const struct { const char *controller, *bus, *disk, *place, *number, *path; } t[] = {
+        { "ahci", "c.3", "ide-hd", NULL, NULL, "pci8086,2922@7,1/drive@3/disk@0" },
+        { "virtio-scsi-pci", "c.0", "scsi-hd", "scsi-id", "4", "scsi@7,1/channel@0/disk@4,0" },
+        { "usb-ehci", "c.0", "usb-storage", "port", "3", "usb@7,1/storage@3/channel@0/disk@0,0" },
+        { "qemu-xhci", "c.0", "usb-storage", "port", "2", "usb@7,1/storage@2/channel@0/disk@0,0" },
+    };
+
+    for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        struct usb_env *u = usb_env_new();
+        const struct plug_common *c;
+        char want[100];
+
+        bus_env_plug(u->b, "pci-bridge", "id", "b1", "addr", "5", NULL);
+        bus_env_plug(u->b, "pci-bridge", "id", "b2", "addr", "2", "bus", "b1", NULL);
+        bus_env_plug(u->b, t[i].controller, "id", "c", "addr", "7.1", "bus", "b2", NULL);
+        c = bus_env_plug(u->b, t[i].disk, "drive", "d0", "bus", t[i].bus, t[i].place, t[i].number, NULL);
+        snprintf(want, sizeof(want), "/pci@i0cf8/pci-bridge@5/pci-bridge@2/%s", t[i].path);
+        ck_assert_str_eq(c->boot_path, want);
+        usb_env_free(u);
+    }
+}
+END_TEST
+
+/* More bridges than firmware has room for: there is no path, rather than another device's. */
+START_TEST(boot_path_too_long)
+{
+    char ids[20][8];
+
+    start(false);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "b%u", i);
+        use(plug_find("pci-bridge"), ids[i], i ? ids[i - 1] : NULL, 5);
+    }
+    use(&nic_plug, NULL, "b19", 3);
+    finish();
+    ck_assert_str_eq(uses[20]->boot_path, "");
 }
 END_TEST
 
@@ -621,6 +670,8 @@ int main(void)
     tcase_add_test(t, ports_and_links);
     tcase_add_test(t, to_conventional);
     tcase_add_test(t, boot_paths);
+    tcase_add_test(t, boot_paths_disks);
+    tcase_add_test(t, boot_path_too_long);
     tcase_add_loop_exit_test(t, refused, EXIT_CODE_USAGE, 0, 7);
     tcase_add_loop_test(t, fuzz, 0, 4);
     suite_add_tcase(s, t);
