@@ -3,6 +3,7 @@
  *
  * The thread listens, serves clients by the library's own loop, and copies what changed into a picture that is the
  * library's alone: the device lock is held for the copy and for input, not while a client is written to.
+ * vnc_pump.c is between the library and the clients, so that none of them holds up another, nor its own keys.
  * Positions become movements, unless an absolute pointer is in use.
  */
 #ifndef _GNU_SOURCE             /* accept4 */
@@ -28,12 +29,12 @@
 #include "base/log.h"
 #include "host/displays.h"
 #include "host/keymap.h"
+#include "host/vnc_pump.h"
 #include "hw/input_if.h"
 
 #define PORT_BASE   5900u
 #define REFRESH_NS  33000000ull
 #define SERVE_US    15000
-#define CLIENTS_MAX 32u
 
 struct vnc {
     struct display_env env;
@@ -41,6 +42,7 @@ struct vnc {
     int listen_fd, stop_fd;
     char *path;                 /* of the socket, to be removed; NULL: TCP */
     rfbScreenInfoPtr rfb;
+    struct vnc_pump *pump;      /* between clients and the library */
     struct viewer viewer;
     uint32_t *pixels;           /* red in bits 7:0, as the library wants it */
     unsigned width, height;
@@ -136,7 +138,7 @@ static enum rfbNewClientAction on_client(rfbClientPtr cl)
     struct vnc *v = vnc_of(cl);
     struct client *c;
 
-    if (v->clients == CLIENTS_MAX || !(c = calloc(1, sizeof(*c))))
+    if (!(c = calloc(1, sizeof(*c))))
         return RFB_CLIENT_REFUSE;
     c->keys = (struct key_sender){ .map = v->env.keymap, .input = v->env.input };
     c->x = c->y = -1;
@@ -211,6 +213,8 @@ static void *thread(void *arg)
             int fd = accept4(v->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
             update(v);          /* the new client asks for the size first */
+            if (fd >= 0)
+                fd = vnc_pump_add(v->pump, fd);
             if (fd >= 0)
                 rfbNewClient(v->rfb, fd);
         }
@@ -346,8 +350,9 @@ struct vnc *vnc_start(const struct display_env *env, const struct vnc_config *c,
     v->rfb = rfbGetScreen(NULL, NULL, 4, 4, 8, 3, 4);
     v->pixels = calloc(4 * 4, sizeof(*v->pixels));
     v->width = v->height = 4;
-    if (v->stop_fd < 0 || !v->rfb || !v->pixels) {
-        snprintf(err, len, "out of memory or descriptors");
+    v->pump = vnc_pump_start();
+    if (v->stop_fd < 0 || !v->rfb || !v->pixels || !v->pump) {
+        snprintf(err, len, "out of memory, descriptors or threads");
         vnc_stop(v);
         return NULL;
     }
@@ -397,6 +402,7 @@ void vnc_stop(struct vnc *v)
     }
     if (v->rfb)
         rfbScreenCleanup(v->rfb);
+    vnc_pump_stop(v->pump);
     if (v->path)
         unlink(v->path);
     close(v->listen_fd);

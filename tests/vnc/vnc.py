@@ -18,6 +18,7 @@ ADDRESS: HOST:N, :N or unix:PATH. Commands, done in their order:
   wait-still SECONDS     until it has not changed for so long (at most two minutes)
   wait-colours N SECONDS until it has at least N colours; fails when it does not
   wait-size WxH SECONDS
+  deaf N           ask for N whole pictures, and take nothing from now on
 
 As a module: Vnc(address, password).
 """
@@ -92,7 +93,7 @@ class Vnc:
             host, n = address.rsplit(":", 1)
             self.s = socket.create_connection((host or "127.0.0.1", 5900 + int(n)), timeout)
         self.updates = 0
-        self.gone = False
+        self.gone = self.deaf = False
         self.x = self.y = self.buttons = 0
         self.hello(password)
 
@@ -173,6 +174,9 @@ class Vnc:
 
     def look(self, seconds):
         """Take what comes for so long. True: the screen changed. A server that goes is none of our business yet."""
+        if self.deaf:
+            time.sleep(seconds)
+            return False
         try:
             return not self.gone and self.take(seconds)
         except ConnectionError:
@@ -231,7 +235,7 @@ class Vnc:
             s = 0xff0d if c == "\n" else self.keysym(c)
             self.sym(s, 1)
             self.sym(s, 0)
-            self.look(0.03)     # a guest's keyboard has a buffer of 16 codes
+            self.look(0)
 
     def pointer(self):
         self.s.sendall(struct.pack(">BBHH", 5, self.buttons, self.x, self.y))
@@ -328,6 +332,10 @@ def main(args):
             want = next(args)
             if not v.wait(float(next(args)), lambda: "%dx%d" % (v.w, v.h) == want):
                 fail("the screen has %dx%d" % (v.w, v.h))
+        elif command == "deaf":
+            for _ in range(int(next(args))):
+                v.ask(False)
+            v.deaf = True
         else:
             fail("there is no command %s" % command)
 
