@@ -162,7 +162,8 @@ def installer_text(run, arch):
     """Debian's installer in text mode to its list of languages, by keyboard, and one question further."""
     name = "installer-" + arch
     with run.guest("-vnc", "unix:" + run.short("vnc"), "-kernel", boot_files("kernel", name), "-initrd",
-                   boot_files("initrd", name), "-append", "fb=false nomodeset", text=True) as g:
+                   boot_files("initrd", name), "-append", "fb=false nomodeset", memory="1024",
+                   text=True) as g:
         v = run.vnc(g)
         run.wait_screen(g, r"(?s)Select a language.*English", 400)
         run.cpu = g.cpu()

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """os.py - unmodified systems from their own media (make check-os).
 
-    os.py [--list] [--beside] [--latimer PROGRAM] [--log DIR] [CASE...]
+    os.py [--list] [--beside] [--table FILE] [--latimer PROGRAM] [--log DIR] [CASE...]
 
 Without cases: all. --beside runs each case that measures on qemu-system-x86_64 (TCG), too, right after, and the table
-shows both. Media are made of Debian packages in ~/.cache/latimer/os (LATIMER_CACHE names another folder) and kept.
+shows both; --table does the same and puts the table's rows into that page (docs/os.md). Media are made of Debian packages in ~/.cache/latimer/os (LATIMER_CACHE names another folder) and kept.
 A case is skipped, with its reason, where its medium cannot be made. LOG_DIR keeps each guest's console.
 """
 import argparse
@@ -17,6 +17,7 @@ import desktops
 import disks
 import firmware
 import loaders
+import table
 from guest import Failed
 from run import HERE, QEMU, Run, Skipped
 
@@ -51,6 +52,7 @@ def main():
     parser.add_argument("cases", nargs="*", metavar="CASE")
     parser.add_argument("--list", action="store_true", help="name the cases")
     parser.add_argument("--beside", action="store_true", help="run QEMU beside, and show a table")
+    parser.add_argument("--table", metavar="FILE", help="the same, and put what was measured into a page")
     parser.add_argument("--latimer", default=os.path.join(HERE, "../../latimer"), help="the program")
     parser.add_argument("--log", default="check-os.log.d", metavar="DIR", help="where consoles are kept")
     a = parser.parse_args()
@@ -60,6 +62,7 @@ def main():
     unknown = [c for c in a.cases if c not in CASES]
     if unknown:
         parser.error(f"there is no case {unknown[0]}: --list names them")
+    a.beside |= a.table is not None
     if a.beside and not shutil.which(QEMU[0]):
         parser.error(f"{QEMU[0]} is not installed")
     count = {"PASS": 0, "FAIL": 0, "SKIP": 0}
@@ -75,6 +78,8 @@ def main():
         print("\n| CPU s | latimer | qemu | ratio |\n|---|---:|---:|---:|")
         for name, mine, other in rows:
             print(f"| {name} | {mine:.1f} | {other:.1f} | {mine / other:.2f} |")
+    if a.table:
+        table.update(a.table, rows, CASES)
     print(f"{count['PASS']} passed, {count['FAIL']} failed, {count['SKIP']} skipped")
     return 1 if count["FAIL"] else 0
 

@@ -82,9 +82,11 @@ class Run:
 
     def screen(self, g):
         """The text on the screen now."""
+        if self.qemu and not os.path.exists(self.path("qmp")):
+            return ""                   # it has not come so far
         if self.qemu:
-            # The text page of an 80-column mode.
-            self.qmp("pmemsave", val=0xb8000, size=80 * 25 * 2, filename=os.path.abspath(self.path("text")))
+            # All text memory of an 80-column mode: where the screen begins in it, QEMU does not tell, and Linux moves that.
+            self.qmp("pmemsave", val=0xb8000, size=0x8000, filename=os.path.abspath(self.path("text")))
             with open(self.path("text"), "rb") as f:
                 text = f.read()[::2].decode("cp437")
             return "\n".join(text[i:i + 80].rstrip() for i in range(0, len(text), 80))
