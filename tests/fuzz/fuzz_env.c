@@ -209,6 +209,7 @@ void fuzz_memory(struct fuzz_machine *f, const uint8_t *image)
     for (unsigned pa = 0; pa < FZ_RAM; pa += PAGE_SIZE)
         if (memcmp(f->ram + pa, image + pa, PAGE_SIZE))
             phys_write(f->m.phys, pa, image + pa, PAGE_SIZE);
+    mmu_flush_all(f->c);                /* page tables among it, whose accessed bits are as new */
     f->io_hash = 0;
     f->io_reads = 0;
 }
