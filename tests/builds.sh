@@ -14,8 +14,9 @@
 set -eu
 src=$(cd "$1" && pwd)
 shift
-jobs=$(nproc 2>/dev/null || echo 2)
 MAKE=${MAKE:-make}
+# Below make -j its jobs are shared.
+case ${MAKEFLAGS-} in *jobserver*) parallel= ;; *) parallel=-j$(nproc 2>/dev/null || echo 2) ;; esac
 here=$(dirname "$src")
 
 # build NAME FLAGS: configure and make it, unless that was done; the rest of the test runs there
@@ -25,12 +26,12 @@ build() {
     echo "builds.sh: $1"
     shift
     [ -e config.status ] || "$src/configure" -q --enable-werror "$@"
-    $MAKE -s -j"$jobs" all
+    $MAKE -s $parallel all
 }
 
 checked() {
     build checked --enable-checked
-    $MAKE -s -j"$jobs" check-quick
+    $MAKE -s $parallel check-quick
     $MAKE -s check-boot CASES=amd64-jit
 }
 
@@ -39,18 +40,18 @@ sanitizers() {
     build sanitizers --enable-sanitizers
     ASAN_OPTIONS=detect_leaks=0
     export ASAN_OPTIONS
-    $MAKE -s -j"$jobs" check-quick
-    $MAKE -s -j"$jobs" tests/fuzz/fuzz
+    $MAKE -s $parallel check-quick
+    $MAKE -s $parallel tests/fuzz/fuzz
     tests/fuzz/fuzz --seconds 20
     # Its own signal stacks are Latimer's (crash.c), too.
     ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 LATIMER=$PWD/latimer python3 "$src/tests/debug/gdb.py" packets clients memory steps fuzz fuzz-long
-    $MAKE -s -j"$jobs" tests/fuzz/fuzz_dev
+    $MAKE -s $parallel tests/fuzz/fuzz_dev
     tests/fuzz/fuzz_dev --seconds 60
 }
 
 interp() {
     build interp --disable-jit
-    $MAKE -s -j"$jobs" check
+    $MAKE -s $parallel check
 }
 
 # The AArch64 libraries lie in their multiarch folders; only they may be found.
@@ -64,7 +65,7 @@ only_arm() {
 
 arm() {
     only_arm
-    $MAKE -s -j"$jobs" check EMULATOR=qemu-aarch64-static RUN_LATIMER="$PWD/run-latimer"
+    $MAKE -s $parallel check EMULATOR=qemu-aarch64-static RUN_LATIMER="$PWD/run-latimer"
     other_pages
     for cpu in max cortex-a57; do               # the second has ARMv8.0 and nothing more
         echo "builds.sh: -cpu $cpu"
@@ -137,5 +138,8 @@ deb() {
 
 [ $# -gt 0 ] || set -- checked sanitizers interp
 for name in "$@"; do
+    start=$(date +%s)
     ($name)
+    echo "builds.sh: $name took $(($(date +%s) - start)) s; CPU of all so far, shell and children:"
+    times
 done
