@@ -3,6 +3,7 @@
  *
  *   fsdev.c        the thread, its queue, opening and closing
  *   fsdev_ops.c    what is asked for: files, names
+ *   fsdev_lock.c   locks
  *   fsdev_attr.c   owners, modes and other attributes, by security model; numbers of Linux
  */
 #ifndef HOST_FSDEV_INT_H
@@ -74,6 +75,14 @@ struct fsdev {
 int fsdev_do(struct fsdev *, struct fs_req *);
 int fsdev_open_root(struct fsdev *, const char *path);
 void fsdev_close_all(struct fsdev *);
+/* Opens a plain file or folder that `found` names (O_PATH); flags: open(2)'s. 0 or an errno. */
+int fsdev_open_found(int found, int flags, int *fd);
+char *fsdev_copy(const char *text);             /* dies where there is no memory */
+
+/* fsdev_lock.c: takes, drops or (ask) looks for the lock in the request; 0 or an errno. */
+int fsdev_lock(struct fsdev *, struct fs_req *, bool ask);
+/* Those that were taken by a node which goes. */
+void fsdev_unlock_node(struct fsdev *, const struct fs_node *);
 
 /* fsdev_attr.c */
 #define FSDEV_PROC 40

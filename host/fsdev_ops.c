@@ -1,5 +1,5 @@
 /*
- * fsdev_ops.c - what guests do with files of a folder (openat(2), proc(5), fcntl(2)).
+ * fsdev_ops.c - what guests do with files of a folder (openat(2), proc(5)).
  *
  * Nothing outside the folder can be reached. A file is found by one name in a folder that is found already, by
  * openat() with O_PATH and O_NOFOLLOW, and no name has a '/' in it: links are the guest's to follow. ".." is
@@ -7,7 +7,7 @@
  * what is opened is what was found (by /proc/self/fd, whatever became of the name), and only where that is a plain
  * file or a folder: FIFOs, sockets and devices are the guest's own.
  */
-#ifndef _GNU_SOURCE             /* O_PATH, locks of open files */
+#ifndef _GNU_SOURCE             /* O_PATH */
 #define _GNU_SOURCE
 #endif
 #include <dirent.h>
@@ -53,7 +53,7 @@ static void unref(struct fsdev_file *f)
     }
 }
 
-static char *copy(const char *text)
+char *fsdev_copy(const char *text)
 {
     char *s = strdup(text);
 
@@ -81,7 +81,7 @@ static int new_file(struct fsdev *d, int fd, struct fsdev_file *parent, const ch
     if (!f)
         die(EXIT_CODE_HOST, "out of memory for a file of the guest's");
     *f = (struct fsdev_file){ .refs = 1, .fd = fd, .dev = st.st_dev, .ino = st.st_ino, .parent = ref(parent),
-                              .name = copy(name), .next = d->files, .prev = &d->files };
+                              .name = fsdev_copy(name), .next = d->files, .prev = &d->files };
     if (f->next)
         f->next->prev = &f->next;
     d->files = f;
@@ -103,25 +103,9 @@ static struct fs_node *new_node(struct fsdev *d, struct fsdev_file *f, uint32_t 
     return n;
 }
 
-static void free_lock(struct fsdev *d, struct fsdev_lock **at)
-{
-    struct fsdev_lock *l = *at;
-
-    *at = l->next;
-    close(l->fd);
-    free(l->client);
-    free(l);
-    d->nlocks--;
-}
-
 static void forget(struct fsdev *d, struct fs_node *n)
 {
-    for (struct fsdev_lock **l = &d->locks; *l;) {
-        if ((*l)->node == n)
-            free_lock(d, l);
-        else
-            l = &(*l)->next;
-    }
+    fsdev_unlock_node(d, n);
     *n->prev = n->next;
     if (n->next)
         n->next->prev = n->prev;
@@ -244,7 +228,7 @@ static void renamed(struct fsdev *d, struct fsdev_file *from, const char *name, 
             strcmp(f->name, name))
             continue;
         free(f->name);
-        f->name = copy(new);
+        f->name = fsdev_copy(new);
         /* One file may have several structs: the old parent is dropped when the list is not walked. */
         f->dropped = f->parent;
         f->parent = ref(to);
@@ -274,7 +258,7 @@ static int still_there(const struct fsdev_file *f)
 static int do_attach(struct fsdev *d, struct fs_req *r)
 {
     struct fsdev_file *at = ref(d->root), *next;
-    char *path = copy(r->name), *rest = path;
+    char *path = fsdev_copy(r->name), *rest = path;
     struct stat st;
     int error = 0;
 
@@ -330,7 +314,7 @@ static bool will_write(int flags)
 }
 
 /* Opens what was found. */
-static int open_found(int found, int flags, int *fd)
+int fsdev_open_found(int found, int flags, int *fd)
 {
     char path[FSDEV_PROC];
     struct stat st;
@@ -373,7 +357,7 @@ static int do_open(struct fsdev *d, struct fs_req *r)
         return EBADF;
     if (d->cfg.readonly && will_write(flags))
         return EROFS;
-    error = open_found(r->node->file->fd, flags, &fd);
+    error = fsdev_open_found(r->node->file->fd, flags, &fd);
     return error ? error : opened(d, r->node, fd, flags, r);
 }
 
@@ -391,7 +375,7 @@ static int do_create(struct fsdev *d, struct fs_req *r)
                 fsdev_mapped(d) ? 0600 : r->mode & 0700);
     if (fd < 0 && errno == EEXIST && !(flags & O_EXCL)) {
         error = find(d, n->file, r->name, &f);
-        if (!error && (error = open_found(f->fd, flags & ~O_CREAT, &fd)))
+        if (!error && (error = fsdev_open_found(f->fd, flags & ~O_CREAT, &fd)))
             unref(f);
     } else if (fd < 0) {
         return errno;
@@ -538,7 +522,7 @@ static int do_readlink(struct fsdev *d, struct fs_req *r)
     error = fsdev_stat(d, fd, &seen);
     if (error || !S_ISLNK(seen.st_mode))
         return error ? error : EINVAL;
-    error = open_found(fd, O_RDONLY, &io);
+    error = fsdev_open_found(fd, O_RDONLY, &io);
     if (error)
         return error;
     n = pread(io, r->data, r->len, 0);
@@ -680,79 +664,6 @@ static int do_getxattr(struct fsdev *d, struct fs_req *r)
     return error;
 }
 
-/* ---- locks ---- */
-
-static struct fsdev_lock **lock_of(struct fsdev *d, const struct fs_req *r)
-{
-    struct fsdev_lock **l = &d->locks;
-
-    while (*l && ((*l)->dev != r->node->file->dev || (*l)->ino != r->node->file->ino || (*l)->proc != r->lock.proc ||
-                  strcmp((*l)->client, r->lock.client)))
-        l = &(*l)->next;
-    return l;
-}
-
-static int new_lock(struct fsdev *d, const struct fs_req *r, struct fsdev_lock **out)
-{
-    struct fsdev_lock *l;
-    int fd, error;
-
-    if (d->nlocks == FSDEV_LOCKS)
-        return ENOLCK;
-    error = open_found(r->node->file->fd, d->cfg.readonly ? O_RDONLY : O_RDWR, &fd);
-    if (error)
-        error = open_found(r->node->file->fd, O_RDONLY, &fd);
-    if (error)
-        return error;
-    l = calloc(1, sizeof(*l));
-    if (!l)
-        die(EXIT_CODE_HOST, "out of memory for a lock");
-    *l = (struct fsdev_lock){ .dev = r->node->file->dev, .ino = r->node->file->ino, .proc = r->lock.proc,
-                              .client = copy(r->lock.client), .fd = fd, .next = d->locks };
-    d->locks = l;
-    d->nlocks++;
-    *out = l;
-    return 0;
-}
-
-static int do_lock(struct fsdev *d, struct fs_req *r, bool ask)
-{
-    static const short types[] = { [FS_LOCK_READ] = F_RDLCK, [FS_LOCK_WRITE] = F_WRLCK, [FS_LOCK_NONE] = F_UNLCK };
-    struct fsdev_lock **at = lock_of(d, r), *l = *at;
-    struct flock f = { .l_whence = SEEK_SET };
-    int error = 0;
-
-    if (r->lock.start > INT64_MAX || r->lock.len > (uint64_t)INT64_MAX - r->lock.start)
-        return EINVAL;
-    if (!l && r->lock.type == FS_LOCK_NONE)
-        return 0;
-    if (!l)
-        error = new_lock(d, r, &l);
-    if (error)
-        return error;
-    at = lock_of(d, r);
-    l->node = r->node;
-    f.l_type = types[r->lock.type];
-    f.l_start = (off_t)r->lock.start;
-    f.l_len = (off_t)r->lock.len;
-    if (fcntl(l->fd, ask ? F_OFD_GETLK : F_OFD_SETLK, &f))
-        error = errno;
-    if (!ask && (error == EAGAIN || error == EACCES)) {
-        r->lock.type = FS_LOCK_BLOCKED;
-        error = 0;
-    } else if (!ask && !error && r->lock.type == FS_LOCK_NONE && !r->lock.start && !r->lock.len) {
-        free_lock(d, at);
-    } else if (ask && !error) {
-        r->lock.type = f.l_type == F_RDLCK ? FS_LOCK_READ : f.l_type == F_WRLCK ? FS_LOCK_WRITE : FS_LOCK_NONE;
-        if (f.l_type != F_UNLCK) {
-            r->lock.start = (uint64_t)f.l_start;
-            r->lock.len = (uint64_t)f.l_len;
-            r->lock.proc = 0;           /* somebody's, of whom the host says nothing */
-        }
-    }
-    return error;
-}
-
 /* ---- all of them ---- */
 
 static bool changes(enum fs_op op)
@@ -811,8 +722,8 @@ int fsdev_do(struct fsdev *d, struct fs_req *r)
     case FS_REMOVE: return do_remove(r);
     case FS_GETXATTR: return do_getxattr(d, r);
     case FS_SETXATTR: return fsdev_setxattr(d, r->node->file->fd, r);
-    case FS_LOCK: return do_lock(d, r, false);
-    case FS_GETLOCK: return do_lock(d, r, true);
+    case FS_LOCK: return fsdev_lock(d, r, false);
+    case FS_GETLOCK: return fsdev_lock(d, r, true);
     case FS_FORGET: forget(d, r->node); return 0;
     }
     return ENOSYS;

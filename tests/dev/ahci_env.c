@@ -250,3 +250,25 @@ uint32_t run(unsigned port, const struct cmd *c)
     pset(port, P_IS, is);
     return is;
 }
+
+void put_queued(unsigned slot, bool write, uint64_t lba, unsigned n, uint64_t where)
+{
+    put(0, slot, &(struct cmd){ .command = write ? 0x61 : 0x60, .lba = lba, .feature = n, .count = slot << 3,
+                                .write = write, .prd = { { where, n * 512 } } });
+}
+
+bool same(uint64_t pa, unsigned d, uint64_t lba, unsigned sectors)
+{
+    return memcmp(ram + pa, disk[d].data + lba * 512, sectors * 512) == 0;
+}
+
+void read_log(unsigned log)
+{
+    uint8_t sum = 0;
+
+    memset(ram + DATA, 0x55, 512);
+    ck_assert_uint_eq(run(0, &(struct cmd){ .command = 0x2f, .lba = log, .count = 1, .prd = { { DATA, 512 } } }), PS);
+    for (unsigned i = 0; i < 512; i++)
+        sum += ram[DATA + i];
+    ck_assert(log != 0x10 || !sum);
+}

@@ -74,10 +74,20 @@ struct cmd {
     uint8_t packet[12];
     struct { uint64_t pa; uint32_t len; } prd[8];       /* ends with length 0 */
 };
+#define READ_DMA(at, n, where)  (&(struct cmd){ .command = 0x25, .lba = (at), .count = (n), \
+                                                .prd = { { (where), (n) * 512u } } })
+#define WRITE_DMA(at, n, where) (&(struct cmd){ .command = 0x35, .lba = (at), .count = (n), .write = true, \
+                                                .prd = { { (where), (n) * 512u } } })
 void put(unsigned port, unsigned slot, const struct cmd *);
+/* For port 0: READ or WRITE FPDMA QUEUED of n sectors. */
+void put_queued(unsigned slot, bool write, uint64_t lba, unsigned n, uint64_t where);
 void issue(unsigned port, uint32_t slots);
 void issue_queued(unsigned port, uint32_t slots);
 /* Puts it into slot 0, issues it, waits; what PxIS has then, which is cleared. */
 uint32_t run(unsigned port, const struct cmd *);
+/* Reads a log page of port 0's disk to DATA; the one of queued commands has the right sum. */
+void read_log(unsigned log);
+/* Is memory at pa what disk d has there? */
+bool same(uint64_t pa, unsigned d, uint64_t lba, unsigned sectors);
 
 #endif
