@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "block/probe.h"
@@ -76,6 +77,18 @@ char *block_backing_path(const char *path, const char *backing, struct block_err
     return out;
 }
 
+/* Is the file one of those that it would be below? Asked before it is opened: its lock is theirs. */
+static bool is_above(const struct above *a, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) || !S_ISREG(st.st_mode))
+        return false;
+    while (a && (a->file->dev != st.st_dev || a->file->ino != st.st_ino))
+        a = a->next;
+    return a != NULL;
+}
+
 static int open_backing(struct block *b, const struct block_open *o, const struct above *above,
                         struct block_error *e)
 {
@@ -89,6 +102,9 @@ static int open_backing(struct block *b, const struct block_open *o, const struc
         return -ENOTSUP;
     if (here.depth > CHAIN_MAX)
         r = block_fail(e, ELOOP, "%s: more than %u backing files below each other", b->name, CHAIN_MAX);
+    else if (is_above(&here, path))
+        r = block_fail(e, ELOOP, "%s: its backing file %s lies above it: no image can be its own backing file",
+                       b->name, path);
     else if (!(b->backing = open_image(path, &bo, &here, &why, &r)))
         block_fail(e, -r, "%.300s: cannot open its backing file: %.600s", b->name, why.text);
     /*
@@ -130,9 +146,6 @@ static int open_format(struct block *b, const struct block_open *o, const struct
 {
     int r;
 
-    for (const struct above *a = above; a; a = a->next)
-        if (a->file->dev == b->file.dev && a->file->ino == b->file.ino && !b->file.device)
-            return block_fail(e, ELOOP, "%s: it is its own backing file", b->name);
     r = choose_format(b, o, e);
     if (!r && o->snapshot && !b->ops->info)
         r = block_fail(e, ENOTSUP, "%s: %s images have no snapshots", b->name, b->ops->format);

@@ -35,6 +35,11 @@ void *hostfile_buffer(size_t len)
 
 /* ---- opening ---- */
 
+static int fail_directory(const struct hostfile *f, struct block_error *e)
+{
+    return block_fail(e, EISDIR, "%s: it is a directory, not a disk image", f->path);
+}
+
 static int identify(struct hostfile *f, struct block_error *e)
 {
     struct stat st;
@@ -42,7 +47,7 @@ static int identify(struct hostfile *f, struct block_error *e)
     if (fstat(f->fd, &st) < 0)
         return block_fail(e, errno, "%s: %s", f->path, strerror(errno));
     if (S_ISDIR(st.st_mode))
-        return block_fail(e, EISDIR, "%s: it is a directory, not a disk image", f->path);
+        return fail_directory(f, e);
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return block_fail(e, EINVAL, "%s: neither a file nor a block device", f->path);
     f->dev = st.st_dev;
@@ -63,6 +68,8 @@ static int fail_open(struct hostfile *f, unsigned flags, struct block_error *e)
 {
     int error = errno;
 
+    if (error == EISDIR)                /* which nobody may open for writing */
+        return fail_directory(f, e);
     if (error == EINVAL && (flags & HOSTFILE_DIRECT))
         return block_fail(e, error, "%s: its file system has no direct I/O: use another cache mode, such as "
                           "cache=writeback", f->path);

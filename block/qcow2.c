@@ -121,6 +121,8 @@ static int read_fields(struct qcow2 *q, const uint8_t *h, struct block_error *e)
     q->header_length = H_V2_SIZE;
     if (q->version == 2)
         return 0;
+    if (q->b->file.size < H_V3_SIZE)
+        return block_fail(e, EINVAL, "%s: truncated: its header is cut off", name);
     q->incompatible = get64(h + H_INCOMPATIBLE);
     q->compatible = get64(h + H_COMPATIBLE);
     q->autoclear = get64(h + H_AUTOCLEAR);

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "host/evloop.h"
@@ -197,7 +199,8 @@ static bool forward(struct user *u, const struct net_user_config *c, char *err, 
 bool net_open_user(struct net *n, struct evloop *loop, const struct net_user_config *c, char *err,
                    size_t errlen)
 {
-    struct user *u = calloc(1, sizeof(*u));
+    struct user *u;
+    struct stat st;
     SlirpConfig sc = {
         .version = 1, .restricted = c->restricted, .in_enabled = c->ipv4, .vnetwork = c->net,
         .vnetmask = c->mask, .vhost = c->host, .in6_enabled = c->ipv6, .vprefix_addr6 = c->prefix6,
@@ -207,6 +210,12 @@ bool net_open_user(struct net *n, struct evloop *loop, const struct net_user_con
         .vdnssearch = c->search[0] ? (const char **)(uintptr_t)c->search : NULL, .vdomainname = c->domain,
     };
 
+    if (c->tftp && (stat(c->tftp, &st) || !S_ISDIR(st.st_mode))) {
+        snprintf(err, errlen, "tftp=%s: %s: it must be the folder with the files", c->tftp,
+                 strerror(access(c->tftp, F_OK) ? errno : ENOTDIR));
+        return false;
+    }
+    u = calloc(1, sizeof(*u));
     if (!u)
         die(EXIT_CODE_HOST, "out of memory for network %s", n->id);
     u->net = n;

@@ -324,6 +324,18 @@ expect 2 'floppy drive A: there is another' $none -fda "$work/zeros" -device flo
 expect 2 'no floppy bus for it' $none -device floppy,drive=hd -M micro -kernel "$work/exit"
 expect 2 'media=tape: use disk or cdrom' -drive file="$work/d.img",media=tape $run
 expect 2 'format=vmdk: use raw or qcow2' -drive file="$work/d.img",format=vmdk $run
+expect 3 'it is a directory' -drive file="$work" $run
+for part in low high again; do
+    "$latimer" image create -q -f qcow2 ${base:+-b "$base" -F qcow2} "$work/$part.qcow2" 1M >"$work/out" 2>&1 || cat "$work/out"
+    base=$work/$part.qcow2
+done
+head -c 100 "$work/low.qcow2" >"$work/headless.qcow2"
+expect 3 'truncated: its header' -drive file="$work/headless.qcow2" $run
+mv "$work/again.qcow2" "$work/low.qcow2"
+expect 3 'its own backing file' -drive file="$work/low.qcow2" $run
+expect 3 'its own backing file' -drive file="$work/low.qcow2",readonly=on $run
+expect 4 'tftp=.*/nothing: No such file or directory: it must be the folder' -nic user,tftp="$work/nothing" $run
+expect 4 'tftp=.*/text: Not a directory: it must be the folder' -nic user,tftp="$work/text" $run
 expect 2 'cache=hot: use writeback' -drive file="$work/d.img",cache=hot $run
 expect 2 'discard=maybe: use unmap' -drive file="$work/d.img",discard=maybe $run
 expect 2 'snapshot' -drive file="$work/d.img",snapshot=maybe $run
