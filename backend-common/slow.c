@@ -119,3 +119,12 @@ uint64_t slow_crc32(struct cpu *c, uint64_t crc, uint64_t v, uint64_t bytes)
 {
     return crc32c((uint32_t)crc, v, (unsigned)bytes);
 }
+
+uint64_t slow_cc(struct cpu *c, uint64_t a, uint64_t b, uint64_t z, uint64_t how)
+{
+    enum ir_op op = (enum ir_op)(how >> 32 & 0xff);
+    enum ir_type t = (enum ir_type)(how >> 40 & 0xff);
+    uint64_t r = ir_alu(op, t, t, a, b, z, z & FL_CF);  /* a rotation through the carry has the flags as z */
+
+    return cc_of_op((enum flags_kind)(how >> 48 & 0xff), op, t, r, a, b, z, (uint32_t)how);
+}

@@ -22,6 +22,12 @@ int slow_divs(struct cpu *c, uint64_t hi, uint64_t lo, uint64_t d, uint64_t type
 void slow_op(struct cpu *c, const void *in);
 /* The flags of an operation with result c->va[0] and operands c->va[1..3]; what: kind | op << 8 | type << 16. */
 uint64_t slow_flags(struct cpu *c, uint64_t what, uint64_t old);
+/*
+ * The flags an operation leaves, also those the manuals leave undefined: cc_of_op()'s. how: the old flags, and from bit 32 on,
+ * a byte each, operation, type and kind.
+ */
+#define SLOW_CC_HOW(op, type, kind) ((uint32_t)(op) | (uint32_t)(type) << 8 | (uint32_t)(kind) << 16)
+uint64_t slow_cc(struct cpu *c, uint64_t a, uint64_t b, uint64_t z, uint64_t how);
 uint64_t slow_crc32(struct cpu *c, uint64_t crc, uint64_t v, uint64_t bytes);
 
 #endif

@@ -58,7 +58,7 @@ struct backend {
     intptr_t rx_off;
     uint8_t *enter;             /* entered from C: (cpu, rx) */
     uint8_t *hop[2];            /* guard failed: on through the jump cache; [1] in 64-bit code */
-    uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *hot, *crc32, *x87_load;
+    uint8_t *link, *next, *next_rip, *dispatch, *redo, *attn, *hot, *crc32, *cc, *x87_load;
     uint8_t *slow_ld, *slow_st, *slow_ldv, *slow_stv, *slow_probe, *slow_seg, *raise, *divs;
     uint8_t *op;                /* interp_op on arg[] */
     uint8_t *help[HELP_COUNT];
@@ -141,6 +141,13 @@ bool use_is_mem(struct emit *e, ir_ref r, struct hm *m);
 bool vuse_is_mem(struct emit *e, ir_ref r, struct hm *m);
 /* Make EFLAGS (all: every flag, else only CF) hold flags value f. */
 void flags_load(struct emit *e, ir_ref f, bool all);
+/* SHLD, SHRD of 16 bits by more than 16, whose result is each maker's own, on a host that is not Intel's. */
+bool shift_differs(struct emit *e, const struct ir_ins *p);
+/*
+ * f: flags_wanted() of the operation p that is about to be emitted. NULL if its flags have been made by C, since the host would
+ * leave another value than Intel's chips in what the manuals leave undefined and somebody needs; else f.
+ */
+const struct ir_ins *flags_as_intel(struct emit *e, const struct ir_ins *p, const struct ir_ins *f);
 /* Emit a test of condition cc on flags value f: returns the host condition to use. */
 unsigned flags_test(struct emit *e, ir_ref f, unsigned cc);
 /* Test value r (i8 condition) for nonzero: returns the host condition. */

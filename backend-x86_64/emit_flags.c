@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 
+#include "backend-common/slow.h"
 #include "backend-x86_64/emit.h"
 
 void host_flags_keep(struct emit *e, ir_ref f)
@@ -107,6 +108,80 @@ unsigned cond_test(struct emit *e, ir_ref r)
     as_rr8(&e->a, 0x84, s, s);
     temp_release(e, tmp);
     return CC_NZ;
+}
+
+/* ---- what the manuals leave undefined ---- */
+
+static bool rotates_carry(const struct ir_ins *p)
+{
+    return p->op == IR_RCL || p->op == IR_RCR;
+}
+
+/* How far a shift goes, if that is known; else as if it were far. */
+static uint64_t shift_count(struct emit *e, const struct ir_ins *p)
+{
+    int64_t n;
+
+    if (p->op < IR_SHL || p->op > IR_SHRD)
+        return 0;
+    return use_is_const(e, p->op >= IR_SHLD ? p->c : p->b, &n) ? (uint64_t)n : ~(uint64_t)0;
+}
+
+bool shift_differs(struct emit *e, const struct ir_ins *p)
+{
+    return (p->op == IR_SHLD || p->op == IR_SHRD) && p->type == TY_I16 && (shift_count(e, p) & 31) > 16 &&
+           !host_has(e->be, HF_AS_INTEL);
+}
+
+static bool host_differs(struct emit *e, const struct ir_ins *p, const struct ir_ins *f)
+{
+    uint32_t needed = fl_from_flx(FLAGS_STRONG(f->imm));
+
+    switch ((enum flags_kind)f->aux) {
+    case FK_SHL: case FK_SHR: case FK_SAR: case FK_ROT: case FK_SHD: case FK_MULU: case FK_MULS: case FK_ZCNT:
+        return needed & cc_undefined((enum flags_kind)f->aux, (enum ir_type)p->type, shift_count(e, p));
+    default:
+        return false;           /* nothing is undefined, or all chips do the same */
+    }
+}
+
+const struct ir_ins *flags_as_intel(struct emit *e, const struct ir_ins *p, const struct ir_ins *f)
+{
+    struct hm how = hm_cpu(CPU_OFF(arg[3]));
+    uint32_t old = 0, carry = 0;
+    unsigned t;
+
+    if (!f || host_has(e->be, HF_AS_INTEL) || (!host_differs(e, p, f) && !shift_differs(e, p)))
+        return f;
+    if (flags_kept(e, f))
+        old = flags_force(e, f->b);
+    if (rotates_carry(p))
+        carry = flags_force(e, p->c);
+    flags_clobber(e);
+    emit_arg(e, 0, p->a);
+    if (p->b)
+        emit_arg(e, 1, p->b);
+    if (p->op == IR_SHLD || p->op == IR_SHRD)
+        emit_arg(e, 2, p->c);
+    t = temp_get(e);
+    if (rotates_carry(p)) {
+        as_rm(&e->a, 0x8b, false, t, hm_cpu(carry));
+        as_store64(&e->a, hm_cpu(CPU_OFF(arg[2])), t);
+    }
+    if (flags_kept(e, f)) {
+        as_rm(&e->a, 0x8b, false, t, hm_cpu(old));
+        as_store64(&e->a, how, t);
+    }
+    temp_release(e, t);
+    how.disp += 4;
+    as_mov_mi32(&e->a, false, how, (int32_t)SLOW_CC_HOW(p->op, p->type, f->aux));
+    vtemps_spill(e);
+    emit_thunk_call(e, e->be->cc, e->pc, 0);
+    t = temp_get(e);
+    as_load64(&e->a, t, hm_cpu(CPU_OFF(hret)));
+    as_store64(&e->a, hm_cpu(flags_spill(e, (ir_ref)(f - e->b->ins))), t);
+    temp_release(e, t);
+    return NULL;
 }
 
 static void emit_fmerge(struct emit *e, const struct ir_ins *p)

@@ -78,7 +78,8 @@ void emit_call(struct emit *e, const struct ir_ins *p)
 void emit_fallback(struct emit *e, const struct ir_ins *p)
 {
     const ir_ref ops[3] = { p->a, p->b, p->c };
-    assert(!flags_wanted(e, e->i) || p->op == IR_POPCNT);
+    /* Their flags are the caller's. */
+    assert(!flags_wanted(e, e->i) || p->op == IR_POPCNT || p->op == IR_SHLD || p->op == IR_SHRD);
     flags_clobber(e);
     for (unsigned n = 0; n < 3; n++) {
         struct hm to = hm_cpu(CPU_OFF(va) + 16 * (n + 1));

@@ -290,7 +290,7 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
                                       [IR_ROL - IR_SHL] = 0, [IR_ROR - IR_SHL] = 1, [IR_RCL - IR_SHL] = 2,
                                       [IR_RCR - IR_SHL] = 3 };
     enum ir_type t = (enum ir_type)p->type;
-    const struct ir_ins *f = flags_wanted(e, e->i);
+    const struct ir_ins *f = flags_as_intel(e, p, flags_wanted(e, e->i));
     bool dbl = p->op == IR_SHLD || p->op == IR_SHRD;
     ir_ref cnt = dbl ? p->c : p->b;
     int64_t c = 0;
@@ -298,6 +298,10 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
     unsigned home, d, tb = NOREG, src = NOREG;
     uint8_t ext = dbl ? 0 : ext_of[p->op - IR_SHL];
 
+    if (shift_differs(e, p)) {                  /* its flags are made */
+        emit_fallback(e, p);
+        return;
+    }
     if (f && flags_kept(e, f))
         flags_load(e, f->b, true);
     if (p->op == IR_RCL || p->op == IR_RCR)
@@ -626,7 +630,7 @@ static void scan(struct emit *e, const struct ir_ins *p, const struct ir_ins *f,
 static void emit_count(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
-    const struct ir_ins *f = flags_wanted(e, e->i);
+    const struct ir_ins *f = flags_as_intel(e, p, flags_wanted(e, e->i));
     uint32_t op = p->op == IR_CTZ ? 0x0fbc : p->op == IR_CLZ ? 0x0fbd : 0x0fb8;
     bool host = host_has(e->be, p->op == IR_POPCNT ? HF_POPCNT : p->op == IR_CLZ ? HF_LZCNT : HF_BMI1);
     if (t == TY_I8 || (!host && p->op == IR_POPCNT)) {

@@ -142,9 +142,9 @@ static void emit_mul8(struct emit *e, const struct ir_ins *p, bool sgn, unsigned
 void emit_muldiv(struct emit *e, const struct ir_ins *p)
 {
     enum ir_type t = (enum ir_type)p->type;
-    const struct ir_ins *f = p->op == IR_MUL ? flags_wanted(e, e->i) : NULL;
     if (e->ahead == e->i)
         return;                                 /* came with its partner */
+    const struct ir_ins *f = p->op == IR_MUL ? flags_as_intel(e, p, flags_wanted(e, e->i)) : NULL;
     if (p->op == IR_DIV || p->op == IR_REM) {
         flags_clobber(e);
         unsigned other = emit_partner(e, IR_DIV, IR_REM);

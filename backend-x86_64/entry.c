@@ -489,6 +489,7 @@ struct backend *backend_new(uint8_t *rw, intptr_t rx_off, const struct backend_c
     be->divs = gen_call(a, (void *)slow_divs, 4, RET_STATUS, false, false, false, leave);
     be->amo = gen_call(a, (void *)slow_amo, 4, RET_STATUS, false, false, false, leave);
     be->op = gen_call(a, (void *)slow_op, 1, RET_VOID, false, false, true, leave);
+    be->cc = gen_call(a, (void *)slow_cc, 4, RET_VALUE, false, false, false, leave);
     be->crc32 = gen_call(a, (void *)slow_crc32, 3, RET_VALUE, false, false, false, leave);
     be->x87_load = gen_call(a, (void *)x87_load, 0, RET_VOID, false, false, false, leave);
     for (unsigned h = 1; h < HELP_COUNT; h++) {

@@ -14,18 +14,6 @@
 #include "translator/exec.h"
 #include "translator/features.h"
 
-/*
- * Translated code leaves to the host what the manuals leave undefined (flags of multiplications, shifts by more than 1).
- * Only Intel's chips choose as the interpreter does, and let the two be compared.
- */
-static inline bool host_chooses_as_intel(void)
-{
-    for (unsigned k = 0; k < backend_nfeatures; k++)
-        if (strcmp(backend_features[k].name, "as-intel") == 0)
-            return backend_host_features() >> k & 1;
-    return true;
-}
-
 /* Every exec_init() of a test: o as it is to be, but for this. */
 static inline void host_env(struct exec_options *o)
 {
