@@ -91,14 +91,15 @@ def quick_refused():
             f.write(bad)
         hmp(q, "loadvm " + path("bad"), "truncated|damaged|another version|not a snapshot")
         check(q.cmd("query-status")["running"], "stopped by bad snapshot %d" % n)
-    # Damage that only decompressing finds: the machine is what it was, memory too.
+    # Damage that only decompressing finds: the machine is what it was, memory too. On a slow host the firmware may have
+    # written nothing yet: then the first frame is a chip's.
     frame = good.index(b"\x28\xb5\x2f\xfd", good.index(b"\x02\x04ram0")) + 40
     bad = good[:frame] + bytes([good[frame] ^ 0x55]) + good[frame + 1:-4]
     with open(path("bad2"), "wb") as f:
         f.write(bad + zlib.crc32(bad[:-8]).to_bytes(4, "little"))
     q.cmd("stop")
     hmp(q, "savevm " + path("before"))
-    hmp(q, "loadvm " + path("bad2"), "damaged: an extent of memory")
+    hmp(q, "loadvm " + path("bad2"), "damaged: (an extent of memory|a section) cannot be decompressed")
     hmp(q, "savevm " + path("after"))
     check(content(path("before")) == content(path("after")), "a damaged snapshot changed the machine")
     q.cmd("quit")
