@@ -7,6 +7,9 @@ A Debian kernel does direct requests of 128 KiB (in order) and 4 KiB (anywhere),
 (disk/load.c), on a raw and a qcow2 image of 256 MiB that are full and in the host's cache, by virtio-blk, NVMe and
 IDE. The emulators take turns, each round in the other order; the time is the host's. A row has the medians of the
 rounds in MiB/s. The bar: what QEMU has. Exit status: 1 if Latimer is slower in a row.
+
+QEMU 7.2 translates barriers to nothing while it has one processor, and its NVMe guest then loses an interrupt within
+seconds and waits half a minute: for NVMe it gets a second processor, which the kernel does not start.
 """
 import argparse
 import os
@@ -36,10 +39,12 @@ def start(a, emulator, guest, bus, path, fmt):
     options, device = BUSES[bus]
     drive = f"file={path},format={fmt},"
     base = ["qemu-system-x86_64", "-accel", "tcg"] if emulator == "qemu" else [a.latimer]
+    if emulator == "qemu" and bus == "nvme":
+        base += ["-smp", "2"]
     argv = [*base, "-M", "pc", "-m", "512", "-display", "none", "-serial", "stdio", "-nic", "none"]
     argv += ["-drive", drive + "if=ide"] if bus == "ide" else ["-drive", drive + "if=none,id=d", *options]
     return Guest([*argv, "-kernel", guest[0], "-initrd", guest[1], "-append",
-                  f"console=ttyS0,115200 quiet panic=-1 load={device} seconds={a.seconds}"], a.log, 600)
+                  f"console=ttyS0,115200 quiet panic=-1 maxcpus=1 load={device} seconds={a.seconds}"], a.log, 600)
 
 
 def measure(a, emulator, guest, bus, path, fmt):
@@ -88,10 +93,6 @@ def main():
                 for key in got["qemu"][0]:
                     ours, theirs = (statistics.median(m[key] for m in got[e]) for e in got)
                     slower += ours < theirs
-                    if theirs < ours / 100:     # QEMU 7.2's NVMe loses interrupts, and its guest waits half a minute for each
-                        print(f"{bus:10} {fmt:5} {key[0]:5} {key[1] >> 10:3} KiB, {key[2]:2} at a time: {ours:8.1f} MiB/s, QEMU "
-                              f"{theirs:8.1f}: its guest hangs", flush=True)
-                        continue
                     print(f"{bus:10} {fmt:5} {key[0]:5} {key[1] >> 10:3} KiB, {key[2]:2} at a time: {ours:8.1f} MiB/s, QEMU "
                           f"{theirs:8.1f}: {ours / theirs:5.2f}{'  slower' if ours < theirs else ''}", flush=True)
     return slower > 0

@@ -104,7 +104,7 @@ END_TEST
 
 START_TEST(running)
 {
-    struct client k;
+    static struct client k;
 
     client_new(&k, MONITOR_TEXT);
     ck_assert_str_eq(hmp("info status", true), "VM status: running\n");
@@ -209,7 +209,7 @@ START_TEST(editing)
         { "zzz\x03p 2\r", "0x2" },
         { "\x1bOA\x1bOH\r", "0x2" },
     };
-    struct client k;
+    static struct client k;
 
     client_new(&k, MONITOR_TEXT);
     ck_assert_ptr_nonnull(strstr(k.got, "monitor"));

@@ -60,7 +60,7 @@ static void negotiate(struct client *k)
 
 START_TEST(qmp_messages)
 {
-    struct client k;
+    static struct client k;
     json_t *j;
 
     negotiate(&k);
@@ -91,7 +91,7 @@ END_TEST
 
 START_TEST(qmp_hostile)
 {
-    struct client k;
+    static struct client k;
     char *big = malloc(3 << 20);
 
     negotiate(&k);
@@ -122,7 +122,7 @@ END_TEST
 
 START_TEST(qmp_arguments)
 {
-    struct client k;
+    static struct client k;
 
     negotiate(&k);
     expect(&k, "{\"execute\":\"stop\",\"arguments\":{\"x\":1}}", "GenericError",
@@ -189,7 +189,7 @@ static unsigned count(const char *s, const char *word)
 
 START_TEST(qmp_events)
 {
-    struct client k, silent;
+    static struct client k, silent;
 
     negotiate(&k);
     client_new(&silent, MONITOR_QMP);           /* has not negotiated: hears nothing */
@@ -235,7 +235,7 @@ END_TEST
 
 START_TEST(slow_reader)
 {
-    struct client k;
+    static struct client k;
     size_t most = 0;
     bool full = false;
 
