@@ -31,8 +31,8 @@
  * stopped for an hour makes up for a minute of it.
  *
  * In numbers: `budget` is what virtual time may advance without a look at the processors.  It grows by 5/4
- * of what they had, up to LEAD, and shrinks by what passes.  pace() does that arithmetic, at most each
- * GRACE, or at each reading where time stands; between, clock_now() is the source's time less `origin`, up
+ * of what they had, up to LEAD, and shrinks by what passes.  pace() does that arithmetic, at least each
+ * GRACE, and where time stands at a reading, but no two within LOOK: a look costs system calls; between, clock_now() is the source's time less `origin`, up
  * to `limit`.  `seq` is odd while pace() changes these (a sequence lock, so that readers do not wait for
  * each other); since `limit` is never set beyond budget and deadline, no reading has to be taken back.
  */
@@ -49,6 +49,7 @@
 
 #define LEAD      500000u               /* shorter than the period of any tick in use, 1 ms */
 #define GRACE     500000u               /* how long a look at the processors holds */
+#define LOOK      100000u               /* no second look before */
 #define PAY_MAX   1000000u              /* paid back at once */
 #define LAG_MAX   (60 * NS_PER_SEC)     /* more is not owed */
 #define HELD_WAIT 200000u               /* the event loop sleeps so long while time stands */
@@ -162,6 +163,11 @@ static bool pace(struct clock *c, uint64_t *virt)
     if (!c->ran || atomic_load(&c->frozen) != RUNNING) {
         pthread_mutex_unlock(&c->pace_lock);
         return false;
+    }
+    if (gone < LOOK) {
+        *virt = c->virt + seen;
+        pthread_mutex_unlock(&c->pace_lock);
+        return true;
     }
     had = min(c->ran(c->ran_arg, gone * c->slowdown) / c->slowdown, gone);
     c->budget += had + had / 4;

@@ -51,7 +51,7 @@ END_TEST
 
 /* ---- a clock that follows its processor: the host's time and what the processor had of it by hand ---- */
 
-static struct { uint64_t now, had, asked; } host;
+static struct { uint64_t now, had, asked; unsigned looks; } host;
 static uint64_t fake_now(void *arg) { return host.now; }
 static int64_t fake_wall(void *arg) { return WALL * 1000000000ll; }
 static int64_t fake_zone(void *arg, int64_t s) { return 3600; }
@@ -62,6 +62,7 @@ static uint64_t fake_ran(void *arg, uint64_t ns)
 {
     uint64_t had = host.had - host.asked;
     host.asked = host.had;
+    host.looks++;
     return had < ns ? had : ns;
 }
 
@@ -149,6 +150,22 @@ START_TEST(time_waits_for_timers_that_are_due)
     ck_about(fired_at[0], 10 * MS, 1 * MS);
     goes(c, 100, 1 * MS, 1 * MS);
     ck_about(clock_now(c), 14 * MS + (fired_at[0] - 10 * MS), 1 * MS);
+    clock_free(c);
+}
+END_TEST
+
+/* A look costs system calls: a guest that reads the time over and over while it stands asks for few. */
+START_TEST(looks_are_rare)
+{
+    struct clock *c = paced();
+    goes(c, 10, 1 * MS, 0);
+    host.looks = 0;
+    goes(c, 10000, 1 * US, 500);
+    ck_assert_uint_le(host.looks, 100);
+    ck_assert_uint_ge(host.looks, 20);
+    host.looks = 0;
+    goes(c, 10000, 1 * US, 1 * US);
+    ck_assert_uint_le(host.looks, 100);
     clock_free(c);
 }
 END_TEST
@@ -384,6 +401,7 @@ Suite *suite_clock(void)
     tcase_add_test(t, a_starved_processor_has_time_of_its_own);
     tcase_add_test(t, what_time_is_behind_is_paid_back);
     tcase_add_test(t, time_waits_for_timers_that_are_due);
+    tcase_add_test(t, looks_are_rare);
     tcase_add_test(t, a_loop_beside_a_starved_processor_does_not_spin);
     tcase_add_test(t, waits_are_shorter_while_time_is_paid_back);
     tcase_add_test(t, a_paused_clock_owes_nothing);
