@@ -100,6 +100,7 @@ static void set(struct vga *v, unsigned index, uint16_t val)
         log_msg(LOG_GUEST, "vga: VBE register %u cannot be %u in this mode", index, val);
         memcpy(v->vbe, old, sizeof(old));
     }
+    v->vbe[VBE_BANK] %= memory(v) >> 16;        /* planes have fewer banks */
 }
 
 void vga_vbe_write(struct vga *v, unsigned index, uint16_t val)

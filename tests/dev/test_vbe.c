@@ -117,6 +117,10 @@ START_TEST(vbe_registers)
     }
     vbe(VBE_BANK, 64 + 3);
     ck_assert_uint_eq(vbe_get(VBE_BANK), 3);
+    /* Planes have a quarter of the banks: one beyond them does not stay behind, what is loaded is what was saved. */
+    vbe(VBE_BANK, 16 + 2);
+    vbe(VBE_BPP, 4);
+    ck_assert_uint_eq(vbe_get(VBE_BANK), 2);
     /* 8 bits for each colour. */
     vbe_mode(640, 480, 8, VBE_DAC8);
     out(0x3c8, 0);
