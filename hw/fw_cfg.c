@@ -28,8 +28,8 @@
 #define DMA_SELECT 8u
 #define DMA_WRITE  16u
 
-#define ITEMS 64
-#define NAME  56
+#define ITEMS 96
+#define NAME  (FW_CFG_NAME + 1)
 #define DIR_ENTRY (8 + NAME)
 
 struct item {
@@ -57,11 +57,11 @@ static const struct field fw_cfg_state[] = {
 
 /* ---- items ---- */
 
-static struct item *find(struct fw_cfg *s, unsigned key)
+static struct item *find(const struct fw_cfg *s, unsigned key)
 {
     for (unsigned i = 0; i < s->n; i++)
         if (s->item[i].key == key)
-            return &s->item[i];
+            return (struct item *)&s->item[i];
     return NULL;
 }
 
@@ -140,7 +140,7 @@ void fw_cfg_file_number(struct fw_cfg *s, const char *name, uint64_t val, unsign
     fw_cfg_file(s, name, b, size);
 }
 
-static struct item *file(struct fw_cfg *s, const char *name)
+static struct item *file(const struct fw_cfg *s, const char *name)
 {
     const struct item *dir = find(s, KEY_FILE_DIR);
 
@@ -151,6 +151,11 @@ static struct item *file(struct fw_cfg *s, const char *name)
             return find(s, get_be(entry + 4, 2));
     }
     return NULL;
+}
+
+bool fw_cfg_has_file(const struct fw_cfg *s, const char *name)
+{
+    return file(s, name) != NULL;
 }
 
 void fw_cfg_file_again(struct fw_cfg *s, const char *name, const void *data, size_t len)

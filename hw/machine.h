@@ -92,6 +92,8 @@ struct machine_config {
     struct audio *pcspk;                        /* what the speaker plays to, NULL: it is not heard */
     bool no_reboot, no_shutdown;
     uint8_t uuid[16];                           /* as it is written, all zero: none */
+    const struct smbios_given *smbios;          /* smbios.h; NULL: nothing */
+    const struct fw_file *fw_files;             /* fw_cfg.h: the user's, beside the machine's own */
     bool paused;                                /* -S: nothing runs before it is told to */
     enum machine_action on_watchdog, on_panic;
     int64_t rtc_base;                           /* seconds since 1970, or INT64_MIN: host's UTC */

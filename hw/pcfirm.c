@@ -103,6 +103,16 @@ static uint8_t equipment(const struct pcbase *board)
     return 0x06 | (a || b) | (a && b ? 0x40 : 0);
 }
 
+/* -fw_cfg: after all that the machine has of its own. */
+static void tell_users(struct pcfirm *f, const struct machine *m)
+{
+    for (const struct fw_file *u = m->cfg.fw_files; u; u = u->next) {
+        if (fw_cfg_has_file(f->cfg, u->name))
+            die(EXIT_CODE_USAGE, "-fw_cfg: name=%s: the machine has this file itself: use a name that begins with opt/", u->name);
+        fw_cfg_file(f->cfg, u->name, u->data, u->len);
+    }
+}
+
 /* What the firmware is told. */
 static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *acpi,
                  const struct smbios_info *info)
@@ -144,6 +154,7 @@ static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *a
     free(tables);
     if ((b->serial & 1) && m->cfg.serial_screen)        /* nobody looks at the screen */
         fw_cfg_file_number(f->cfg, "etc/sercon-port", PC_COM1, 8);
+    tell_users(f, m);
     rtc_cmos_set(b->rtc, CMOS_EQUIPMENT, equipment(b));
     rtc_cmos_set(b->rtc, CMOS_FLOPPIES, floppy_type(b->floppy, 0) << 4 | floppy_type(b->floppy, 1));
     boot_order(b->rtc, m->cfg.firmware.once ? m->cfg.firmware.once : m->cfg.firmware.order);
@@ -165,6 +176,7 @@ void pcfirm_configure(struct pcfirm *f, struct machine *m, struct acpi_board *ac
     acpi->floppy = b->floppy;
     acpi->pvpanic = b->plugs.pvpanic;
     info->uuid = m->cfg.uuid;
+    info->given = m->cfg.smbios;
     info->ram_low = m->ram_low;
     info->ram_high = m->ram_high;
     tell(f, m, acpi, info);

@@ -10,7 +10,26 @@
 
 #define SMBIOS_ANCHOR 31        /* bytes of the entry point structure */
 
+enum smbios_text {
+#define TEXT(id, type, key) SMBIOS_##id,
+#include "hw/smbios_texts.def"
+#undef TEXT
+    SMBIOS_TEXTS
+};
+
+#define SMBIOS_OEM 64u          /* texts of type 11 */
+
+/* What the user wants in the structures. */
+struct smbios_given {
+    const char *text[SMBIOS_TEXTS];     /* NULL: as the machine has it */
+    bool type[128];                     /* one of these was given something: structures 0 and 2 are made only then */
+    uint8_t release[2];                 /* of the firmware: major, minor */
+    const char *oem[SMBIOS_OEM];
+    unsigned noem;
+};
+
 struct smbios_info {
+    const struct smbios_given *given;   /* NULL: nothing */
     const char *product;
     unsigned ncpu;
     const uint8_t *uuid;        /* 16 bytes, as it is written; all zero: none */

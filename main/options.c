@@ -61,8 +61,20 @@ const struct board *options_board(unsigned n)
     return n < BOARDS ? boards[n] : NULL;
 }
 
+/* QEMU's versions of a board are this board: PREFIX and a version. */
+static bool versioned(const char *name, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return strncmp(name, prefix, n) == 0 && isdigit((unsigned char)name[n]) && !name[n + strspn(name + n, "0123456789.")];
+}
+
 static const struct board *board(const char *opt, const char *name)
 {
+    if (versioned(name, "pc-i440fx-"))
+        return &board_pc;
+    if (versioned(name, "pc-q35-"))
+        return &board_q35;
     for (unsigned i = 0; i < BOARDS; i++)
         if (strcmp(name, boards[i]->name) == 0)
             return boards[i];
@@ -75,6 +87,17 @@ static bool smm_wanted(const char *opt, const char *val)
     if (strcmp(val, "on") && strcmp(val, "off") && strcmp(val, "auto"))
         die(EXIT_CODE_USAGE, "%s: smm=%s: use on, off or auto", opt, val);
     return strcmp(val, "off");
+}
+
+/* Properties that say nothing to a guest here: of KVM, and of how the process's memory is treated. */
+static bool without_effect(const char *key)
+{
+    static const char *const keys[] = { "kernel-irqchip", "kernel_irqchip", "dump-guest-core", "mem-merge" };
+
+    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
 }
 
 void opt_machine(struct options *o, const char *opt, const char *val)
@@ -93,14 +116,18 @@ void opt_machine(struct options *o, const char *opt, const char *val)
 
         if (name)
             o->cfg.board = board(opt, name);
-        else if ( it.val && strcmp(it.key, "accel") == 0)
+        else if (it.val && strcmp(it.key, "accel") == 0)
             set_accel(o, opt, it.val);
         else if (it.val && strcmp(it.key, "pcspk-audiodev") == 0)
             o->pcspk = options_keep(o, it.val);
         else if (it.val && strcmp(it.key, "smm") == 0)
             o->cfg.no_smm = !smm_wanted(opt, it.val);
-        else
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, smm= and pcspk-audiodev= are understood", opt,
+        else if (strcmp(it.key, "usb") == 0)
+            o->usb = arg_bool(opt, it.key, it.val);
+        else if (it.val && strcmp(it.key, "vmport") == 0 && strcmp(it.val, "on") != 0)
+            continue;           /* there is none */
+        else if (!it.val || !without_effect(it.key))
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, smm=, usb=, vmport=off and pcspk-audiodev= are understood", opt,
                 it.key);
     }
 }
@@ -670,6 +697,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
                                   options_monitor_stdio(o) ? "null" : "mon:stdio";
     if (!o->parallel)
         o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";
+    options_firmware(o);
     options_drives(o);
     options_nics(o);
     options_usb(o);

@@ -6,6 +6,7 @@
 
 #include "host/displays.h"
 #include "hw/plug.h"
+#include "hw/smbios.h"
 #include "main/chardevs.h"
 #include "main/drives.h"
 #include "main/netdevs.h"
@@ -22,6 +23,7 @@ struct options {
     unsigned nserial;
     const char *debugcon;
     const char *parallel;       /* NULL: the board's default */
+    struct smbios_given smbios; /* -smbios; cfg.smbios points here where there is one */
     const char *bios;           /* as given; NULL: the board's usual one */
     const char *dir[DATA_DIRS]; /* -L: where firmware is looked for first */
     unsigned ndir;

@@ -32,6 +32,8 @@ bool options_has_device(const struct options *, const char *const *names);
 void options_display(struct options *);
 /* opt_drive.c: give drives to the machine's own controllers, or make devices for them. */
 void options_drives(struct options *);
+/* opt_firmware.c: does the machine take what its firmware is to be told? */
+void options_firmware(const struct options *);
 /* opt_net.c: make the chips of -nic; later, when all devices are there, give addresses to those without. */
 void options_nics(struct options *);
 void options_macs(struct options *);

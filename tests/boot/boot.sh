@@ -9,7 +9,8 @@
 # early (both in lock-step through the kernel's start, without its decompressor),
 # button (SIGTERM powers the guest off), own (the installer's own initrd, to its first question),
 # owninterp (the same with the interpreter).
-# pc, pcbutton, pcreboot (jit, button, reboot on machine pc; the first finds nothing wrong with ACPI and SMBIOS),
+# pc, pcbutton, pcreboot (jit, button, reboot on machine pc; the first finds nothing wrong with ACPI and SMBIOS, and
+# what -smbios and -fw_cfg say),
 # q35, q35button, q35reboot (the same on machine q35).
 # ide, idepio (disk and CD-ROM on machine pc, with the kernel's modules, by DMA or by PIO: what the guest reads and
 # writes, compared with the images),
@@ -545,6 +546,7 @@ try() {
     case $how in
     nvmedisk) modules="$nvme_modules $fs_modules" ;;
     bochs) modules="drm drm_kms_helper ttm drm_ttm_helper drm_vram_helper bochs psmouse" ;;
+    pc | q35) modules=qemu_fw_cfg ;;
     9p) modules=$p9_modules init=$here/9p/init ;;
     virtio*) modules=$virtio_modules init=$here/virtio/init ;;
     esac
@@ -554,8 +556,12 @@ try() {
     case $how in pcbutton | pcreboot) set -- -M pc "$@" ;; q35*) set -- -M q35 "$@" ;; esac
     case $how in
     pc | q35)
-        boot 'model name.*Latimer' 0 -M $how -no-reboot "$@" -append "console=ttyS0 panic=-1 do=info" &&
-            for word in 'SMBIOS 2' 'ACPI: PCI: Interrupt link LNKD configured'; do
+        printf 'from a file\n' >"$work/told"
+        boot 'model name.*Latimer' 0 -M $how -no-reboot "$@" -append "console=ttyS0 panic=-1 do=info" \
+            -smbios type=1,serial=S-4711,family=boots -smbios type=2,asset=A-12 -smbios type=11,value=said.so=1 \
+            -fw_cfg name=opt/test/text,string=of-the-user -fw_cfg name=opt/test/file,file="$work/told" &&
+            for word in 'SMBIOS 2' 'ACPI: PCI: Interrupt link LNKD configured' 'guest: dmi S-4711 boots A-12' 'guest: dmi said.so=1' \
+                'guest: fw_cfg of-the-user' 'guest: fw_cfg from a file'; do
                 grep -aq "$word" "$work/serial" || { why="no '$word' in the kernel's log"; return 1; }
             done &&
             ! grep -aiE 'ACPI.*(error|warning|exception)|ACPI bug|firmware bug|DMI not present' "$work/serial" >"$work/why" ||

@@ -189,6 +189,24 @@ expect 2 'cannot be told of this kind of device' -M pc -device virtio-rng-pci,bo
 expect 2 'bootindex=4: device e1000 has it, too' -M pc -nic none -device e1000,bootindex=4 -device rtl8139,bootindex=4
 expect 2 'use a number from 0 up' -M pc -device e1000,bootindex=-1
 expect 2 'at most once' -M pc -boot order=cc
+expect 2 'begin with type=N' -M pc -smbios serial=1
+expect 2 'begin with type=N' -M pc -smbios file=/dev/null
+expect 2 "types 0 to 4, 11 and 17" -M pc -smbios type=5,x=1
+expect 2 "type=1 has no 'asset': it has manufacturer=.* uuid=" -M pc -smbios type=1,asset=1
+expect 2 'no UUID' -M pc -smbios type=1,uuid=12
+expect 2 'use MAJOR.MINOR' -M pc -smbios type=0,release=7
+expect 2 'cannot read /nowhere: No such file' -M pc -smbios type=11,path=/nowhere
+expect 2 'machine micro has no firmware' -M micro -kernel /nowhere -smbios type=1,serial=1
+expect 2 'needs name=NAME' -M pc -fw_cfg name=opt/x
+expect 2 'needs name=NAME' -M pc -fw_cfg string=x
+expect 2 'one of string= and file=' -M pc -fw_cfg name=opt/x,string=x,file=y
+expect 2 'cannot read /nowhere: No such file' -M pc -fw_cfg opt/x,file=/nowhere
+expect 2 'cannot read /: Is a directory' -M pc -fw_cfg opt/x,file=/
+expect 2 'longer than 55 bytes' -M pc -fw_cfg name=opt/0123456789012345678901234567890123456789012345678901,string=x
+expect 2 'given twice' -M pc -fw_cfg opt/x,string=x -fw_cfg opt/x,string=y
+expect 2 'the machine has this file itself' -M pc -display none -fw_cfg bootorder2,string=x -fw_cfg etc/e820,string=x
+expect 2 'there is no machine .pc-q35-x' -M pc-q35-x
+expect 2 'unknown property .vmport' -M pc,vmport=on
 expect 2 'use milliseconds' -M pc -boot menu=on,splash-time=soon
 
 # ---- boards without a drive's controller ----

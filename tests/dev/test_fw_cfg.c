@@ -3,6 +3,7 @@
  * them; SMBIOS structures.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -367,6 +368,71 @@ START_TEST(smbios)
 }
 END_TEST
 
+/* String number n of a structure, NULL: there is none. */
+static const char *smbios_text(const uint8_t *p, unsigned n)
+{
+    const char *t = (const char *)p + p[1];
+
+    while (n && --n && *t)
+        t += strlen(t) + 1;
+    return *t ? t : NULL;
+}
+
+/* What the user gives takes the place of what the machine has, and makes structures that it has not. */
+START_TEST(smbios_of_the_user)
+{
+    static const struct { uint8_t type, at; enum smbios_text id; } fields[] = {    /* DSP0134, chapter 7 */
+        { 0, 4, SMBIOS_BIOS_VENDOR }, { 0, 5, SMBIOS_BIOS_VERSION }, { 0, 8, SMBIOS_BIOS_DATE }, { 1, 4, SMBIOS_SYSTEM_MAKER },
+        { 1, 5, SMBIOS_SYSTEM_PRODUCT }, { 1, 6, SMBIOS_SYSTEM_VERSION }, { 1, 7, SMBIOS_SYSTEM_SERIAL },
+        { 1, 25, SMBIOS_SYSTEM_SKU }, { 1, 26, SMBIOS_SYSTEM_FAMILY }, { 2, 4, SMBIOS_BOARD_MAKER },
+        { 2, 5, SMBIOS_BOARD_PRODUCT }, { 2, 6, SMBIOS_BOARD_VERSION }, { 2, 7, SMBIOS_BOARD_SERIAL }, { 2, 8, SMBIOS_BOARD_ASSET },
+        { 2, 10, SMBIOS_BOARD_LOCATION }, { 3, 4, SMBIOS_CHASSIS_MAKER }, { 3, 6, SMBIOS_CHASSIS_VERSION },
+        { 3, 7, SMBIOS_CHASSIS_SERIAL }, { 3, 8, SMBIOS_CHASSIS_ASSET }, { 3, 21, SMBIOS_CHASSIS_SKU }, { 4, 7, SMBIOS_CPU_MAKER },
+        { 4, 16, SMBIOS_CPU_VERSION }, { 4, 32, SMBIOS_CPU_SERIAL }, { 4, 33, SMBIOS_CPU_ASSET }, { 4, 34, SMBIOS_CPU_PART },
+        { 17, 17, SMBIOS_DIMM_BANK }, { 17, 23, SMBIOS_DIMM_MAKER }, { 17, 24, SMBIOS_DIMM_SERIAL }, { 17, 25, SMBIOS_DIMM_ASSET },
+        { 17, 26, SMBIOS_DIMM_PART },
+    };
+    struct smbios_given given = { .release = { 3, 7 }, .oem = { "one", "two=2" }, .noem = 2 };
+    struct smbios_info info = { .product = "Test", .ncpu = 1, .ram_low = 1 << 30, .given = &given };
+    uint8_t anchor[SMBIOS_ANCHOR], *t, *p;
+    char words[SMBIOS_TEXTS][8];
+    unsigned found = 0;
+    size_t len;
+
+    for (unsigned i = 0; i < SMBIOS_TEXTS; i++) {
+        snprintf(words[i], sizeof(words[i]), "word%u", i);
+        given.text[i] = words[i];
+    }
+    given.type[0] = given.type[2] = given.type[11] = true;
+    given.text[SMBIOS_CHASSIS_ASSET] = "";
+    t = smbios_tables(&info, 0, &len, anchor);
+    for (p = t; p < t + len;) {
+        for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+            if (fields[i].type != p[0])
+                continue;
+            found++;
+            if (fields[i].id == SMBIOS_CHASSIS_ASSET)
+                ck_assert_uint_eq(p[fields[i].at], 0);
+            else
+                ck_assert_str_eq(smbios_text(p, p[fields[i].at]), words[fields[i].id]);
+        }
+        if (p[0] == 0)
+            ck_assert(p[20] == 3 && p[21] == 7);
+        if (p[0] == 11) {
+            found += 100;
+            ck_assert_uint_eq(p[4], 2);
+            ck_assert_str_eq(smbios_text(p, 1), "one");
+            ck_assert_str_eq(smbios_text(p, 2), "two=2");
+        }
+        for (p += p[1]; p[0] || p[1]; p++)
+            continue;
+        p += 2;
+    }
+    ck_assert_uint_eq(found, 100 + sizeof(fields) / sizeof(fields[0]));
+    free(t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fw_cfg");
@@ -379,6 +445,7 @@ int main(void)
     tcase_add_test(t, smi_features);
     tcase_add_test(t, table_loader);
     tcase_add_loop_test(t, smbios, 0, 2);
+    tcase_add_test(t, smbios_of_the_user);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }
