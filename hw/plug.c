@@ -51,10 +51,18 @@ const struct plug *plug_nth(unsigned n)
     return n < PLUGS ? plugs[n] : NULL;
 }
 
+/* virtio-blk is virtio-blk-pci, as in QEMU: the bus that such boards have. */
+static bool on_pci(const char *name, const char *plug)
+{
+    size_t n = strlen(name);
+
+    return strncmp(name, "virtio-", 7) == 0 && strncmp(plug, name, n) == 0 && strcmp(plug + n, "-pci") == 0;
+}
+
 const struct plug *plug_find(const char *name)
 {
     for (unsigned i = 0; i < PLUGS; i++)
-        if (strcmp(plugs[i]->name, name) == 0)
+        if (strcmp(plugs[i]->name, name) == 0 || on_pci(name, plugs[i]->name))
             return plugs[i];
     return NULL;
 }

@@ -87,6 +87,7 @@ struct plug_use {
 
 /* NULL behind the last. */
 const struct plug *plug_nth(unsigned n);
+/* virtio-NAME finds virtio-NAME-pci. NULL: there is none. */
 const struct plug *plug_find(const char *name);
 /* A device of that type with all properties at their defaults. */
 struct plug_use *plug_use_new(const struct plug *);
