@@ -154,6 +154,16 @@ START_TEST(places)
 }
 END_TEST
 
+START_TEST(short_names)
+{
+    ck_assert_ptr_eq(plug_find("virtio-blk"), plug_find("virtio-blk-pci"));
+    ck_assert_ptr_nonnull(plug_find("virtio-blk"));
+    ck_assert_ptr_null(plug_find("virtio"));
+    ck_assert_ptr_null(plug_find("virtio-"));
+    ck_assert_ptr_null(plug_find("pci"));
+}
+END_TEST
+
 /* Each of these ends the program, which says why. */
 START_TEST(impossible)
 {
@@ -190,6 +200,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, values);
     tcase_add_test(t, places);
+    tcase_add_test(t, short_names);
     tcase_add_loop_exit_test(t, impossible, 2, 0, 6);
     suite_add_tcase(s, t);
     return run_suite(s);
