@@ -28,6 +28,8 @@ static void flush(struct mon *mon)
             break;
         done += n;
     }
+    if (!done)
+        return;                 /* perhaps there is no buffer yet */
     memmove(mon->out, mon->out + done, mon->out_len - done);
     mon->out_len -= done;
 }
