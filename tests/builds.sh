@@ -2,7 +2,7 @@
 # builds.sh - the tests in more builds (make check-builds).
 #
 #   checked      the IR is verified after lifting and after the walk back: unit tests, and a boot to a shell
-#   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, 20 seconds of the fuzzer and 60 of the devices'
+#   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, 20 seconds of the fuzzer, 60 of the devices' and the debuggers'
 #   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests, command line
 #   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, pages of 16 and 64 KiB, with and without
 #                the host's optional features, a boot to a shell; needs what `bootstrap arm-test` installs
@@ -44,7 +44,8 @@ sanitizers() {
     $MAKE -s $parallel tests/fuzz/fuzz
     tests/fuzz/fuzz --seconds 20
     # Its own signal stacks are Latimer's (crash.c), too.
-    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 LATIMER=$PWD/latimer python3 "$src/tests/debug/gdb.py" packets clients memory steps fuzz fuzz-long
+    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 LATIMER=$PWD/latimer python3 "$src/tests/debug/gdb.py" packets clients memory steps
+    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 LATIMER=$PWD/latimer python3 "$src/tests/debug/fuzz.py" --seconds 60
     $MAKE -s $parallel tests/fuzz/fuzz_dev
     tests/fuzz/fuzz_dev --seconds 60
 }
