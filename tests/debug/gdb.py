@@ -608,6 +608,12 @@ def cpu_time(m):
     return usage.ru_utime
 
 
+def running_cpu_time(m):
+    with open("/proc/%d/stat" % m.proc.pid) as f:
+        utime, stime = f.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(utime) + int(stime)) / os.sysconf("SC_CLK_TCK")
+
+
 def boot_cost(breaks, *args):
     """CPU time of a boot, breakpoints that hit (each is taken away), and what -d said."""
     image, initrd, _ = kernel()
@@ -653,9 +659,9 @@ def case_bars():
             line.ok("Z1,%x,1" % labels["after"])
             if watch:
                 line.ok("Z2,1010,8")
-            start = time.monotonic()
+            start = running_cpu_time(m)
             line.go("c", 300)
-            return time.monotonic() - start
+            return running_cpu_time(m) - start
         finally:
             m.end()
 
