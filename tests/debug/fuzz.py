@@ -4,7 +4,8 @@
   fuzz.py [--seed N] [--seconds N] [--round N] [gdb|monitor|snap...]
 
 Rounds follow each other until the time is over; what a round sends depends on the seed and its number alone, and
-`--seed S --round N` sends it again. After each round the machine must be right: a snapshot taken before all of them is
+`--seed S --round N` sends it again. (How far the guest has come meanwhile does not, and of that snapshots are made: when a
+round fails the files are kept, `bad` is the last one loaded.) After each round the machine must be right: a snapshot taken before all of them is
 loaded, saved again and must have the same bytes; a new debugger reads what it writes, steps, stops at a breakpoint, and
 finds memory as it was; the guest runs on. LATIMER: the program (default ./latimer), with arguments if need be.
 """
@@ -132,7 +133,7 @@ def main():
     home = os.getcwd()
     os.mkdir(os.path.join(work, "here"))
     os.chdir(os.path.join(work, "here"))            # files that monitors are told to write are written here
-    target, counts = None, {k: [0, 0] for k in kinds}
+    target, counts, keep = None, {k: [0, 0] for k in kinds}, False
     end = time.monotonic() + args.seconds
     number = 0 if args.round is None else args.round
     kind = ""
@@ -144,7 +145,7 @@ def main():
             counts[kind][1] += KINDS[kind](target, random.Random("%d %d" % (args.seed, number)))
             target.verify()
             number += 1
-            if args.round is not None or time.monotonic() > end:
+            if args.round is not None or (number >= len(kinds) and time.monotonic() > end):
                 break
         target.q.cmd("quit")
         check(target.proc.wait(20 * SLOW) == 0, "exit code %d" % target.proc.returncode)
@@ -154,6 +155,8 @@ def main():
     except (Trouble, Failed, OSError, ValueError) as e:
         print("fuzz.py: FAILED: --seed %d --round %d %s (%s): %s: %s" % (args.seed, number, " ".join(kinds), kind,
                                                                        type(e).__name__, e))
+        keep = True
+        print("fuzz.py: files are kept in " + work)
         if target:
             print("fuzz.py: latimer's exit code: %s; it said: %s" % (target.proc.poll(), target.m.said()[-6000:]))
         return 1
@@ -161,7 +164,8 @@ def main():
         if target:
             target.m.end()
         os.chdir(home)
-        shutil.rmtree(work, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(WORK, ignore_errors=True)
     print("fuzz.py: " + ", ".join("%s: %d rounds, %d inputs" % (k, *n) for k, n in counts.items()))
     return 0

@@ -1,6 +1,8 @@
 """fuzz_gdb.py - rounds of fuzz.py: debuggers that talk nonsense, break off, or do not wait for answers."""
 import select
 
+from machine import SLOW
+
 ADDRESSES = (0, 0x600, 0x1000, 0x3000, 0x3008, 0x7c00, 0x10000, 0xffff0, 0x1ffffe, 0x3ffff0, 0x400000, 0xfee00000,
              0x7fffffffffff, 0x800000000000, 0xffff800000000000, 0xfffffffffffffff0, 1 << 64, 1 << 70)
 LENGTHS = (0, 1, 2, 8, 0x10, 0xfff, 0x1000, 0x1ff8, 0x2000, 0x3ff0, 0x4000, 0x10000, 0x7fffffff, 0xffffffff,
@@ -147,7 +149,7 @@ def round(target, rng):
     sent = 0
     for _ in range(rng.choice((1, 2, 3))):
         line = target.line()
-        line.sock.settimeout(20)
+        line.sock.settimeout(20 * SLOW)
         acks, split = rng.randrange(4), rng.randrange(6) == 0
         try:
             for _ in range(rng.randrange(1, 60)):
