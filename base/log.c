@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "base/nearest.h"
+#include "base/trace.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static const struct { const char *name; uint64_t bits; const char *what; } items
 #undef DEV
     { "dev", ALL_DEVICES, "all devices" },
 };
+#define EVENTS "trace:"         /* an item that is no category: -trace's pattern follows */
 #define ITEMS (sizeof(items) / sizeof(items[0]))
 _Static_assert(LOG_DEV_COUNT <= 48, "a bit of the mask for each device");
 
@@ -68,23 +70,37 @@ void log_set_file(FILE *f)
     pthread_mutex_unlock(&sink.lock);
 }
 
+/* One item: a category's bits, or the events it names, which are switched if `go`. False: it is neither. */
+static bool parse_item(const char *item, bool go, uint64_t *mask)
+{
+    if (strncmp(item, EVENTS, strlen(EVENTS)) == 0)
+        return go ? trace_apply(item + strlen(EVENTS)) : trace_means(item + strlen(EVENTS));
+    for (size_t i = 0; i < ITEMS; i++) {
+        if (strcmp(items[i].name, item))
+            continue;
+        *mask |= items[i].bits;
+        return true;
+    }
+    return false;
+}
+
 bool log_parse(const char *list, char *bad, size_t size)
 {
     uint64_t mask = 0;
 
-    while (*list) {
-        size_t len = strcspn(list, ","), i = 0;
+    for (unsigned go = 0; go < 2; go++)
+        for (const char *at = list; *at;) {
+            size_t len = strcspn(at, ",");
+            char item[256];
 
-        while (i < ITEMS && (strlen(items[i].name) != len || memcmp(items[i].name, list, len)))
-            i++;
-        if (i == ITEMS) {
-            snprintf(bad, size, "%.*s", (int)len, list);
-            return false;
+            snprintf(item, sizeof(item), "%.*s", (int)len, at);
+            if (!parse_item(item, go, &mask)) {
+                snprintf(bad, size, "%s", item);
+                return false;
+            }
+            at += len;
+            at += *at == ',';
         }
-        mask |= items[i].bits;
-        list += len;
-        list += *list == ',';
-    }
     log_mask |= mask;
     return true;
 }
@@ -94,6 +110,7 @@ void log_help(FILE *f)
     fprintf(f, "Log items:\n");
     for (size_t i = 0; i < ITEMS; i++)
         fprintf(f, "  %-20s %s\n", items[i].name, items[i].what);
+    fprintf(f, "  %-20s %s\n", EVENTS "PATTERN", "what devices do, event by event: the same as -trace PATTERN");
 }
 
 void log_names(struct nearest *near)
@@ -143,6 +160,13 @@ void log_msg(uint64_t cat, const char *fmt, ...)
         va_end(ap);
         fputc('\n', f);
     }
+    pthread_mutex_unlock(&sink.lock);
+}
+
+void log_line(const char *line)
+{
+    pthread_mutex_lock(&sink.lock);
+    fputs(line, log_file());
     pthread_mutex_unlock(&sink.lock);
 }
 

@@ -37,7 +37,10 @@ extern uint64_t log_mask;
 static inline bool log_on(uint64_t cat) { return (log_mask & cat) != 0; }
 FILE *log_file(void);                   /* -D file, else stderr */
 void log_set_file(FILE *f);            /* from now on; takes f over */
-/* Add -d's comma-separated items to the mask; false, and nothing changed, if one is unknown: bad is which. */
+/*
+ * Add -d's comma-separated items to the mask, and switch events (trace:PATTERN); false, and nothing changed, if one is
+ * unknown: bad is which.
+ */
 bool log_parse(const char *list, char *bad, size_t size);
 /* What items there are, one a line; and their names, for "did you mean". */
 void log_help(FILE *f);
@@ -45,7 +48,9 @@ struct nearest;
 void log_names(struct nearest *);
 /* A newline is added. Guest misbehaviour and the like are limited to so many a second. */
 void log_msg(uint64_t cat, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The same for -d dev:NAME: log_dev(PIC, "line %d up", n). */
+/* A line as it is, its newline included. */
+void log_line(const char *line);
+/* log_msg() for -d dev:NAME: log_dev(PIC, "line %d up", n). */
 #define log_dev(id, ...)                                        \
     do {                                                        \
         if (log_on(LOG_DEV_OF(LOG_DEV_##id)))                   \

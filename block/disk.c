@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "host/evloop.h"
 
 #define SCRATCH_KEPT ((size_t)2 << 20)  /* Linux merges up to 1280 KiB; what is larger is made for a request */
@@ -64,6 +65,10 @@ struct imgdisk {
     bool full, room, ending;    /* full: no writes; room: one has succeeded since */
     unsigned nthreads;
     pthread_t threads[];
+};
+
+static const char *const op_names[] = {
+    [DISK_READ] = "read", [DISK_WRITE] = "write", [DISK_FLUSH] = "flush", [DISK_DISCARD] = "discard", [DISK_ZERO] = "zero"
 };
 
 /* ---- lists ---- */
@@ -303,6 +308,7 @@ static void answer(struct imgdisk *d, struct disk_req *r)
     if (r->error && r->error != -ECANCELED)
         explain(d, r);
     account(d, r);
+    trace_disk_done(d->b->name, r->number, op_names[r->op], r->error);
     if (r->bounce)
         scatter(r, r->bounce);
     free(r->bounce);
@@ -346,6 +352,7 @@ static void *worker(void *arg)
     struct imgdisk *d = arg;
     struct scratch scratch = { NULL, 0 };
 
+    trace_thread("disk");
     pthread_mutex_lock(&d->lock);
     for (;;) {
         struct disk_req *r = choose(d);
@@ -359,6 +366,7 @@ static void *worker(void *arg)
         }
         list_remove(&d->waiting, r);
         list_add(&d->running, r);
+        trace_disk_begin(d->b->name, r->number);
         if (choose(d))
             pthread_cond_signal(&d->work);
         pthread_mutex_unlock(&d->lock);
@@ -434,6 +442,7 @@ static void submit(struct disk *disk, struct disk_req *r)
     r->since = now_ns();
     pthread_mutex_lock(&d->lock);
     r->number = d->next_number++;
+    trace_disk_submit(d->b->name, r->number, op_names[r->op], r->off, r->len);
     list_add(&d->waiting, r);
     pthread_cond_signal(&d->work);
     pthread_mutex_unlock(&d->lock);

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/nearest.h"
 #include "base/size.h"
+#include "base/trace.h"
 #include "debug/action.h"
 #include "debug/control.h"
 #include "debug/profile.h"
@@ -235,6 +237,40 @@ void hmp_log(struct hmp *h)
     fclose(f);
     h->out->put(h->out->arg, text, len);
     free(text);
+}
+
+static void no_event(struct hmp *h, const char *pattern)
+{
+    struct nearest near;
+
+    nearest_init(&near, pattern, "");
+    trace_names(&near);
+    if (near.list[0])
+        hmp_fail(h, "no event '%.60s': did you mean %s?", pattern, near.list);
+    else
+        hmp_fail(h, "no event '%.60s': 'info trace-events' lists what there is", pattern);
+}
+
+void hmp_trace_event(struct hmp *h)
+{
+    const char *state = h->arg[1].s;
+    bool on = strcmp(state, "on") == 0;
+
+    if (!on && strcmp(state, "off"))
+        hmp_fail(h, "'%.60s': use on or off", state);
+    else if (!trace_switch(h->arg[0].s, on))
+        no_event(h, h->arg[0].s);
+}
+
+void info_trace_events(struct hmp *h)
+{
+    const char *pattern = h->arg[0].s ? h->arg[0].s : "*";
+
+    if (!trace_means(pattern))
+        no_event(h, pattern);
+    for (unsigned e = 0; e < TRACE_COUNT; e++)
+        if (trace_matches(e, pattern))
+            hmp_say(h, "%s : state %d\n", trace_name(e), trace_on(e));
 }
 
 void hmp_logfile(struct hmp *h)

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "host/evloop.h"
 
 #define QUEUE_BYTES (4u << 20)  /* several TCP windows */
@@ -180,6 +181,7 @@ static bool receive(struct net *n, const struct net_offload *o, const uint8_t *f
 
     n->offload = o;
     taken = n->user->receive(n->dev, frame, len);
+    trace_net_receive(n->id, frame, len, taken);
     n->offload = NULL;
     return taken;
 }
@@ -234,6 +236,7 @@ static void set_link(struct net *n)
     if (n->up == up)
         return;
     n->up = up;
+    trace_net_link(n->id, up);
     if (n->user && n->user->link)
         n->user->link(n->dev, up);
 }

@@ -5,6 +5,7 @@
  * reads 1.  Invariant: the SCI line is the OR of status & enable, if SCI_EN is set.
  */
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/acpi.h"
 
 #define STS_TMR (1u << 0)
@@ -42,7 +43,11 @@ static uint64_t pm_count(struct acpi *s)
 
 static void update(struct acpi *s)
 {
-    irq_set(&s->sci, (s->cnt & CNT_SCI_EN) && (s->sts & s->en));
+    bool level = (s->cnt & CNT_SCI_EN) && (s->sts & s->en);
+
+    if (level)
+        trace_acpi_sci(s->sts, s->en);
+    irq_set(&s->sci, level);
 }
 
 /* TMR_STS follows each change of the timer's top bit, 600 s apart. */
@@ -64,6 +69,7 @@ static void timer_fire(void *dev)
 
 void acpi_power_button(struct acpi *s)
 {
+    trace_acpi_power_button();
     s->sts |= STS_PWRBTN;
     update(s);
 }
@@ -73,6 +79,7 @@ static void control(struct acpi *s, uint16_t val)
     s->cnt = (val & (CNT_KEEP | CNT_SCI_EN)) | (s->model->legacy ? 0 : CNT_SCI_EN);
     if (!(val & CNT_SLP_EN))
         return;
+    trace_acpi_sleep(val >> 10 & 7);
     if ((val >> 10 & 7) == s->model->s5_type)
         s->off(s->arg);
     else

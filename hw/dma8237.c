@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #define CHANNELS 8
 #define CASCADE  4
@@ -185,6 +186,7 @@ static void move(struct dma8237 *d, unsigned ch, uint8_t *p, unsigned units, boo
 static unsigned transfer(struct dma8237 *d, unsigned ch, uint8_t *p, unsigned len, bool to_memory, bool *tc)
 {
     unsigned done = 0;
+    uint32_t pa = pa_of(d, ch);
 
     *tc = false;
     if (cascades(d, ch))
@@ -196,6 +198,7 @@ static unsigned transfer(struct dma8237 *d, unsigned ch, uint8_t *p, unsigned le
         done += n << unit(ch);
         *tc = advance(d, ch, n);
     }
+    trace_dma_transfer(ch, to_memory, pa, len, done);
     return done;
 }
 

@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+#include "base/trace.h"
+
 #define NEVER UINT64_MAX
 #define RESET_NS 50000u
 #define RECALIBRATE_STEPS 80
@@ -44,6 +46,7 @@ void floppy_finish(struct floppy *f, const uint8_t *result, unsigned len, bool i
     f->result_len = len;
     f->result_at = 0;
     f->phase = len ? PHASE_RESULT : PHASE_IDLE;
+    trace_floppy_result(f->cmd[0], len, f->result);
     if (irq)
         log_dev(FLOPPY, "command %02x: ST %02x %02x %02x, %u/%u/%u", f->cmd[0], result[0], result[1],
                 result[2], result[3], result[4], result[5]);
@@ -334,6 +337,7 @@ static void run(struct floppy *f)
 {
     const struct command *c = command_of(f->cmd[0]);
 
+    trace_floppy_command(f->cmd);
     if (c->run != sense_interrupt) {    /* what was not sensed before another command is forgotten */
         f->polled = 0;
         f->irq_on = 0;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/fw_cfg.h"
 
 #define KEY_SIGNATURE 0x00
@@ -190,6 +191,7 @@ static void select_item(struct fw_cfg *s, uint16_t key)
 {
     const struct item *it = find(s, key);
 
+    trace_fw_cfg_select(key);
     s->key = key;
     s->at = 0;
     if (it && it->asked)
@@ -275,6 +277,7 @@ static void dma(struct fw_cfg *s, uint64_t pa)
     }
     control = get_be(request, 4);
     len = get_be(request + 4, 4);
+    trace_fw_cfg_dma(pa, control, len, get_be(request + 8, 8));
     if (control & DMA_SELECT)
         select_item(s, control >> 16);
     if (control & DMA_READ)

@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/hpet.h"
 
 #define CFG_ENABLE 1u
@@ -145,6 +146,7 @@ static void fire(void *dev)
 
     if (!running(s))
         return;
+    trace_hpet_fire(n, count(s));
     if ((s->tconfig[n] & T_PERIODIC) && period) {
         uint64_t late;
 

@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/ioapic.h"
 
 #define RED_RIRR   (1ull << 14)
@@ -47,6 +48,7 @@ static void deliver(struct ioapic *s, unsigned pin, unsigned ticks)
     /* Only fixed and lowest priority can be level-triggered. */
     if (g.mode != APIC_FIXED && g.mode != APIC_LOWEST)
         g.level = false;
+    trace_ioapic_send(pin, g.dest, g.mode, g.vector, g.level);
     if (apics_send(s->apics, &g) && g.level)
         s->red[pin] |= RED_RIRR;
 }
@@ -67,8 +69,10 @@ void ioapic_set(void *ioapic, int pin, bool level)
     bool was = s->level & bit;
 
     assert(pin >= 0 && pin < IOAPIC_PINS);
-    if (level != was)
+    if (level != was) {
         log_dev(IOAPIC, "pin %d %s", pin, level ? "up" : "down");
+        trace_ioapic_pin(pin, level);
+    }
     s->raised[pin] += level && !was;
     s->level = level ? s->level | bit : s->level & ~bit;
     if (s->red[pin] & RED_LEVEL)
@@ -94,6 +98,7 @@ void ioapic_tick(void *ioapic, int pin, unsigned n)
         ioapic_set(s, pin, true);
     } else {
         log_dev(IOAPIC, "pin %d: %u ticks", pin, n);
+        trace_ioapic_tick(pin, n);
         s->level |= 1u << pin;
         s->raised[pin] += n;
         if (!(s->red[pin] & RED_MASKED))
@@ -107,6 +112,7 @@ static void ioapic_eoi(void *dev, uint8_t vector)
 
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
         if ((s->red[pin] & RED_RIRR) && (s->red[pin] & 0xff) == vector) {
+            trace_ioapic_eoi(pin, vector);
             s->red[pin] &= ~RED_RIRR;
             level_check(s, pin);
         }

@@ -10,6 +10,7 @@
 #include "hw/kbc.h"
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #define BYTE_NS 100000
 
@@ -128,6 +129,7 @@ static void set_config(struct kbc *k, uint8_t val)
 
 static void command(struct kbc *k, uint8_t cmd)
 {
+    trace_kbc_command(cmd);
     k->command = 0;
     switch (cmd) {
     case 0x20 ... 0x3f: fill(k, k->ram[cmd & 0x1f], false); break;

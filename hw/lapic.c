@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/lapic_int.h"
 
 static const struct field lapic_state[] = {
@@ -123,12 +124,14 @@ static void timer_fire(void *dev)
         if (period < MIN_PERIOD_NS)
             period = (MIN_PERIOD_NS + period - 1) / period * period;
         ticks = (now > l->due ? now - l->due : 0) / period + 1;
+        trace_lapic_timer(l->index, (unsigned)ticks);
         timer_due(l, l->due + ticks * period);
         lapic_timer_ticks(l, ticks < IRQ_TICKS_MAX ? ticks : IRQ_TICKS_MAX);
         return;
     } else {
         timer_due(l, UINT64_MAX);
     }
+    trace_lapic_timer(l->index, 1);
     lapic_lvt_fire(l, LVT_TIMER);
 }
 

@@ -7,6 +7,7 @@
  * of every change. lapic_update() is the one place that computes it.
  */
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/lapic_int.h"
 
 /* ---- priorities (10.8.3) ---- */
@@ -84,6 +85,7 @@ void lapic_accept(struct lapic *l, enum apic_mode mode, uint8_t vector, bool lev
 
     log_dev(LAPIC, "lapic%u: message with mode %u, vector %02x, %s", l->index, mode, vector,
             level ? "level" : "edge");
+    trace_lapic_accept(l->index, mode, vector, level);
     switch (mode) {
     case APIC_FIXED:
     case APIC_LOWEST:
@@ -191,6 +193,7 @@ void lapic_eoi(struct lapic *l)
 
     if (v < 0)
         return;
+    trace_lapic_eoi(l->index, (unsigned)v);
     vec_put(l->isr, v, false);
     if (vec_get(l->tmr, v)) {
         uint32_t *lint0 = &l->lvt[LVT_LINT0];
@@ -309,6 +312,7 @@ void lapic_icr_send(struct lapic *l)
     }
     if (g.mode != APIC_INIT)
         g.level = false;                /* IPIs are edge-triggered */
+    trace_lapic_ipi(l->index, shorthand, g.dest, g.mode, g.vector);
     if (shorthand == 0) {
         apics_send(s, &g);
         return;
@@ -339,6 +343,7 @@ int apics_ack(struct apics *s, unsigned cpu)
     /* The request went away between the line and the acknowledge (10.9). */
     if (v < 0)
         return lapic_enabled(l) ? (int)(l->svr & 0xff) : -1;
+    trace_lapic_ack(l->index, (unsigned)v);
     /* A tick that is owed waits at once; the ISR keeps it back until the EOI. */
     vec_put(l->irr, v, l->owed[v]);
     if (l->owed[v])

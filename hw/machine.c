@@ -1,6 +1,7 @@
 /*
  * machine.c - what every board shares: stopping and resetting the machine.
  */
+#include "base/trace.h"
 #include "hw/boards.h"
 
 /* The first reason wins: a guest that writes S5 and then spins must not turn it into a reset. */
@@ -9,6 +10,7 @@ void machine_request_stop(struct machine *m, enum stop_reason why, int code)
     machine_lock(m);
     if (m->stop == STOP_NONE || why == STOP_QUIT) {
         m->stop_code = code;
+        trace_machine_stop((int)why, code);
         machine_news(m, NEWS_STOP, NULL, why);
         __atomic_store_n(&m->stop, why, __ATOMIC_SEQ_CST);     /* read without the lock */
     }
@@ -47,6 +49,7 @@ void machine_power_button(struct machine *m)
 void machine_reset(struct machine *m)
 {
     machine_lock(m);
+    trace_machine_reset();
     chips_reset(m->chips);
     if (m->board_reset)
         m->board_reset(m);

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/trace.h"
+
 #define NET_FRAME_MAX 65550u    /* the longest frame that goes either way; chips of old take 1518 bytes and less */
 
 struct net;
@@ -71,8 +73,10 @@ static inline bool net_is_up(const struct net *n)
 
 static inline void net_send(struct net *n, const uint8_t *frame, size_t len)
 {
-    if (n && n->up && n->ops)
+    if (n && n->up && n->ops) {
+        trace_net_send(n->id, frame, len);
         n->ops->send(n, frame, len);
+    }
 }
 
 /* Some outside has frames that are unfinished, and would give them to a chip that takes them. */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 static const struct field bus_state[] = {
     FIELD(struct pci_bus, address), FIELD_ARRAY(struct pci_bus, asserted), FIELD_END
@@ -46,6 +47,7 @@ static void bar_off(struct pci_dev *d, struct bar *b)
     if (!b->on)
         return;
     b->on = false;
+    trace_pci_bar_unmap(d->name, b->at, b->size);
     if (b->flags & PCI_BAR_IO)
         ports_unmap(d->bus->ports, b->at, b->size);
     else
@@ -80,7 +82,9 @@ static void bar_place(struct pci_dev *d, struct bar *b, const char *what, uint64
     }
     b->at = at;
     b->on = ok;
-    if (!ok)
+    if (ok)
+        trace_pci_bar_map(d->name, what, at, b->size);
+    else
         log_msg(LOG_GUEST, "pci: %s: %s at %#llx overlaps another region", d->name, what, (unsigned long long)at);
 }
 
@@ -184,6 +188,7 @@ static void drive(struct pci_dev *d, bool level)
     struct pci_bus *bus = d->bus->root;
 
     d->intx = level;
+    trace_pci_irq(d->name, d->config[CFG_PIN] - 1u, level);
     if (level)
         d->line = pci_line_of(d);
     bus->asserted[d->line] += level ? 1 : -1;
@@ -282,11 +287,13 @@ uint32_t pci_config_read(struct pci_dev *d, unsigned off, unsigned size)
 {
     if (d->reads)
         d->reads(d->reads_dev, off, size);
+    trace_pci_config_read(d->name, off, size, get(&d->config[off], size));
     return get(&d->config[off], size);
 }
 
 void pci_config_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t val)
 {
+    trace_pci_config_write(d->name, off, size, val);
     for (unsigned i = 0; i < size; i++) {
         uint8_t w = d->writable[off + i], *c = &d->config[off + i];
 

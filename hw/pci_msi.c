@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #define CAP_MSI   0x05
 #define CAP_MSIX  0x11
@@ -57,6 +58,7 @@ static void send(struct pci_dev *d, uint64_t addr, uint32_t data)
 
     if (!pci_bus_master(d))
         return;
+    trace_pci_msi(d->name, addr, data);
     if (addr >> 20 == 0xfee && to->send)
         to->send(to->to, addr, data);
     else if (!phys_dma_write(d->bus->phys, addr, &(uint32_t){ data }, 4))

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 enum { M, S };
 #define CASCADE 2
@@ -82,8 +83,10 @@ void pic_set_line(void *dev, int n, bool level)
     uint8_t bit = (uint8_t)(1 << (n & 7));
     if (n == CASCADE || n < 0 || n > 15)
         return;
-    if (level != !!(p->lines[c] & bit))
+    if (level != !!(p->lines[c] & bit)) {
         log_dev(PIC, "line %d %s", n, level ? "up" : "down");
+        trace_pic_line(n, level);
+    }
     p->raised[n] += level && !(p->lines[c] & bit);
     if (level) {
         if (!(p->lines[c] & bit) || (level_mask(p, c) & bit))
@@ -126,6 +129,8 @@ bool pic_intr(struct pic *p)
 static void acknowledge(struct pic *p, int c, int line)
 {
     uint8_t bit = (uint8_t)(1 << line);
+    if (c == S || line != CASCADE)
+        trace_pic_ack(c * 8 + line, p->base[c] + line);
     if (p->icw4[c] & ICW4_AEOI) {
         if (p->rotate_aeoi[c])
             p->lowest[c] = (uint8_t)line;
@@ -145,12 +150,15 @@ uint8_t pic_ack(struct pic *p)
     uint8_t vector;
     if (line < 0) {
         vector = p->base[M] + 7;        /* spurious: no in-service bit */
+        trace_pic_spurious(vector);
     } else if (line == CASCADE) {
         int sub = request(p, S);
         acknowledge(p, M, line);
         if (sub >= 0)
             acknowledge(p, S, sub);
         vector = p->base[S] + (sub >= 0 ? sub : 7);
+        if (sub < 0)
+            trace_pic_spurious(vector);
     } else {
         acknowledge(p, M, line);
         vector = p->base[M] + (uint8_t)line;
@@ -212,8 +220,10 @@ static void ocw2(struct pic *p, int c, uint8_t val)
             return;
         line = (p->lowest[c] + 1 + r) & 7;
     }
-    if (eoi)
+    if (eoi) {
+        trace_pic_eoi(c * 8 + line);
         p->isr[c] &= (uint8_t)~(1 << line);
+    }
     if (rotate)
         p->lowest[c] = (uint8_t)line;
 }

@@ -11,6 +11,7 @@
 #include "hw/pit.h"
 
 #include "base/log.h"
+#include "base/trace.h"
 
 enum { RW_LATCH, RW_LOW, RW_HIGH, RW_BOTH };
 
@@ -217,8 +218,10 @@ static void rearm(struct pit *p)
     uint64_t now = now_tick(p);
     settle(c, now);
     unsigned n = new_ticks(c, now);
-    if (n)
+    if (n) {
+        trace_pit_tick(n);
         irq_tick(&p->irq0, n);
+    }
     irq_set(&p->irq0, out(c, now));
     uint64_t at = next_change(c, now);
     if (at == UINT64_MAX)
@@ -425,6 +428,8 @@ static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     } else {
         settle(&p->ch[off], now);
         write_channel(&p->ch[off], (uint8_t)val, now);
+        if (!p->ch[off].write_high)
+            trace_pit_count((unsigned)off, mode(&p->ch[off]), p->ch[off].next_n ? p->ch[off].next_n : p->ch[off].n);
     }
     rearm(p);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/dev.h"
 
 #define MAX_REGIONS 255
@@ -115,15 +116,20 @@ static bool fits(const struct region *r, uint16_t port, unsigned size)
     return r && port - r->base + size <= r->len;
 }
 
-/* -d io and -d dev:NAME */
-static void log_access(const struct region *r, uint16_t port, uint32_t val, unsigned size, bool write)
+/* -d io, -d dev:NAME, -trace */
+static void tell(const struct region *r, uint16_t port, uint32_t val, unsigned size, bool write)
 {
+    const char *name = r ? r->name : "-";
     uint64_t cats[] = { LOG_IO, r ? LOG_DEV_OF(r->ops->log) : 0 };
+    if (write)
+        trace_io_write(name, port, size, val);
+    else
+        trace_io_read(name, port, size, val);
     if (!log_on(cats[0] | cats[1]))
         return;
     for (unsigned i = 0; i < 2; i++)
         log_msg(cats[i], "%s%u %04x %s %0*x  %s", write ? "out" : "in", size * 8, port, write ? "<-" : "->",
-                (int)size * 2, val, r ? r->name : "-");
+                (int)size * 2, val, name);
 }
 
 uint32_t ports_read(struct ports *p, uint16_t port, unsigned size)
@@ -142,7 +148,7 @@ uint32_t ports_read(struct ports *p, uint16_t port, unsigned size)
         if (s)
             v = (uint32_t)(r->ops->read(r->dev, off & ~(s - 1), s) >> (8 * (off & (s - 1)))) & 0xff;
     }
-    log_access(r, port, v, size, false);
+    tell(r, port, v, size, false);
     return v;
 }
 
@@ -155,7 +161,7 @@ void ports_write(struct ports *p, uint16_t port, uint32_t val, unsigned size)
         ports_write(p, (uint16_t)(port + size / 2), val >> (4 * size), size / 2);
         return;
     }
-    log_access(r, port, val, size, true);
+    tell(r, port, val, size, true);
     if (!r)
         return;
     unsigned off = port - r->base;

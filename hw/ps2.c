@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/input_if.h"
 
 #define KEYS 128
@@ -349,6 +350,7 @@ void ps2_key(struct ps2 *d, unsigned key, bool down)
 {
     if (!key || key >= KEYS || d->wanted[key] == down)
         return;                 /* the host's own repeats are not ours */
+    trace_ps2_key(key, down);
     if (!d->enabled) {
         d->down[key] = d->wanted[key] = down;
         d->held = (uint8_t)(down ? d->held + 1 : d->held - 1);
@@ -537,6 +539,7 @@ static void mouse_stream(struct ps2 *d)
 
 void ps2_mouse(struct ps2 *d, int dx, int dy, int dz, unsigned buttons)
 {
+    trace_ps2_mouse(dx, dy, dz, buttons);
     d->dx = clamp(d->dx + clamp(dx, -4096, 4096), -4096, 4096);
     d->dy = clamp(d->dy + clamp(dy, -4096, 4096), -4096, 4096);
     d->dz = clamp(d->dz + clamp(dz, -64, 64), -64, 64);
@@ -642,6 +645,7 @@ static void mouse_parameter(struct ps2 *d, uint8_t cmd, uint8_t val)
 void ps2_host_write(struct ps2 *d, uint8_t byte)
 {
     uint8_t cmd = d->command;
+    trace_ps2_command(d->is_mouse, byte);
     d->command = 0;
     if (byte != RESEND)
         d->reply_count = 0;     /* whatever the host did not fetch, it gave up */
@@ -673,6 +677,7 @@ uint8_t ps2_next_byte(struct ps2 *d)
         d->event_head = (d->event_head + 1) % EVENTS;
         d->event_count--;
     }
+    trace_ps2_byte(d->is_mouse, d->last);
     if (d->is_mouse)
         mouse_stream(d);        /* the next packet; who fetches looks again by itself */
     else

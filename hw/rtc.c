@@ -16,6 +16,7 @@
 #include "hw/rtc.h"
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/clock.h"
 
 enum { SEC, SEC_ALARM, MIN, MIN_ALARM, HOUR, HOUR_ALARM, WDAY, MDAY, MON, YEAR, REG_A, REG_B, REG_C,
@@ -227,9 +228,11 @@ static void sync(struct rtc *r)
 static void update(struct rtc *r)
 {
     uint8_t b = r->ram[REG_B];
-    bool irq = r->ram[REG_C] & b & (C_PF | C_AF | C_UF);
+    bool irq = r->ram[REG_C] & b & (C_PF | C_AF | C_UF), was = r->ram[REG_C] & C_IRQF;
     uint64_t due = UINT64_MAX, now = r->synced;
     r->ram[REG_C] = (uint8_t)((r->ram[REG_C] & 0x7f) | (irq ? C_IRQF : 0));
+    if (irq && !was)
+        trace_rtc_irq(r->ram[REG_C]);
     irq_set(&r->irq, irq);
     if (!irq) {                 /* with the line high nothing more can happen to it */
         unsigned p = period(r);
@@ -332,16 +335,23 @@ static void write_reg(struct rtc *r, unsigned reg, uint8_t val)
 static uint64_t rtc_read(void *dev, uint64_t off, unsigned size)
 {
     struct rtc *r = dev;
-    return off ? read_reg(r, r->index) : 0xff;  /* the index is write only */
+    uint8_t val;
+    if (!off)
+        return 0xff;            /* the index is write only */
+    val = read_reg(r, r->index);
+    trace_rtc_read(r->index, val);
+    return val;
 }
 
 static void rtc_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
     struct rtc *r = dev;
-    if (off)
+    if (off) {
+        trace_rtc_write(r->index, (uint8_t)val);
         write_reg(r, r->index, (uint8_t)val);
-    else
+    } else {
         r->index = val & 0x7f;  /* bit 7 masks NMI, which nothing on these boards raises */
+    }
 }
 
 void rtc_cmos_set(struct rtc *r, unsigned index, uint8_t val)

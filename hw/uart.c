@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #define FIFO 16
 
@@ -28,6 +29,7 @@ struct uart {
     struct irq irq;
     struct clock *clock;
     struct chardev *chr;
+    uint16_t base;              /* of its ports: its name in traces */
     struct timer timeout;
     uint8_t ier, fcr, lcr, mcr, msr, scr, dll, dlm;
     uint8_t rx[FIFO], rx_err[FIFO];     /* rx_err: LSR_PE, LSR_FE, LSR_BI of that character */
@@ -150,8 +152,10 @@ static unsigned uart_room(void *dev)
 static void uart_receive(void *dev, const uint8_t *buf, unsigned n)
 {
     struct uart *u = dev;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        trace_uart_receive(u->base, buf[i]);
         rx_push(u, buf[i], 0);
+    }
     update(u);
 }
 
@@ -190,6 +194,7 @@ static void uart_writable(void *dev)
 
 static void write_thr(struct uart *u, uint8_t val)
 {
+    trace_uart_send(u->base, val);
     u->thre_pending = 0;
     if (u->tx_count < depth(u))
         u->tx[u->tx_count++] = val;
@@ -254,6 +259,8 @@ static void write_lcr(struct uart *u, uint8_t val)
             rx_push(u, 0, LSR_BI | LSR_FE);
     }
     u->lcr = val;
+    if (!(val & LCR_DLAB))
+        trace_uart_line(u->base, u->dll | u->dlm << 8, val);
 }
 
 static uint8_t read_iir(struct uart *u)
@@ -385,6 +392,7 @@ struct uart *uart_new(struct chip_list *chips, const char *name, struct ports *p
     u->irq = irq;
     u->clock = clock;
     u->chr = chr;
+    u->base = base;
     timer_init(&u->timeout, clock, timeout_fire, u);
     ports_map(ports, base, 8, &uart_ops, u, name);
     uart_reset(u);

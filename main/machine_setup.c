@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "debug/control.h"
 #include "debug/monitor.h"
 #include "debug/profile.h"
@@ -71,6 +72,11 @@ static const struct control_ops run_control = {
     .act_as = vcpus_act_as,
 };
 
+static uint64_t guest_time(void *clock)
+{
+    return clock_now(clock);
+}
+
 void machine_setup(struct machine *m, struct options *o)
 {
     static const char *const label[SERIAL_MAX] = { "serial0", "serial1", "serial2", "serial3" };
@@ -93,6 +99,7 @@ void machine_setup(struct machine *m, struct options *o)
     decode_init();
     m->loop = evloop_new();
     m->clock = clock_new(&host_clock);
+    trace_set_clock(guest_time, m->clock);
     if (o->check)
         clock_set_slowdown(m->clock, CHECK_SLOWDOWN);
     m->control = control_new(m, &run_control, m->cfg.paused || o->loadvm ? RUN_PRELAUNCH : RUN_RUNNING);
@@ -168,6 +175,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     load_free(m);
     control_free(m->control);
     evloop_free(m->loop);
+    trace_set_clock(NULL, NULL);
     m->cfg.board->free(m);
     displays_free(m->displays);
     firmware_free(m);

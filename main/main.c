@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "config.h"
 #include "debug/control.h"
 #include "debug/gdb.h"
@@ -212,6 +213,7 @@ int main(int argc, char **argv)
     o.verify = VERIFY;
     if (o.name[0])
         prctl(PR_SET_NAME, (unsigned long)o.name, 0ul, 0ul, 0ul);
+    trace_thread("main");
     machine_setup(&s.m, &o);
     evloop_on_quit(s.m.loop, quit, &s);
     crash_init();

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "frontend/debug.h"
 #include "frontend/help_sys.h"
 #include "host/host_clock.h"
@@ -495,7 +496,10 @@ static void *thread(void *arg)
 {
     struct vcpu *v = arg;
     struct vcpus *s = v->c->m->vcpus;
+    char name[16];
 
+    snprintf(name, sizeof(name), "cpu%u", v->c->index);
+    trace_thread(name);
     pthread_setspecific(s->self, v);
     __atomic_store_n(&v->tid, (int)gettid(), __ATOMIC_SEQ_CST);
     crash_thread(v->c);

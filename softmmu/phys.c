@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "base/shm.h"
 #include "base/text.h"
 #include "frontend/cpu.h"
@@ -415,6 +416,10 @@ static unsigned io_piece(struct phys *p, const struct map *m, uint64_t off, uint
         else
             buf[i] = (uint8_t)(val >> shift);
     }
+    if (write)
+        trace_mmio_write(m->name, m->base + off, size, val);
+    else
+        trace_mmio_read(m->name, m->base + off, size, val);
     if (log_on(LOG_DEV_OF(m->ops->log)))
         log_msg(LOG_DEV_OF(m->ops->log), "%s%u %llx %s %0*llx  %s", write ? "write" : "read", size * 8,
                 (unsigned long long)(m->base + off), write ? "<-" : "->", (int)size * 2,

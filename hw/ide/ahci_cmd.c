@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 /* Command header and table. */
 #define HEADER 32u
@@ -504,6 +505,7 @@ static void begin(struct ahci_port *p, unsigned slot)
     }
     log_dev(AHCI, "ahci: port %u: slot %u: FIS %02x, command %02x, %u regions", p->n, slot, fis[0], fis[2],
             c->entries);
+    trace_ahci_command(p->n, slot, fis[0], fis[2], c->entries);
     if ((h[0] & 0x1f) < HDR_MIN || fis[0] != FIS_H2D) {
         log_msg(LOG_GUEST, "ahci: port %u: slot %u: a FIS of type %02x and %u dwords is no command", p->n, slot, fis[0],
                 h[0] & 0x1f);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #define READY (ATA_DRDY | ATA_DSC)
 
@@ -54,6 +55,7 @@ void ata_complete(struct ata *a)
     a->phase = ATA_IDLE;
     a->status = READY;
     a->error = 0;
+    trace_ide_status(a->drive->id, a->command, a->status, a->error);
     show_progress(a);
     ata_set_irq(a, true);
 }
@@ -63,6 +65,7 @@ void ata_fail(struct ata *a, uint8_t error)
     a->phase = ATA_IDLE;
     a->status = READY | ATA_ERR;
     a->error = error;
+    trace_ide_status(a->drive->id, a->command, a->status, a->error);
     if (error != ATA_ABRT)
         show_progress(a);
     ata_set_irq(a, true);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 enum {                          /* struct command.flags */
     EXT = 1, DMA = 2, WRITE = 4, FUA = 8, MULTIPLE = 16,
@@ -578,5 +579,6 @@ void ata_disk_command(struct ata *a)
     a->block_size = c->flags & MULTIPLE ? a->multiple * ATA_SECTOR : ATA_SECTOR;
     if (c->flags & MEDIUM)
         a->standby = 0;
+    trace_ide_command(a->drive->id, a->command, a->feature[0], (int64_t)ata_address(a), count(a));
     c->run(a);
 }

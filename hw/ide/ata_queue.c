@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/disk_xfer.h"
 
 enum { LOG_DIRECTORY = 0x00, LOG_QUEUE = 0x10 };
@@ -72,6 +73,7 @@ static void done(struct disk_xfer *x)
         a->error = x->error == -EFAULT ? ATA_ABRT : in ? ATA_UNC : ATA_IDNF;
         put_log(a, q->tag, (x->off + x->pos) / ATA_SECTOR, 0);
     }
+    trace_ide_queue_done(a->drive->id, q->tag, x->error);
     a->host->queue_done(a->host->to, q->tag, !x->error);
 }
 

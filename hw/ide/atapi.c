@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "base/trace.h"
+
 #define PER_BLOCK (MMC_BLOCK / ATA_SECTOR)
 /* Blocks that buf holds, whatever their size. */
 #define BUF_BLOCKS (ATA_BUF / MMC_RAW)
@@ -22,6 +24,7 @@ static void end(struct ata *a, uint8_t status, uint8_t error)
     a->count[0] = ATA_COD | ATA_IO;
     a->status = status;
     a->error = error;
+    trace_ide_status(a->drive->id, a->command, a->status, a->error);
     ata_set_irq(a, true);
 }
 
@@ -161,6 +164,7 @@ void atapi_execute(struct ata *a)
     struct mmc_result r;
 
     memcpy(a->packet, a->buf, ATA_PACKET);
+    trace_atapi_packet(a->drive->id, a->packet, limit);
     r = mmc_command(&a->mmc, a->packet, a->buf);
     /* 6.21.4: an odd limit counts as one less, none as 65534. */
     a->block_size = limit > 1 && limit != 0xffff ? limit & ~1u : 0xfffe;

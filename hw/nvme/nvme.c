@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/plug.h"
 
 #define BAR_LEN   0x4000u
@@ -161,6 +162,7 @@ static void post(struct nvme *s, unsigned sq, uint16_t cid, uint16_t status, uin
     if (!ready(s))
         return;
     assert(s->cq_size[q] && cq_room(s, q));
+    trace_nvme_status(sq, cid, status);
     nvme_put(e, 4, result);
     nvme_put(e + 8, 2, s->sq_head[sq]);
     nvme_put(e + 10, 2, sq);
@@ -299,6 +301,7 @@ static bool next_command(struct nvme *s, unsigned q)
         c->dw[i] = nvme_get(e + 4 * i, 4);
     log_dev(NVME, "queue %u: command %02x, id %u, namespace %x, %08x %08x %08x", q, c->dw[0] & 0xff,
             c->dw[0] >> 16, c->dw[1], c->dw[10], c->dw[11], c->dw[12]);
+    trace_nvme_command(q, c->dw[0] >> 16, c->dw[0] & 0xff, c->dw[1], c->dw[10] | (uint64_t)c->dw[11] << 32, c->dw[12]);
     if (c->dw[0] >> 8 & 3)      /* fused */
         status = NVME_BAD_FIELD;
     else

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/plug.h"
 
 #define DISK (1u << SCSI_DISK)
@@ -23,6 +24,7 @@ enum { EVENT_NONE, EVENT_EJECT, EVENT_NEW, EVENT_REMOVED };    /* MMC: media eve
 
 static void done(struct scsi_cmd *c)
 {
+    trace_scsi_status(c->dev->target, c->dev->lun, c->cdb[0], c->status);
     free(c->params);
     c->params = NULL;
     c->transport->done(c);
@@ -47,6 +49,7 @@ static void make_sense(uint8_t *s, unsigned key, unsigned asc)
 void scsi_fail(struct scsi_cmd *c, unsigned key, unsigned asc)
 {
     log_dev(SCSI, "scsi: command %02x: sense %x/%02x/%02x", c->cdb[0], key, asc >> 8, asc & 0xff);
+    trace_scsi_sense(c->dev->target, c->dev->lun, c->cdb[0], key, asc);
     c->status = SCSI_CHECK;
     make_sense(c->sense, key, asc);
     if (c->dev->bus->keeps_sense)
@@ -315,6 +318,7 @@ static void run(struct scsi_cmd *c)
         i++;
     log_dev(SCSI, "scsi: unit %u:%u: command %02x, %llu and %llu bytes", d->target, d->lun, op,
             (unsigned long long)c->out_len, (unsigned long long)c->in_len);
+    trace_scsi_command(d->target, d->lun, c->cdb, c->out_len, c->in_len);
     if (op != OP_INQUIRY && op != OP_REPORT_LUNS && op != OP_REQUEST_SENSE)
         d->sense[0] = 0;
     if (attention && op != OP_INQUIRY && op != OP_REPORT_LUNS && op != OP_REQUEST_SENSE) {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/pci.h"
 
 enum { CONTROL_IDLE, CONTROL_IN, CONTROL_OUT, CONTROL_STATUS_IN, CONTROL_STALLED };
@@ -563,7 +564,7 @@ static int control_out(struct usb_dev *d, const uint8_t *buf, unsigned len)
     return USB_STALL;
 }
 
-int usb_packet(struct usb_dev *d, enum usb_pid pid, unsigned ep, uint8_t *buf, unsigned len)
+static int packet(struct usb_dev *d, enum usb_pid pid, unsigned ep, uint8_t *buf, unsigned len)
 {
     if (ep == 0) {
         if (pid == USB_SETUP)
@@ -575,6 +576,15 @@ int usb_packet(struct usb_dev *d, enum usb_pid pid, unsigned ep, uint8_t *buf, u
     if (d->halted[pid == USB_IN] >> ep & 1)
         return USB_STALL;
     return d->type->packet(d, pid, ep, buf, len);
+}
+
+int usb_packet(struct usb_dev *d, enum usb_pid pid, unsigned ep, uint8_t *buf, unsigned len)
+{
+    unsigned addr = d->addr;            /* the packet may change it */
+    int n = packet(d, pid, ep, buf, len);
+
+    trace_usb_packet(d->port->path, addr, pid, ep, len, n);
+    return n;
 }
 
 /* ---- for monitors ---- */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/video/vga_int.h"
 
 #define ID_FIRST 0xb0c0u
@@ -83,6 +84,7 @@ static void enable(struct vga *v, uint16_t val)
         return;
     }
     log_dev(VGA, "vga: VBE mode %ux%u, %u bits", r[VBE_XRES], r[VBE_YRES], r[VBE_BPP]);
+    trace_vga_mode(r[VBE_XRES], r[VBE_YRES], r[VBE_BPP]);
     if (!(val & VBE_KEEP)) {
         memset(v->vram, 0, v->vram_len);
         track_mark(v->track, 0, v->vram_len);

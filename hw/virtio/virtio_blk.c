@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "hw/disk_xfer.h"
 #include "hw/virtio/virtio.h"
 
@@ -55,6 +56,7 @@ struct request {
 /* Its status is the last byte there is room for. */
 static void answer(struct virtq_chain *c, uint8_t status)
 {
+    trace_virtio_blk_status(c->head, status);
     chain_put(c, c->in_len - 1, &status, 1);
     virtq_push(c, c->in_len);
 }
@@ -166,6 +168,7 @@ static void handle(struct virtio_blk *s, struct virtq_chain *c)
     sector = le_get(h + 8, 8);
     log_dev(VIRTIO, "virtio-blk: type %u, sector %#llx, %u and %u bytes", type, (unsigned long long)sector,
             c->out_len, c->in_len);
+    trace_virtio_blk_request(c->head, type, sector, c->out_len, c->in_len);
     switch (type) {
     case T_IN: submit(s, c, DISK_READ, sector, c->in_len - 1, false); break;
     case T_OUT: submit(s, c, DISK_WRITE, sector, c->out_len - HEADER, false); break;

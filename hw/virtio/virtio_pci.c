@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #define VENDOR      0x1af4u
 #define MODERN_ID   0x1040u
@@ -63,6 +64,7 @@ static void update_line(struct virtio_dev *v)
 
 void virtio_interrupt(struct virtio_dev *v, uint16_t vector, uint8_t isr)
 {
+    trace_virtio_interrupt(v->type->name, vector, isr);
     if (pci_msix_on(v->pci)) {
         if (vector != NO_VECTOR)
             pci_msi_send(v->pci, vector);
@@ -177,6 +179,7 @@ static void set_status(struct virtio_dev *v, uint8_t val, bool modern)
     v->status = val | (old & STATUS_NEEDS_RESET);
     log_dev(VIRTIO, "%s: status %02x, features %#llx", v->type->name, v->status,
             (unsigned long long)v->features);
+    trace_virtio_status(v->type->name, v->status, v->features);
     if ((v->status & STATUS_DRIVER_OK) && !(old & STATUS_DRIVER_OK))
         kick_all(v);
 }
@@ -188,6 +191,7 @@ static uint8_t get_status(const struct virtio_dev *v)
 
 static void kick(struct virtio_dev *v, unsigned n)
 {
+    trace_virtio_queue_notify(v->type->name, n);
     if (n >= v->nqueues)
         log_msg(LOG_GUEST, "%s: there is no queue %u", v->type->name, n);
     else if (v->queue[n]->enabled && virtio_live(v))

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #define DESC          16u
 #define DESC_NEXT     1u
@@ -406,7 +407,10 @@ struct virtq_chain *virtq_pop(struct virtq *q)
         free(c);
         return NULL;
     }
-    q->inuse += c != NULL;
+    if (c) {
+        q->inuse++;
+        trace_virtio_queue_pop(q->v->type->name, q->n, c->head, c->out_len, c->in_len);
+    }
     return c;
 }
 
@@ -425,8 +429,10 @@ void virtq_push_all(struct virtq_chain *const *c, const uint32_t *written, unsig
     if (chain_current(c[0]) && running(q))
         (virtio_has(q->v, VIRTIO_F_RING_PACKED) ? packed_push : split_push)(q, c, written, n);
     q->pushed = true;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        trace_virtio_queue_push(q->v->type->name, q->n, c[i]->head, written[i]);
         end(c[i]);
+    }
 }
 
 void virtq_push(struct virtq_chain *c, uint32_t written)

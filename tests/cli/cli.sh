@@ -36,6 +36,7 @@ expect 0 wav -audiodev help
 expect 0 interp -accel help
 expect 0 unimp -d help
 expect 0 'dev:ioapic' -d help
+expect 0 '^  ide_command  ' -trace help
 
 # ---- wrong use ----
 expect 2 "no driver 'zzz'" -audiodev zzz,id=a
@@ -133,6 +134,13 @@ expect 2 'serial ports' -serial none -serial none -serial none -serial none -ser
 expect 2 'unknown log item .everything.: -d help' -d everything
 expect 2 'did you mean stats?' -d int,sats
 expect 2 'did you mean dev:uart?' -d dev:uatr
+expect 2 'no event .ide_comand.: did you mean ide_command?' -trace ide_comand
+expect 2 "no event matches 'zz\*'" -trace 'zz*'
+expect 2 "use \[enable=\]PATTERN, events=FILE or file=FILE" -trace colour=red
+expect 3 'list of events /nowhere/x' -trace events=/nowhere/x
+printf '# a comment\nio_*\n\nio_raed\n' >"$work/events"
+expect 2 'events, line 4: no event .io_raed.: did you mean io_read?' -trace "events=$work/events"
+expect 2 "unknown log item 'trace:zz" -d trace:zz
 expect 2 'not an address range' -dfilter 0x7c00
 expect 2 'not an address range' -dfilter 9..3
 expect 2 'needs a file' -symbols ''
@@ -300,6 +308,20 @@ expect 11 '^dev:lapic: read32 fee00020 -> 00000000  lapic' -d dev:lapic -kernel 
 expect 11 '^dev:lapic:' -d dev -kernel "$work/exit3" -device isa-debug-exit
 expect 11 '' -d dev:lapic -D "$work/log" -kernel "$work/exit3" -device isa-debug-exit
 holds 'a log of dev:lapic alone' "grep -q '^dev:lapic:' '$work/log' && ! grep -qv '^dev:lapic:' '$work/log'"
+# a sector read by PIO: what is known of it is what is traced, in this order
+guest sector 66baf201b001ee42b005ee42b000ee42ee42b0e0ee42b020eeeca88075fb66baf001b90001000066ede2fcb021e6f4f4
+expect 67 '' -M pc -kernel "$work/sector" -device isa-debug-exit -drive "file=$work/large,format=raw,id=d0" \
+    -trace "ide_*,file=$work/trace" -trace 'disk_*' -trace io_write -trace -ide_status -trace machine_stop
+sed -n 's/^[0-9]*\.[0-9]\{9\} //; s/[^ ]*latimer[^ ]*large\|[^ ]*\/large/large/; /0x1f7/,$p' "$work/trace" >"$work/told"
+printf '%s\n' 'cpu0 io_write ide port 0x1f7 size 1 value 0x20' 'cpu0 ide_command d0 command 0x20 features 0 lba 5 count 1' \
+    'cpu0 disk_submit large request 0 read offset 2560 length 512' 'disk disk_begin large request 0' \
+    'X disk_done large request 0 read error 0' 'cpu0 io_write isa-debug-exit port 0xf4 size 1 value 0x21' \
+    'cpu0 machine_stop reason 3 code 67' >"$work/known"
+holds 'events of a sector that is read' "sed 's/^[a-z]* disk_done/X disk_done/' '$work/told' | diff '$work/known' - >&2"
+expect 67 '^[0-9]*\.[0-9]\{9\} cpu0 io_write isa-debug-exit port 0xf4 size 1 value 0x21$' -d trace:io_write -kernel "$work/exit" \
+    -device isa-debug-exit
+expect 67 '' -trace "io_*,file=$work/trace" -trace -io_write -kernel "$work/exit" -device isa-debug-exit
+holds 'events that were taken away do not come' "! grep -q io_write '$work/trace'"
 expect 11 '  100025  mov al, 5$' -d in -kernel "$work/exit3" -device isa-debug-exit
 expect 10 'mmu: cr3\|page of 2^12 bytes' -no-reboot -d mmu,int -kernel "$work/triple"
 # one block at least is measured, and takes more than no time and less than a tenth of a second an instruction

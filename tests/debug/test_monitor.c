@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "debug/action.h"
 #include "debug/hmp.h"
 #include "host/evloop.h"
@@ -143,6 +144,14 @@ START_TEST(running)
     ck_assert(log_mask == (LOG_GUEST | LOG_UNIMP));
     hmp("log none", true);
     ck_assert(log_mask == 0);
+    hmp("trace-event ide_comand on", false);
+    hmp("trace-event ide_command maybe", false);
+    hmp("trace-event ide_c* on", true);
+    ck_assert(trace_on(TRACE_ide_command) && !trace_on(TRACE_ide_status));
+    ck_assert_ptr_nonnull(strstr(hmp("info trace-events ide_*", true), "ide_command : state 1"));
+    hmp("info trace-events zzz", false);
+    hmp("trace-event * off", true);
+    ck_assert(!trace_on(TRACE_ide_command));
 }
 END_TEST
 

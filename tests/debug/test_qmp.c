@@ -131,6 +131,14 @@ START_TEST(qmp_arguments)
            "Parameter 'up' is missing");
     expect(&k, "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"n\",\"up\":1}}", "GenericError",
            "expected: boolean");
+    expect(&k, "{\"execute\":\"trace-event-set-state\",\"arguments\":{\"name\":\"zzz\",\"enable\":true}}", "GenericError",
+           "unknown event \"zzz\"");
+    expect(&k, "{\"execute\":\"trace-event-get-state\",\"arguments\":{\"name\":\"pci_irq\",\"vcpu\":0}}",
+           "GenericError", "not of one processor");
+    expect(&k, "{\"execute\":\"trace-event-set-state\",\"arguments\":{\"name\":\"pci_i*\",\"enable\":true}}", NULL, NULL);
+    expect(&k, "{\"execute\":\"trace-event-get-state\",\"arguments\":{\"name\":\"pci_irq\"}}", NULL, NULL);
+    ck_assert_ptr_nonnull(strstr(k.got, "{\"name\":\"pci_irq\",\"state\":\"enabled\",\"vcpu\":false}"));
+    expect(&k, "{\"execute\":\"trace-event-set-state\",\"arguments\":{\"name\":\"*\",\"enable\":false}}", NULL, NULL);
     expect(&k, "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"n\",\"up\":true}}", "DeviceNotFound",
            "'n' not found");
     expect(&k, "{\"execute\":\"eject\"}", "GenericError", "exactly one of");
