@@ -31,6 +31,7 @@
 #include "main/vcpu.h"
 #include "translator/backend.h"
 #include "translator/exec.h"
+#include "translator/perf.h"
 
 /* About how many times slower a guest runs under --check: its time passes as much slower. */
 #define CHECK_SLOWDOWN 32
@@ -55,7 +56,7 @@ static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_
                                .no_features = o->no_features, .verify = o->verify, .hot = o->hot,
                                .cache_size = o->cache_size, .time = log_on(LOG_STATS), .m = m,
                                .halt = vcpu_halt_wait, .stopped = debug_stopped,
-                               .sample = profile_sample };
+                               .sample = profile_sample, .perf = o->perf };
     struct cpu *c = backend_cpu_alloc(CPU_AFTER);
 
     c->m = m;
@@ -141,6 +142,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->cpu = calloc(m->ncpu, sizeof(m->cpu[0]));
     if (!m->cpu)
         die(EXIT_CODE_HOST, "out of memory");
+    host_perf_open(o);
     for (unsigned i = 0; i < m->ncpu; i++)
         make_cpu(m, i, model, o);
     profile_open(m);
@@ -170,6 +172,7 @@ bool machine_teardown(struct machine *m, struct options *o)
         mmu_free(m->cpu[i]);
         backend_cpu_free(m->cpu[i], CPU_AFTER);
     }
+    ok &= perf_close(o->perf);
     free(m->cpu);
     free(model);
     load_free(m);

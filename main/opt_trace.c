@@ -1,5 +1,5 @@
 /*
- * opt_trace.c - -trace: events of devices, by name.
+ * opt_trace.c - -trace: events of devices, by name; -perfmap and -jitdump: translated code, for the host's perf.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "base/nearest.h"
 #include "base/trace.h"
 #include "main/options_priv.h"
+#include "translator/perf.h"
 
 static void __attribute__((noreturn)) unknown(const char *opt, const char *where, const char *item)
 {
@@ -69,4 +70,27 @@ void opt_trace(struct options *o, const char *opt, const char *val)
         else if (!trace_apply(item))
             unknown(opt, "", item);
     }
+}
+
+void opt_perfmap(struct options *o, const char *opt, const char *val)
+{
+    o->perfmap = true;
+}
+
+void opt_jitdump(struct options *o, const char *opt, const char *val)
+{
+    o->jitdump = true;
+}
+
+void host_perf_open(struct options *o)
+{
+    char err[256];
+
+    if (!o->perfmap && !o->jitdump)
+        return;
+    if (o->interp)
+        arg_note("%s: -accel interp translates nothing: perf will find no guest code", o->perfmap ? "-perfmap" : "-jitdump");
+    o->perf = perf_open(o->perfmap, o->jitdump, err, sizeof(err));
+    if (!o->perf)
+        die(EXIT_CODE_FILE, "%s: %s", o->jitdump ? "-jitdump" : "-perfmap", err);
 }

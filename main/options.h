@@ -57,6 +57,8 @@ struct options {
     struct dump_arg *dumps;     /* filter-dump */
     bool net_given;             /* some of these: no default network */
     struct symbols_arg *symbols;        /* -symbols, in their order */
+    bool perfmap, jitdump;      /* -perfmap, -jitdump */
+    struct perf *perf;          /* what they opened */
     const char *profile;        /* -profile: the files' name; NULL: no profiler */
     unsigned profile_hz, profile_how;   /* how: enum unwind_how */
     bool no_kallsyms;           /* -symbols none */
@@ -75,6 +77,8 @@ struct options {
 void options_parse(struct options *o, int argc, char **argv, const char *version);
 /* The kinds of machine, NULL behind the last. */
 const struct board *options_board(unsigned n);
+/* opt_trace.c: the files of -perfmap and -jitdump, before there is code; perf_close(o->perf). */
+void host_perf_open(struct options *);
 /* opt_debug.c: what -profile asked for, when vCPUs have their threads. */
 void profile_begin(struct machine *, const struct options *);
 /* After the machine has gone. */

@@ -31,7 +31,7 @@ static struct block **page_list(struct cache *k, uint64_t page)
     return &k->pages[((page >> PAGE_BITS) * 0x9e3779b97f4a7c15u) >> (64 - PAGE_HASH_BITS)];
 }
 
-void cache_init(struct cache *k, struct phys *phys, uint64_t size, const struct backend_config *config)
+void cache_init(struct cache *k, struct phys *phys, uint64_t size, const struct backend_config *config, bool no_file)
 {
     bool interp = !config;
     k->phys = phys;
@@ -45,7 +45,7 @@ void cache_init(struct cache *k, struct phys *phys, uint64_t size, const struct 
         if (missing)
             die(EXIT_CODE_HOST, "translated code needs %s, which this host's processor lacks: use -accel interp, which "
                 "is slow", missing);
-        code_mem_map(&k->mem, size);
+        code_mem_map(&k->mem, size, no_file);
         k->be = backend_new(k->mem.rw, k->mem.rx_off, config);
         if (log_on(LOG_COUNT) && backend_counts)
             backend_count(k->be);

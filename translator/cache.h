@@ -85,8 +85,8 @@ struct cache {
     void *arg;
 };
 
-/* config: of the code, NULL: there is none (interpreter). */
-void cache_init(struct cache *, struct phys *, uint64_t size, const struct backend_config *config);
+/* config: of the code, NULL: there is none (interpreter). no_file: as code_mem_map(). */
+void cache_init(struct cache *, struct phys *, uint64_t size, const struct backend_config *config, bool no_file);
 void cache_free(struct cache *);
 struct block *cache_find(struct cache *, uint64_t pa, uint32_t mode, uint32_t eip);
 /* Translate (or keep, for the interpreter) b and enter it into the tables. */

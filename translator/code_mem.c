@@ -124,7 +124,7 @@ static bool one_view(struct code_mem *m, const char *way, struct tried *t)
     return try_out(m, way, t);
 }
 
-void code_mem_map(struct code_mem *m, uint64_t size)
+void code_mem_map(struct code_mem *m, uint64_t size, bool no_file)
 {
     static const char one[] = "one view, writable and executable", two[] = "two views of a memfd";
     static const char policy[] =
@@ -137,6 +137,9 @@ void code_mem_map(struct code_mem *m, uint64_t size)
     const char *folder[] = { "/dev/shm", tmp && *tmp ? tmp : "/tmp" };
     struct tried t = { .len = 0 };
     m->size = size;
+    m->how = one;
+    if (no_file && one_view(m, one, &t))
+        return;
     m->how = two;
     if (two_views(m, shm_memfd("latimer-code", size), false, two, &t))
         return;
@@ -148,7 +151,7 @@ void code_mem_map(struct code_mem *m, uint64_t size)
             return;
     }
     m->how = one;
-    if (one_view(m, one, &t))
+    if (!no_file && one_view(m, one, &t))
         return;
     die(EXIT_CODE_HOST, "cannot get %llu MiB of memory to execute translated code in:%s%s%s\n"
         "  %s -accel interp, which needs no such memory and is slow.",

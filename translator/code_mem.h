@@ -4,6 +4,7 @@
 #ifndef TRANSLATOR_CODE_MEM_H
 #define TRANSLATOR_CODE_MEM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct code_mem {
@@ -13,8 +14,11 @@ struct code_mem {
     const char *how;            /* for people */
 };
 
-/* Ends the process with EXIT_CODE_HOST and an explanation if this host gives none. */
-void code_mem_map(struct code_mem *, uint64_t size);
+/*
+ * Ends the process with EXIT_CODE_HOST and an explanation if this host gives none. no_file: one view of memory that is of
+ * no file is tried first.
+ */
+void code_mem_map(struct code_mem *, uint64_t size, bool no_file);
 void code_mem_unmap(struct code_mem *);
 
 #endif

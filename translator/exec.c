@@ -20,6 +20,7 @@
 #include "frontend/debug.h"
 #include "translator/backend_hooks.h"
 #include "translator/interp.h"
+#include "translator/perf.h"
 
 #define RELINK_MAX 200          /* a guarded link remade this often is left to the jump cache (backend_hop) */
 
@@ -540,7 +541,13 @@ void exec_init(struct cpu *c, const struct exec_options *o)
     interp_init();
     c->exec = e;
     struct backend_config config = { .features = exec_features(c), .ordered = o->smp && !o->host_tso };
-    cache_init(&e->cache, o->m->phys, o->cache_size ? o->cache_size : 64u << 20, o->interp ? NULL : &config);
+    cache_init(&e->cache, o->m->phys, o->cache_size ? o->cache_size : 64u << 20, o->interp ? NULL : &config,
+               perf_wants_no_file(o->perf));
+    if (perf_wants_no_file(o->perf) && e->cache.mem.rx_off)
+        fprintf(stderr, "latimer: note: -perfmap: this host forbids memory that is written and executed at one address, and "
+                "perf takes names for no other: use -jitdump\n");
+    if (!o->interp)
+        perf_code(o->perf, "latimer:thunks", e->cache.mem.rw + e->cache.mem.rx_off, e->cache.mem.rw, BACKEND_THUNK_BYTES);
     e->cache.keep_ir = o->interp || o->check;
     if (!o->interp && o->hot && backend_has_stencils)
         e->stencils = stencils_new(e->cache.be);

@@ -53,6 +53,7 @@ struct exec_options {
     void (*halt)(struct cpu *c);    /* HLT: sleep until c->attn is not 0 */
     void (*stopped)(struct cpu *c); /* c->debug->stop says why; exec_run() is about to return */
     void (*sample)(struct cpu *c, const struct exec_sample *);      /* after exec_tick() */
+    struct perf *perf;          /* -perfmap, -jitdump (perf.h); NULL: the host's perf is told nothing */
 };
 
 /* Prepare c->exec.  Dies if code memory cannot be had. */

@@ -5,9 +5,12 @@
  */
 #include "translator/exec_priv.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "base/symbols.h"
 #include "frontend/debug.h"
+#include "translator/perf.h"
 
 #define SAMPLE 8                /* one block in so many is timed: see stopwatch.h */
 
@@ -37,6 +40,21 @@ static void log_block(struct cpu *c, const struct ir_block *b)
         check_guest_code(log_file(), c->m->phys, b->mode, b->lin, b->range, b->nrange, 0);
     if (log_on(LOG_IR))
         ir_print(log_file(), b);
+}
+
+/* For the host's perf: "64.cpl0:ffffffff81000000 <start_kernel+0x12>". */
+static void tell_perf(struct cpu *c, const struct block *b, uint32_t mode, uint64_t lin)
+{
+    static const char *const bits[] = { "16", "32", "64", "?" };
+    struct exec *e = c->exec;
+    char label[SYMBOL_NAME], name[SYMBOL_NAME + 64], cpl[16];
+
+    snprintf(cpl, sizeof(cpl), "%s.cpl%u", bits[mode & M_CODE], (mode & M_CPL) >> M_CPL_SHIFT);
+    snprintf(name, sizeof(name), "%s:%llx%s", !(mode & M_PE) ? "real" : mode & M_VM ? "vm86" : cpl, (unsigned long long)lin,
+             symbols_label(c->m->symbols, c, lin, label, sizeof(label)));
+    perf_code(e->o.perf, name, block_rx(&e->cache, b), b->rw, b->size);
+    strcat(name, ".cold");
+    perf_code(e->o.perf, name, b->cold + e->cache.mem.rx_off, b->cold, b->cold_size);
 }
 
 /* The code at pa, put together from stencils; NULL: it must be translated. */
@@ -116,6 +134,8 @@ static struct block *translate_once(struct cpu *c, uint32_t mode, uint64_t lin, 
     if (dump && log_on(LOG_OUT) && !e->o.interp)
         check_disassemble(log_file(), b->rw, b->size, (uint64_t)(uintptr_t)block_rx(&e->cache, b), CHECK_HOST, 0,
                           false);
+    if (e->o.perf && !e->o.interp)
+        tell_perf(c, b, mode, lin);
     return b;
 }
 

@@ -37,6 +37,7 @@ expect 0 interp -accel help
 expect 0 unimp -d help
 expect 0 'dev:ioapic' -d help
 expect 0 '^  ide_command  ' -trace help
+expect 0 '^  -jitdump' -help
 
 # ---- wrong use ----
 expect 2 "no driver 'zzz'" -audiodev zzz,id=a
