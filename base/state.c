@@ -2,6 +2,8 @@
 #include "base/state.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,12 +119,20 @@ bool state_name_is(struct state_in *s, const char *want)
     return p && n == strlen(want) && memcmp(p, want, n) == 0;
 }
 
+static const char *beyond(const char *name, const struct field *f, uint64_t val)
+{
+    static _Thread_local char text[192];
+
+    snprintf(text, sizeof(text), "%.60s: %.40s is %" PRIu64 ", which is more than %" PRIu64, name, f->name, val, f->max);
+    return text;
+}
+
 const char *state_get_fields(struct state_in *s, const char *name, const char *type, const struct field *f, void *obj)
 {
     unsigned n = count(f);
 
     if (!state_name_is(s, name) || !state_name_is(s, type))
-        return s->bad ? "truncated" : "saved on a machine with other chips";
+        return s->bad ? "truncated" : "saved on a machine with other chips: start Latimer with the options it was made with";
     if (state_get_num(s, 2) != n)
         return s->bad ? "truncated" : "a chip has other fields";
     for (; n--; f++) {
@@ -133,8 +143,14 @@ const char *state_get_fields(struct state_in *s, const char *name, const char *t
         v.p = state_get(s, v.left);
         if (!v.p)
             return "truncated";
-        for (unsigned e = 0; obj && e < f->count; e++)
-            set_element((uint8_t *)obj + f->offset + e * f->width, f->width, state_get_num(&v, f->width));
+        for (unsigned e = 0; e < f->count; e++) {
+            uint64_t val = state_get_num(&v, f->width);
+
+            if (f->max && val > f->max)
+                return beyond(name, f, val);
+            if (obj)
+                set_element((uint8_t *)obj + f->offset + e * f->width, f->width, val);
+        }
     }
     return NULL;
 }

@@ -18,12 +18,17 @@ struct field {
     uint32_t offset;
     uint16_t width;             /* bytes of one element: 1 2 4 8 */
     uint16_t count;
+    uint64_t max;               /* largest value of an element that is loaded; 0: any */
 };
-#define FIELD(type, member) { #member, offsetof(type, member), sizeof(((type *)0)->member), 1 }
-#define FIELD_ARRAY(type, member)                                                       \
+/* A bool is 0 or 1; what is an index, a length or the number of a state has a bound, which loading checks. */
+#define FIELD_BOUND(element) _Generic((element), bool: 1, default: 0)
+#define FIELD_MAX(type, member, max) { #member, offsetof(type, member), sizeof(((type *)0)->member), 1, max }
+#define FIELD_ARRAY_MAX(type, member, max)                                              \
     { #member, offsetof(type, member), sizeof(((type *)0)->member[0]),                  \
-      sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]) }
-#define FIELD_END { 0, 0, 0, 0 }
+      sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]), max }
+#define FIELD(type, member) FIELD_MAX(type, member, FIELD_BOUND(((type *)0)->member))
+#define FIELD_ARRAY(type, member) FIELD_ARRAY_MAX(type, member, FIELD_BOUND(((type *)0)->member[0]))
+#define FIELD_END { 0, 0, 0, 0, 0 }
 
 /* A stream that grows; zero to begin with. buf is malloc'ed. Dies when memory runs out. */
 struct state_out {
@@ -46,7 +51,10 @@ struct state_in {
 const uint8_t *state_get(struct state_in *, size_t n);          /* NULL: not so much is left */
 uint64_t state_get_num(struct state_in *, unsigned width);
 bool state_name_is(struct state_in *, const char *want);
-/* What state_put_fields() wrote. obj NULL: it is only checked. Returns NULL or what is wrong; obj may be changed then. */
+/*
+ * What state_put_fields() wrote. obj NULL: it is only checked. Returns NULL or what is wrong, a text that holds until the
+ * thread's next call; obj may be changed then.
+ */
 const char *state_get_fields(struct state_in *, const char *name, const char *type, const struct field *fields,
                              void *obj);
 

@@ -602,7 +602,7 @@ static bool compare_states(struct machine *m, const struct snap_image *i, struct
     in.p = snap_get_state(i, "chips", &in.left);
     wrong = in.p ? chips_check(m->chips, in.p, in.left) : "they are missing";
     if (wrong)
-        return fail(why, "its devices cannot be loaded: %s: start Latimer with the options it was made with", wrong);
+        return fail(why, "its devices cannot be loaded: %s", wrong);
     for (unsigned n = 0; n < m->ncpu; n++) {
         in = (struct state_in){ .bad = false };
         in.p = snap_get_state(i, number(id, "cpu", n), &in.left);

@@ -6,6 +6,7 @@
  * leaves the machine as it was.  The stream must hold exactly this machine's chips and fields.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,7 +136,29 @@ size_t chips_save(struct chip_list *l, uint8_t **buf)
     return o.len;
 }
 
-/* One walk over the stream: checks it, and with `apply` stores it. */
+/* The chip as it would be is a copy beside it, so that it can still be refused. */
+static const char *check_instance(const struct instance *i, struct state_in *s)
+{
+    static _Thread_local char text[192];
+    const char *err;
+    void *copy;
+
+    if (!i->type->check)
+        return state_get_fields(s, i->name, i->type->name, i->type->state, NULL);
+    copy = malloc(i->type->size);
+    if (!copy)
+        return "out of memory";
+    memcpy(copy, i->dev, i->type->size);
+    err = state_get_fields(s, i->name, i->type->name, i->type->state, copy);
+    if (!err && (err = i->type->check(copy))) {
+        snprintf(text, sizeof(text), "%.60s: %.90s", i->name, err);
+        err = text;
+    }
+    free(copy);
+    return err;
+}
+
+/* One walk over the stream: checks it, or with `apply`, where it was checked, stores it. */
 static const char *load_walk(struct chip_list *l, struct state_in s, bool apply)
 {
     const uint8_t *magic = state_get(&s, 8);
@@ -145,12 +168,13 @@ static const char *load_walk(struct chip_list *l, struct state_in s, bool apply)
     if (state_get_num(&s, 4) != VERSION)
         return "saved by another version";
     for (struct instance *i = l->first; i; i = i->next) {
-        const char *err = state_get_fields(&s, i->name, i->type->name, i->type->state, apply ? i->dev : NULL);
+        const char *err = apply ? state_get_fields(&s, i->name, i->type->name, i->type->state, i->dev) :
+                          check_instance(i, &s);
 
         if (err)
             return err;
     }
-    return s.left ? "trailing bytes: saved on a machine with more chips" : NULL;
+    return s.left ? "trailing bytes: saved on a machine with more chips: start Latimer with the options it was made with" : NULL;
 }
 
 const char *chips_check(struct chip_list *l, const uint8_t *buf, size_t len)

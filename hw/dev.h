@@ -120,6 +120,11 @@ struct chip {                   /* const description of a chip type */
     void (*info)(const void *dev, struct text *);       /* tells a monitor how it is, in lines; may be NULL */
     /* Why its state cannot be saved now, for the user; NULL: it can. May be NULL: it always can. */
     const char *(*unsaveable)(void *dev);
+    /*
+     * What is wrong between fields, whose own bounds hold; NULL: nothing. `dev` is a copy with the fields to be loaded: it
+     * may read its members, but neither change nor reach anything beyond. May be NULL: all is well.
+     */
+    const char *(*check)(const void *dev);
 };
 /* Instances a board made, in order; owned by the machine. */
 struct chip_list;

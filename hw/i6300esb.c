@@ -202,7 +202,6 @@ static void esb_loaded(void *dev)
 {
     struct i6300esb *w = dev;
 
-    w->stage = w->stage <= 2 ? w->stage : 0;
     pci_config_writable(w->pci, LOCK, 1, pci_config(w->pci, LOCK, 1) & LOCK_LOCKED ? 0 : LOCK_BITS);
     timer_set(&w->timer, w->timer.due);
 }
@@ -210,7 +209,7 @@ static void esb_loaded(void *dev)
 static const struct io_ops esb_ops = { esb_read, esb_write, 1 | 2 | 4, LOG_DEV_WATCHDOG };
 
 static const struct field esb_state[] = {
-    FIELD_ARRAY(struct i6300esb, preload), FIELD(struct i6300esb, stage), FIELD(struct i6300esb, key),
+    FIELD_ARRAY(struct i6300esb, preload), FIELD_MAX(struct i6300esb, stage, 2), FIELD(struct i6300esb, key),
     FIELD(struct i6300esb, running), FIELD(struct i6300esb, interrupt), FIELD(struct i6300esb, timed_out),
     FIELD(struct i6300esb, low), FIELD(struct i6300esb, timer.due), FIELD_END
 };

@@ -133,7 +133,6 @@ static void parport_loaded(void *dev)
 {
     struct parport *p = dev;
 
-    p->state = p->state <= ACKING ? p->state : READY;
     timer_set(&p->timer, p->timer.due);
 }
 
@@ -151,7 +150,7 @@ static const struct chardev_user parport_user = { room, receive, NULL, writable 
 
 static const struct field parport_state[] = {
     FIELD(struct parport, data), FIELD(struct parport, control), FIELD(struct parport, byte),
-    FIELD(struct parport, state), FIELD(struct parport, timer.due), FIELD_END
+    FIELD_MAX(struct parport, state, ACKING), FIELD(struct parport, timer.due), FIELD_END
 };
 
 static const struct chip parport_chip = {

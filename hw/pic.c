@@ -319,8 +319,6 @@ static void pic_reset(void *dev)
 static void pic_loaded(void *dev)
 {
     struct pic *p = dev;
-    for (int c = 0; c < 2; c++)
-        p->lowest[c] &= 7;
     for (int n = 0; n < 16; n++)
         p->owed[n] = irq_owe(0, p->owed[n]);
     update(p);
@@ -334,7 +332,7 @@ static const struct field pic_state[] = {
     FIELD_ARRAY(struct pic, lines), FIELD_ARRAY(struct pic, irr), FIELD_ARRAY(struct pic, imr),
     FIELD_ARRAY(struct pic, isr), FIELD_ARRAY(struct pic, base), FIELD_ARRAY(struct pic, icw1),
     FIELD_ARRAY(struct pic, icw4), FIELD_ARRAY(struct pic, icw_step),
-    FIELD_ARRAY(struct pic, lowest), FIELD_ARRAY(struct pic, special_mask),
+    FIELD_ARRAY_MAX(struct pic, lowest, 7), FIELD_ARRAY(struct pic, special_mask),
     FIELD_ARRAY(struct pic, rotate_aeoi), FIELD_ARRAY(struct pic, poll),
     FIELD_ARRAY(struct pic, read_isr), FIELD_ARRAY(struct pic, elcr),
     FIELD_ARRAY(struct pic, owed), FIELD_ARRAY(struct pic, acked), FIELD_END

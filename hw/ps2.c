@@ -704,13 +704,7 @@ static void ps2_reset(void *dev)
 static void ps2_loaded(void *dev)
 {
     struct ps2 *d = dev;
-    d->reply_head %= REPLIES;
-    d->event_head %= EVENTS;
-    d->reply_count = d->reply_count > REPLIES ? REPLIES : d->reply_count;
-    d->event_count = d->event_count > EVENTS ? EVENTS : d->event_count;
-    d->set = d->set >= 1 && d->set <= 3 ? d->set : 2;
-    d->repeat_key %= KEYS;
-    d->pending_count = d->pending_count > PENDING ? PENDING : d->pending_count;
+    d->set = d->set ? d->set : 2;
     count_keys(d);
     if (d->is_mouse && !d->rate)
         d->rate = 100;
@@ -718,12 +712,14 @@ static void ps2_loaded(void *dev)
 }
 
 static const struct field ps2_state[] = {
-    FIELD_ARRAY(struct ps2, reply), FIELD(struct ps2, reply_head), FIELD(struct ps2, reply_count),
-    FIELD_ARRAY(struct ps2, event), FIELD(struct ps2, event_head), FIELD(struct ps2, event_count),
+    FIELD_ARRAY(struct ps2, reply), FIELD_MAX(struct ps2, reply_head, REPLIES - 1),
+    FIELD_MAX(struct ps2, reply_count, REPLIES),
+    FIELD_ARRAY(struct ps2, event), FIELD_MAX(struct ps2, event_head, EVENTS - 1),
+    FIELD_MAX(struct ps2, event_count, EVENTS),
     FIELD(struct ps2, command), FIELD(struct ps2, last), FIELD(struct ps2, enabled),
-    FIELD(struct ps2, set), FIELD(struct ps2, leds), FIELD(struct ps2, typematic),
-    FIELD(struct ps2, repeat_key), FIELD(struct ps2, repeat.due), FIELD_ARRAY(struct ps2, down),
-    FIELD_ARRAY(struct ps2, pending), FIELD(struct ps2, pending_head), FIELD(struct ps2, pending_count),
+    FIELD_MAX(struct ps2, set, 3), FIELD(struct ps2, leds), FIELD(struct ps2, typematic),
+    FIELD_MAX(struct ps2, repeat_key, KEYS - 1), FIELD(struct ps2, repeat.due), FIELD_ARRAY(struct ps2, down),
+    FIELD_ARRAY(struct ps2, pending), FIELD(struct ps2, pending_head), FIELD_MAX(struct ps2, pending_count, PENDING),
     FIELD_ARRAY(struct ps2, key_type), FIELD(struct ps2, id), FIELD(struct ps2, rate),
     FIELD(struct ps2, resolution), FIELD(struct ps2, scaling2), FIELD(struct ps2, remote),
     FIELD(struct ps2, wrap), FIELD_ARRAY(struct ps2, knock), FIELD(struct ps2, buttons),

@@ -360,11 +360,6 @@ static void uart_reset(void *dev)
 static void uart_loaded(void *dev)
 {
     struct uart *u = dev;
-    u->rx_head %= FIFO;
-    if (u->rx_count > FIFO)
-        u->rx_count = FIFO;
-    if (u->tx_count > FIFO)
-        u->tx_count = FIFO;
     timer_set(&u->timeout, u->timeout.due);
     update(u);
     chardev_accept(u->chr);
@@ -377,8 +372,8 @@ static const struct field uart_state[] = {
     FIELD(struct uart, ier), FIELD(struct uart, fcr), FIELD(struct uart, lcr),
     FIELD(struct uart, mcr), FIELD(struct uart, msr), FIELD(struct uart, scr),
     FIELD(struct uart, dll), FIELD(struct uart, dlm), FIELD_ARRAY(struct uart, rx),
-    FIELD_ARRAY(struct uart, rx_err), FIELD(struct uart, rx_head), FIELD(struct uart, rx_count),
-    FIELD_ARRAY(struct uart, tx), FIELD(struct uart, tx_count), FIELD(struct uart, overrun),
+    FIELD_ARRAY(struct uart, rx_err), FIELD_MAX(struct uart, rx_head, FIFO - 1), FIELD_MAX(struct uart, rx_count, FIFO),
+    FIELD_ARRAY(struct uart, tx), FIELD_MAX(struct uart, tx_count, FIFO), FIELD(struct uart, overrun),
     FIELD(struct uart, top_read), FIELD(struct uart, thre_pending), FIELD(struct uart, timed_out),
     FIELD(struct uart, timeout.due), FIELD_END
 };

@@ -189,11 +189,8 @@ static void opl3_loaded(void *dev)
     struct opl3 *o = dev;
 
     audio_stop(&o->voice);
-    o->index &= 0x1ff;
     o->noise = (o->noise & 0x7fffff) ? o->noise & 0x7fffff : 1;
     for (unsigned n = 0; n < OPL3_SLOTS; n++) {
-        o->level[n] = o->level[n] < OPL3_SILENT ? o->level[n] : OPL3_SILENT;
-        o->stage[n] = o->stage[n] < STAGES ? o->stage[n] : STAGE_OFF;
         o->keyed[n] = o->keyed[n] != 0;
     }
     opl3_update(o);
@@ -211,9 +208,11 @@ static void opl3_free(void *dev)
 
 static const struct field opl3_state[] = {
     FIELD(struct opl3, pace.start), FIELD(struct opl3, pace.done), FIELD(struct opl3, pace.rate),
-    FIELD(struct opl3, idle), FIELD_ARRAY(struct opl3, regs), FIELD(struct opl3, index), FIELD(struct opl3, status),
-    FIELD_ARRAY(struct opl3, overflow), FIELD_ARRAY(struct opl3, phase), FIELD_ARRAY(struct opl3, level),
-    FIELD_ARRAY(struct opl3, stage), FIELD_ARRAY(struct opl3, keyed), FIELD_ARRAY(struct opl3, out),
+    FIELD(struct opl3, idle), FIELD_ARRAY(struct opl3, regs), FIELD_MAX(struct opl3, index, 0x1ff),
+    FIELD(struct opl3, status),
+    FIELD_ARRAY(struct opl3, overflow), FIELD_ARRAY(struct opl3, phase),
+    FIELD_ARRAY_MAX(struct opl3, level, OPL3_SILENT),
+    FIELD_ARRAY_MAX(struct opl3, stage, STAGES - 1), FIELD_ARRAY(struct opl3, keyed), FIELD_ARRAY(struct opl3, out),
     FIELD_ARRAY(struct opl3, before), FIELD(struct opl3, count), FIELD(struct opl3, noise), FIELD_END
 };
 

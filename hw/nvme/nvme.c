@@ -608,18 +608,18 @@ static const struct drive_user drive_user = { changed };
 static const struct field nvme_state[] = {
     FIELD(struct nvme, intms), FIELD(struct nvme, cc), FIELD(struct nvme, csts), FIELD(struct nvme, aqa),
     FIELD(struct nvme, asq), FIELD(struct nvme, acq),
-    FIELD_ARRAY(struct nvme, sq_at), FIELD_ARRAY(struct nvme, sq_size), FIELD_ARRAY(struct nvme, sq_head),
-    FIELD_ARRAY(struct nvme, sq_tail), FIELD_ARRAY(struct nvme, sq_cq),
-    FIELD_ARRAY(struct nvme, cq_at), FIELD_ARRAY(struct nvme, cq_size), FIELD_ARRAY(struct nvme, cq_head),
-    FIELD_ARRAY(struct nvme, cq_tail), FIELD_ARRAY(struct nvme, cq_vector),
+    FIELD_ARRAY(struct nvme, sq_at), FIELD_ARRAY_MAX(struct nvme, sq_size, QUEUE_MAX), FIELD_ARRAY(struct nvme, sq_head),
+    FIELD_ARRAY(struct nvme, sq_tail), FIELD_ARRAY_MAX(struct nvme, sq_cq, QUEUES - 1),
+    FIELD_ARRAY(struct nvme, cq_at), FIELD_ARRAY_MAX(struct nvme, cq_size, QUEUE_MAX), FIELD_ARRAY(struct nvme, cq_head),
+    FIELD_ARRAY(struct nvme, cq_tail), FIELD_ARRAY_MAX(struct nvme, cq_vector, VECTORS - 1),
     FIELD_ARRAY(struct nvme, cq_phase),
     FIELD_ARRAY(struct nvme, cq_ien), FIELD_ARRAY(struct nvme, ending), FIELD_ARRAY(struct nvme, ending_cid),
-    FIELD(struct nvme, turn),
+    FIELD_MAX(struct nvme, turn, QUEUES - 1),
     FIELD(struct nvme, arbitration), FIELD(struct nvme, error_recovery), FIELD(struct nvme, coalescing),
     FIELD(struct nvme, atomicity), FIELD(struct nvme, event_config), FIELD(struct nvme, over),
     FIELD(struct nvme, under), FIELD(struct nvme, write_cache), FIELD_ARRAY(struct nvme, uncoalesced),
     FIELD_ARRAY(struct nvme, held), FIELD(struct nvme, coalesce_due),
-    FIELD_ARRAY(struct nvme, aer), FIELD(struct nvme, naer), FIELD_ARRAY(struct nvme, event),
+    FIELD_ARRAY(struct nvme, aer), FIELD_MAX(struct nvme, naer, AERS), FIELD_ARRAY(struct nvme, event),
     FIELD_ARRAY(struct nvme, masked), FIELD(struct nvme, changed),
     FIELD_ARRAY(struct nvme, error), FIELD(struct nvme, nerrors), FIELD(struct nvme, read_units),
     FIELD(struct nvme, write_units), FIELD(struct nvme, reads), FIELD(struct nvme, writes),
@@ -650,6 +650,31 @@ static void nvme_reset(void *dev)
     controller_reset(s);
 }
 
+/* What the commands that make queues, and enabling, see to. */
+static const char *nvme_check(const void *dev)
+{
+    const struct nvme *s = dev;
+
+    if (s->turn > s->config.ioqpairs)
+        return "turn is of a queue that it does not have";
+    if (ready(s) && (!s->sq_size[0] || !s->cq_size[0]))
+        return "it is ready, but has no admin queues";
+    if (ready(s) && (s->cc >> 7 & 15) > MPS_MAX)
+        return "cc has larger pages than it knows";
+    for (unsigned q = 0; q < QUEUES; q++) {
+        if ((s->sq_size[q] || s->cq_size[q]) && q > s->config.ioqpairs)
+            return "there are more queues than it can have";
+        if (s->sq_size[q] == 1 || s->cq_size[q] == 1)
+            return "a queue has one entry, which is always empty";
+        if (s->sq_size[q] && !s->cq_size[s->sq_cq[q]])
+            return "sq_cq names a completion queue that does not exist";
+        if ((s->sq_size[q] && (s->sq_head[q] >= s->sq_size[q] || s->sq_tail[q] >= s->sq_size[q])) ||
+            (s->cq_size[q] && (s->cq_head[q] >= s->cq_size[q] || s->cq_tail[q] >= s->cq_size[q])))
+            return "a queue's head or tail is behind its end";
+    }
+    return NULL;
+}
+
 /* Whoever saves has waited for the disk: no command is under way. */
 static void nvme_loaded(void *dev)
 {
@@ -674,7 +699,7 @@ static void nvme_free(void *dev)
 }
 
 static const struct chip nvme_chip = { "nvme", sizeof(struct nvme), nvme_reset, nvme_state, nvme_loaded,
-                                       nvme_free };
+                                       nvme_free, .check = nvme_check };
 
 /* A name for the controller that is the same each time and another for each serial number: FNV-1a,
    twice, in the form of a UUID of version 8. */

@@ -48,8 +48,8 @@ struct usb_hid {
 
 static const struct field hid_state[] = {
     USB_DEV_FIELDS(struct usb_hid, usb), FIELD_ARRAY(struct usb_hid, x), FIELD_ARRAY(struct usb_hid, y),
-    FIELD_ARRAY(struct usb_hid, dz), FIELD_ARRAY(struct usb_hid, buttons), FIELD(struct usb_hid, first),
-    FIELD(struct usb_hid, count), FIELD_ARRAY(struct usb_hid, down), FIELD(struct usb_hid, now_x),
+    FIELD_ARRAY(struct usb_hid, dz), FIELD_ARRAY(struct usb_hid, buttons), FIELD_MAX(struct usb_hid, first, QUEUE - 1),
+    FIELD_MAX(struct usb_hid, count, QUEUE), FIELD_ARRAY(struct usb_hid, down), FIELD(struct usb_hid, now_x),
     FIELD(struct usb_hid, now_y), FIELD(struct usb_hid, now_buttons), FIELD(struct usb_hid, changed),
     FIELD(struct usb_hid, protocol), FIELD(struct usb_hid, idle), FIELD(struct usb_hid, leds),
     FIELD(struct usb_hid, idle_timer.due), FIELD_END
@@ -427,9 +427,6 @@ static void hid_loaded(void *dev)
     uint64_t due = h->idle_timer.due;
 
     usb_dev_loaded(&h->usb);
-    h->first %= QUEUE;
-    if (h->count > QUEUE)
-        h->count = QUEUE;
     timer_cancel(&h->idle_timer);
     if (due != UINT64_MAX)
         timer_set(&h->idle_timer, due);

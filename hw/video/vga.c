@@ -353,8 +353,6 @@ static void vga_loaded(void *dev)
 {
     struct vga *v = dev;
 
-    v->dac_part %= 3;
-    v->ac_data &= 1;
     vga_vbe_check(v);
     v->changed = true;
 }
@@ -368,9 +366,9 @@ static const struct field vga_state[] = {
     FIELD(struct vga, misc), FIELD(struct vga, feature), FIELD(struct vga, enabled),
     FIELD(struct vga, seq_index), FIELD_ARRAY(struct vga, seq), FIELD(struct vga, gc_index),
     FIELD_ARRAY(struct vga, gc), FIELD(struct vga, cr_index), FIELD_ARRAY(struct vga, cr),
-    FIELD(struct vga, ac_index), FIELD(struct vga, ac_data), FIELD_ARRAY(struct vga, ac),
+    FIELD(struct vga, ac_index), FIELD_MAX(struct vga, ac_data, 1), FIELD_ARRAY(struct vga, ac),
     FIELD_ARRAY(struct vga, dac), FIELD(struct vga, dac_mask), FIELD(struct vga, dac_state),
-    FIELD(struct vga, dac_part), FIELD_ARRAY(struct vga, dac_buf), FIELD(struct vga, dac_read),
+    FIELD_MAX(struct vga, dac_part, 2), FIELD_ARRAY(struct vga, dac_buf), FIELD(struct vga, dac_read),
     FIELD(struct vga, dac_write), FIELD(struct vga, latch), FIELD(struct vga, vbe_index),
     FIELD_ARRAY(struct vga, vbe), FIELD_END
 };

@@ -41,8 +41,8 @@ struct virtio_input {
 
 static const struct field input_state[] = {
     FIELD_ARRAY(struct virtio_input, type), FIELD_ARRAY(struct virtio_input, code),
-    FIELD_ARRAY(struct virtio_input, value), FIELD(struct virtio_input, first),
-    FIELD(struct virtio_input, count), FIELD_ARRAY(struct virtio_input, down),
+    FIELD_ARRAY(struct virtio_input, value), FIELD_MAX(struct virtio_input, first, EVENTS - 1),
+    FIELD_MAX(struct virtio_input, count, EVENTS), FIELD_ARRAY(struct virtio_input, down),
     FIELD_ARRAY(struct virtio_input, told), FIELD(struct virtio_input, x), FIELD(struct virtio_input, y),
     FIELD(struct virtio_input, behind), FIELD(struct virtio_input, leds), FIELD_END
 };
@@ -325,9 +325,6 @@ static void loaded(void *dev)
 {
     struct virtio_input *s = dev;
 
-    s->first %= EVENTS;
-    if (s->count > EVENTS)
-        s->count = 0;
     config_written(s, 0, 2);
 }
 

@@ -74,7 +74,7 @@ struct virtio_net {
 
 static const struct field net_state[] = {
     FIELD_ARRAY(struct virtio_net, mode), { "macs", offsetof(struct virtio_net, macs), 1, MACS * 6 },
-    FIELD(struct virtio_net, nmacs), FIELD(struct virtio_net, overflow_uni),
+    FIELD_MAX(struct virtio_net, nmacs, MACS), FIELD(struct virtio_net, overflow_uni),
     FIELD(struct virtio_net, overflow_multi), FIELD_ARRAY(struct virtio_net, vlan),
     FIELD(struct virtio_net, pairs), FIELD_ARRAY(struct virtio_net, flow), FIELD(struct virtio_net, takes), FIELD_END
 };
@@ -427,8 +427,6 @@ static void loaded(void *dev)
 {
     struct virtio_net *s = dev;
 
-    if (s->nmacs > MACS)
-        s->nmacs = 0;
     if (!s->pairs || s->pairs > s->most)
         s->pairs = 1;
     for (unsigned i = 0; i < FLOWS; i++)

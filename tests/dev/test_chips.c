@@ -2,6 +2,9 @@
  * test_chips.c - saved state over every chip of this folder: save-load-save is identical, a loaded
  * machine goes on like the one that was saved, and no bad stream is taken or does harm.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE             /* memmem() */
+#endif
 #include "tests/dev/dev_env.h"
 
 #include <stdlib.h>
@@ -130,6 +133,52 @@ START_TEST(bad_streams_change_nothing)
 }
 END_TEST
 
+/* Where the stream has element `n` of a chip's field. */
+static uint8_t *element(uint8_t *buf, size_t len, const char *chip, const char *field, unsigned n)
+{
+    uint8_t *p = memmem(buf, len, chip, strlen(chip));
+
+    ck_assert_ptr_nonnull(p);
+    p = memmem(p, len - (size_t)(p - buf), field, strlen(field));
+    ck_assert_ptr_nonnull(p);
+    p += strlen(field);
+    return p + 4 + n * p[0];
+}
+
+/* The name of the chip and of the field is told, and nothing has changed; the bound itself is loaded. */
+START_TEST(bounds_are_checked)
+{
+    static const struct { const char *chip, *field; unsigned n, max; } bounds[] = {
+        { "com1", "rx_head", 0, 15 }, { "com1", "rx_count", 0, 16 }, { "com1", "tx_count", 0, 16 },
+        { "kbd", "reply_head", 0, 7 }, { "mouse", "set", 0, 3 }, { "pic", "lowest", 1, 7 },
+    };
+    struct all a;
+    uint8_t *good, *now;
+    size_t n;
+
+    build(&a);
+    n = chips_save(a.e.chips, &good);
+    for (unsigned i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        uint8_t *at = element(good, n, bounds[i].chip, bounds[i].field, bounds[i].n), old = *at;
+        const char *err;
+
+        *at = (uint8_t)(bounds[i].max + 1);
+        err = chips_load(a.e.chips, good, n);
+        ck_assert_msg(err && strstr(err, bounds[i].chip) && strstr(err, bounds[i].field), "%s: %s: %s", bounds[i].chip,
+                      bounds[i].field, err ? err : "taken");
+        *at = old;
+        ck_assert_uint_eq(chips_save(a.e.chips, &now), n);
+        ck_assert_mem_eq(good, now, n);
+        free(now);
+        *at = (uint8_t)bounds[i].max;
+        ck_assert_ptr_null(chips_check(a.e.chips, good, n));
+        *at = old;
+    }
+    free(good);
+    env_free(&a.e);
+}
+END_TEST
+
 /* Values no chip would write: loading may take them, going on must not crash. */
 START_TEST(wild_values_do_no_harm)
 {
@@ -160,6 +209,7 @@ Suite *suite_chips(void)
     TCase *t = tcase_create("state");
     tcase_add_loop_test(t, save_load_save, 0, 8);
     tcase_add_test(t, bad_streams_change_nothing);
+    tcase_add_test(t, bounds_are_checked);
     tcase_add_loop_test(t, wild_values_do_no_harm, 0, 4);
     tcase_set_timeout(t, 30);
     suite_add_tcase(s, t);

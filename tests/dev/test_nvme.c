@@ -2,6 +2,9 @@
  * test_nvme.c - the NVMe controller: registers, admin commands, logs, events, interrupts, resets with
  * commands under way, and what no driver would do.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE             /* memmem() */
+#endif
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -568,11 +571,50 @@ START_TEST(fuzz)
 }
 END_TEST
 
+/* Queues that no command could have made, in a snapshot: each is an index or a divisor. */
+START_TEST(saved_queues)
+{
+    static const struct { const char *field; unsigned n; uint16_t val; const char *why; } bad[] = {
+        { "sq_size", 1, 2049, "sq_size" }, { "sq_cq", 1, PCI_MSIX_MAX, "sq_cq" }, { "sq_cq", 1, 9, "does not exist" },
+        { "cq_size", 0, 0, "no admin queues" }, { "cq_size", 1, 1, "one entry" },
+        { "cq_head", 1, 0x4000, "behind its end" },
+        { "sq_tail", 0, 0x4000, "behind its end" },
+        { "cq_vector", 1, PCI_MSIX_MAX, "cq_vector" }, { "naer", 0, 5, "naer" }, { "turn", 0, PCI_MSIX_MAX - 1, "turn" },
+    };
+    uint8_t *good;
+    size_t n;
+
+    enable();
+    ck_assert_uint_eq(create(1, 0), OK);
+    n = chips_save(e->chips, &good);
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        size_t len = strlen(bad[i].field);
+        uint8_t *field = memmem(good, n, "\4nvme", 5), *at, old[2];
+        const char *err;
+
+        ck_assert_ptr_nonnull(field);
+        field = memmem(field, n - (size_t)(field - good), bad[i].field, len);
+        ck_assert_ptr_nonnull(field);
+        at = field + len + 4 + bad[i].n * field[len];
+        memcpy(old, at, 2);
+        at[0] = (uint8_t)bad[i].val;
+        if (field[len] > 1)
+            at[1] = (uint8_t)(bad[i].val >> 8);
+        err = chips_load(e->chips, good, n);
+        ck_assert_msg(err && strstr(err, bad[i].why), "%s: %s", bad[i].field, err ? err : "taken");
+        memcpy(at, old, 2);
+    }
+    ck_assert_ptr_null(chips_load(e->chips, good, n));
+    free(good);
+    ck_assert_uint_eq(rw(1, 2, 5, 3, DATA, 0), OK);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         registers, identification, queues, delete_busy, pin, coalescing, features, logs, events, aborts,
-        reset_busy, shutdown, fatal,
+        reset_busy, shutdown, fatal, saved_queues,
     };
     Suite *s = suite_create("nvme");
     TCase *t = tcase_create("nvme");
