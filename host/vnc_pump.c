@@ -2,6 +2,9 @@
  * vnc_pump.c - see vnc_pump.h.
  *
  * Invariant: only the thread looks at links; others hand over descriptors in `fresh`, under the lock, and wake it.
+ *
+ * A client may type and be gone before it has taken the pictures it asked for. What it typed is the guest's all the same:
+ * pictures are thrown away from then on, the library gets the rest of what the client said and then its end, and closes.
  */
 #ifndef _GNU_SOURCE             /* SOCK_CLOEXEC */
 #define _GNU_SOURCE
@@ -31,6 +34,7 @@ struct flow {
     uint8_t *buf;
     size_t at, len, size;       /* buf[at, at + len) waits */
     bool ended;                 /* nothing more comes */
+    bool deaf;                  /* nobody takes it any more: what comes is thrown away */
 };
 
 struct link {
@@ -70,7 +74,7 @@ static bool make_room(struct flow *f)
     return true;
 }
 
-/* False: the end that is read is gone for good, or too much waits. */
+/* False: too much waits. */
 static bool take(struct flow *f)
 {
     ssize_t n;
@@ -78,31 +82,40 @@ static bool take(struct flow *f)
     if (f->len >= f->limit || !make_room(f))
         return false;
     n = recv(f->from, f->buf + f->at + f->len, CHUNK, MSG_DONTWAIT);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
-    f->len += (size_t)n;
-    f->ended = n == 0;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    f->len += n > 0 ? (size_t)n : 0;
+    f->ended = n <= 0;
     return true;
 }
 
-/* False: nobody takes it any more. */
-static bool give(struct flow *f)
+static void give(struct flow *f)
 {
-    while (f->len) {
+    while (f->len && !f->deaf) {
         ssize_t n = send(f->to, f->buf + f->at, f->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n < 0) {
+            f->deaf = true;
+            break;
+        }
         f->at += (size_t)n;
         f->len -= (size_t)n;
     }
+    f->len = 0;
     f->at = 0;
     if (f->size > 4 * CHUNK) {      /* it was a burst */
         free(f->buf);
         f->buf = NULL;
         f->size = 0;
     }
-    return true;
+}
+
+/* All that came is given, and nothing more comes. */
+static bool over(const struct flow *f)
+{
+    return f->ended && !f->len;
 }
 
 static short wants(const struct flow *in, const struct flow *out)
@@ -114,28 +127,31 @@ static short wants(const struct flow *in, const struct flow *out)
 
 static void drop(struct vnc_pump *p, struct link *l)
 {
+    pthread_mutex_lock(&p->lock);
+    p->clients--;               /* before anybody sees the end */
+    pthread_mutex_unlock(&p->lock);
     close(l->client);
     close(l->library);
     free(l->down.buf);
     free(l->up.buf);
     *l = (struct link){ .client = -1 };
-    pthread_mutex_lock(&p->lock);
-    p->clients--;
-    pthread_mutex_unlock(&p->lock);
 }
 
 static void serve(struct vnc_pump *p, struct link *l, short client, short library)
 {
-    bool ok = true;
+    bool ok = true, was_over = over(&l->up);
 
     if (library & (POLLIN | POLLHUP | POLLERR) && !l->down.ended)
         ok = take(&l->down);
     /* Keys are taken when the library has got those before: it reads at once. */
-    if (ok && client & (POLLIN | POLLHUP | POLLERR) && !l->up.len)
+    if (ok && client & (POLLIN | POLLHUP | POLLERR) && !l->up.ended && !l->up.len)
         ok = take(&l->up);
-    ok = ok && give(&l->down) && give(&l->up);
+    give(&l->down);
+    give(&l->up);
+    if (over(&l->up) && !was_over)
+        shutdown(l->library, SHUT_WR);
     /* What the library said last, why it refuses, is the client's still. */
-    if (!ok || (l->up.ended && !l->up.len) || (l->down.ended && !l->down.len))
+    if (!ok || over(&l->down))
         drop(p, l);
 }
 
@@ -173,8 +189,9 @@ static void *thread(void *arg)
             f[0].fd = f[1].fd = -1;
             if (l->client < 0)
                 continue;
-            f[0] = (struct pollfd){ l->client, wants(&l->up, &l->down), 0 };
-            if (!l->down.ended)     /* one that hung up would be reported for ever */
+            if (!l->up.ended || l->down.len)    /* one that hung up would be reported for ever */
+                f[0] = (struct pollfd){ l->client, wants(&l->up, &l->down), 0 };
+            if (!l->down.ended)         /* the same */
                 f[1] = (struct pollfd){ l->library, wants(&l->down, &l->up), 0 };
             if (l->up.len)
                 f[0].events &= ~POLLIN;
