@@ -193,13 +193,14 @@ static void parameter(struct kbc *k, uint8_t cmd, uint8_t val)
 static uint64_t data_read(void *dev, uint64_t off, unsigned size)
 {
     struct kbc *k = dev;
+    uint8_t byte = k->data;     /* on a busy host BYTE_NS may be over before pull() looks at the clock */
     if (k->status & ST_OBF) {
         k->status &= (uint8_t)~(ST_OBF | ST_AUX);
         update_lines(k);
         k->not_before = clock_now(k->clock) + BYTE_NS;
         pull(k);
     }
-    return k->data;
+    return byte;
 }
 
 static void data_write(void *dev, uint64_t off, uint64_t val, unsigned size)

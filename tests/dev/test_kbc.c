@@ -11,13 +11,17 @@ enum { IRQ1 = 1, IRQ12 = 12, A20 = 20, RESET = 21 };
 static struct env e;
 static struct ps2 *kbd, *mouse;
 
-static void setup(void)
+static void wire(void)
 {
-    env_init(&e);
     kbd = ps2_keyboard_new(e.chips, "kbd", e.clock);
     mouse = ps2_mouse_new(e.chips, "mouse", e.clock);
     struct kbc_lines lines = { env_irq(&e, IRQ1), env_irq(&e, IRQ12), env_irq(&e, A20), env_irq(&e, RESET) };
     kbc_new(e.chips, e.ports, e.clock, &lines, kbd, mouse);
+}
+static void setup(void)
+{
+    env_init(&e);
+    wire();
 }
 static void teardown(void) { env_free(&e); }
 
@@ -184,6 +188,38 @@ START_TEST(one_byte_at_a_time)
     pass(&e, 100 * US);
     ck_assert(full());
     ck_assert_uint_eq(e.rises[IRQ1], 2);
+}
+END_TEST
+
+/* A host so busy that more than the wire's time passes between any two looks at the clock. */
+static uint64_t busy_now(void *arg)
+{
+    static uint64_t now;
+
+    return now += 200 * US;
+}
+static int64_t busy_wall(void *arg) { return 0; }
+static int64_t busy_zone(void *arg, int64_t s) { return 0; }
+static void busy_entropy(void *arg, void *buf, size_t len) { memset(buf, 7, len); }
+
+START_TEST(no_byte_is_lost_on_a_busy_host)
+{
+    static const struct clock_source busy = { busy_now, busy_wall, busy_zone, busy_entropy, NULL };
+
+    env_free(&e);
+    env_init(&e);
+    clock_free(e.clock);
+    e.clock = clock_new(&busy);
+    wire();
+    for (unsigned i = 0; i < 2; i++) {
+        ps2_key(kbd, 30, !i);
+        ps2_key(kbd, 48, !i);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        ck_assert(full());
+        ck_assert_uint_eq(in8(&e, 0x60), ((uint8_t[]){ 0x1e, 0x30, 0x9e, 0xb0 })[i]);
+    }
+    ck_assert(!full());
 }
 END_TEST
 
@@ -751,6 +787,7 @@ Suite *suite_kbc(void)
     tcase_add_test(t, keys_translated_and_interrupts);
     tcase_add_test(t, translated_set_2_is_set_1);
     tcase_add_test(t, one_byte_at_a_time);
+    tcase_add_test(t, no_byte_is_lost_on_a_busy_host);
     tcase_add_test(t, keyboard_commands);
     tcase_add_test(t, typematic);
     tcase_add_test(t, typed_fast);
