@@ -188,43 +188,72 @@ static void message_x(struct fuzz *z, const struct function *f)
     }
 }
 
+static void enumerate_bus(struct fuzz *, unsigned bus, struct places *);
+
+/* A bridge's buses have numbers behind its own, and their places lie in its windows; the prefetchable one is closed. */
+static void enumerate_behind(struct fuzz *z, unsigned devfn, struct places *at)
+{
+    unsigned bus = ++z->buses;
+    uint64_t io, mem;
+
+    at->io = io = (at->io + 0xfff) & ~0xfffull;
+    at->mem = mem = (at->mem + 0xfffff) & ~0xfffffull;
+    config_out(z, devfn, 0x18, devfn >> 8 | bus << 8 | 0xff << 16, 4);
+    enumerate_bus(z, bus, at);
+    config_out(z, devfn, 0x1a, z->buses, 1);
+    at->io = (at->io + 0xfff) & ~0xfffull;
+    at->mem = (at->mem + 0xfffff) & ~0xfffffull;
+    config_out(z, devfn, 0x1c, (io >> 8 & 0xf0) | ((at->io - 1) & 0xf000), 2);     /* with nothing behind, base > limit */
+    config_out(z, devfn, 0x20, (uint32_t)(mem >> 16 | ((at->mem - 1) & 0xfff00000u)), 4);
+    config_out(z, devfn, 0x24, 0xfff0, 4);
+    config_out(z, devfn, 0x30, 0, 4);
+    config_out(z, devfn, COMMAND, 7, 2);
+}
+
 static void enumerate_function(struct fuzz *z, unsigned devfn, struct places *at)
 {
     struct function *f = &z->fn[z->nfns];
     uint32_t id = config_in(z, devfn, 0, 4);
+    bool bridge = (config_in(z, devfn, 0x0e, 1) & 0x7f) == 1;
 
     if ((uint16_t)id == 0xffff || z->nfns == FUNCTIONS)
         return;
     memset(f, 0, sizeof(*f));
     *f = (struct function){ .devfn = devfn, .vendor = id & 0xffff, .device = id >> 16,
                             .class = config_in(z, devfn, 8, 4) >> 8 };
-    for (unsigned n = 0; n < 6; n++) {
+    f->nbars = bridge ? 2 : 6;
+    for (unsigned n = 0; n < f->nbars; n++) {
         bool wide = (config_in(z, devfn, 0x10 + 4 * n, 4) & 7) == 4;
 
         place_bar(z, f, n, 0x10 + 4 * n, at);
         n += wide;
     }
-    f->nbars = 6;
     /* I/O, memory, bus master; interrupts by pin or by message. */
     config_out(z, devfn, COMMAND, 7, 2);
     config_out(z, devfn, 0x3c, 5 + pick(z, 6), 1);
-    if (chance(z, 2))
+    if (!bridge && chance(z, 2))
         message_x(z, f);
     if (f->class >> 8 == 0x0101)                /* Intel's IDE functions decode their channels then */
         config_out(z, devfn, 0x40, 0x80008000u, 4);
     z->nfns++;
+    if (bridge)
+        enumerate_behind(z, devfn, at);
+}
+
+static void enumerate_bus(struct fuzz *z, unsigned bus, struct places *at)
+{
+    for (unsigned devfn = 0; devfn < 256; devfn++)
+        if (!(devfn & 7) || (config_in(z, bus << 8 | (devfn & ~7u), 0x0e, 1) & 0x80 &&
+                             config_in(z, bus << 8 | (devfn & ~7u), 0, 2) != 0xffff))
+            enumerate_function(z, bus << 8 | devfn, at);
 }
 
 void enumerate(struct fuzz *z)
 {
     struct places at = { WINDOW, PORTS };
 
-    z->nfns = 0;
-    for (unsigned bus = 0; bus < 2; bus++)
-        for (unsigned devfn = 0; devfn < 256; devfn++)
-            if (!(devfn & 7) || (config_in(z, bus << 8 | (devfn & ~7u), 0x0e, 1) & 0x80 &&
-                                 config_in(z, bus << 8 | (devfn & ~7u), 0, 2) != 0xffff))
-                enumerate_function(z, bus << 8 | devfn, &at);
+    z->nfns = z->buses = 0;
+    enumerate_bus(z, 0, &at);
 }
 
 /* ---- accesses without any idea ---- */
@@ -286,7 +315,7 @@ static void wild_port(struct fuzz *z)
         { 0xb2, 2 }, { 0xc0, 32 }, { 0xf0, 2 }, { 0x170, 8 }, { 0x1ce, 4 }, { 0x1f0, 8 }, { 0x278, 8 }, { 0x2e8, 8 },
         { 0x2f8, 8 }, { 0x300, 32 }, { 0x376, 1 }, { 0x378, 8 }, { 0x3b0, 0x30 }, { 0x3e8, 8 }, { 0x3f0, 8 },
         { 0x3f8, 8 }, { 0x402, 1 }, { 0x4d0, 2 }, { 0x505, 1 }, { 0x510, 12 }, { 0x600, 0x80 }, { 0x700, 0x40 },
-        { 0x220, 0x10 }, { 0x388, 4 }, { 0x778, 3 }, { 0xcf8, 8 },
+        { 0x220, 0x10 }, { 0x330, 2 }, { 0x388, 4 }, { 0x778, 3 }, { 0xcf8, 8 },
     };
     unsigned n = pick(z, sizeof(at) / sizeof(at[0]) + 1), port, size = size_of(z);
 

@@ -37,14 +37,44 @@ static void virtio_find(struct fuzz *z, const struct function *f, struct virtio 
     }
 }
 
-/* Queue q of this function has its rings here: descriptors, and 0x400 on the driver's and the device's. */
+/*
+ * Queue q of this function has its rings here: descriptors, the driver's behind them, the device's at the next page:
+ * registers of old have it so.
+ */
 static uint64_t virtio_ring(const struct function *f, unsigned q)
 {
-    return POOL + ((f->devfn & 0xff) * 7 + q) % 200 * 0x1000;
+    return POOL + (f->devfn * 7 + q) % 66 * 0x3000;
 }
 
-static void virtio_start(struct fuzz *z, const struct function *f, const struct virtio *v)
+static uint64_t virtio_avail(const struct function *f, unsigned q)
 {
+    return virtio_ring(f, q) + 16 * f->entries;
+}
+
+static uint64_t virtio_used(const struct function *f, unsigned q)
+{
+    return (virtio_avail(f, q) + 6 + 2 * f->entries + 0xfff) & ~0xfffull;
+}
+
+/* By the registers of old, with the size that the device's first queue has. */
+static void virtio_start_old(struct fuzz *z, struct function *f)
+{
+    bar_out(z, f, 0, 18, 0, 1);
+    bar_out(z, f, 0, 18, 3, 1);
+    bar_out(z, f, 0, 4, bar_in(z, f, 0, 0, 4) & (chance(z, 4) ? rnd(z) : UINT32_MAX), 4);
+    for (unsigned i = 0; i < 6; i++) {
+        bar_out(z, f, 0, 14, i, 2);
+        if (i == 0)
+            f->entries = (unsigned)bar_in(z, f, 0, 12, 2);
+        bar_out(z, f, 0, 8, (chance(z, 20) ? address(z, 16) : virtio_ring(f, i)) >> 12, 4);
+    }
+    f->entries = f->entries && f->entries <= 256 ? f->entries : 16;
+    bar_out(z, f, 0, 18, 7, 1);
+}
+
+static void virtio_start(struct fuzz *z, struct function *f, const struct virtio *v)
+{
+    f->entries = 16;
 #define COMMON(reg, val, size) bar_out(z, f, v->bar[1], v->off[1] + (reg), val, size)
     COMMON(20, 0, 1);
     COMMON(20, 1, 1);
@@ -63,9 +93,9 @@ static void virtio_start(struct fuzz *z, const struct function *f, const struct 
         COMMON(26, chance(z, 4) ? pick(z, 8) : 0xffff, 2);
         COMMON(32, at, 4);
         COMMON(36, at >> 32, 4);
-        COMMON(40, at + 0x400, 4);
+        COMMON(40, virtio_avail(f, q), 4);
         COMMON(44, 0, 4);
-        COMMON(48, at + 0x600, 4);
+        COMMON(48, virtio_used(f, q), 4);
         COMMON(52, 0, 4);
         COMMON(28, 1, 2);
     }
@@ -87,6 +117,29 @@ static void virtio_request(struct fuzz *z, uint64_t at)
     scsi_command(z, cdb);
     for (unsigned i = 0; i < 16; i++)
         ram_put(z, at + 19 + i, cdb[i], 1);
+}
+
+/* The folder's: a message, in one piece or two, and room for the answer. */
+static void virtio_p9(struct fuzz *z, uint64_t ring, unsigned head, unsigned number)
+{
+    uint64_t at = POOL + pick(z, 16) * 0x800 + 0xe8000;
+    uint32_t len = p9_message(z, at, number), cut = chance(z, 4) ? pick(z, len) : 0;
+    unsigned n = 0;
+
+#define DESCRIPTOR(where, size, flags)                                                                          \
+    do {                                                                                                        \
+        uint64_t d = ring + 16 * ((head + n) % 16);                                                             \
+                                                                                                                \
+        ram_put(z, d, where, 8);                                                                                \
+        ram_put(z, d + 8, size, 4);                                                                             \
+        ram_put(z, d + 12, flags, 2);                                                                           \
+        ram_put(z, d + 14, (head + ++n) % 16, 2);                                                               \
+    } while (0)
+    if (cut)
+        DESCRIPTOR(at, cut, 1);
+    DESCRIPTOR(at + cut, len - cut, 1);
+    DESCRIPTOR(chance(z, 50) ? address(z, 16) : at + 0x8000, chance(z, 100) ? length(z) : 4096u, 2);
+#undef DESCRIPTOR
 }
 
 /* Half of the time what disks and adapters want: a header, data either way, a status. */
@@ -116,35 +169,47 @@ static void virtio_chain(struct fuzz *z, uint64_t ring, unsigned head, bool pack
     }
 }
 
+/* Some requests in queue q, and the bell. */
+static void virtio_ask(struct fuzz *z, struct function *f, const struct virtio *v, unsigned q, bool folder)
+{
+    for (unsigned n = folder ? 4 : pick(z, 4) + 1, idx; n; n--) {
+        unsigned head = folder ? 3 * n : pick(z, 16);
+
+        if (folder && !chance(z, 200))
+            virtio_p9(z, virtio_ring(f, q), head, f->asked++);
+        else
+            virtio_chain(z, virtio_ring(f, q), head, chance(z, 3));
+        idx = (unsigned)ram_get(z, virtio_avail(f, q) + 2, 2);
+        ram_put(z, virtio_avail(f, q) + 4 + idx % f->entries * 2, chance(z, folder ? 200 : 30) ? value(z) : head, 2);
+        ram_put(z, virtio_avail(f, q) + 2, idx + (chance(z, folder ? 200 : 50) ? pick(z, 0x10000) : 1), 2);
+    }
+    if (v->bar[2] < 6)
+        bar_out(z, f, v->bar[2], v->off[2] + 4 * q, q, 2);
+    bar_out(z, f, 0, 16, q, 2);
+}
+
 static void drive_virtio(struct fuzz *z, struct function *f)
 {
-    unsigned q = pick(z, 6);
-    uint64_t ring = virtio_ring(f, q);
+    bool folder = f->device == 0x1009 || f->device == 0x1049;
     struct virtio v;
 
     virtio_find(z, f, &v);
-    if (!f->driven || chance(z, 30)) {
-        if (v.bar[1] < 6)
+    if (!f->driven || chance(z, folder ? 3 : 30)) {     /* one bad message ends a folder's session */
+        if (v.bar[1] < 6 && !chance(z, 4))
             virtio_start(z, f, &v);
-        bar_out(z, f, 0, 18, 0, 1);             /* the registers of old */
-        bar_out(z, f, 0, 4, bar_in(z, f, 0, 0, 4), 4);
-        for (unsigned i = 0; i < 4; i++) {
-            bar_out(z, f, 0, 14, i, 2);
-            bar_out(z, f, 0, 8, virtio_ring(f, i) >> 12, 4);
-        }
-        bar_out(z, f, 0, 18, 7, 1);
+        else
+            virtio_start_old(z, f);
+        for (unsigned i = 0; i < 6; i++)        /* the driver's rings begin at 0 */
+            ram_put(z, virtio_avail(f, i), 0, 4);
+        f->asked = 0;
     }
-    for (unsigned n = pick(z, 4) + 1, idx; n; n--) {
-        unsigned head = pick(z, 16);
-
-        virtio_chain(z, ring, head, chance(z, 3));
-        idx = (unsigned)ram_get(z, ring + 0x402, 2);
-        ram_put(z, ring + 0x404 + idx % 16 * 2, chance(z, 30) ? value(z) : head, 2);
-        ram_put(z, ring + 0x402, idx + (chance(z, 50) ? pick(z, 0x10000) : 1), 2);
+    if (!folder)
+        virtio_ask(z, f, &v, pick(z, 6), false);
+    for (unsigned n = folder ? pick(z, 30) : 0; n; n--) {       /* most of them want what came before */
+        virtio_ask(z, f, &v, 0, true);
+        if (!chance(z, 3))
+            outside_settle(&z->m);
     }
-    if (v.bar[2] < 6)
-        bar_out(z, f, v.bar[2], v.off[2] + 4 * q, q, 2);
-    bar_out(z, f, 0, 16, q, 2);
     if (v.bar[4] < 6 && chance(z, 10))
         bar_out(z, f, v.bar[4], v.off[4] + pick(z, 64), value(z), 1u << pick(z, 3));
 }
@@ -300,10 +365,11 @@ static void drive_uhci(struct fuzz *z, struct function *f)
 /* Queue heads, and transfer descriptors for the asynchronous and the periodic list (EHCI 1.0). */
 static void drive_ehci(struct fuzz *z, struct function *f)
 {
-    const uint32_t tds = POOL + 0x50000, qhs = POOL + 0x52000, frames = POOL + 0x54000;
+    const uint32_t tds = POOL + 0x50000, qhs = POOL + 0x52000, itds = POOL + 0x53000, frames = POOL + 0x54000;
     unsigned op = (unsigned)bar_in(z, f, 0, 0, 1);
 
-#define LINK (chance(z, 8) ? 1 : (qhs + 128 * pick(z, 16)) | (chance(z, 6) ? pick(z, 4) << 1 : 2))
+#define LINK (chance(z, 8) ? 1 : chance(z, 4) ? (itds + 64 * pick(z, 16)) | pick(z, 2) << 2 :                        \
+              (qhs + 128 * pick(z, 16)) | (chance(z, 6) ? pick(z, 4) << 1 : 2))
 #define TD (chance(z, 4) ? 1 : tds + 128 * pick(z, 32))
     for (unsigned i = 0; i < 32; i++) {
         uint32_t td = tds + 128 * i;
@@ -325,6 +391,16 @@ static void drive_ehci(struct fuzz *z, struct function *f)
         ram_put(z, qh + 16, TD, 4);
         ram_put(z, qh + 20, TD, 4);
         ram_put(z, qh + 24, chance(z, 2) ? 0 : rnd(z), 4);
+    }
+    for (unsigned i = 0; i < 16; i++) {         /* isochronous, of high speed; the smaller ones of full speed mean other things there */
+        uint32_t itd = itds + 64 * i;
+
+        ram_put(z, itd, LINK, 4);
+        for (unsigned t = 1; t < 9; t++)
+            ram_put(z, itd + 4 * t, 0x80000000u | pick(z, 0x1000) << 16 | pick(z, 8) << 12 | pick(z, 0x1000), 4);
+        for (unsigned b = 0; b < 7; b++)
+            ram_put(z, itd + 36 + 4 * b, (address(z, 4096) & ~0xfffu) |
+                    (b == 0 ? pick(z, 4) | pick(z, 3) << 8 : b == 1 ? pick(z, 0x1000) : pick(z, 4)), 4);
     }
     for (unsigned i = 0; i < 1024; i += 1 + pick(z, 8))
         ram_put(z, frames + 4 * i, chance(z, 4) ? 1 : LINK, 4);
@@ -590,6 +666,40 @@ static void drive_pcnet(struct fuzz *z, struct function *f)
 #undef CSR
 }
 
+/* The National Semiconductor 8390's pages, and the card's memory behind remote DMA. */
+void drive_ne2000(struct fuzz *z, struct function *f)
+{
+    unsigned len = chance(z, 4) ? pick(z, 0x10000) : 60 + pick(z, 1500), n;
+
+    bar_out(z, f, 0, 0, 0x21, 1);
+    bar_out(z, f, 0, 0x0e, chance(z, 4) ? pick(z, 128) : 0x49, 1);
+    bar_out(z, f, 0, 0x0c, chance(z, 4) ? pick(z, 64) : 0x1c, 1);
+    bar_out(z, f, 0, 0x0d, chance(z, 4) ? pick(z, 32) : 0, 1);
+    bar_out(z, f, 0, 1, chance(z, 4) ? pick(z, 256) : 0x46, 1);
+    bar_out(z, f, 0, 2, chance(z, 4) ? pick(z, 256) : 0x80, 1);
+    bar_out(z, f, 0, 3, chance(z, 4) ? pick(z, 256) : 0x46 + pick(z, 0x3a), 1);
+    bar_out(z, f, 0, 7, 0xff, 1);
+    bar_out(z, f, 0, 0x0f, pick(z, 256), 1);
+    bar_out(z, f, 0, 0, 0x62, 1);
+    for (unsigned i = 1; i < 16; i++)
+        bar_out(z, f, 0, i, i == 7 && !chance(z, 4) ? 0x46 + pick(z, 0x3a) : rnd(z), 1);
+    bar_out(z, f, 0, 0, 0x22, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        bar_out(z, f, 0, 8 + i, chance(z, 2) ? 0x40 * i : pick(z, 256), 1);
+        bar_out(z, f, 0, 0x0a + i, len >> 8 * i & 0xff, 1);
+        bar_out(z, f, 0, 5 + i, len >> 8 * i & 0xff, 1);
+    }
+    bar_out(z, f, 0, 0, chance(z, 2) ? 0x12 : 0x0a, 1);
+    for (n = pick(z, 800); n; n--) {
+        if (chance(z, 2))
+            bar_in(z, f, 0, 0x10, 1u << pick(z, 3));
+        else
+            bar_out(z, f, 0, 0x10, rnd(z), 1u << pick(z, 3));
+    }
+    bar_out(z, f, 0, 4, chance(z, 4) ? pick(z, 256) : 0x40, 1);
+    bar_out(z, f, 0, 0, 0x26, 1);
+}
+
 /* ---- sound ---- */
 
 static void drive_ac97(struct fuzz *z, struct function *f)
@@ -661,6 +771,7 @@ static const struct {
     { 0x8086100e, 0xffffffff, true, drive_e1000 },
     { 0x10ec8139, 0xffffffff, true, drive_rtl8139 },
     { 0x10222000, 0xffffffff, true, drive_pcnet },
+    { 0x10ec8029, 0xffffffff, true, drive_ne2000 },
     { 0x010802, 0xffffff, false, drive_nvme },
     { 0x010601, 0xffffff, false, drive_ahci },
     { 0x0c0300, 0xffffff, false, drive_uhci },
@@ -680,5 +791,22 @@ void drive(struct fuzz *z, struct function *f)
             f->driven |= 1u << 31;
             return;
         }
+    }
+}
+
+/* A folder's session is not saved: it ends when the driver does. */
+void drive_to_rest(struct fuzz *z)
+{
+    for (unsigned i = 0; i < z->nfns; i++) {
+        struct function *f = &z->fn[i];
+        struct virtio v;
+
+        if (f->vendor != 0x1af4 || (f->device != 0x1009 && f->device != 0x1049))
+            continue;
+        config_out(z, f->devfn, 4, 7, 2);
+        virtio_find(z, f, &v);
+        if (v.bar[1] < 6)
+            bar_out(z, f, v.bar[1], v.off[1] + 20, 0, 1);
+        bar_out(z, f, 0, 18, 0, 1);
     }
 }

@@ -96,6 +96,27 @@ static const char *one_of(struct fuzz *z, const char *a, const char *b)
     return chance(z, 2) ? a : b;
 }
 
+static bool is_bridge(const struct plug *p)
+{
+    static const char *const names[] = { "pci-bridge", "i82801b11-bridge", "pcie-pci-bridge", "pcie-root-port", "ioh3420",
+                                         "x3130-upstream", "xio3130-downstream" };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(p->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* A PCI device goes behind one of the bridges before it at times; of those, more often to one that has many slots. */
+static void choose_bus(struct fuzz *z, struct plug_use *u, const struct plug_use *first)
+{
+    if (strcmp(u->plug->bus, "PCI") || chance(z, 2))
+        return;
+    for (const struct plug_use *b = first; b; b = b->next)
+        if (b->props->id && chance(z, strstr(b->props->id, "bridge") ? 3 : 12))
+            u->props->bus = b->props->id;
+}
+
 /* Its ends, and some of its switches. */
 static void choose_props(struct fuzz *z, struct plug_use *u)
 {
@@ -108,6 +129,8 @@ static void choose_props(struct fuzz *z, struct plug_use *u)
 
         if (end)
             memcpy(at, &end, sizeof(end));
+        else if (p->type == PROP_STRING && strcmp(p->name, "mount_tag") == 0)
+            memcpy(at, &(const char *){ "tag" }, sizeof(const char *));
         else if (p->type == PROP_BOOL && chance(z, 6))
             plug_set(u, p, one_of(z, "on", "off"), &(struct plug_names){ 0 }, why, sizeof(why));
     }
@@ -163,6 +186,9 @@ static bool build_with(struct fuzz *z, const struct board *board, const struct p
         struct plug_use *u = plug_use_new(list[i]);
 
         choose_props(z, u);
+        choose_bus(z, u, first);
+        if (is_bridge(u->plug))
+            u->props->id = u->plug->name;       /* each is there once */
         proxies[i] = *list[i];
         proxies[i].make = make_next;
         build.real[i] = list[i];
@@ -189,7 +215,10 @@ static void build_machine(struct fuzz *z)
 
     for (const struct plug *p; n < USES_MAX && (p = plug_nth(n)); n++)
         list[n] = p;
-    /* In another order each time, for who comes first gets the places: but controllers before what sits on them. */
+    /*
+     * In another order each time, for who comes first gets the places: but bridges before
+     * what may be behind them, and controllers before what sits on them.
+     */
     for (unsigned i = 0; i < n; i++) {
         unsigned k = pick(z, n);
         const struct plug *p = list[i];
@@ -197,13 +226,15 @@ static void build_machine(struct fuzz *z)
         list[i] = list[k];
         list[k] = p;
     }
-    for (unsigned i = 0, front = 0; i < n; i++) {
-        const struct plug *p = list[i];
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0, front = 0; i < n; i++) {
+            const struct plug *p = list[i];
 
-        if (strcmp(p->bus, "PCI") && strcmp(p->bus, "ISA"))
-            continue;
-        list[i] = list[front];
-        list[front++] = p;
+            if (pass ? !is_bridge(p) : strcmp(p->bus, "PCI") && strcmp(p->bus, "ISA"))
+                continue;
+            list[i] = list[front];
+            list[front++] = p;
+        }
     }
     while (!build_with(z, board, list, n, bios)) {
         if (build.made >= n)
@@ -234,6 +265,7 @@ static void save_load_save(struct fuzz *z)
     size_t n, k;
     const char *wrong;
 
+    drive_to_rest(z);
     outside_settle(&z->m);
     n = chips_save(z->m.chips, &a);
     wrong = chips_load(z->m.chips, a, n);

@@ -20,12 +20,13 @@
 #define POOL      0x100000u     /* where the guest's rings and buffers are */
 #define POOL_SIZE 0x100000u
 #define BARS_MAX  8
-#define FUNCTIONS 64
+#define FUNCTIONS 128
 
 struct function {               /* a PCI function that was found */
     unsigned devfn, vendor, device, class;
     struct { bool io; uint64_t base, size; } bar[BARS_MAX];
     unsigned nbars, driven;
+    unsigned entries, asked;    /* of its driver's rings; requests since it was started */
 };
 
 struct end;                     /* of something plugged in (outside.c) */
@@ -34,7 +35,7 @@ struct fuzz {
     uint64_t random;
     struct machine m;
     struct function fn[FUNCTIONS];
-    unsigned nfns;
+    unsigned nfns, buses;       /* buses: the last one's number */
     struct end *ends;
     struct audio audio;
     struct display display;
@@ -70,11 +71,16 @@ void enumerate(struct fuzz *);
 /* Some accesses without any idea of what is there, but for where. */
 void wild(struct fuzz *);
 
-/* ---- drivers: they know how to get a device going, and what its rings look like (drivers.c, old.c) ---- */
+/* ---- drivers: they know how to get a device going, and what its rings look like (drivers.c, p9.c, old.c) ---- */
 void drive(struct fuzz *, struct function *);
+void drive_to_rest(struct fuzz *);     /* what cannot be saved comes to its end */
 void drive_old(struct fuzz *);          /* what has no PCI function, or other ports */
 /* Commands of storage and USB that mean something. */
 void scsi_command(struct fuzz *, uint8_t cdb[16]);
+/* A message of 9P2000.L at an address; its length. The first two of a session, 0 and 1, begin it. */
+uint32_t p9_message(struct fuzz *, uint64_t at, unsigned number);
+/* Registers of an NE2000 in the function's first BAR. */
+void drive_ne2000(struct fuzz *, struct function *);
 
 /* ---- the world outside (outside.c) ---- */
 /* Gives a property that names something its end; false: leave it. */

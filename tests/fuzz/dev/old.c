@@ -1,6 +1,6 @@
 /*
  * old.c - drivers of what has fixed ports and addresses: IDE channels, floppy, DMA, firmware's configuration, keyboard
- * controller, timers and interrupt controllers, the VGA, a Sound Blaster (fuzz_dev.h).
+ * controller, timers and interrupt controllers, the VGA, a Sound Blaster, an NE2000 (fuzz_dev.h).
  */
 #include "tests/fuzz/dev/fuzz_dev.h"
 
@@ -238,9 +238,16 @@ static void sound(struct fuzz *z)
         in(z, 0x220 + pick(z, 16), 1);
 }
 
+static void ne2000(struct fuzz *z)
+{
+    struct function isa = { .bar = { { true, 0x300, 32 } } };
+
+    drive_ne2000(z, &isa);
+}
+
 void drive_old(struct fuzz *z)
 {
-    switch (pick(z, 11)) {
+    switch (pick(z, 12)) {
     case 0: case 1: case 2: ide(z); break;
     case 3: floppy(z); break;
     case 4: fw_cfg(z); break;
@@ -249,6 +256,7 @@ void drive_old(struct fuzz *z)
     case 7: pics(z); break;
     case 8: dma(z); break;
     case 9: sound(z); break;
+    case 10: ne2000(z); break;
     default: vga(z);
     }
 }

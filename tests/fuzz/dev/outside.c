@@ -1,5 +1,5 @@
 /*
- * outside.c - disks that answer late, cables, streams, sound, a screen and hands: what devices are plugged into
+ * outside.c - disks and folders that answer late, cables, streams, sound, a screen and hands: what devices are plugged into
  * (fuzz_dev.h).
  */
 #include "tests/fuzz/dev/fuzz_dev.h"
@@ -10,6 +10,7 @@
 
 #include "hw/chardev_if.h"
 #include "hw/disk_if.h"
+#include "hw/fs_if.h"
 #include "hw/net_if.h"
 
 #define DISK_SIZE 1474560u          /* what fits a floppy drive, too */
@@ -22,6 +23,8 @@ struct end {
     struct disk disk;
     uint8_t *image;
     struct disk_req *first, **last;     /* what waits for an answer */
+    struct fs fs;
+    struct fs_req *asked, **last_asked;
     struct net net;
     struct chardev chr;
     struct chardev_slot slot;
@@ -161,6 +164,98 @@ static void disk_acts(struct end *e)
         e->drive.user->changed(e->drive.dev);
 }
 
+/* ---- folders ---- */
+
+static void fs_submit(struct fs *fs, struct fs_req *r)
+{
+    struct end *e = fs->arg;
+
+    r->next = NULL;
+    *e->last_asked = r;
+    e->last_asked = &r->next;
+}
+
+/* A reference is a byte of its own, so that using one that was forgotten is seen. */
+static struct fs_node *new_node(void)
+{
+    void *node = malloc(1);
+
+    if (!node)
+        abort();
+    return node;
+}
+
+static void fs_entries(struct fuzz *z, struct fs_req *r)
+{
+    struct fs_qid qid = { FS_QID_DIR, 1, 2 };
+
+    for (uint64_t off = r->off; pick(z, 10) && r->entry(r, &qid, off + 1, 4, chance(z, 8) ? ".." : "entry"); off++)
+        continue;
+}
+
+/* Any answer that the interface allows (hw/fs_if.h). */
+static void fs_does(struct end *e, struct fs_req *r)
+{
+    struct fuzz *z = e->z;
+
+    r->attr.mode = (uint32_t)rnd(z);
+    r->attr.size = rnd(z);
+    r->attr.qid = (struct fs_qid){ chance(z, 2) ? FS_QID_DIR : 0, 3, rnd(z) };
+    switch (r->op) {
+    case FS_ATTACH:
+        r->made = new_node();
+        break;
+    case FS_WALK:
+        r->walked = r->nnames && chance(z, 4) ? 1 + pick(z, r->nnames) : r->nnames;
+        if (r->walked == r->nnames)
+            r->made = new_node();
+        break;
+    case FS_READ: case FS_READLINK:
+        r->done_len = chance(z, 4) ? pick(z, r->len + 1) : r->len;
+        memset(r->data, 'x', r->done_len);
+        break;
+    case FS_WRITE:
+        look(e, r->data, r->len);
+        r->done_len = chance(z, 4) ? pick(z, r->len + 1) : r->len;
+        break;
+    case FS_READDIR:
+        fs_entries(z, r);
+        break;
+    case FS_GETXATTR:
+        r->made = new_node();
+        r->data = calloc(1, FS_XATTR_MAX);
+        r->done_len = r->data ? pick(z, 300) : 0;
+        break;
+    case FS_SETXATTR:
+        look(e, r->data, r->len);
+        break;
+    case FS_LOCK: case FS_GETLOCK:
+        r->lock.type = (uint8_t)pick(z, FS_LOCK_BLOCKED + 1);
+        break;
+    default:
+        break;
+    }
+}
+
+static void fs_answer(struct end *e)
+{
+    struct fs_req *r = e->asked;
+
+    e->asked = r->next;
+    if (!e->asked)
+        e->last_asked = &e->asked;
+    r->error = 0;
+    if (r->op == FS_FORGET)
+        free(r->node);
+    else if (r->op != FS_NOTHING && chance(e->z, 6))
+        r->error = 1 + (int)pick(e->z, 100);
+    else
+        fs_does(e, r);
+    r->done(r);
+}
+
+static const struct fs_ops fs_ops = { fs_submit };
+
 void outside_settle(struct machine *m)
 {
     struct fuzz *z = (struct fuzz *)((char *)m - offsetof(struct fuzz, m));
@@ -171,6 +266,8 @@ void outside_settle(struct machine *m)
         for (struct end *e = z->ends; e; e = e->next) {
             for (; e->type == PROP_DRIVE && e->first; more = true)
                 answer(e, 0);
+            for (; e->type == PROP_FSDEV && e->asked; more = true)
+                fs_answer(e);
         }
     }
 }
@@ -351,6 +448,11 @@ void *outside_new(struct fuzz *z, enum prop_type type, bool cdrom)
         return &e->slot;
     case PROP_AUDIODEV:
         return &z->audio;
+    case PROP_FSDEV:
+        e = make_end(z, type);
+        e->fs = (struct fs){ .ops = &fs_ops, .id = "folder", .arg = e };
+        e->last_asked = &e->asked;
+        return &e->fs;
     default:
         return NULL;
     }
@@ -361,6 +463,9 @@ void outside_acts(struct fuzz *z)
     for (struct end *e = z->ends; e; e = e->next) {
         if (e->type == PROP_DRIVE && !chance(z, 3))
             disk_acts(e);
+        else if (e->type == PROP_FSDEV)
+            for (unsigned n = pick(z, 8); n && e->asked; n--)
+                fs_answer(e);
         else if (e->type == PROP_NETDEV && chance(z, 3))
             net_acts(e);
         else if (e->type == PROP_CHARDEV && chance(z, 3))
