@@ -243,6 +243,7 @@ struct block *block_overlay(struct block *base, struct block_error *e)
         return NULL;
     }
     b->backing = base;
+    b->temporary = true;
     return b;
 }
 

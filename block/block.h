@@ -126,6 +126,7 @@ struct block {
     uint64_t size;              /* that the guest sees */
     bool writable, probed;      /* probed: the format was a guess */
     bool discard, write_through;
+    bool temporary;             /* block_overlay(): goes away when it is closed */
     void *state;                /* of the format */
     _Atomic(const char *) problem;
 };

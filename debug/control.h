@@ -18,7 +18,8 @@
 /* X(name, QMP's name of it) */
 #define RUN_STATES(X)                                                                                           \
     X(RUNNING, "running") X(PRELAUNCH, "prelaunch") X(PAUSED, "paused") X(DEBUG, "debug")                       \
-    X(SAVING, "save-vm") X(RESTORING, "restore-vm") X(INMIGRATE, "inmigrate") X(POSTMIGRATE, "postmigrate")     \
+    X(SAVING, "save-vm") X(RESTORING, "restore-vm")                                                             \
+    X(INMIGRATE, "inmigrate") X(FINISH_MIGRATE, "finish-migrate") X(POSTMIGRATE, "postmigrate")                 \
     X(IO_ERROR, "io-error") X(PANICKED, "guest-panicked") X(WATCHDOG, "watchdog") X(SHUTDOWN, "shutdown")
 enum run_state {
 #define X(name, text) RUN_##name,

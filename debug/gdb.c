@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "debug/migrate.h"
 #include "host/chardev_socket.h"
 #include "translator/exec.h"
 
@@ -62,6 +63,15 @@ void text_byte(struct gdb_text *t, uint8_t b)
 }
 
 /* ---- out ---- */
+
+/* Where the machine may not run (it is being sent elsewhere) it stands, and the client may interrupt what it waits for. */
+void gdb_cont(struct gdb *g)
+{
+    char err[512];
+
+    if (!migrate_cont(g->m, err, sizeof(err)))
+        fprintf(stderr, "latimer: gdb: the machine does not run: %s\n", err);
+}
 
 static void hang_up(struct gdb *g, bool go);
 
@@ -333,7 +343,7 @@ void gdb_detach(struct gdb *g, bool go)
     }
     g->connected = false;
     if (go && (was == RUN_RUNNING || was == RUN_PAUSED || was == RUN_DEBUG || was == RUN_PRELAUNCH))
-        control_cont(g->m->control);
+        gdb_cont(g);
 }
 
 static void hang_up(struct gdb *g, bool go)

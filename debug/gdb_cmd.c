@@ -207,7 +207,7 @@ static void go(struct gdb *g)
         clock_hold(g->m->clock, g->clock_held = true);
     g->waiting = true;
     g->reply.n = 0;
-    control_cont(g->m->control);
+    gdb_cont(g);
 }
 
 /* "c", "s", "C sig", "S sig", with an optional address. */

@@ -93,6 +93,7 @@ void gdb_send(struct gdb *);                    /* g->reply as a packet */
 void gdb_console(struct gdb *, const char *text);       /* for people, while the debugger waits */
 /* Give the machine back: nothing of the debugger stays. `go`: it runs on. */
 void gdb_detach(struct gdb *, bool go);
+void gdb_cont(struct gdb *);                    /* the machine goes on, if it may */
 
 /* --- gdb_cmd.c --- */
 void gdb_packet(struct gdb *, uint8_t *body, unsigned len);

@@ -14,6 +14,7 @@
 #include "base/trace.h"
 #include "debug/action.h"
 #include "debug/control.h"
+#include "debug/migrate.h"
 #include "debug/profile.h"
 
 /* ---- running ---- */
@@ -26,10 +27,10 @@ void hmp_stop(struct hmp *h)
 
 void hmp_cont(struct hmp *h)
 {
-    if (control_state(h->m->control) == RUN_SHUTDOWN)
-        hmp_fail(h, "the guest has switched the machine off: use system_reset first");
-    else
-        control_cont(h->m->control);
+    char err[512];
+
+    if (!migrate_cont(h->m, err, sizeof(err)))
+        hmp_fail(h, "%s", err);
 }
 
 void hmp_system_reset(struct hmp *h)

@@ -63,7 +63,7 @@ static unsigned room(void *dev)
 {
     struct mon *mon = dev;
 
-    return mon->busy || monitor_full(mon) ? 0 : 1;       /* a byte may be a whole command more */
+    return mon->busy || mon->waits || monitor_full(mon) ? 0 : 1;       /* a byte may be a whole command more */
 }
 
 static void receive(void *dev, const uint8_t *buf, unsigned n)
@@ -96,6 +96,7 @@ static void opened(void *dev, bool open)
         return;
     mon->out_len = 0;
     mon->lost = 0;
+    mon->waits = false;
     mon->connected = true;
     if (mon->line)
         line_open(mon, open);

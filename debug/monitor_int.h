@@ -37,6 +37,7 @@ struct mon {
     struct chardev *chr;
     enum monitor_mode mode;
     bool connected, busy;       /* busy: a command runs; more input waits */
+    bool waits;                 /* a command goes on by itself; so does input, until line_resume() */
     char *out;                  /* what the stream did not take yet */
     size_t out_len, out_size;
     unsigned lost;              /* events, since it was full */
@@ -48,6 +49,7 @@ struct mon {
 struct monitors {
     struct machine *m;
     struct mon *first;
+    struct mon *asks;           /* whose line is being carried out; NULL: none is */
     struct control_watcher watcher;
     enum run_state last;        /* that clients know of */
     struct key_queue keys;
@@ -68,6 +70,8 @@ void action_keys_init(struct monitors *);
 /* monitor_line.c */
 void line_open(struct mon *, bool open);    /* a client came or went */
 void line_input(struct mon *, const uint8_t *, unsigned n);
+/* The command that let it wait is done; text (lines that end in '\n'; "" for none): what it has to say. */
+void line_resume(struct mon *, const char *text);
 void line_free(struct mon *);
 
 /* qmp.c */

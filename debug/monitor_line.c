@@ -208,12 +208,25 @@ static void enter(struct mon *mon)
     e->s[0] = 0;
     e->len = e->at = 0;
     text_buf_init(&answer, MONITOR_TEXT_MAX);
+    mon->all->asks = mon;
     hmp_run(mon->all->m, line, &answer.text);
+    mon->all->asks = NULL;
     put_lines(mon, text_buf_get(&answer), answer.len);
     if (answer.cut)
         put(mon, "\r\n(the rest of the answer is left out: it is too long)\r\n");
     text_buf_free(&answer);
+    if (!mon->waits)
+        put(mon, PROMPT);
+}
+
+void line_resume(struct mon *mon, const char *text)
+{
+    if (!mon->waits)
+        return;                 /* somebody else is there now */
+    mon->waits = false;
+    put_lines(mon, text, strlen(text));
     put(mon, PROMPT);
+    chardev_accept(mon->chr);
 }
 
 /* ---- keys ---- */

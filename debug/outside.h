@@ -59,6 +59,8 @@ struct outside {
        told. disk NULL: nothing does. */
     void (*put)(struct machine *, struct drive *, struct disk *, const char *file);
     void (*close)(struct machine *, struct disk *);     /* of open(), not put anywhere */
+    /* The images that the guest can write are ours, locked, or another Latimer's (main/drives.h, drives_turn()). */
+    bool (*disks)(struct machine *, bool ours, char *err, size_t len);
     /* The medium of a drive that no device has into one that is empty; its device is told. */
     void (*move)(struct machine *, struct drive *from, struct drive *to);
     bool (*resize)(struct machine *, struct drive *, uint64_t size, char *err, size_t len);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "debug/action.h"
+#include "debug/migrate.h"
 #include "hw/input_if.h"
 
 #define DO(q, call)                                     \
@@ -29,7 +30,7 @@ void qmp_cont(struct qmp_call *q)
     if (control_state(q->m->control) == RUN_SHUTDOWN)
         qmp_fail(q, "Resetting the Virtual Machine is required");
     else
-        control_cont(q->m->control);
+        DO(q, migrate_cont(q->m, err, sizeof(err)));
 }
 
 void qmp_system_reset(struct qmp_call *q)

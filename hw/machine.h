@@ -159,6 +159,7 @@ struct machine {
     struct symbols *symbols;    /* base/symbols.h: names of guest addresses; NULL: there are none */
     struct linux_guest *linux_guest;    /* debug/linux_guest.h; NULL: what the guest has in memory is left alone */
     struct profile *profile;    /* debug/profile.h */
+    struct migration *migration;        /* debug/migrate.h; NULL: it cannot */
 };
 
 /* The CPU side of interrupts, provided to boards by main (so hw sees no CPU header). */

@@ -93,14 +93,32 @@ static struct disk *open_image(struct drive_arg *a, const char *file, const stru
     return disk;
 }
 
-static void open_one(struct drive_arg *a)
+/* As the guest is to have it; or, lent, as somebody else's who may be writing to it: looked at, and not locked. */
+static struct disk *open_again(struct drive_arg *a, bool lent, struct block_error *e, int *error)
+{
+    struct block_open how = a->open;
+    bool writable = !a->drive.read_only && !a->snapshot;
+    struct disk *disk;
+
+    how.writable = writable && !lent;
+    how.no_lock = writable && lent;
+    disk = open_image(a, a->file, &how, e, error);
+    a->lent = how.no_lock;
+    if (disk && a->lent) {
+        disk->read_only = false;        /* to its device: the guest does not run before it is ours */
+        a->size = disk->size;
+        a->format = disk_block(disk)->ops->format;
+    }
+    return disk;
+}
+
+static void open_one(struct drive_arg *a, bool lent)
 {
     struct block_error e;
-    struct block_open how = a->open;
+    struct block_open how = { .writable = !a->drive.read_only && !a->snapshot };
     int error = 0;
 
-    how.writable = !a->drive.read_only && !a->snapshot;
-    a->drive.disk = open_image(a, a->file, &how, &e, &error);
+    a->drive.disk = open_again(a, lent, &e, &error);
     if (!a->drive.disk)
         die(EXIT_CODE_FILE, "%s: %s%s", a->opt, e.text,
             how.writable && (error == -EACCES || error == -EROFS || error == -EPERM) ?
@@ -131,7 +149,7 @@ void drive_put(struct drive_arg *a, struct disk *disk, const char *file)
         d->user->changed(d->dev);
 }
 
-void drives_open(struct machine *m, struct drive_arg *list, bool bounce)
+void drives_open(struct machine *m, struct drive_arg *list, bool bounce, bool lent)
 {
     for (struct drive_arg *a = list; a; a = a->next) {
         a->m = m;
@@ -140,8 +158,57 @@ void drives_open(struct machine *m, struct drive_arg *list, bool bounce)
         a->bounce = bounce;
         a->drive.arg = a;
         if (a->file)
-            open_one(a);
+            open_one(a, lent);
     }
+}
+
+/* Whose turn it is changes: the same image is opened in the other way. Its device is not told. */
+static bool exchange(struct drive_arg *a, bool lent, char *err, size_t len)
+{
+    struct disk *was = a->drive.disk, *now;
+    struct block_error e;
+    int error = 0;
+
+    if (lent) {                 /* what was written is there before anybody else looks */
+        a->size = was->size;
+        a->format = disk_block(was)->ops->format;
+        a->drive.disk = NULL;
+        error = disk_free(was);
+    }
+    now = error < 0 ? NULL : open_again(a, lent, &e, NULL);
+    if (error < 0) {
+        snprintf(err, len, "drive %s: closing its image: %s", a->drive.id, strerror(-error));
+    } else if (!now) {
+        snprintf(err, len, "drive %s: %s", a->drive.id, e.text);
+    } else if (now->size != a->size || strcmp(disk_block(now)->ops->format, a->format) != 0) {
+        snprintf(err, len, "drive %s: %s is another image than before: it had %llu bytes", a->drive.id, a->file,
+                 (unsigned long long)a->size);
+        disk_free(now);
+        now = NULL;
+    }
+    if (!now) {
+        a->lent = true;
+        return false;
+    }
+    if (!lent && was)
+        disk_free(was);
+    a->drive.disk = now;
+    return true;
+}
+
+bool drives_turn(struct machine *m, bool ours, char *err, size_t len)
+{
+    bool ok = true;
+
+    for (struct drive_arg *a = m->drives; a && ok; a = a->next) {
+        struct block *b = a->drive.disk ? disk_block(a->drive.disk) : NULL;
+
+        if (ours ? a->lent : b && b->writable && !b->temporary)
+            ok = exchange(a, !ours, err, len);
+    }
+    if (!ok && ours)
+        drives_turn(m, false, (char[256]){ 0 }, 256);
+    return ok;
 }
 
 uint8_t *drive_contents(struct drive *d)

@@ -21,6 +21,9 @@ struct drive_arg {
     struct block_open open;
     bool snapshot;              /* what is written goes away */
     bool bounce;                /* disk_bounce() */
+    bool lent;                  /* another Latimer's turn: see drives_turn(); it is the image of this size and format */
+    uint64_t size;
+    const char *format;
     char *put;                  /* `file`, where a monitor has put it in */
     char name[24];              /* drive.id, where the user gave none: "ide0" */
     struct machine *m;
@@ -31,8 +34,17 @@ struct drive_arg {
 struct drive *drive_find(struct drive_arg *list, const char *id);
 /* For machine.drive. */
 struct drive *drives_nth(struct machine *, unsigned n);
-/* Open all images. Dies with EXIT_CODE_FILE and what failed. bounce: disk_bounce(). */
-void drives_open(struct machine *, struct drive_arg *list, bool bounce);
+/*
+ * Open all images. Dies with EXIT_CODE_FILE and what failed. bounce: disk_bounce(). lent: those that the guest can write
+ * are somebody else's (drives_turn()).
+ */
+void drives_open(struct machine *, struct drive_arg *list, bool bounce, bool lent);
+/*
+ * While the guest does not run and nothing is under way: images that it can write are ours, locked, or another Latimer's,
+ * which works with the same files (migration). What goes away at the end (-snapshot) always is ours. False: err says
+ * what failed, and they are another's.
+ */
+bool drives_turn(struct machine *, bool ours, char *err, size_t len);
 /*
  * For monitors: an image for the drive, not in it yet (NULL: err says why), and putting it there. disk NULL:
  * the drive is empty afterwards. What was there is closed when its requests are done, and the device is told.

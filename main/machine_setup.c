@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/trace.h"
 #include "debug/control.h"
+#include "debug/migrate.h"
 #include "debug/monitor.h"
 #include "debug/profile.h"
 #include "frontend/cpu.h"
@@ -103,7 +104,9 @@ void machine_setup(struct machine *m, struct options *o)
     trace_set_clock(guest_time, m->clock);
     if (o->check)
         clock_set_slowdown(m->clock, CHECK_SLOWDOWN);
-    m->control = control_new(m, &run_control, m->cfg.paused || o->loadvm ? RUN_PRELAUNCH : RUN_RUNNING);
+    m->control = control_new(m, &run_control, o->incoming ? RUN_INMIGRATE :
+                             m->cfg.paused || o->loadvm ? RUN_PRELAUNCH : RUN_RUNNING);
+    migrate_new(m);
     monitors_new(m);
     outside_new(m, o);
     symbols_open(m, o);
@@ -119,7 +122,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->drives = o->drives;
     m->drive = drives_nth;
     m->settle = drives_settle;
-    drives_open(m, o->drives, o->check);
+    drives_open(m, o->drives, o->check, o->incoming);
     for (unsigned i = 0; i < 2; i++)
         if (m->cfg.pflash[i])
             m->cfg.flash[i] = drive_contents(m->cfg.pflash[i]);
@@ -151,7 +154,10 @@ void machine_setup(struct machine *m, struct options *o)
 bool machine_teardown(struct machine *m, struct options *o)
 {
     struct cpu_model *model = (struct cpu_model *)(uintptr_t)m->cpu[0]->model;
-    bool ok = drives_close(o->drives);
+    bool ok;
+
+    migrate_free(m);
+    ok = drives_close(o->drives);
 
     monitors_close(m, o);
     profile_free(m->profile);

@@ -19,6 +19,7 @@
 #include "config.h"
 #include "debug/control.h"
 #include "debug/gdb.h"
+#include "debug/migrate.h"
 #include "debug/monitor.h"
 #include "debug/profile.h"
 #include "debug/snapshot.h"
@@ -177,18 +178,24 @@ static int exit_code(const struct session *s)
     }
 }
 
-/* -loadvm: nothing of a machine that is replaced by a saved one has run before. */
-static void begin_with(struct machine *m, const char *file)
+/* -loadvm and -incoming: nothing of a machine that is replaced by another one has run before. */
+static void begin_with(struct machine *m, const struct options *o)
 {
     char why[512];
 
-    if (!file)
+    if (!o->loadvm && !o->incoming)
         return;
     machine_lock(m);
-    if (!snapshot_load(m, file, why, sizeof(why)))
-        die(EXIT_CODE_FILE, "-loadvm: %s", why);
-    if (!m->cfg.paused)
-        control_cont(m->control);
+    if (o->incoming) {
+        control_settle(m->control);
+        if (!migrate_receive(m, o->incoming, why, sizeof(why)))
+            die(EXIT_CODE_HOST, "-incoming: %s", why);
+    } else {
+        if (!snapshot_load(m, o->loadvm, why, sizeof(why)))
+            die(EXIT_CODE_FILE, "-loadvm: %s", why);
+        if (!m->cfg.paused)
+            control_cont(m->control);
+    }
     machine_unlock(m);
 }
 
@@ -223,7 +230,7 @@ int main(int argc, char **argv)
     gdb = open_gdb(&s.m, o.gdb);
     vcpus_start(&s.m, control_state(s.m.control) != RUN_RUNNING, stopped, &s);
     profile_begin(&s.m, &o);
-    begin_with(&s.m, o.loadvm);
+    begin_with(&s.m, &o);
     evloop_run(s.m.loop);
     profiled = profile_end(s.m.profile);
     vcpus_join(&s.m);

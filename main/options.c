@@ -19,6 +19,7 @@
 #include "base/nearest.h"
 #include "base/size.h"
 #include "frontend/cpu_model.h"
+#include "host/conduit.h"
 #include "hw/boards.h"
 #include "hw/pcbase.h"
 #include "main/options_priv.h"
@@ -367,6 +368,13 @@ void opt_s(struct options *o, const char *opt, const char *val)
 void opt_no_reboot(struct options *o, const char *opt, const char *val)
 {
     o->cfg.no_reboot = true;
+}
+
+void opt_incoming(struct options *o, const char *opt, const char *val)
+{
+    if (strcmp(val, "defer") && !conduit_known(val))
+        die(EXIT_CODE_USAGE, "-incoming %s: use tcp:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER, file:PATH or defer", val);
+    o->incoming = options_keep(o, val);
 }
 
 void opt_loadvm(struct options *o, const char *opt, const char *val)

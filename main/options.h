@@ -27,6 +27,7 @@ struct options {
     const char *bios;           /* as given; NULL: the board's usual one */
     const char *dir[DATA_DIRS]; /* -L: where firmware is looked for first */
     unsigned ndir;
+    const char *incoming;       /* where the machine comes from, NULL: it begins here */
     const char *loadvm;         /* a snapshot to begin with, NULL: none */
     const char *cpu;            /* for cpu_model_parse(), NULL: the default */
     char name[16];              /* of the process; empty: as started */

@@ -210,6 +210,7 @@ void outside_new(struct machine *m, struct options *o)
                                             .open = open_medium,
                                             .put = put_medium,
                                             .close = close_medium,
+                                            .disks = drives_turn,
                                             .move = move_medium,
                                             .resize = resize,
                                             .hostfwd = hostfwd,

@@ -512,6 +512,8 @@ bool phys_rw(struct phys *p, uint64_t pa, void *buf, uint64_t len, bool write)
                 phys_monitor_hit(p, pa, n);
         } else if (f->under) {
             phys_copy(f->under + (pa - f->base), b, n);
+            if (p->tracks)
+                track_written(p, f->under + (pa - f->base), n);
         } else if (f->map->prio == PRIO_ROM && f->map->ops) {
             n = io_piece(p, f->map, pa - f->map->base, b, n > 8 ? 8 : (unsigned)n, true);
         }

@@ -5,10 +5,11 @@
  * old one's addresses, so nothing that points there becomes wrong, and the old contents are gone at once.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE            /* mremap() */
+#define _GNU_SOURCE            /* mremap(), fallocate() */
 #endif
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,7 @@
 struct phys_fresh {
     struct phys *phys;
     unsigned n;
+    bool again;                 /* what is put may lie where something else was put before */
     struct phys_ram ram;
 };
 
@@ -59,7 +61,21 @@ static int put(struct phys_fresh *f, uint64_t off, const uint8_t *data, size_t l
     return 0;
 }
 
-/* Pages of zeros stay the host's. */
+void phys_fresh_again(struct phys_fresh *f)
+{
+    f->again = true;
+}
+
+/* Pages of zeros are the host's. */
+static int put_zeros(struct phys_fresh *f, uint64_t off, size_t len)
+{
+    if (!f->again || !len)
+        return 0;
+    if (f->ram.fd < 0 || fallocate(f->ram.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) != 0)
+        memset((uint8_t *)f->ram.p + off, 0, len);
+    return 0;
+}
+
 int phys_fresh_put(struct phys_fresh *f, uint64_t off, const void *data, size_t len)
 {
     static const uint8_t zeros[PAGE_SIZE];
@@ -67,11 +83,15 @@ int phys_fresh_put(struct phys_fresh *f, uint64_t off, const void *data, size_t 
     size_t begin = 0;           /* of what is to be put */
     int error = 0;
 
+    if (!data)
+        return put_zeros(f, off, len);
     for (size_t at = 0, n; at < len && !error; at += n) {
         n = len - at < PAGE_SIZE ? len - at : PAGE_SIZE;
         if (memcmp(from + at, zeros, n) != 0)
             continue;
         error = put(f, off + begin, from + begin, at - begin);
+        if (!error)
+            error = put_zeros(f, off + at, n);
         begin = at + n;
     }
     return error ? error : put(f, off + begin, from + begin, len - begin);

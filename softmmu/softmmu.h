@@ -188,14 +188,15 @@ const struct mmu_stats *mmu_stats(struct cpu *c);
 
 /* ---- the physical map (phys.c) ---- */
 
-/* ---- pages that were written, for displays (track.c) ---- */
+/* ---- pages that were written, for displays and migration (track.c) ---- */
 
 struct track;
 /*
- * Watch [host, host + len), which is given to phys_map_ram(), from now on: whole pages. Before vCPUs run; freed with
- * the map.
+ * Watch [host, host + len), which is given to phys_map_ram(), from now on: whole pages. While no vCPU runs; freed with
+ * the map, or before by track_free(), while none runs.
  */
 struct track *track_new(struct phys *, void *host, uint64_t len);
+void track_free(struct track *);        /* NULL is allowed */
 /*
  * OR into bits[], one bit a page, those that may have been written since the last call. Any thread, one at a time; read
  * the memory after the call, not before. What is written while it is read is named by the next call.
@@ -294,8 +295,10 @@ bool phys_ram_used(struct phys *, unsigned n, uint64_t off, uint64_t *len);
  */
 struct phys_fresh;
 struct phys_fresh *phys_fresh_new(struct phys *, unsigned n);           /* NULL: errno says why the host has none */
-/* Any number of threads at once; [off, off + len) lies in it. 0 or a negative errno. */
+/* Any number of threads at once; [off, off + len) lies in it; data NULL: zeros. 0 or a negative errno. */
 int phys_fresh_put(struct phys_fresh *, uint64_t off, const void *data, size_t len);
+/* From now on something may be put where something was put before. */
+void phys_fresh_again(struct phys_fresh *);
 void phys_fresh_use(struct phys_fresh *);
 void phys_fresh_drop(struct phys_fresh *);
 void phys_set_a20(struct phys *, bool on);

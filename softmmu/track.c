@@ -1,5 +1,6 @@
 /*
- * track.c - which pages of a piece of host memory that guests see as RAM have been written: for displays.
+ * track.c - which pages of a piece of host memory that guests see as RAM have been written: for displays, and for a
+ * machine that runs while it is sent elsewhere. Pieces may overlap: each has its own notes.
  *
  * Translated code stores without telling anybody, through write entries of the vCPU's TLB.  So a tracked page is
  * `open` to a vCPU as long as that may have a write entry for it; it becomes open before the entry is made
@@ -10,9 +11,8 @@
  * Invariant: a store to a tracked page is followed by a track_take() that names the page.  While a page is open
  * each names it; a store that nobody was told of after it was closed cannot be, since it would have to make an
  * entry first.  A page that is no longer written is named at most once more after it was closed, then never.
- * Stores that need no entry (phys_write(), DMA) are noted by who makes them, after the store.
- *
- * The walker's accessed and dirty bits are not noted: page tables in video memory are not looked at.
+ * Stores that need no entry (phys_write(), DMA, the walker's accessed and dirty bits) are noted by who makes them,
+ * after the store. What a chip stores to memory of its own (a VGA's planes) is not.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -55,25 +55,44 @@ struct track *track_new(struct phys *p, void *host, uint64_t len)
     t->dirty = bitmap(t);
     t->next = p->tracks;
     __atomic_store_n(&p->tracks, t, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < p->ncpu; i++)      /* entries made before are not known of */
+        tlb_drop_writes(p->cpu[i], t->host, len);
     return t;
+}
+
+static void release(struct track *t)
+{
+    for (unsigned i = 0; i < PHYS_MAX_CPUS; i++)
+        free(t->open[i]);
+    free(t->dirty);
+    free(t);
+}
+
+void track_free(struct track *t)
+{
+    struct track **at;
+
+    if (!t)
+        return;
+    at = &t->phys->tracks;
+    while (*at != t)
+        at = &(*at)->next;
+    *at = t->next;
+    release(t);
 }
 
 void tracks_free(struct phys *p)
 {
     for (struct track *t = p->tracks, *next; t; t = next) {
         next = t->next;
-        for (unsigned i = 0; i < PHYS_MAX_CPUS; i++)
-            free(t->open[i]);
-        free(t->dirty);
-        free(t);
+        release(t);
     }
     p->tracks = NULL;
 }
 
-static struct track *find(const struct phys *p, const uint8_t *host)
+/* The first of t and what follows that watches it. */
+static struct track *find(struct track *t, const uint8_t *host)
 {
-    struct track *t = p->tracks;
-
     while (t && (uintptr_t)host - (uintptr_t)t->host >= t->len)
         t = t->next;
     return t;
@@ -86,22 +105,21 @@ static void set(uint64_t *bits, uint64_t page)
 
 bool track_knows(const struct phys *p, const uint8_t *host)
 {
-    return find(p, host);
+    return find(p->tracks, host);
 }
 
 void track_open(struct cpu *c, const uint8_t *host)
 {
     struct phys *p = c->mmu->phys;
-    struct track *t = find(p, host);
     unsigned n = 0;
 
-    if (!t)
-        return;
     while (p->cpu[n] != c)
         n++;
-    if (!t->open[n])
-        __atomic_store_n(&t->open[n], bitmap(t), __ATOMIC_RELEASE);
-    set(t->open[n], (uint64_t)(host - t->host) / PAGE_SIZE);
+    for (struct track *t = find(p->tracks, host); t; t = find(t->next, host)) {
+        if (!t->open[n])
+            __atomic_store_n(&t->open[n], bitmap(t), __ATOMIC_RELEASE);
+        set(t->open[n], (uint64_t)(host - t->host) / PAGE_SIZE);
+    }
 }
 
 void track_mark(struct track *t, uint64_t off, uint64_t len)
@@ -119,12 +137,11 @@ void track_mark_all(struct phys *p)
 void track_written(struct phys *p, const uint8_t *host, uint64_t len)
 {
     while (len) {
-        struct track *t = find(p, host);
         uint64_t n = PAGE_SIZE - ((uintptr_t)host & (PAGE_SIZE - 1));
 
         if (n > len)
             n = len;
-        if (t)
+        for (struct track *t = find(p->tracks, host); t; t = find(t->next, host))
             set(t->dirty, (uint64_t)(host - t->host) / PAGE_SIZE);
         host += n;
         len -= n;

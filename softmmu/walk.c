@@ -126,6 +126,8 @@ static bool mark_entry(struct phys *p, uint8_t *host, uint64_t pa, unsigned byte
     }
     if (ok)
         smc_written(p, pa, bytes);
+    if (ok && p->tracks)
+        track_written(p, host, bytes);
     return ok;
 }
 

@@ -154,6 +154,54 @@ START_TEST(other_ways)
 }
 END_TEST
 
+/* Pieces that overlap are told each for itself; one that is new knows of no entry that was there before it. */
+START_TEST(overlapping)
+{
+    struct track *all;
+    uint64_t more[(AT + LEN) / PAGE_SIZE / 64] = { 0 };
+
+    told.busy = true;
+    store(AT + 0x3000);
+    store(AT - 8);
+    ck_assert(fast_hit(e, AT + 0x3000, 1, KERNEL, true));
+    all = track_new(e->m.phys, e->ram, AT + LEN);
+    ck_assert(!fast_hit(e, AT + 0x3000, 1, KERNEL, true));
+    track_take(all, more);
+    ck_assert_uint_eq(more[AT / PAGE_SIZE / 64], 0);
+    store(AT + 0x4000);
+    phys_write(e->m.phys, AT + 0x5000, &(uint32_t){ 1 }, 4);
+    track_take(all, more);
+    ck_assert_uint_eq(more[AT / PAGE_SIZE / 64], 0x30);
+    take();
+    ck_assert_uint_eq(bits[0], 0x38);           /* 3000h is still open to this one */
+    mmu_work(&e->c);
+    track_free(all);
+    take();
+    ck_assert_uint_eq(bits[0], 0x18);
+    take();
+    ck_assert_uint_eq(bits[0], 0);
+}
+END_TEST
+
+/* The walker's accessed and dirty bits are stores as others are. */
+START_TEST(page_tables)
+{
+    struct track *tables = track_new(e->m.phys, e->ram, AT);
+    uint64_t pages[AT / PAGE_SIZE / 64] = { 0 }, any = 0;
+
+    map_page(e, AT + LEN, AT + LEN, 12, P | W, P | W);
+    memset(pages, 0, sizeof(pages));
+    track_take(tables, pages);
+    memset(pages, 0, sizeof(pages));
+    store(AT + LEN + 8);
+    track_take(tables, pages);
+    for (unsigned i = 0; i < AT / PAGE_SIZE / 64; i++)
+        any |= pages[i];
+    ck_assert_uint_ne(any, 0);
+    track_free(tables);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("track");
@@ -164,6 +212,8 @@ int main(void)
     tcase_add_test(c, open_pages);
     tcase_add_test(c, hidden_entries);
     tcase_add_test(c, other_ways);
+    tcase_add_test(c, overlapping);
+    tcase_add_test(c, page_tables);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
