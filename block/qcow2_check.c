@@ -102,6 +102,8 @@ static void count_data(struct check *k, const uint64_t *p, bool active)
         qcow2_compressed_place(q, entry, &off, &len);
         if (entry & ENTRY_COPIED)
             lost(k, "a compressed cluster", off, "is marked as not shared");
+        if (q->subs > 1 && p[1])
+            lost(k, "a compressed cluster", off, "has subclusters of its own");
         if (!refer(k, off, len, "a compressed cluster") || !active)
             return;
         k->c->allocated_clusters++;
