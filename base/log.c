@@ -10,6 +10,7 @@
 #include "base/trace.h"
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -170,10 +171,41 @@ void log_line(const char *line)
     pthread_mutex_unlock(&sink.lock);
 }
 
+/*
+ * What is said on the command line may be said again to a monitor, where what is wrong with it must not be the end. Readers
+ * of options die where they stand, deep inside; so here they come back instead. What they had allocated by then is
+ * lost, which is little, and it is somebody at a monitor who mistyped.
+ */
+static _Thread_local struct catch {
+    jmp_buf back;
+    char *err;
+    size_t len;
+} *catching;
+
+bool die_caught(void (*fn)(void *arg), void *arg, char *err, size_t len)
+{
+    struct catch c = { .err = err, .len = len };
+    bool fell = false;
+
+    catching = &c;
+    if (setjmp(c.back) == 0)
+        fn(arg);
+    else
+        fell = true;
+    catching = NULL;
+    return fell;
+}
+
 void die(int code, const char *fmt, ...)
 {
     va_list ap;
 
+    if (catching) {
+        va_start(ap, fmt);
+        vsnprintf(catching->err, catching->len, fmt, ap);
+        va_end(ap);
+        longjmp(catching->back, 1);
+    }
     fflush(stdout);
     fputs("latimer: ", stderr);
     va_start(ap, fmt);

@@ -62,5 +62,7 @@ enum { EXIT_CODE_USAGE = 2, EXIT_CODE_FILE = 3, EXIT_CODE_HOST = 4, EXIT_CODE_GU
        EXIT_CODE_CHECK = 13 };
 /* "latimer: ..." on stderr, then exit(code): what failed, why, what to do. */
 void die(int code, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
+/* Calls fn(arg), which holds nothing that must be given back: true if it died, and err has what it said. Does not nest. */
+bool die_caught(void (*fn)(void *arg), void *arg, char *err, size_t len);
 
 #endif

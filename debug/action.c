@@ -251,6 +251,21 @@ bool action_remove(struct machine *m, const char *id, char *err, size_t len)
     return true;
 }
 
+bool action_drive_add(struct machine *m, const char *text, bool node, char *err, size_t len)
+{
+    if (m->outside)
+        return m->outside->add(m, text, node, err, len);
+    snprintf(err, len, "this machine has no drives");
+    return false;
+}
+
+bool action_drive_del(struct machine *m, const char *id, char *err, size_t len)
+{
+    struct outside_drive d;
+
+    return outside_find_drive(m, id, &d, err, len) && m->outside->remove(m, d.drive, err, len);
+}
+
 bool action_resize(struct machine *m, const char *id, uint64_t size, char *err, size_t len)
 {
     struct outside_drive d;

@@ -83,6 +83,17 @@ void hmp_change(struct hmp *h)
            action_change(h->m, h->arg[0].s, h->arg[1].s, h->arg[2].s, modes[i].how, false, err, sizeof(err)));
 }
 
+/* The first argument is where a PCI device would be plugged, of QEMU before there was device_add. */
+void hmp_drive_add(struct hmp *h)
+{
+    DO(h, action_drive_add(h->m, h->arg[1].s, false, err, sizeof(err)));
+}
+
+void hmp_drive_del(struct hmp *h)
+{
+    DO(h, action_drive_del(h->m, h->arg[0].s, err, sizeof(err)));
+}
+
 void hmp_block_resize(struct hmp *h)
 {
     uint64_t size;

@@ -63,6 +63,9 @@ struct outside {
     bool (*disks)(struct machine *, bool ours, char *err, size_t len);
     /* The medium of a drive that no device has into one that is empty; its device is told. */
     void (*move)(struct machine *, struct drive *from, struct drive *to);
+    /* A drive that no device has, more or less: what -drive says of it or, node, -blockdev. */
+    bool (*add)(struct machine *, const char *text, bool node, char *err, size_t len);
+    bool (*remove)(struct machine *, struct drive *, char *err, size_t len);
     bool (*resize)(struct machine *, struct drive *, uint64_t size, char *err, size_t len);
     /* "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT"; to take one away, "tcp:[ADDRESS]:PORT". NULL: the first user
      * network. */

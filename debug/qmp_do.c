@@ -4,6 +4,7 @@
 #include "debug/qmp_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "debug/action.h"
@@ -157,6 +158,19 @@ void qmp_insert_medium(struct qmp_call *q)
 void qmp_remove_medium(struct qmp_call *q)
 {
     DO(q, action_remove(q->m, qmp_string(q, "id"), err, sizeof(err)));
+}
+
+void qmp_blockdev_add(struct qmp_call *q)
+{
+    char *text = json_dumps(q->args, 0);
+
+    DO(q, action_drive_add(q->m, text ? text : "{}", true, err, sizeof(err)));
+    free(text);
+}
+
+void qmp_blockdev_del(struct qmp_call *q)
+{
+    DO(q, action_drive_del(q->m, qmp_string(q, "node-name"), err, sizeof(err)));
 }
 
 void qmp_block_resize(struct qmp_call *q)

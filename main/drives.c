@@ -149,17 +149,44 @@ void drive_put(struct drive_arg *a, struct disk *disk, const char *file)
         d->user->changed(d->dev);
 }
 
+static void open_drive(struct machine *m, struct drive_arg *a, bool bounce, bool lent)
+{
+    a->m = m;
+    a->drive.eject = eject;
+    a->drive.moved = moved;
+    a->bounce = bounce;
+    a->drive.arg = a;
+    if (a->file)
+        open_one(a, lent);
+}
+
 void drives_open(struct machine *m, struct drive_arg *list, bool bounce, bool lent)
 {
-    for (struct drive_arg *a = list; a; a = a->next) {
-        a->m = m;
-        a->drive.eject = eject;
-        a->drive.moved = moved;
-        a->bounce = bounce;
-        a->drive.arg = a;
-        if (a->file)
-            open_one(a, lent);
+    for (struct drive_arg *a = list; a; a = a->next)
+        open_drive(m, a, bounce, lent);
+}
+
+void drives_open_one(struct machine *m, struct drive_arg *a)
+{
+    open_drive(m, a, m->drives && m->drives->bounce, false);
+}
+
+bool drives_remove(struct drive_arg **list, struct drive *d, char *err, size_t len)
+{
+    struct drive_arg **at = list, *a;
+
+    while (&(*at)->drive != d)
+        at = &(*at)->next;
+    a = *at;
+    if (d->used || a->iface != DRIVE_IF_NONE) {
+        snprintf(err, len, "drive '%s' belongs to a device: its medium can be taken out (eject)", d->id);
+        return false;
     }
+    eject(d);
+    *at = a->next;
+    a->next = NULL;
+    drives_free(a);
+    return true;
 }
 
 /* Whose turn it is changes: the same image is opened in the other way. Its device is not told. */

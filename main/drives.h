@@ -39,6 +39,10 @@ struct drive *drives_nth(struct machine *, unsigned n);
  * are somebody else's (drives_turn()).
  */
 void drives_open(struct machine *, struct drive_arg *list, bool bounce, bool lent);
+/* One more; dies in the same way. */
+void drives_open_one(struct machine *, struct drive_arg *);
+/* One that no device has; its image is closed. False: err says why not. */
+bool drives_remove(struct drive_arg **list, struct drive *, char *err, size_t len);
 /*
  * While the guest does not run and nothing is under way: images that it can write are ours, locked, or another Latimer's,
  * which works with the same files (migration). What goes away at the end (-snapshot) always is ours. False: err says

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/log.h"
 #include "hw/boards.h"
 #include "main/options_priv.h"
@@ -141,20 +143,70 @@ void opt_drive(struct options *o, const char *opt, const char *val)
                 it.val ? it.val : "");
 }
 
-/* The common forms: [driver=FORMAT,]node-name=ID with file.filename= or, for a single file driver, filename=. */
+/* {"file": {"driver": "file"}, "read-only": true} is file.driver=file,read-only=on. */
+static void flatten(FILE *to, const char *opt, const char *prefix, json_t *object)
+{
+    const char *key;
+    json_t *val;
+
+    json_object_foreach(object, key, val) {
+        char name[256];
+
+        snprintf(name, sizeof(name), "%s%.100s", prefix, key);
+        if (json_is_object(val)) {
+            strncat(name, ".", sizeof(name) - strlen(name) - 1);
+            flatten(to, opt, name, val);
+            continue;
+        }
+        fprintf(to, ",%s=", name);
+        if (json_is_boolean(val))
+            fputs(json_is_true(val) ? "on" : "off", to);
+        else if (json_is_integer(val))
+            fprintf(to, "%" JSON_INTEGER_FORMAT, json_integer_value(val));
+        else if (!json_is_string(val))
+            die(EXIT_CODE_USAGE, "%s: %s: use a string, a number, true, false or an object", opt, name);
+        for (const char *s = json_is_string(val) ? json_string_value(val) : ""; *s; s++)
+            fprintf(to, *s == ',' ? ",," : "%c", *s);
+    }
+}
+
+static const char *from_json(struct options *o, const char *opt, const char *text)
+{
+    json_error_t e;
+    json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, &e);
+    char *list = NULL;
+    size_t len = 0;
+    FILE *to;
+
+    if (!json_is_object(j))
+        die(EXIT_CODE_USAGE, "%s: that is no JSON: %s (column %d)", opt, j ? "not an object" : e.text, j ? 1 : e.column);
+    to = open_memstream(&list, &len);
+    if (!to)
+        die(EXIT_CODE_HOST, "out of memory");
+    flatten(to, opt, "", j);
+    fclose(to);
+    json_decref(j);
+    text = options_keep(o, *list ? list + 1 : list);
+    free(list);
+    return text;
+}
+
+/* The common forms: [driver=FORMAT,]node-name=ID with file.filename= or, for a single file driver, filename=; or JSON. */
 void opt_blockdev(struct options *o, const char *opt, const char *val)
 {
     static const char *const file_drivers[] = { "file", NULL };
-    struct drive_arg *a = new_drive(o, opt);
+    struct drive_arg *a;
     struct arg_item it;
+
+    if (*val == '{')
+        val = from_json(o, opt, val);
+    a = new_drive(o, opt);
 
     a->iface = DRIVE_IF_NONE;
     a->open.format = "raw";
     while (arg_next(&val, &it)) {
         const char *key = it.key;
 
-        if (*key == '{')
-            die(EXIT_CODE_USAGE, "%s: JSON is not understood: use key=value", opt);
         if (it.val && strcmp(key, "node-name") == 0)
             a->drive.id = options_keep(o, it.val);
         else if (it.val && strcmp(key, "driver") == 0 && strcmp(it.val, "file"))
@@ -178,6 +230,53 @@ void opt_blockdev(struct options *o, const char *opt, const char *val)
     if (!a->drive.id || !a->file)
         die(EXIT_CODE_USAGE, "%s: needs node-name= and file.filename=, as in driver=qcow2,node-name=disk,"
             "file.driver=file,file.filename=PATH", opt);
+}
+
+/* ---- while the machine runs ---- */
+
+struct adding {
+    struct options *o;
+    struct machine *m;
+    const char *text;
+    bool node;
+    struct drive_arg **end;     /* where it is put, if all is well */
+};
+
+static void add_one(void *arg)
+{
+    struct adding *n = arg;
+    struct drive_arg *a;
+
+    if (n->node)
+        opt_blockdev(n->o, "blockdev-add", n->text);
+    else
+        opt_drive(n->o, "drive_add", n->text);
+    a = *n->end;
+    if (a->iface != DRIVE_IF_NONE)
+        die(EXIT_CODE_USAGE, "the machine's drives are there already: use if=none, and give its medium to one of them");
+    if (!a->file || !a->drive.id)
+        die(EXIT_CODE_USAGE, "needs file=PATH and id=ID");
+    if (drive_find(n->o->drives, a->drive.id) != &a->drive)
+        die(EXIT_CODE_USAGE, "there is a drive '%s' already", a->drive.id);
+    a->drive.read_only |= a->drive.cdrom;
+    drives_open_one(n->m, a);
+}
+
+bool options_add_drive(struct options *o, struct machine *m, const char *text, bool node, char *err, size_t len)
+{
+    struct adding n = { o, m, text, node, &o->drives };
+    struct drive_arg *a;
+
+    while (*n.end)
+        n.end = &(*n.end)->next;
+    if (!die_caught(add_one, &n, err, len)) {
+        m->drives = o->drives;
+        return true;
+    }
+    a = *n.end;
+    *n.end = NULL;
+    free(a);
+    return false;
 }
 
 static void short_form(struct options *o, const char *opt, const char *file, enum drive_if iface, int index, bool cd)

@@ -32,6 +32,11 @@ bool options_has_device(const struct options *, const char *const *names);
 void options_display(struct options *);
 /* opt_drive.c: give drives to the machine's own controllers, or make devices for them. */
 void options_drives(struct options *);
+/*
+ * One more, which no device has, of a machine that is there: text as -drive takes it or, `node`, -blockdev. False: err says what
+ * is wrong with it.
+ */
+bool options_add_drive(struct options *, struct machine *, const char *text, bool node, char *err, size_t len);
 /* opt_firmware.c: does the machine take what its firmware is to be told? */
 void options_firmware(const struct options *);
 /* opt_net.c: make the chips of -nic; later, when all devices are there, give addresses to those without. */

@@ -11,6 +11,7 @@
 #include "debug/outside.h"
 #include "host/chardev.h"
 #include "main/displays.h"
+#include "main/options_priv.h"
 #include "main/vcpu.h"
 
 static struct options *options_of(struct machine *m)
@@ -81,6 +82,19 @@ static void move_medium(struct machine *m, struct drive *from, struct drive *to)
 static void close_medium(struct machine *m, struct disk *disk)
 {
     disk_free(disk);
+}
+
+static bool add_drive(struct machine *m, const char *text, bool node, char *err, size_t len)
+{
+    return options_add_drive(options_of(m), m, text, node, err, len);
+}
+
+static bool remove_drive(struct machine *m, struct drive *d, char *err, size_t len)
+{
+    bool ok = drives_remove(&options_of(m)->drives, d, err, len);
+
+    m->drives = options_of(m)->drives;
+    return ok;
 }
 
 static bool resize(struct machine *m, struct drive *d, uint64_t size, char *err, size_t len)
@@ -211,6 +225,8 @@ void outside_new(struct machine *m, struct options *o)
                                             .put = put_medium,
                                             .close = close_medium,
                                             .disks = drives_turn,
+                                            .add = add_drive,
+                                            .remove = remove_drive,
                                             .move = move_medium,
                                             .resize = resize,
                                             .hostfwd = hostfwd,

@@ -395,7 +395,12 @@ expect 67 '' -blockdev driver=raw,node-name=n,file.driver=file,file.filename="$w
 expect 67 '' -blockdev driver=file,node-name=n,filename="$work/d.img",read-only=on $run
 expect 2 'needs node-name=' -blockdev driver=raw,file.filename="$work/d.img" $run
 expect 2 'needs node-name=' -blockdev driver=raw,node-name=n $run
-expect 2 'JSON' -blockdev '{"driver":"raw"}' $run
+expect 67 '' -blockdev '{"driver": "raw", "node-name": "n", "read-only": true, "cache": {"direct": false},
+ "file": {"driver": "file", "filename": "'"$work/d.img"'"}}' $run
+expect 2 'needs node-name=' -blockdev '{"driver":"raw"}' $run
+expect 2 'no JSON' -blockdev '{"driver":"raw"' $run
+expect 2 "unknown property 'file.colour'" -blockdev '{"driver":"raw","node-name":"n","file":{"colour":1}}' $run
+expect 2 'file: use a string' -blockdev '{"driver":"raw","node-name":"n","file":[]}' $run
 expect 2 "unknown property 'colour'" -blockdev driver=raw,node-name=n,colour=red $run
 expect 2 'driver=nbd' -blockdev driver=nbd,node-name=n,filename=x $run
 holds 'nothing was written so far' "cmp -s '$work/d.img' '$work/zeros'"

@@ -106,6 +106,27 @@ def quick_questions():
     check(ask("blockdev-change-medium", id="floppy0", filename=floppy, format="raw") == {"return": {}}, "floppy")
     check("error" in ask("blockdev-change-medium", id="floppy0", filename=path("none")), "a file that is none")
     check(floppy in hmp("info block"), hmp("info block"))
+    # Images by themselves, then in a drive; what is wrong with one leaves the machine as it is.
+    for wrong, why in (("if=ide,id=x,file=" + disk, "use if=none"), ("if=none,id=d0,file=" + floppy, "a drive 'd0' already"),
+                       ("if=none,id=x", "needs file"), ("if=none,id=x,file=" + path("none"), "No such file"),
+                       ("if=none,id=x,file=%s,size=5" % floppy, "unknown property"), ("if=none,id=x,format=vmdk,file=x", "raw or qcow2"),
+                       ("if=none,id=x,format=raw,file=" + disk, "in use")):
+        check(why in hmp("drive_add 0 " + wrong), hmp("drive_add 0 " + wrong))
+    check("error" in ask("blockdev-add", driver="raw", **{"node-name": "n", "file": {"driver": "file", "filename": [1]}}), "a list")
+    iso = path("d.iso")
+    with open(iso, "wb") as f:
+        f.truncate(4096)
+    same(hmp("drive_add 0 if=none,id=x,format=raw,readonly=on,file=" + iso), "")
+    same(hmp("drive_del x"), "")
+    check("not found" in hmp("drive_del x"), "there twice")
+    check("belongs to a device" in hmp("drive_del d0"), hmp("drive_del d0"))
+    same(ask("blockdev-add", driver="raw", **{"node-name": "n", "read-only": True, "file": {"driver": "file", "filename": iso}}),
+         {"return": {}})
+    same(ask("blockdev-open-tray", id="cd"), {"return": {}})
+    same(ask("blockdev-insert-medium", id="cd", **{"node-name": "n"}), {"return": {}})
+    same(ask("blockdev-close-tray", id="cd"), {"return": {}})
+    check(re.search("cd.*d.iso", hmp("info block")), hmp("info block"))
+    same(ask("blockdev-del", **{"node-name": "n"}), {"return": {}})
     check(ask("screendump", filename=path("s.png")) == {"return": {}}, "screendump")
     check(open(path("s.png"), "rb").read(8) == b"\x89PNG\r\n\x1a\n", "no PNG")
     check(ask("screendump", filename=path("s.ppm")) == {"return": {}} and open(path("s.ppm"), "rb").read(3) == b"P6\n", "no PPM")
