@@ -45,6 +45,7 @@
 #define MPS_MAX     4u                  /* pages of 64 KiB */
 #define CC_EN       1u
 #define CC_WRITABLE 0x00fffff1u
+#define CC_FIXED    0x00003ff0u     /* arbitration, page size, command set: not while it is enabled (3.1.5) */
 #define CC_SHN(cc)  ((cc) >> 14 & 3)
 #define CC_SQES(cc) ((cc) >> 16 & 15)
 #define CSTS_RDY    1u
@@ -454,6 +455,10 @@ static void cc_write(struct nvme *s, uint32_t val)
     uint32_t before = s->cc;
 
     val &= CC_WRITABLE;
+    if (before & val & CC_EN && (before ^ val) & CC_FIXED) {
+        log_msg(LOG_GUEST, "nvme: CC is %08x, and %08x is written while it is enabled", before, val);
+        val = (val & ~CC_FIXED) | (before & CC_FIXED);
+    }
     if ((before & CC_EN) && !(val & CC_EN)) {
         controller_reset(s);
         s->csts &= ~CSTS_SHST;

@@ -607,6 +607,13 @@ START_TEST(saved_queues)
     ck_assert_ptr_null(chips_load(e->chips, good, n));
     free(good);
     ck_assert_uint_eq(rw(1, 2, 5, 3, DATA, 0), OK);
+    /* Nor does the guest get it there: page size and command set stay while it is enabled. */
+    set(0x14, reg(0x14) | 0xf << 7 | 7 << 4);
+    ck_assert_uint_eq(reg(0x14) >> 4 & 0x7f, 0);
+    n = chips_save(e->chips, &good);
+    ck_assert_ptr_null(chips_load(e->chips, good, n));
+    free(good);
+    ck_assert_uint_eq(rw(1, 2, 5, 3, DATA, 0), OK);
 }
 END_TEST
 
