@@ -88,6 +88,8 @@ struct timer {
 void timer_init(struct timer *, struct clock *, void (*fire)(void *dev), void *dev);
 void timer_set(struct timer *, uint64_t due);   /* absolute virtual ns */
 void timer_cancel(struct timer *);
+/* No virtual time is behind it (146 years), so that what is added to one does not wrap round. */
+#define CLOCK_END (UINT64_MAX / 4)
 
 void clock_free(struct clock *);
 void clock_run(struct clock *);                 /* fire what is due */
@@ -121,8 +123,9 @@ struct chip {                   /* const description of a chip type */
     /* Why its state cannot be saved now, for the user; NULL: it can. May be NULL: it always can. */
     const char *(*unsaveable)(void *dev);
     /*
-     * What is wrong between fields, whose own bounds hold; NULL: nothing. `dev` is a copy with the fields to be loaded: it
-     * may read its members, but neither change nor reach anything beyond. May be NULL: all is well.
+     * What is wrong between fields, whose own bounds hold, by a field's name; NULL: nothing. `dev` is a copy with the
+     * fields to be loaded: it may read its members and what it was wired to, but not what other chips hold, which is to be
+     * loaded, too; nothing is changed. May be NULL: all is well.
      */
     const char *(*check)(const void *dev);
 };

@@ -20,8 +20,8 @@ static const struct field bus_state[] = {
     FIELD(struct pci_bus, address), FIELD_ARRAY(struct pci_bus, asserted), FIELD_END
 };
 static const struct field dev_state[] = {
-    FIELD_ARRAY(struct pci_dev, config), FIELD(struct pci_dev, irq), FIELD(struct pci_dev, intx),
-    FIELD(struct pci_dev, line),
+    FIELD_ARRAY(struct pci_dev, config), FIELD_MAX(struct pci_dev, irq, 1), FIELD_MAX(struct pci_dev, intx, 1),
+    FIELD_MAX(struct pci_dev, line, LINES - 1),
     FIELD_END
 };
 
@@ -374,6 +374,37 @@ static void dev_reset(void *dev)
     pci_dev_reset(dev);
 }
 
+/* What nobody writes is as it was made. */
+static bool is_fixed(const struct pci_dev *d, unsigned off, unsigned size)
+{
+    for (unsigned i = off; i < off + size; i++)
+        if ((d->config[i] ^ d->first[i]) & ~d->writable[i])
+            return false;
+    return true;
+}
+
+/*
+ * The configuration space says what kind of function it is, which pin it has and where its capabilities are and of
+ * which kind. Devices go by that without another look, so it has to be this machine's.
+ */
+static const char *dev_check(const void *dev)
+{
+    static const struct { uint8_t off, size; } fixed[] = {
+        { 0x00, 4 }, { 0x08, 4 }, { CFG_HEADER, 1 }, { 0x2c, 4 }, { CFG_CAP, 1 }, { CFG_PIN, 1 },
+    };
+    const struct pci_dev *d = dev;
+
+    for (unsigned i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        if (!is_fixed(d, fixed[i].off, fixed[i].size))
+            return "config is another function's";
+    for (unsigned cap = d->first[CFG_CAP]; cap; cap = d->first[cap + 1])
+        if (!is_fixed(d, cap, 4))
+            return "config has other capabilities";
+    if (!d->bus->root->route && d->line >= PINS)
+        return "line is none that the bus has";
+    return NULL;
+}
+
 static void dev_loaded(void *dev)
 {
     pci_update(dev);
@@ -386,7 +417,7 @@ static void dev_free(void *dev)
 
 static const struct chip bus_chip = { "pci-bus", sizeof(struct pci_bus), bus_reset, bus_state, NULL };
 static const struct chip dev_chip = {
-    "pci-dev", sizeof(struct pci_dev), dev_reset, dev_state, dev_loaded, dev_free
+    "pci-dev", sizeof(struct pci_dev), dev_reset, dev_state, dev_loaded, dev_free, .check = dev_check
 };
 
 struct pci_bus *pci_bus_make(struct chip_list *chips, const char *name)

@@ -40,6 +40,7 @@
 #define CONFIG 256              /* what mechanism 1 reaches */
 #define CONFIG_EXT 4096         /* of PCI Express functions, by memory */
 #define LINES  8                /* interrupt lines of a bus, at most */
+#define PINS   4                /* of a slot; where nobody routes them, the bus has no more lines */
 
 struct bar {
     uint64_t size;              /* 0: none */

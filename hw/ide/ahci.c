@@ -322,9 +322,10 @@ static void config_written(void *dev, unsigned off, unsigned size)
 
 /* ---- the chip ---- */
 
-#define S(member) { #member, offsetof(struct ahci, member), sizeof(((struct ahci *)0)->member), 1 }
-#define P(n, member)                                                                                        \
-    { "port" #n " " #member, offsetof(struct ahci, port[n].member), sizeof(((struct ahci *)0)->port[n].member), 1 }
+#define S(member) FIELD(struct ahci, member)
+#define P(n, member) P_MAX(n, member, 0)
+#define P_MAX(n, member, max)                                                                               \
+    { "port" #n " " #member, offsetof(struct ahci, port[n].member), sizeof(((struct ahci *)0)->port[n].member), 1, max }
 #define SLOT(n, m, member)                                                                                  \
     { "port" #n " slot" #m " " #member, offsetof(struct ahci, port[n].slot[m].member),                      \
       sizeof(((struct ahci *)0)->port[n].slot[m].member), 1 }
@@ -336,12 +337,12 @@ static void config_written(void *dev, unsigned off, unsigned size)
     SLOT_FIELDS(n, m + 4), SLOT_FIELDS(n, m + 5), SLOT_FIELDS(n, m + 6), SLOT_FIELDS(n, m + 7)
 #define PORT_FIELDS(n)                                                                                      \
     P(n, clb), P(n, fb), P(n, is), P(n, ie), P(n, cmd), P(n, tfd), P(n, sig), P(n, ssts), P(n, sctl),       \
-    P(n, serr), P(n, sact), P(n, ci), P(n, current), P(n, next), P(n, moved), P(n, halted), P(n, up),       \
-    P(n, greeting), P(n, pio_in), P(n, starved), SLOT_FIELDS8(n, 0), SLOT_FIELDS8(n, 8),                    \
-    SLOT_FIELDS8(n, 16), SLOT_FIELDS8(n, 24)
+    P(n, serr), P(n, sact), P(n, ci), P_MAX(n, current, AHCI_SLOTS), P_MAX(n, next, AHCI_SLOTS - 1),             \
+    P(n, moved), P(n, halted), P(n, up), P(n, greeting), P(n, pio_in), P(n, starved), SLOT_FIELDS8(n, 0),   \
+    SLOT_FIELDS8(n, 8), SLOT_FIELDS8(n, 16), SLOT_FIELDS8(n, 24)
 
 static const struct field ahci_state[] = {
-    S(ghc), S(is), S(index), S(level), S(told), PORT_FIELDS(0), PORT_FIELDS(1), PORT_FIELDS(2), PORT_FIELDS(3),
+    S(ghc), S(is), FIELD_MAX(struct ahci, index, BAR_LEN - 4), S(level), S(told), PORT_FIELDS(0), PORT_FIELDS(1), PORT_FIELDS(2), PORT_FIELDS(3),
     PORT_FIELDS(4), PORT_FIELDS(5), FIELD_END
 };
 
@@ -355,20 +356,23 @@ static void ahci_reset(void *dev)
     hba_reset(s);
 }
 
-/* What the stream says is checked against what the machine has. */
+static const char *ahci_check(const void *dev)
+{
+    const struct ahci *s = dev;
+
+    for (unsigned n = 0; n < AHCI_PORTS; n++)
+        if (s->port[n].up && !s->port[n].bus.ata[0])
+            return "up is set of a port without a device";
+    return s->index % 4 ? "index is no register's" : NULL;
+}
+
 static void ahci_loaded(void *dev)
 {
     struct ahci *s = dev;
 
-    s->index &= BAR_LEN - 4;
     for (unsigned n = 0; n < AHCI_PORTS; n++) {
         struct ahci_port *p = &s->port[n];
 
-        if (p->current > AHCI_SLOTS)
-            p->current = AHCI_SLOTS;
-        p->next %= AHCI_SLOTS;
-        if (!p->bus.ata[0])
-            p->up = 0;
         p->given.n = 0;
         for (unsigned tag = 0; tag < AHCI_SLOTS; tag++)
             if (p->queue[tag])
@@ -386,7 +390,9 @@ static void ahci_free(void *dev)
             free(s->port[n].queue[tag]);
 }
 
-static const struct chip ahci_chip = { "ahci", sizeof(struct ahci), ahci_reset, ahci_state, ahci_loaded, ahci_free };
+static const struct chip ahci_chip = {
+    "ahci", sizeof(struct ahci), ahci_reset, ahci_state, ahci_loaded, ahci_free, .check = ahci_check
+};
 
 /* While the machine is wired: the link is up when it starts. */
 static void attached(struct ide_bus *b, unsigned unit)

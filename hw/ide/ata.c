@@ -440,13 +440,15 @@ void ata_dma_stop(struct ata *a)
 static const struct field ata_state[] = {
     FIELD_ARRAY(struct ata, feature), FIELD_ARRAY(struct ata, count),
     { "lba", offsetof(struct ata, lba), 1, 6 }, FIELD(struct ata, device), FIELD(struct ata, status),
-    FIELD(struct ata, error), FIELD(struct ata, intrq), FIELD(struct ata, multiple), FIELD(struct ata, write_cache),
+    FIELD(struct ata, error), FIELD(struct ata, intrq), FIELD_MAX(struct ata, multiple, ATA_MULTIPLE),
+    FIELD(struct ata, write_cache),
     FIELD(struct ata, look_ahead), FIELD(struct ata, mwdma), FIELD(struct ata, udma), FIELD(struct ata, smart),
     FIELD(struct ata, standby), FIELD(struct ata, heads), FIELD(struct ata, secs), FIELD(struct ata, max_lba),
-    FIELD(struct ata, command), FIELD(struct ata, phase), FIELD(struct ata, ext), FIELD(struct ata, dma),
+    FIELD(struct ata, command), FIELD_MAX(struct ata, phase, ATA_PACKET_OUT), FIELD(struct ata, ext), FIELD(struct ata, dma),
     FIELD(struct ata, write), FIELD(struct ata, fua), FIELD(struct ata, verify), FIELD(struct ata, sector),
-    FIELD(struct ata, shown), FIELD(struct ata, left), FIELD(struct ata, at), FIELD(struct ata, block),
-    FIELD(struct ata, end), FIELD(struct ata, block_size), FIELD_ARRAY(struct ata, packet),
+    FIELD(struct ata, shown), FIELD(struct ata, left), FIELD_MAX(struct ata, at, ATA_BUF),
+    FIELD_MAX(struct ata, block, ATA_BUF), FIELD_MAX(struct ata, end, ATA_BUF),
+    FIELD_MAX(struct ata, block_size, ATA_BUF), FIELD_ARRAY(struct ata, packet),
     { "buf low", offsetof(struct ata, buf), 1, ATA_BUF / 2 },
     { "buf high", offsetof(struct ata, buf) + ATA_BUF / 2, 1, ATA_BUF / 2 },
     MMC_FIELDS(struct ata, mmc), FIELD(struct ata, queue_failed), FIELD_ARRAY(struct ata, queue_log), FIELD_END
@@ -480,22 +482,47 @@ void ata_hard_reset(struct ata *a)
     chip_reset(a);
 }
 
-/* What the stream says is checked against what the machine can hold. */
+/* What buf holds of a command that is not over, and where on the medium that goes. */
+static const char *check_transfer(const struct ata *a)
+{
+    bool pio = a->phase == ATA_PIO_IN || a->phase == ATA_PIO_OUT || a->phase == ATA_PACKET_OUT;
+    bool writes = a->left && !a->drive->cdrom && a->at < a->end &&
+                  (a->phase == ATA_PIO_OUT || (a->phase == ATA_DMA_WAIT && a->write));
+
+    if (a->at > a->end)
+        return "at is behind end";
+    if (pio && (a->at >= a->block || a->block > a->end))
+        return "block is not between at and end";
+    if (a->phase == ATA_PACKET_OUT && (!a->drive->cdrom || a->end != ATA_PACKET))
+        return "phase has it wait for a packet, which it does not take";
+    if (a->phase == ATA_IDLE || a->drive->cdrom)
+        return NULL;            /* a CD-ROM drive looks at each request, for the medium may have gone */
+    if (a->left && !ata_in_range(a))
+        return "sector and left are not all on the medium";
+    if (writes && (a->drive->read_only || a->end % ATA_SECTOR || a->end / ATA_SECTOR > a->left))
+        return "end is not what there is to write";
+    return NULL;
+}
+
+static const char *check(const void *dev)
+{
+    const struct ata *a = dev;
+
+    if (a->phase == ATA_BUSY_REQUEST)
+        return "phase has a request with the disk, which nobody saved";
+    if (!a->heads || !a->secs)
+        return "heads or secs is 0";
+    if (!a->block_size)
+        return "block_size is 0";
+    if (!a->drive->cdrom && a->max_lba > ata_sectors(a))
+        return "max_lba is behind the end of the disk";
+    return check_transfer(a);
+}
+
 static void loaded(void *dev)
 {
     struct ata *a = dev;
 
-    bool pio = a->phase == ATA_PIO_IN || a->phase == ATA_PIO_OUT || a->phase == ATA_PACKET_OUT;
-
-    if (a->phase == ATA_BUSY_REQUEST || a->phase > ATA_PACKET_OUT || a->at > a->end || a->end > ATA_BUF ||
-        (pio && (a->at >= a->block || a->block > a->end)) || !a->heads || !a->secs || !a->block_size ||
-        (!a->drive->cdrom && (a->max_lba > ata_sectors(a) || (a->phase != ATA_IDLE && a->left && !ata_in_range(a))))) {
-        ata_reset(a);
-        ata_reset_done(a);
-        a->heads = 16;
-        a->secs = 63;
-        a->block_size = ATA_SECTOR;
-    }
     a->host->irq(a->host->to, a->dev, a->intrq);
 }
 
@@ -508,7 +535,9 @@ static void chip_free(void *dev)
     ata_queue_free(a);
 }
 
-static const struct chip ata_chip = { "ata", sizeof(struct ata), chip_reset, ata_state, loaded, chip_free };
+static const struct chip ata_chip = {
+    "ata", sizeof(struct ata), chip_reset, ata_state, loaded, chip_free, .check = check
+};
 
 static const struct drive_user disk_user = { NULL };
 
