@@ -421,12 +421,14 @@ void snapshot_put_memory(struct machine *m, struct snap_writer *w, unsigned n)
 static bool compare_states(struct machine *m, const struct snap_image *i, struct reason why)
 {
     struct state_in in = { .bad = false };
+    struct clock_state clock;
     const char *wrong;
     char id[256];
 
     in.p = snap_get_state(i, "clock", &in.left);
-    if (!in.p || state_get_fields(&in, "clock", "clock", clock_fields, NULL))
-        return snapshot_fail(why, "damaged: its clock is missing");
+    wrong = in.p ? state_get_fields(&in, "clock", "clock", clock_fields, &clock) : "it is missing";
+    if (wrong || (wrong = clock_check(&clock)))
+        return snapshot_fail(why, "its clock cannot be loaded: %s", wrong);
     in.p = snap_get_state(i, "chips", &in.left);
     wrong = in.p ? chips_check(m->chips, in.p, in.left) : "they are missing";
     if (wrong)

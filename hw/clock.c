@@ -255,6 +255,18 @@ void clock_save(struct clock *c, struct clock_state *s)
     *s = (struct clock_state){ clock_now(c), c->wall_ns, c->zone_ns };
 }
 
+static bool is_time(int64_t ns)
+{
+    return ns >= -(int64_t)CLOCK_END && ns <= (int64_t)CLOCK_END;
+}
+
+const char *clock_check(const struct clock_state *s)
+{
+    if (s->now > CLOCK_END)
+        return "now is behind the end of time";
+    return is_time(s->wall) && is_time(s->zone) ? NULL : "wall or zone is no time";
+}
+
 void clock_load(struct clock *c, const struct clock_state *s)
 {
     assert(atomic_load(&c->frozen) != RUNNING);

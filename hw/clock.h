@@ -60,6 +60,8 @@ struct clock_state {
     int64_t wall, zone;         /* ns since 1970; local time - UTC */
 };
 extern const struct field clock_fields[];
+/* What is wrong with one that is to be loaded; NULL: nothing. */
+const char *clock_check(const struct clock_state *);
 void clock_save(struct clock *, struct clock_state *);
 void clock_load(struct clock *, const struct clock_state *);
 /* Virtual time stops and goes on; device lock held. */

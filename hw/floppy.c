@@ -531,17 +531,25 @@ static void floppy_reset(void *dev)
     reset_chip(f);
 }
 
+static const char *floppy_check(const void *dev)
+{
+    const struct floppy *f = dev;
+    const struct command *c = command_of(f->cmd[0]);
+
+    if (f->phase == PHASE_RESULT && f->result_at >= f->result_len)
+        return "result_at is behind the result";
+    if (f->phase == PHASE_PARAMETERS && (!c || f->cmd_len != c->len || !f->cmd_have || f->cmd_have >= f->cmd_len))
+        return "cmd_have or cmd_len is not the command's";
+    for (unsigned i = 0; i < FLOPPY_UNITS; i++)
+        if ((f->seeking >> i & 1) != (f->seek_due[i] != NEVER) || (f->seek_due[i] != NEVER && f->seek_due[i] > CLOCK_END))
+            return "seek_due is not when a seek ends";
+    return floppy_data_check(f);
+}
+
 static void floppy_loaded(void *dev)
 {
     struct floppy *f = dev;
 
-    f->cmd_len = f->cmd_len <= sizeof(f->cmd) ? f->cmd_len : 1;
-    f->cmd_have = f->cmd_have < sizeof(f->cmd) ? f->cmd_have : 1;
-    f->result_len = f->result_len <= sizeof(f->result) ? f->result_len : 1;
-    if (f->phase == PHASE_RESULT ? f->result_at >= f->result_len : !command_of(f->cmd[0]))
-        f->phase = PHASE_IDLE;
-    if (f->phase == PHASE_PARAMETERS)
-        f->cmd_len = command_of(f->cmd[0])->len;
     timer_set(&f->turn, f->turn.due);
     arm(f);
     update_irq(f);
@@ -554,25 +562,26 @@ static const struct io_ops dir_ops = { dir_read, ccr_write, 1, LOG_DEV_FLOPPY };
 static const struct field floppy_state[] = {
     FIELD(struct floppy, dor), FIELD(struct floppy, tdr), FIELD(struct floppy, dsr),
     FIELD(struct floppy, rate),
-    FIELD(struct floppy, phase), FIELD(struct floppy, wait), FIELD(struct floppy, irq_on),
+    FIELD_MAX(struct floppy, phase, PHASE_RESULT), FIELD_MAX(struct floppy, wait, WAIT_LOST), FIELD(struct floppy, irq_on),
     FIELD_ARRAY(struct floppy, cmd), FIELD(struct floppy, cmd_len), FIELD(struct floppy, cmd_have),
-    FIELD_ARRAY(struct floppy, result), FIELD(struct floppy, result_len), FIELD(struct floppy, result_at),
+    FIELD_ARRAY(struct floppy, result), FIELD_MAX(struct floppy, result_len, sizeof(((struct floppy *)0)->result)),
+    FIELD(struct floppy, result_at),
     FIELD_ARRAY(struct floppy, specify), FIELD(struct floppy, config), FIELD(struct floppy, pretrk),
     FIELD(struct floppy, lock), FIELD(struct floppy, perpendicular), FIELD(struct floppy, option),
     FIELD(struct floppy, power), FIELD_ARRAY(struct floppy, drive_spec), FIELD_ARRAY(struct floppy, pcn),
     FIELD_ARRAY(struct floppy, track), FIELD(struct floppy, changed), FIELD(struct floppy, seeking),
     FIELD(struct floppy, sense), FIELD_ARRAY(struct floppy, sense_st0), FIELD(struct floppy, polled),
-    FIELD_ARRAY(struct floppy, seek_due), FIELD(struct floppy, reset_due), FIELD(struct floppy, kind),
-    FIELD(struct floppy, unit), FIELD(struct floppy, head), FIELD(struct floppy, c), FIELD(struct floppy, h),
+    FIELD_ARRAY(struct floppy, seek_due), FIELD(struct floppy, reset_due),
+    FIELD_MAX(struct floppy, kind, FLOPPY_READ_ID), FIELD_MAX(struct floppy, unit, FLOPPY_UNITS - 1),
+    FIELD_MAX(struct floppy, head, 1), FIELD(struct floppy, c), FIELD(struct floppy, h),
     FIELD(struct floppy, r), FIELD(struct floppy, n), FIELD(struct floppy, st1), FIELD(struct floppy, st2),
     FIELD(struct floppy, tc), FIELD(struct floppy, marked), FIELD(struct floppy, left),
-    FIELD(struct floppy, pos),
-    FIELD(struct floppy, len), FIELD(struct floppy, chunk), FIELD_ARRAY(struct floppy, data),
+    FIELD(struct floppy, pos), FIELD_MAX(struct floppy, len, FLOPPY_SECTOR), FIELD(struct floppy, chunk), FIELD_ARRAY(struct floppy, data),
     FIELD_ARRAY(struct floppy, deleted), FIELD(struct floppy, turn.due), FIELD_END
 };
 
 static const struct chip floppy_chip = {
-    "82077aa", sizeof(struct floppy), floppy_reset, floppy_state, floppy_loaded
+    "82077aa", sizeof(struct floppy), floppy_reset, floppy_state, floppy_loaded, .check = floppy_check
 };
 
 struct floppy *floppy_new(struct chip_list *chips, struct ports *ports, struct clock *clock, struct irq irq,

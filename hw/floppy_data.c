@@ -532,18 +532,17 @@ void floppy_data_cancel(struct floppy *f)
         dma8237_request(f->dma, FLOPPY_DMA, false);
 }
 
+const char *floppy_data_check(const struct floppy *f)
+{
+    if (f->pos > f->len || (f->pos == f->len && (f->wait == WAIT_DMA || f->wait == WAIT_HOST)))
+        return "pos is behind len";
+    return NULL;
+}
+
 /* A request that was under way when the state was saved is made again. */
 void floppy_data_loaded(struct floppy *f)
 {
     f->req_dropped = f->req_busy;
-    f->len = f->len <= FLOPPY_SECTOR ? f->len : FLOPPY_SECTOR;
-    f->pos = f->pos <= f->len ? f->pos : f->len;
-    if (f->pos == f->len && (f->wait == WAIT_DMA || f->wait == WAIT_HOST)) {
-        f->pos = 0;
-        f->len = FLOPPY_SECTOR;
-    }
-    f->unit &= FLOPPY_UNITS - 1;
-    f->head &= 1;
     if (f->wait == WAIT_DISK && !f->req_busy)
         disk_submit_now(f);
 }

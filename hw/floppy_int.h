@@ -87,6 +87,7 @@ unsigned floppy_step(struct floppy *, unsigned unit, int steps);
 void floppy_data_start(struct floppy *, enum floppy_kind);
 void floppy_data_cancel(struct floppy *);
 void floppy_data_gate(struct floppy *);         /* DOR's gate bit was written */
+const char *floppy_data_check(const struct floppy *);   /* what is wrong with what is to be loaded; NULL: nothing */
 void floppy_data_loaded(struct floppy *);
 /* The host's side in non-DMA mode. */
 bool floppy_host_reads(const struct floppy *);

@@ -379,6 +379,16 @@ static void hpet_reset(void *dev)
     s->in[0] = s->in[1] = 0;
 }
 
+static const char *hpet_check(const void *dev)
+{
+    const struct hpet *s = dev;
+
+    for (unsigned n = 0; n < HPET_TIMERS; n++)
+        if (is32(s, n) && (s->compare[n] | s->period[n]) >> 32)
+            return "compare or period has 64 bits of a timer with 32";
+    return NULL;
+}
+
 static void hpet_loaded(void *dev)
 {
     struct hpet *s = dev;
@@ -389,7 +399,7 @@ static void hpet_loaded(void *dev)
 
 static const struct io_ops hpet_ops = { hpet_read, hpet_write, 4 | 8, LOG_DEV_HPET };
 static const struct chip hpet_chip = {
-    "hpet", sizeof(struct hpet), hpet_reset, hpet_state, hpet_loaded
+    "hpet", sizeof(struct hpet), hpet_reset, hpet_state, hpet_loaded, .check = hpet_check
 };
 
 struct hpet *hpet_new(struct chip_list *chips, struct phys *phys, uint64_t base, struct clock *clock,

@@ -372,14 +372,18 @@ static const struct io_ops window_ops = { window_read, window_write, 4, LOG_DEV_
 
 /* ---- MSRs ---- */
 
+static uint64_t base_reserved(const struct apics *s)
+{
+    return ~((1ull << s->phys_bits) - 1) | 0x2ff;
+}
+
 static bool base_write(struct lapic *l, uint64_t val)
 {
     struct apics *s = l->bus;
-    uint64_t rsvd = ~((1ull << s->phys_bits) - 1) | 0x2ff;
     bool en = val & BASE_EN, extd = val & BASE_EXTD;
 
     /* 10.12.5: no EXTD without EN, no way from x2APIC to xAPIC or from disabled to x2APIC. */
-    if ((val & rsvd) || (extd && !en) || (lapic_x2mode(l) && en && !extd) || (!lapic_enabled(l) && extd))
+    if ((val & base_reserved(s)) || (extd && !en) || (lapic_x2mode(l) && en && !extd) || (!lapic_enabled(l) && extd))
         return true;
     if ((val ^ l->base) & PAGE_MASK) {
         if (s->n > 1 || !map_move(s->window, val & PAGE_MASK, true))
@@ -542,6 +546,17 @@ static void apics_reset(void *dev)
     map_move(s->window, LAPIC_BASE, true);
 }
 
+static const char *lapic_check(const void *dev)
+{
+    const struct lapic *l = dev;
+
+    if (l->base & base_reserved(l->bus))
+        return "base has bits that it cannot have";
+    if (l->due != UINT64_MAX && timer_mode(l) != LVT_DEADLINE && !l->initial)
+        return "due is set of a timer whose initial count is 0";
+    return NULL;
+}
+
 static void lapic_loaded(void *dev)
 {
     struct lapic *l = dev;
@@ -591,7 +606,8 @@ static void lapic_info(const void *dev, struct text *t)
 }
 
 static const struct chip lapic_chip = {
-    "lapic", sizeof(struct lapic), lapic_reset, lapic_state, lapic_loaded, .info = lapic_info
+    "lapic", sizeof(struct lapic), lapic_reset, lapic_state, lapic_loaded, .info = lapic_info,
+    .check = lapic_check
 };
 static const struct chip apics_chip = {
     "apics", sizeof(struct apics), apics_reset, apics_state, apics_loaded

@@ -501,15 +501,21 @@ static void pit_reset(void *dev)
     rearm(p);
 }
 
+static const char *pit_check(const void *dev)
+{
+    const struct pit *p = dev;
+
+    for (unsigned i = 0; i < 3; i++)
+        if (!p->ch[i].n && (p->ch[i].counting || p->ch[i].next_n))
+            return "n is 0 of a channel that counts";
+    return NULL;
+}
+
 static void pit_loaded(void *dev)
 {
     struct pit *p = dev;
     for (unsigned i = 0; i < 3; i++) {
         struct channel *c = &p->ch[i];
-        if (!c->n || c->n > 65536)
-            c->n = 65536;       /* no stream may make a divisor of zero */
-        if (c->next_n > 65536)
-            c->next_n = 0;
         c->untold = irq_owe(0, c->untold);
     }
     rearm(p);
@@ -520,8 +526,8 @@ static const struct io_ops port61_ops = { port61_read, port61_write, 1, LOG_DEV_
 
 #define CHANNEL(i)                                                                          \
     FIELD(struct pit, ch[i].start), FIELD(struct pit, ch[i].stopped),                       \
-    FIELD(struct pit, ch[i].next_at), FIELD(struct pit, ch[i].n),                           \
-    FIELD(struct pit, ch[i].next_n), FIELD(struct pit, ch[i].latch),                        \
+    FIELD(struct pit, ch[i].next_at), FIELD_MAX(struct pit, ch[i].n, 65536),                \
+    FIELD_MAX(struct pit, ch[i].next_n, 65536), FIELD(struct pit, ch[i].latch),             \
     FIELD(struct pit, ch[i].cw), FIELD(struct pit, ch[i].low_byte),                         \
     FIELD(struct pit, ch[i].counting), FIELD(struct pit, ch[i].gate),                       \
     FIELD(struct pit, ch[i].write_high), FIELD(struct pit, ch[i].read_high),                \
@@ -534,7 +540,9 @@ static const struct field pit_state[] = {
     CHANNEL(0), CHANNEL(1), CHANNEL(2), FIELD(struct pit, port61), FIELD_END
 };
 
-static const struct chip pit_chip = { "8254", sizeof(struct pit), pit_reset, pit_state, pit_loaded };
+static const struct chip pit_chip = {
+    "8254", sizeof(struct pit), pit_reset, pit_state, pit_loaded, .check = pit_check
+};
 
 struct pit *pit_new(struct chip_list *chips, struct ports *ports, struct clock *clock, struct irq irq0)
 {

@@ -27,6 +27,7 @@ enum { C_IRQF = 0x80, C_PF = 0x40, C_AF = 0x20, C_UF = 0x10 };
 #define D_VRT 0x80
 #define UPDATE_NS 2228000       /* tBUC + tUC with a 32.768 kHz crystal */
 #define DAY 86400
+#define BASE_MAX (1ll << 40)    /* seconds; a century that registers hold is far less */
 
 struct rtc {
     struct clock *clock;
@@ -370,15 +371,18 @@ static void rtc_reset(void *dev)
     update(r);
 }
 
+static const char *rtc_check(const void *dev)
+{
+    const struct rtc *r = dev;
+
+    return r->base < -BASE_MAX || r->base > BASE_MAX ? "base is no date that the registers can hold" : NULL;
+}
+
 static void rtc_loaded(void *dev)
 {
     struct rtc *r = dev;
     uint64_t now = clock_now(r->clock);
-    r->index &= 0x7f;
     r->owed = irq_owe(0, r->owed);
-    r->base_sub %= NS_PER_SEC;
-    if (r->base < -(1ll << 40) || r->base > 1ll << 40)
-        r->base = 0;            /* no date the registers can hold */
     if (r->synced > now)
         r->synced = now;
     update(r);
@@ -387,12 +391,15 @@ static void rtc_loaded(void *dev)
 static const struct io_ops rtc_ops = { rtc_read, rtc_write, 1, LOG_DEV_RTC };
 
 static const struct field rtc_state[] = {
-    FIELD(struct rtc, base), FIELD(struct rtc, base_sub), FIELD(struct rtc, synced), FIELD(struct rtc, index),
+    FIELD(struct rtc, base), FIELD_MAX(struct rtc, base_sub, NS_PER_SEC - 1), FIELD(struct rtc, synced),
+    FIELD_MAX(struct rtc, index, 0x7f),
     FIELD(struct rtc, wday_shift), FIELD(struct rtc, owed), FIELD_ARRAY(struct rtc, ram),
     FIELD_END
 };
 
-static const struct chip rtc_chip = { "mc146818", sizeof(struct rtc), rtc_reset, rtc_state, rtc_loaded };
+static const struct chip rtc_chip = {
+    "mc146818", sizeof(struct rtc), rtc_reset, rtc_state, rtc_loaded, .check = rtc_check
+};
 
 struct rtc *rtc_new(struct chip_list *chips, struct ports *ports, struct clock *clock, struct irq irq8)
 {

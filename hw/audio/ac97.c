@@ -67,8 +67,9 @@ struct ac97 {
 
 #define ENGINE(i)                                                                                            \
     FIELD(struct ac97, e[i].bdbar), FIELD(struct ac97, e[i].addr), FIELD(struct ac97, e[i].flags),           \
-    FIELD(struct ac97, e[i].sr), FIELD(struct ac97, e[i].picb), FIELD(struct ac97, e[i].civ),                \
-    FIELD(struct ac97, e[i].lvi), FIELD(struct ac97, e[i].piv), FIELD(struct ac97, e[i].cr),                 \
+    FIELD(struct ac97, e[i].sr), FIELD(struct ac97, e[i].picb), FIELD_MAX(struct ac97, e[i].civ, DESCRIPTORS - 1),    \
+    FIELD_MAX(struct ac97, e[i].lvi, DESCRIPTORS - 1), FIELD_MAX(struct ac97, e[i].piv, DESCRIPTORS - 1),    \
+    FIELD(struct ac97, e[i].cr),                                                                             \
     FIELD(struct ac97, e[i].pace.start), FIELD(struct ac97, e[i].pace.done),                             \
     FIELD(struct ac97, e[i].pace.rate)
 
@@ -495,6 +496,16 @@ static void ac97_reset(void *dev)
     catch_up(s);
 }
 
+static const char *ac97_check(const void *dev)
+{
+    const struct ac97 *s = dev;
+    const char *why = NULL;
+
+    for (unsigned n = 0; n < ENGINES && !why; n++)
+        why = audio_pace_check(&s->e[n].pace);
+    return why;
+}
+
 static void ac97_loaded(void *dev)
 {
     struct ac97 *s = dev;
@@ -504,9 +515,6 @@ static void ac97_loaded(void *dev)
         struct engine *e = &s->e[n];
         struct audio_format f;
 
-        e->civ %= DESCRIPTORS;
-        e->lvi %= DESCRIPTORS;
-        e->piv %= DESCRIPTORS;
         if (s->nam[kinds[n].rate_reg / 2] < RATE_MIN || s->nam[kinds[n].rate_reg / 2] > RATE)
             s->nam[kinds[n].rate_reg / 2] = RATE;
         f = format_of(s, n);
@@ -527,7 +535,7 @@ static void ac97_free(void *dev)
 }
 
 static const struct chip ac97_chip = { "ac97", sizeof(struct ac97), ac97_reset, ac97_state, ac97_loaded,
-                                       ac97_free };
+                                       ac97_free, .check = ac97_check };
 
 struct ac97_props {
     struct plug_common common;

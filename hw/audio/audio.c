@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hw/dev.h"
 
 #define SECOND 1000000000u
 
@@ -41,6 +42,15 @@ uint64_t audio_pace_when(const struct audio_pace *p, unsigned frames)
     if (!p->rate)
         return UINT64_MAX;
     return p->start + n / p->rate * SECOND + (n % p->rate * SECOND + p->rate - 1) / p->rate;
+}
+
+const char *audio_pace_check(const struct audio_pace *p)
+{
+    if (p->rate > AUDIO_RATE_MAX)
+        return "pace.rate is more than any voice has";
+    if (p->start > CLOCK_END)
+        return "pace.start is behind the end of time";
+    return p->rate && p->done / p->rate > CLOCK_END / SECOND ? "pace.done is behind the end of time" : NULL;
 }
 
 /* ---- voices ---- */

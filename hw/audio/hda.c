@@ -18,6 +18,7 @@
 #define STEP_MS 10              /* that are moved at once, at most */
 #define CHUNK 4096              /* bytes */
 #define FRAME_MAX 64            /* bytes: 16 channels of 32 bits */
+#define RATE_MIN (44100u / 8)
 #define STREAMS_IN 4
 #define STREAMS 8
 #define SD_AT 0x80u
@@ -99,7 +100,7 @@ struct hda {
 #define STREAM(i)                                                                                            \
     FIELD(struct hda, s[i].pace.start), FIELD(struct hda, s[i].pace.done), FIELD(struct hda, s[i].pace.rate), \
     FIELD(struct hda, s[i].addr), FIELD(struct hda, s[i].left), FIELD(struct hda, s[i].flags),               \
-    FIELD(struct hda, s[i].index), FIELD(struct hda, s[i].part), FIELD_ARRAY(struct hda, s[i].frame)
+    FIELD(struct hda, s[i].index), FIELD_MAX(struct hda, s[i].part, FRAME_MAX - 1), FIELD_ARRAY(struct hda, s[i].frame)
 
 static const struct field hda_state[] = {
     FIELD_ARRAY(struct hda, reg), FIELD(struct hda, reset_at), FIELD(struct hda, responses),
@@ -599,22 +600,32 @@ static void hda_reset(void *dev)
     catch_up(h);
 }
 
+static const char *hda_check(const void *dev)
+{
+    const struct hda *h = dev;
+
+    for (unsigned n = 0; n < STREAMS; n++) {
+        const struct audio_pace *p = &h->s[n].pace;
+        const char *why = p->rate && p->rate < RATE_MIN ? "pace.rate is less than any format has" : audio_pace_check(p);
+
+        if (why)
+            return why;
+    }
+    return NULL;
+}
+
 static void hda_loaded(void *dev)
 {
     struct hda *h = dev;
 
-    for (unsigned n = 0; n < STREAMS; n++) {
-        if (h->s[n].pace.rate > AUDIO_RATE_MAX)
-            h->s[n].pace.rate = AUDIO_RATE_MAX;
-        if (h->s[n].part >= FRAME_MAX)
-            h->s[n].part = 0;
-    }
     h->reg[CORBRP + 1] &= POINTER_RESET >> 8;
     arm(h);
     update_irq(h);
 }
 
-static const struct chip hda_chip = { "hda", sizeof(struct hda), hda_reset, hda_state, hda_loaded };
+static const struct chip hda_chip = {
+    "hda", sizeof(struct hda), hda_reset, hda_state, hda_loaded, .check = hda_check
+};
 
 struct hda_props {
     struct plug_common common;

@@ -184,6 +184,11 @@ static void opl3_reset(void *dev)
     arm(o);
 }
 
+static const char *opl3_check(const void *dev)
+{
+    return audio_pace_check(&((const struct opl3 *)dev)->pace);
+}
+
 static void opl3_loaded(void *dev)
 {
     struct opl3 *o = dev;
@@ -216,7 +221,9 @@ static const struct field opl3_state[] = {
     FIELD_ARRAY(struct opl3, before), FIELD(struct opl3, count), FIELD(struct opl3, noise), FIELD_END
 };
 
-static const struct chip opl3_chip = { "opl3", sizeof(struct opl3), opl3_reset, opl3_state, opl3_loaded, opl3_free };
+static const struct chip opl3_chip = {
+    "opl3", sizeof(struct opl3), opl3_reset, opl3_state, opl3_loaded, opl3_free, .check = opl3_check
+};
 
 struct opl3 *opl3_new(struct chip_list *chips, const char *name, enum opl3_kind kind, struct clock *clock,
                       struct audio *audio)

@@ -98,6 +98,11 @@ static void pcspk_reset(void *dev)
     timer_cancel(&s->timer);
 }
 
+static const char *pcspk_check(const void *dev)
+{
+    return audio_pace_check(&((const struct pcspk *)dev)->pace);
+}
+
 static void pcspk_loaded(void *dev)
 {
     struct pcspk *s = dev;
@@ -118,7 +123,8 @@ static void pcspk_free(void *dev)
 }
 
 static const struct chip pcspk_chip = {
-    "pcspk", sizeof(struct pcspk), pcspk_reset, pcspk_state, pcspk_loaded, pcspk_free
+    "pcspk", sizeof(struct pcspk), pcspk_reset, pcspk_state, pcspk_loaded, pcspk_free,
+    .check = pcspk_check
 };
 
 void pcspk_new(struct chip_list *chips, struct pit *pit, struct clock *clock, struct audio *audio)

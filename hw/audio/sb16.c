@@ -150,12 +150,17 @@ static void sb16_reset(void *dev)
     sb16_wire(s);
 }
 
+static const char *sb16_check(const void *dev)
+{
+    const char *why = sb16_dsp_check(dev);
+
+    return why ? why : sb16_pcm_check(dev);
+}
+
 static void sb16_loaded(void *dev)
 {
     struct sb16 *s = dev;
 
-    s->pending &= SB16_IRQ8 | SB16_IRQ16;
-    sb16_dsp_loaded(s);
     sb16_pcm_loaded(s);
     wire(s);
     sb16_mixer_apply(s);
@@ -167,27 +172,30 @@ static void sb16_free(void *dev)
 }
 
 #define TRANSFER(t)                                                                                              \
-    FIELD(struct sb16, t.kind), FIELD(struct sb16, t.codec), FIELD(struct sb16, t.stereo),                       \
+    FIELD_MAX(struct sb16, t.kind, SB16_KINDS - 1), FIELD_MAX(struct sb16, t.codec, SB16_CODECS - 1),            \
+    FIELD(struct sb16, t.stereo),                                                                                \
     FIELD(struct sb16, t.is_signed), FIELD(struct sb16, t.automatic), FIELD(struct sb16, t.reference),           \
-    FIELD(struct sb16, t.shares_rate), FIELD(struct sb16, t.block)
+    FIELD(struct sb16, t.shares_rate), FIELD_MAX(struct sb16, t.block, 0x10000)
 
 static const struct field sb16_state[] = {
     FIELD(struct sb16, reset_line), FIELD(struct sb16, cmd), FIELD(struct sb16, cmd_given),
     FIELD_ARRAY(struct sb16, params), FIELD(struct sb16, nparams), FIELD_ARRAY(struct sb16, out),
-    FIELD(struct sb16, out_at), FIELD(struct sb16, out_len), FIELD(struct sb16, last_out),
+    FIELD(struct sb16, out_at), FIELD_MAX(struct sb16, out_len, SB16_OUT_MAX), FIELD(struct sb16, last_out),
     FIELD(struct sb16, last_cmd),
     FIELD(struct sb16, uart), FIELD(struct sb16, speaker), FIELD(struct sb16, test), FIELD(struct sb16, ident),
     FIELD(struct sb16, ident_count), FIELD(struct sb16, ident_waits), FIELD(struct sb16, stereo_input),
     FIELD(struct sb16, block_size), FIELD(struct sb16, rate), FIELD(struct sb16, out_ready), FIELD(struct sb16, busy),
-    FIELD(struct sb16, pending), TRANSFER(now), TRANSFER(next), FIELD(struct sb16, left), FIELD(struct sb16, held),
+    FIELD_MAX(struct sb16, pending, SB16_IRQ8 | SB16_IRQ16), TRANSFER(now), TRANSFER(next), FIELD(struct sb16, left), FIELD(struct sb16, held),
     FIELD(struct sb16, paused), FIELD(struct sb16, stalled), FIELD(struct sb16, ends), FIELD(struct sb16, high_speed),
-    FIELD(struct sb16, odd), FIELD(struct sb16, odd_byte), FIELD(struct sb16, half), FIELD_ARRAY(struct sb16, level),
+    FIELD_MAX(struct sb16, odd, 1), FIELD(struct sb16, odd_byte), FIELD_MAX(struct sb16, half, 1), FIELD_ARRAY(struct sb16, level),
     FIELD(struct sb16, pace.start), FIELD(struct sb16, pace.done), FIELD(struct sb16, pace.rate),
     FIELD(struct sb16, adpcm.step), FIELD(struct sb16, adpcm.value), FIELD(struct sb16, adpcm.wants_reference),
     FIELD_ARRAY(struct sb16, mixer), FIELD(struct sb16, mixer_index), FIELD_END
 };
 
-static const struct chip sb16_chip = { "sb16", sizeof(struct sb16), sb16_reset, sb16_state, sb16_loaded, sb16_free };
+static const struct chip sb16_chip = {
+    "sb16", sizeof(struct sb16), sb16_reset, sb16_state, sb16_loaded, sb16_free, .check = sb16_check
+};
 
 /* ---- the card ---- */
 

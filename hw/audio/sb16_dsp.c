@@ -341,12 +341,13 @@ void sb16_dsp_reset_port(struct sb16 *s, uint8_t val)
     s->out_ready = clock_now(s->clock) + RESET_NS;
 }
 
-void sb16_dsp_loaded(struct sb16 *s)
+const char *sb16_dsp_check(const struct sb16 *s)
 {
     const struct command *c = find(s, s->cmd);
 
-    s->out_len = s->out_len < SB16_OUT_MAX ? s->out_len : SB16_OUT_MAX;
-    s->out_at = s->out_at < s->out_len ? s->out_at : s->out_len;
-    if (!s->cmd_given || !c || s->nparams >= c->params)
-        s->cmd_given = s->nparams = 0;
+    if (s->out_at > s->out_len)
+        return "out_at is behind out_len";
+    if (s->cmd_given ? !c || s->nparams >= c->params : s->nparams)
+        return "nparams is more than cmd takes";
+    return NULL;
 }

@@ -82,7 +82,7 @@ bool sb16_dsp_has_data(const struct sb16 *);
 bool sb16_dsp_is_busy(const struct sb16 *);
 /* The DMA channel takes the byte that command E2h makes. */
 void sb16_dsp_ident(struct sb16 *);
-void sb16_dsp_loaded(struct sb16 *);
+const char *sb16_dsp_check(const struct sb16 *);     /* what is wrong with what is to be loaded; NULL: nothing */
 
 /* ---- sb16_pcm.c ---- */
 /* Begins once what runs automatically has come to its block's end, if it is of the same kind; otherwise now. */
@@ -101,6 +101,7 @@ bool sb16_pcm_runs(const struct sb16 *);
 void sb16_pcm_request(struct sb16 *);
 void sb16_pcm_ready(void *sb16);
 void sb16_pcm_fire(void *sb16);
+const char *sb16_pcm_check(const struct sb16 *);     /* as sb16_dsp_check() */
 void sb16_pcm_loaded(struct sb16 *);
 
 /* ---- sb16_adpcm.c ---- */

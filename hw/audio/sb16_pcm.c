@@ -434,33 +434,33 @@ void sb16_pcm_exit(struct sb16 *s, bool wide, bool on)
         s->ends = on;
 }
 
-static void check_transfer(struct sb16_transfer *t)
+static bool is_empty(const struct sb16_transfer *t)
 {
-    t->kind = t->kind < SB16_KINDS ? t->kind : SB16_IDLE;
-    t->codec = t->codec < SB16_CODECS ? t->codec : SB16_PCM8;
-    if (t->kind > SB16_HOLD && (!t->block || t->block > 0x10000))
-        t->block = 1;
+    return t->kind > SB16_HOLD && !t->block;
+}
+
+const char *sb16_pcm_check(const struct sb16 *s)
+{
+    if (is_empty(&s->now) || is_empty(&s->next))
+        return "block is 0 of a transfer";
+    if (sb16_pcm_runs(s) && (!s->left || s->left > s->now.block))
+        return "left is not within the block";
+    if (s->now.kind == SB16_HOLD && (!s->pace.rate || s->pace.rate > RATE_MAX))
+        return "pace.rate is none that a level is held with";
+    if (s->rate < RATE_MIN || s->rate > RATE_MAX)
+        return "rate is none that it can have";
+    return audio_pace_check(&s->pace);
 }
 
 void sb16_pcm_loaded(struct sb16 *s)
 {
-    bool bad;
-
     audio_stop(&s->voice);
-    check_transfer(&s->now);
-    check_transfer(&s->next);
     sb16_adpcm_check(&s->adpcm, s->now.codec);
-    s->half &= 1;
-    s->odd &= 1;
-    s->rate = s->rate < RATE_MIN ? RATE_MIN : s->rate > RATE_MAX ? RATE_MAX : s->rate;
-    bad = sb16_pcm_runs(s) && (!s->left || s->left > s->now.block);
-    if (bad || s->now.kind == SB16_IDLE || (s->now.kind == SB16_HOLD && !s->pace.rate)) {
+    if (s->now.kind == SB16_IDLE) {
         sb16_pcm_stop(s);
         return;
     }
-    if (s->now.kind == SB16_HOLD)
-        s->pace.rate = s->pace.rate <= RATE_MAX ? s->pace.rate : DIRECT_RATE;
-    else
+    if (s->now.kind != SB16_HOLD)
         s->pace.rate = s->paused || s->stalled ? 0 : unit_rate(s);
     if (s->pace.rate && s->now.kind != SB16_RECORD)
         voice_on(s, s->now.kind == SB16_HOLD ? s->pace.rate : frame_rate(s));
