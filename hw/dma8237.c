@@ -419,20 +419,6 @@ static void dma8237_reset(void *dev)
     memset(d->page, 0, sizeof(d->page));
 }
 
-static void dma8237_loaded(void *dev)
-{
-    struct dma8237 *d = dev;
-
-    for (unsigned c = 0; c < 2; c++) {
-        d->mask[c] &= 15;
-        d->soft[c] &= 15;
-        d->dreq[c] &= 15;
-        d->tc[c] &= 15;
-        d->high[c] &= 1;
-        d->last[c] &= 3;
-    }
-}
-
 static const struct io_ops first_ops = { first_read, first_write, 1, LOG_DEV_DMA };
 static const struct io_ops second_ops = { second_read, second_write, 1, LOG_DEV_DMA };
 static const struct io_ops page_ops = { page_read, page_write, 1, LOG_DEV_DMA };
@@ -440,15 +426,16 @@ static const struct io_ops page_ops = { page_read, page_write, 1, LOG_DEV_DMA };
 static const struct field dma8237_state[] = {
     FIELD_ARRAY(struct dma8237, base_addr), FIELD_ARRAY(struct dma8237, base_count),
     FIELD_ARRAY(struct dma8237, addr), FIELD_ARRAY(struct dma8237, count), FIELD_ARRAY(struct dma8237, mode),
-    FIELD_ARRAY(struct dma8237, command), FIELD_ARRAY(struct dma8237, mask),
-    FIELD_ARRAY(struct dma8237, soft),
-    FIELD_ARRAY(struct dma8237, dreq), FIELD_ARRAY(struct dma8237, tc), FIELD_ARRAY(struct dma8237, temp),
-    FIELD_ARRAY(struct dma8237, high), FIELD_ARRAY(struct dma8237, last), FIELD_ARRAY(struct dma8237, page),
+    FIELD_ARRAY(struct dma8237, command), FIELD_ARRAY_MAX(struct dma8237, mask, 15),
+    FIELD_ARRAY_MAX(struct dma8237, soft, 15),
+    FIELD_ARRAY_MAX(struct dma8237, dreq, 15), FIELD_ARRAY_MAX(struct dma8237, tc, 15),
+    FIELD_ARRAY(struct dma8237, temp),
+    FIELD_ARRAY_MAX(struct dma8237, high, 1), FIELD_ARRAY_MAX(struct dma8237, last, 3), FIELD_ARRAY(struct dma8237, page),
     FIELD_END
 };
 
 static const struct chip dma8237_chip = {
-    "8237a", sizeof(struct dma8237), dma8237_reset, dma8237_state, dma8237_loaded
+    "8237a", sizeof(struct dma8237), dma8237_reset, dma8237_state, NULL
 };
 
 struct dma8237 *dma8237_new(struct chip_list *chips, struct ports *ports, struct phys *phys)

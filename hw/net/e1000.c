@@ -631,8 +631,6 @@ static void e1000_loaded(void *dev)
 
     for (unsigned i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
         timer_set(timers[i], timers[i]->due);
-    e->tx_len = e->tx_len > FRAME_MAX ? FRAME_MAX : e->tx_len;
-    eeprom93_loaded(&e->ee);
     pci_irq(e->pci, e->line);
     net_ready(e->net);
 }
@@ -651,7 +649,7 @@ static const struct field e1000_state[] = {
     FIELD(struct e1000, tx_active), FIELD(struct e1000, tx_cmd), FIELD(struct e1000, tx_popts),
     FIELD(struct e1000, tx_bad), FIELD(struct e1000, tx_cso), FIELD(struct e1000, tx_css),
     FIELD(struct e1000, tx_tse), FIELD(struct e1000, tx_extended), FIELD(struct e1000, tx_special),
-    FIELD(struct e1000, tx_len),
+    FIELD_MAX(struct e1000, tx_len, FRAME_MAX),
     FIELD(struct e1000, tx_left), FIELD(struct e1000, tx_segment), FIELD_ARRAY(struct e1000, frame), FIELD_END
 };
 

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 
-enum { IDLE, COMMAND, READING, WRITING };       /* phase */
+enum { IDLE, COMMAND, READING, WRITING = EEPROM93_PHASES - 1 };       /* phase */
 enum { OP_OTHER, OP_WRITE, OP_READ, OP_ERASE };
 
 void eeprom93_reset(struct eeprom93 *e)
@@ -14,12 +14,6 @@ void eeprom93_reset(struct eeprom93 *e)
     e->count = e->addr = e->writable = e->sk = 0;
     e->shift = 0;
     e->out = 1;                 /* pulled up: ready */
-}
-
-void eeprom93_loaded(struct eeprom93 *e)
-{
-    e->addr %= EEPROM93_WORDS;
-    e->phase &= 3;
 }
 
 /* Start bit, two of the operation and six of the address have come. */

@@ -7,6 +7,7 @@
 #include "hw/dev.h"
 
 #define EEPROM93_WORDS 64u
+#define EEPROM93_PHASES 4
 
 struct eeprom93 {
     uint16_t word[EEPROM93_WORDS];
@@ -14,11 +15,11 @@ struct eeprom93 {
     uint16_t shift;
 };
 #define EEPROM93_FIELDS(type, m)                                                                             \
-    FIELD_ARRAY(type, m.word), FIELD(type, m.phase), FIELD(type, m.count), FIELD(type, m.addr),              \
+    FIELD_ARRAY(type, m.word), FIELD_MAX(type, m.phase, EEPROM93_PHASES - 1), FIELD(type, m.count),           \
+    FIELD_MAX(type, m.addr, EEPROM93_WORDS - 1),                                                             \
     FIELD(type, m.out), FIELD(type, m.writable), FIELD(type, m.sk), FIELD(type, m.shift)
 
 void eeprom93_reset(struct eeprom93 *);         /* the interface; the words stay */
-void eeprom93_loaded(struct eeprom93 *);
 /* The levels of the lines; `out` is DO afterwards. */
 void eeprom93_lines(struct eeprom93 *, bool cs, bool sk, bool di);
 

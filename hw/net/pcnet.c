@@ -563,30 +563,32 @@ static void pcnet_reset(void *dev)
     reset_register(s);
 }
 
+static const char *pcnet_check(const void *dev)
+{
+    const struct pcnet *s = dev;
+
+    return (s->rx_at && s->rx_at >= s->rx_len) || (s->tx_at && s->tx_at >= s->tx_len) ?
+           "rx_at or tx_at is behind the end of its ring" : NULL;
+}
+
 static void pcnet_loaded(void *dev)
 {
     struct pcnet *s = dev;
 
-    /* Rings of lengths the registers cannot have would not end. */
-    s->rx_len &= 0xffff;
-    s->tx_len &= 0xffff;
-    s->rx_at = s->rx_len ? s->rx_at % s->rx_len : 0;
-    s->tx_at = s->tx_len ? s->tx_at % s->tx_len : 0;
-    s->rap &= 0x7f;
     timer_set(&s->poll, s->poll.due);
     update(s);
     net_ready(s->net);
 }
 
 static const struct field pcnet_state[] = {
-    FIELD_ARRAY(struct pcnet, csr), FIELD_ARRAY(struct pcnet, bcr), FIELD(struct pcnet, rap),
+    FIELD_ARRAY(struct pcnet, csr), FIELD_ARRAY(struct pcnet, bcr), FIELD_MAX(struct pcnet, rap, 0x7f),
     FIELD(struct pcnet, dwio), FIELD(struct pcnet, rx_ring), FIELD(struct pcnet, tx_ring),
-    FIELD(struct pcnet, rx_len), FIELD(struct pcnet, tx_len),
+    FIELD_MAX(struct pcnet, rx_len, 0xffff), FIELD_MAX(struct pcnet, tx_len, 0xffff),
     FIELD(struct pcnet, rx_at), FIELD(struct pcnet, tx_at), FIELD(struct pcnet, poll.due), FIELD_END
 };
 
 static const struct chip pcnet_chip = { "pcnet", sizeof(struct pcnet), pcnet_reset, pcnet_state,
-                                        pcnet_loaded };
+                                        pcnet_loaded, .check = pcnet_check };
 static const struct net_user pcnet_user = { pcnet_receive, NULL };
 
 static void make(struct plug_env *env, void *bus, const void *props)

@@ -719,7 +719,6 @@ static void rtl8139_loaded(void *dev)
 {
     struct rtl8139 *s = dev;
 
-    eeprom93_loaded(&s->ee);
     timer_set(&s->timer, s->timer.due);
     update(s);
     net_ready(s->net);
@@ -731,8 +730,9 @@ static void rtl8139_free(void *dev)
 }
 
 static const struct field rtl8139_state[] = {
-    FIELD_ARRAY(struct rtl8139, reg), EEPROM93_FIELDS(struct rtl8139, ee), FIELD_ARRAY(struct rtl8139, tx_at),
-    FIELD(struct rtl8139, rx_at), FIELD(struct rtl8139, timer_start), FIELD(struct rtl8139, timer.due),
+    FIELD_ARRAY(struct rtl8139, reg), EEPROM93_FIELDS(struct rtl8139, ee),
+    FIELD_ARRAY_MAX(struct rtl8139, tx_at, RX_RINGS_MAX - 1), FIELD_MAX(struct rtl8139, rx_at, RX_RINGS_MAX - 1),
+    FIELD(struct rtl8139, timer_start), FIELD(struct rtl8139, timer.due),
     FIELD(struct rtl8139, tx_ok), FIELD(struct rtl8139, rx_ok), FIELD(struct rtl8139, rx_broadcast),
     FIELD(struct rtl8139, rx_multicast), FIELD(struct rtl8139, missed), FIELD_END
 };

@@ -17,6 +17,7 @@
 #define MICROFRAME 125000u
 #define CATCH_UP 256            /* microframes */
 #define QUIET_MAX 64
+#define FRINDEX_MAX 0x3fffu
 
 enum { CAPS = 0x00, HCS = 0x04, HCC = 0x08, CMD = OPER, STS = OPER + 4, INTR = OPER + 8, FRINDEX = OPER + 0xc,
        SEGMENT = OPER + 0x10, PERIODIC = OPER + 0x14, ASYNC = OPER + 0x18, CONFIG = OPER + 0x40,
@@ -76,7 +77,7 @@ static void step(struct ehci *s, uint64_t n)
         s->sts |= s->pending;
         s->pending = 0;
     }
-    s->frindex = (was + n) & 0x3fff;
+    s->frindex = (was + n) & FRINDEX_MAX;
     s->next += n * MICROFRAME;
 }
 
@@ -310,7 +311,7 @@ static void write_reg(struct ehci *s, unsigned off, uint32_t val)
         break;
     case FRINDEX:
         if (!(s->cmd & EHCI_CMD_RS))
-            s->frindex = val & 0x3fff;
+            s->frindex = val & FRINDEX_MAX;
         break;
     case SEGMENT:
         s->segment = s->wide ? val : 0;
@@ -374,8 +375,8 @@ static void config_written(void *dev, unsigned off, unsigned size)
 
 static const struct field ehci_state[] = {
     FIELD(struct ehci, cmd), FIELD(struct ehci, sts), FIELD(struct ehci, intr), FIELD(struct ehci, segment),
-    FIELD(struct ehci, periodic), FIELD(struct ehci, async), FIELD(struct ehci, configured),
-    FIELD_ARRAY(struct ehci, portsc), FIELD(struct ehci, pending), FIELD(struct ehci, frindex),
+    FIELD(struct ehci, periodic), FIELD(struct ehci, async), FIELD_MAX(struct ehci, configured, 1),
+    FIELD_ARRAY(struct ehci, portsc), FIELD(struct ehci, pending), FIELD_MAX(struct ehci, frindex, FRINDEX_MAX),
     FIELD(struct ehci, quiet), FIELD(struct ehci, next), FIELD_END
 };
 
@@ -389,8 +390,6 @@ static void ehci_loaded(void *dev)
 {
     struct ehci *s = dev;
 
-    s->frindex &= 0x3fff;
-    s->configured &= 1;
     for (unsigned n = 0; n < EHCI_PORTS; n++) {
         if (!(s->companions >> n & 1))
             s->portsc[n] &= ~P_OWNER;

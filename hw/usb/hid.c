@@ -426,13 +426,14 @@ static void hid_loaded(void *dev)
     struct usb_hid *h = dev;
     uint64_t due = h->idle_timer.due;
 
-    usb_dev_loaded(&h->usb);
     timer_cancel(&h->idle_timer);
     if (due != UINT64_MAX)
         timer_set(&h->idle_timer, due);
 }
 
-static const struct chip hid_chip = { "usb-hid", sizeof(struct usb_hid), hid_reset, hid_state, hid_loaded };
+static const struct chip hid_chip = {
+    "usb-hid", sizeof(struct usb_hid), hid_reset, hid_state, hid_loaded, .check = usb_dev_check
+};
 
 #define COMMON(kind) .strings = kinds[kind].strings, .control = hid_control, .packet = hid_packet,           \
                      .reset = hid_bus_reset

@@ -204,12 +204,13 @@ static void hub_loaded(void *dev)
 {
     struct usb_hub *h = dev;
 
-    usb_dev_loaded(&h->usb);
     for (unsigned n = 0; n < PORTS; n++)
         set_status(h, n, h->status[n]);
 }
 
-static const struct chip hub_chip = { "usb-hub", sizeof(struct usb_hub), hub_reset, hub_state, hub_loaded };
+static const struct chip hub_chip = {
+    "usb-hub", sizeof(struct usb_hub), hub_reset, hub_state, hub_loaded, .check = usb_dev_check
+};
 static const struct usb_type hub_type = {
     .at = { [USB_FULL] = { full_device, full_config, sizeof(full_config) },
             [USB_HIGH] = { high_device, high_config, sizeof(high_config) } },

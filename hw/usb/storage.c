@@ -64,10 +64,10 @@ struct usb_storage {
 #define PART(n) { "buf" #n, offsetof(struct usb_storage, buf) + (n) * (BUFFER / 4), 1, BUFFER / 4 }
 static const struct field storage_state[] = {
     USB_DEV_FIELDS(struct usb_storage, usb), PART(0), PART(1), PART(2), PART(3),
-    FIELD(struct usb_storage, mode), FIELD(struct usb_storage, status), FIELD(struct usb_storage, in),
-    FIELD(struct usb_storage, lun), FIELD_ARRAY(struct usb_storage, cdb), FIELD(struct usb_storage, tag),
+    FIELD_MAX(struct usb_storage, mode, LOST), FIELD(struct usb_storage, status), FIELD(struct usb_storage, in),
+    FIELD_MAX(struct usb_storage, lun, 15), FIELD_ARRAY(struct usb_storage, cdb), FIELD(struct usb_storage, tag),
     FIELD(struct usb_storage, expected), FIELD(struct usb_storage, moved), FIELD(struct usb_storage, residue),
-    FIELD(struct usb_storage, base), FIELD(struct usb_storage, fill), FIELD(struct usb_storage, taken),
+    FIELD(struct usb_storage, base), FIELD_MAX(struct usb_storage, fill, BUFFER), FIELD(struct usb_storage, taken),
     FIELD(struct usb_storage, running), FIELD_ARRAY(struct usb_storage, refused), FIELD_END
 };
 
@@ -435,19 +435,23 @@ static void storage_reset(void *dev)
     s->tag = s->lun = 0;
 }
 
+static const char *storage_check(const void *dev)
+{
+    const struct usb_storage *s = dev;
+
+    if (s->taken > s->fill)
+        return "taken is more than fill";
+    if (s->moved > s->expected || s->base > s->expected)
+        return "moved or base is more than expected";
+    return usb_dev_check(s);
+}
+
 static void storage_loaded(void *dev)
 {
     struct usb_storage *s = dev;
     uint8_t mode;
 
-    usb_dev_loaded(&s->usb);
     s->waits = s->dropped = false;
-    s->mode = s->mode <= LOST ? s->mode : AWAIT;
-    s->lun &= 15;
-    s->fill = s->fill < BUFFER ? s->fill : BUFFER;
-    s->taken = s->taken < s->fill ? s->taken : s->fill;
-    s->moved = s->moved < s->expected ? s->moved : s->expected;
-    s->base = s->base < s->expected ? s->base : s->expected;
     if (!s->running)
         return;
     if (s->mode != BUSY && s->mode != COLLECT) {        /* it was dropped */
@@ -469,7 +473,8 @@ static void storage_loaded(void *dev)
 }
 
 static const struct chip storage_chip = {
-    "usb-storage", sizeof(struct usb_storage), storage_reset, storage_state, storage_loaded
+    "usb-storage", sizeof(struct usb_storage), storage_reset, storage_state, storage_loaded,
+    .check = storage_check
 };
 
 static const struct usb_type storage_type = {

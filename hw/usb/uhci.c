@@ -77,7 +77,7 @@ struct uhci {
 };
 
 static const struct field uhci_state[] = {
-    FIELD(struct uhci, cmd), FIELD(struct uhci, sts), FIELD(struct uhci, intr), FIELD(struct uhci, frnum),
+    FIELD(struct uhci, cmd), FIELD(struct uhci, sts), FIELD(struct uhci, intr), FIELD_MAX(struct uhci, frnum, 0x7ff),
     FIELD_ARRAY(struct uhci, portsc), FIELD(struct uhci, frbase), FIELD(struct uhci, sofmod),
     FIELD(struct uhci, cause),
     FIELD(struct uhci, quiet), FIELD(struct uhci, next), FIELD_END
@@ -538,7 +538,6 @@ static void uhci_loaded(void *dev)
 {
     struct uhci *s = dev;
 
-    s->frnum &= 0x7ff;
     for (unsigned n = 0; n < PORTS; n++)
         enable(s, n, s->portsc[n] & PORT_PED && device(s, n));
     update_irq(s);

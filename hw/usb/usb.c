@@ -252,14 +252,13 @@ void usb_dev_reset(struct usb_dev *d)
     usb_bus_reset(d);
 }
 
-void usb_dev_loaded(struct usb_dev *d)
+const char *usb_dev_check(const void *dev)
 {
-    if (d->speed >= USB_SPEEDS || !d->type->at[d->speed].device)
-        d->speed = USB_FULL;
-    if (d->len > USB_CONTROL_MAX)
-        d->len = 0;
-    if (d->off > d->len)
-        d->off = d->len;
+    const struct usb_dev *d = dev;
+
+    if (!d->type->at[d->speed].device)
+        return "speed is none that it has";
+    return d->off > d->len ? "off is behind len" : NULL;
 }
 
 void usb_suspend(struct usb_dev *d, bool on)

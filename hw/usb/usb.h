@@ -81,11 +81,11 @@ struct usb_dev {
     uint8_t data[USB_CONTROL_MAX];
 };
 #define USB_DEV_FIELDS(type, member)                                                                         \
-    FIELD(type, member.speed), FIELD(type, member.links),                                                    \
+    FIELD_MAX(type, member.speed, USB_SPEEDS - 1), FIELD(type, member.links),                                \
     FIELD(type, member.addr), FIELD(type, member.new_addr), FIELD(type, member.configuration),               \
     FIELD(type, member.wakeup), FIELD(type, member.suspended), FIELD(type, member.control),                  \
     FIELD_ARRAY(type, member.halted), FIELD_ARRAY(type, member.setup), FIELD(type, member.off),              \
-    FIELD(type, member.len), FIELD_ARRAY(type, member.data)
+    FIELD_MAX(type, member.len, USB_CONTROL_MAX), FIELD_ARRAY(type, member.data)
 
 /* Who owns a port: told with the port's number. */
 struct usb_hub_ops {
@@ -167,8 +167,8 @@ void usb_dev_reset(struct usb_dev *);           /* power-on */
 void usb_boot_path(const struct usb_dev *, char *buf, size_t len);
 void usb_ready(struct usb_dev *, unsigned ep);  /* and wake the host, if that is allowed */
 void usb_halt(struct usb_dev *, unsigned ep);   /* stalls until the host clears that; ep with USB_DIR_IN */
-/* USB_DEV_FIELDS were loaded: what a stream may have made of them. */
-void usb_dev_loaded(struct usb_dev *);
+/* A chip's check(): what is wrong between USB_DEV_FIELDS of `dev`, which begins with struct usb_dev; NULL: nothing. */
+const char *usb_dev_check(const void *dev);
 
 static inline uint16_t usb_le16(const uint8_t *p)
 {

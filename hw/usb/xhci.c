@@ -29,6 +29,7 @@ enum { IMAN = 0x00, IMOD = 0x04, ERSTSZ = 0x08, ERSTBA = 0x10, ERDP = 0x18 };
 #define ERDP_EHB 8u
 #define CRCR_STOP 6u
 #define CRCR_RUNNING 8u
+#define EVENT_RING_MAX 4096u     /* entries */
 
 enum { P_CCS = 1, P_PED = 2, P_PR = 0x10, P_PP = 0x200, P_LWS = 0x10000, P_CSC = 1 << 17, P_WRC = 1 << 19,
        P_PRC = 1 << 21,
@@ -73,7 +74,7 @@ static void load_event_ring(struct xhci *x, unsigned n)
     x->er_size[n] = usb_le16(b + 8);
     x->er_index[n] = 0;
     x->er_cycle[n] = 1;
-    if (x->er_size[n] < 16 || x->er_size[n] > 4096) {
+    if (x->er_size[n] < 16 || x->er_size[n] > EVENT_RING_MAX) {
         log_msg(LOG_GUEST, "xhci: an event ring of %u entries: 16 to 4096 are allowed", x->er_size[n]);
         x->er_size[n] = 0;
     }
@@ -447,20 +448,23 @@ static void xhci_reset(void *dev)
     reset_controller(dev);
 }
 
+static const char *xhci_check(const void *dev)
+{
+    const struct xhci *x = dev;
+
+    for (unsigned n = 0; n < XHCI_INTERRUPTERS; n++)
+        if (x->er_size[n] && x->er_index[n] >= x->er_size[n])
+            return "er_index is behind the end of an event ring";
+    for (unsigned i = 0; i < XHCI_EPS; i++)
+        if (x->ep_state[i] != XHCI_DISABLED && !x->ep_packet[i])
+            return "ep_packet is 0 of an endpoint that is there";
+    return NULL;
+}
+
 static void xhci_loaded(void *dev)
 {
     struct xhci *x = dev;
 
-    for (unsigned n = 0; n < XHCI_INTERRUPTERS; n++)
-        if (x->er_size[n] > 4096 || x->er_index[n] >= x->er_size[n])
-            x->er_size[n] = x->er_index[n] = 0;
-    for (unsigned s = 0; s <= XHCI_SLOTS; s++)
-        x->slot_target[s] %= XHCI_INTERRUPTERS;
-    for (unsigned i = 0; i < XHCI_EPS; i++)
-        if (x->ep_packet[i] > XHCI_PACKET_MAX)
-            x->ep_packet[i] = XHCI_PACKET_MAX;
-    if (x->slots > XHCI_SLOTS)
-        x->slots = XHCI_SLOTS;
     for (unsigned n = 0; n < x->p2 || n < x->p3; n++)
         x->port[n].enabled = x->portsc[port_of(x, n)] & P_PED;
     xhci_later(x);
@@ -468,19 +472,20 @@ static void xhci_loaded(void *dev)
 }
 
 static const struct field xhci_state[] = {
-    FIELD(struct xhci, cmd), FIELD(struct xhci, sts), FIELD(struct xhci, dnctrl), FIELD(struct xhci, slots),
+    FIELD(struct xhci, cmd), FIELD(struct xhci, sts), FIELD(struct xhci, dnctrl),
+    FIELD_MAX(struct xhci, slots, XHCI_SLOTS),
     FIELD(struct xhci, port_due), FIELD(struct xhci, dcbaap), FIELD(struct xhci, cmd_dequeue),
     FIELD(struct xhci, cmd_cycle),
     FIELD(struct xhci, cmd_running), FIELD_ARRAY(struct xhci, portsc), FIELD_ARRAY(struct xhci, portpmsc),
     FIELD_ARRAY(struct xhci, iman), FIELD_ARRAY(struct xhci, imod), FIELD_ARRAY(struct xhci, erstsz),
     FIELD_ARRAY(struct xhci, erstba), FIELD_ARRAY(struct xhci, erdp), FIELD_ARRAY(struct xhci, er_base),
-    FIELD_ARRAY(struct xhci, er_size), FIELD_ARRAY(struct xhci, er_index), FIELD_ARRAY(struct xhci, er_cycle),
-    FIELD_ARRAY(struct xhci, er_new), FIELD_ARRAY(struct xhci, slot_state),
+    FIELD_ARRAY_MAX(struct xhci, er_size, EVENT_RING_MAX), FIELD_ARRAY(struct xhci, er_index), FIELD_ARRAY(struct xhci, er_cycle),
+    FIELD_ARRAY(struct xhci, er_new), FIELD_ARRAY_MAX(struct xhci, slot_state, XHCI_SLOT_CONFIGURED),
     FIELD_ARRAY(struct xhci, slot_port),
-    FIELD_ARRAY(struct xhci, slot_target), FIELD_ARRAY(struct xhci, slot_route),
+    FIELD_ARRAY_MAX(struct xhci, slot_target, XHCI_INTERRUPTERS - 1), FIELD_ARRAY(struct xhci, slot_route),
     FIELD_ARRAY(struct xhci, slot_context),
-    FIELD_ARRAY(struct xhci, kicked), FIELD_ARRAY(struct xhci, ep_state), FIELD_ARRAY(struct xhci, ep_cycle),
-    FIELD_ARRAY(struct xhci, ep_packet), FIELD_ARRAY(struct xhci, ep_dequeue),
+    FIELD_ARRAY(struct xhci, kicked), FIELD_ARRAY_MAX(struct xhci, ep_state, XHCI_ERROR), FIELD_ARRAY(struct xhci, ep_cycle),
+    FIELD_ARRAY_MAX(struct xhci, ep_packet, XHCI_PACKET_MAX), FIELD_ARRAY(struct xhci, ep_dequeue),
     FIELD_ARRAY(struct xhci, ep_pos),
     FIELD_END
 };
@@ -491,7 +496,8 @@ static void xhci_info(const void *dev, struct text *t)
 }
 
 static const struct chip xhci_chip = {
-    "xhci", sizeof(struct xhci), xhci_reset, xhci_state, xhci_loaded, .info = xhci_info
+    "xhci", sizeof(struct xhci), xhci_reset, xhci_state, xhci_loaded, .info = xhci_info,
+    .check = xhci_check
 };
 
 struct xhci_props {

@@ -33,7 +33,7 @@ struct p9 {
     struct p9_req *running;
 };
 
-static const struct field p9_state[] = { FIELD(struct p9, msize), FIELD_END };
+static const struct field p9_state[] = { FIELD_MAX(struct p9, msize, P9_MSIZE_MAX), FIELD_END };
 
 uint32_t p9_msize(const struct p9 *s)
 {
@@ -337,13 +337,18 @@ static void reset(void *dev)
     p9_forget_all(s);
 }
 
+static const char *check(const void *dev)
+{
+    const struct p9 *s = dev;
+
+    return s->msize && s->msize < P9_MSIZE_MIN ? "msize is less than any message" : NULL;
+}
+
 static void loaded(void *dev)
 {
     struct p9 *s = dev;
 
     p9_forget_all(s);
-    if (s->msize && (s->msize < P9_MSIZE_MIN || s->msize > P9_MSIZE_MAX))
-        s->msize = 0;
 }
 
 /* The folder is closed, and nothing under way. */
@@ -375,7 +380,7 @@ static const struct virtio_type type = {
 
 static const struct chip p9_chip = {
     .name = "virtio-9p", .size = sizeof(struct p9), .state = p9_state, .loaded = loaded, .free = p9_free,
-    .unsaveable = unsaveable
+    .unsaveable = unsaveable, .check = check
 };
 
 struct props {

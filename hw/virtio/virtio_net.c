@@ -423,15 +423,22 @@ static void reset(void *dev)
     update_takes(s);
 }
 
+static const char *check(const void *dev)
+{
+    const struct virtio_net *s = dev;
+
+    if (!s->pairs || s->pairs > s->most)
+        return "pairs is no number of queues that it can have";
+    for (unsigned i = 0; i < FLOWS; i++)
+        if (s->flow[i] >= s->most)
+            return "flow is to a queue that it has not";
+    return NULL;
+}
+
 static void loaded(void *dev)
 {
     struct virtio_net *s = dev;
 
-    if (!s->pairs || s->pairs > s->most)
-        s->pairs = 1;
-    for (unsigned i = 0; i < FLOWS; i++)
-        if (s->flow[i] >= s->most)
-            s->flow[i] = 0;
     update_takes(s);
 }
 
@@ -440,7 +447,8 @@ static const struct virtio_type type = {
     .kick = kick, .reset = reset
 };
 
-static const struct chip net_chip = { "virtio-net", sizeof(struct virtio_net), NULL, net_state, loaded };
+static const struct chip net_chip = { "virtio-net", sizeof(struct virtio_net), NULL, net_state, loaded,
+                                       .check = check };
 
 struct props {
     struct virtio_props virtio;

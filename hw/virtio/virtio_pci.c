@@ -573,20 +573,27 @@ static void virtio_reset(void *dev)
     reset(dev);
 }
 
+static const char *virtio_check(const void *dev)
+{
+    const struct virtio_dev *v = dev;
+
+    if (v->features & ~v->offered)
+        return "features has some that it does not offer";
+    return check_vector(v, v->config_vector) != v->config_vector ? "config_vector is none of its vectors" : NULL;
+}
+
 static void virtio_loaded(void *dev)
 {
     struct virtio_dev *v = dev;
 
     v->generation++;            /* answers that come are to requests of another past */
-    v->features &= v->offered;
-    v->config_vector = check_vector(v, v->config_vector);
     for (unsigned n = 0; n < v->nqueues; n++)
         v->queue[n]->inuse = 0;
     update_line(v);
 }
 
 static const struct chip virtio_chip = {
-    "virtio", sizeof(struct virtio_dev), virtio_reset, virtio_state, virtio_loaded
+    "virtio", sizeof(struct virtio_dev), virtio_reset, virtio_state, virtio_loaded, .check = virtio_check
 };
 
 static struct pci_dev *place(struct plug_env *env, const struct plug_common *c, const struct pci_ident *id)

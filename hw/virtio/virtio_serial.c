@@ -317,7 +317,7 @@ const struct plug virtio_serial_plug = {
 /* ---- ports ---- */
 
 static const struct field port_state[] = {
-    FIELD(struct port, open), FIELD(struct port, tell), FIELD(struct port, sent), FIELD(struct port, len),
+    FIELD(struct port, open), FIELD(struct port, tell), FIELD(struct port, sent), FIELD_MAX(struct port, len, ROOM),
     FIELD_ARRAY(struct port, buf), FIELD_END
 };
 
@@ -325,8 +325,6 @@ static void port_loaded(void *dev)
 {
     struct port *p = dev;
 
-    if (p->len > ROOM)
-        p->len = 0;
     chardev_accept(p->chr);
 }
 

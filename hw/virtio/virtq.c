@@ -30,9 +30,10 @@
 
 static const struct field virtq_state[] = {
     FIELD(struct virtq, desc), FIELD(struct virtq, avail), FIELD(struct virtq, used),
-    FIELD(struct virtq, size), FIELD(struct virtq, vector), FIELD(struct virtq, enabled),
+    FIELD(struct virtq, size), FIELD(struct virtq, vector), FIELD_MAX(struct virtq, enabled, 1),
     FIELD(struct virtq, last_avail), FIELD(struct virtq, used_idx), FIELD(struct virtq, signalled),
-    FIELD(struct virtq, signalled_valid), FIELD(struct virtq, avail_wrap), FIELD(struct virtq, used_wrap),
+    FIELD(struct virtq, signalled_valid), FIELD_MAX(struct virtq, avail_wrap, 1),
+    FIELD_MAX(struct virtq, used_wrap, 1),
     FIELD_END
 };
 
@@ -48,19 +49,27 @@ void virtq_reset(struct virtq *q)
     q->avail_wrap = q->used_wrap = 1;
 }
 
+static const char *virtq_check(const void *dev)
+{
+    const struct virtq *q = dev;
+
+    return !q->size || q->size > q->max || (q->size & (q->size - 1)) ?
+           "size is no number of entries that it can have" : NULL;
+}
+
+/* Which kind of ring it is, its device knows, whose state is another chip's. */
 static void virtq_loaded(void *dev)
 {
     struct virtq *q = dev;
 
-    if (!q->size || q->size > q->max || (q->size & (q->size - 1)))
-        virtq_reset(q);
     if (!virtio_has(q->v, VIRTIO_F_RING_PACKED))
         return;
     q->last_avail %= q->size;
     q->used_idx %= q->size;
 }
 
-static const struct chip virtq_chip = { "virtq", sizeof(struct virtq), NULL, virtq_state, virtq_loaded };
+static const struct chip virtq_chip = { "virtq", sizeof(struct virtq), NULL, virtq_state, virtq_loaded,
+                                        .check = virtq_check };
 
 struct virtq *virtq_new(struct chip_list *chips, struct virtio_dev *v, const char *name, unsigned n,
                         unsigned max)
