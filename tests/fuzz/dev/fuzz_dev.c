@@ -7,6 +7,7 @@
  *
  * A case fails that crashes (a sanitizer's report counts), hangs, breaks an assertion, whose state differs after save,
  * load and save, or that touches what lies beside guest RAM: pages that nobody may access stand before and behind it.
+ * Now and then its state is saved, numbers in it are changed, and it goes on with that (tamper.c).
  */
 #define _GNU_SOURCE
 #include "tests/fuzz/dev/fuzz_dev.h"
@@ -311,6 +312,8 @@ static void step(struct fuzz *z)
         reset(z);
     if (chance(z, 4000))
         save_load_save(z);
+    if (chance(z, 200))
+        tamper(z);
     if (chance(z, 4000))
         reset(z);
     if (chance(z, 2000))
@@ -333,6 +336,7 @@ static void run_case(uint64_t seed, unsigned steps, bool trace)
     build_machine(z);
     machine_lock(&z->m);
     reset(z);
+    tamper_known(z);
     for (unsigned i = 0; i < steps; i++)
         step(z);
     save_load_save(z);

@@ -89,4 +89,10 @@ void *outside_new(struct fuzz *, enum prop_type, bool cdrom);
 void outside_acts(struct fuzz *);
 void outside_settle(struct machine *);
 
+/* ---- snapshots (tamper.c) ---- */
+/* Saves, changes numbers of a chip in what was saved, and loads it; aborts where that is neither refused as it should nor taken. */
+void tamper(struct fuzz *);
+/* Numbers that did harm once, or would have: to be refused by chips that have just been reset. */
+void tamper_known(struct fuzz *);
+
 #endif
