@@ -17,25 +17,27 @@
 #define X87_REG(name, n)                                                                                        \
     { name ".sig", offsetof(struct cpu, fpu.r[n].sig), 8, 1 }, { name ".se", offsetof(struct cpu, fpu.r[n].se), 2, 1 }
 #define F(member) FIELD(struct cpu, member)
+#define F_MAX(member, max) FIELD_MAX(struct cpu, member, max)
 #define FA(member) FIELD_ARRAY(struct cpu, member)
 
 static const struct field cpu_fields[] = {
-    F(rip), FA(r), F(flags), F(eflags), F(inhibit), F(halted), F(cpl), F(stopped),
-    F(intr_pending), F(nmi_pending), F(smi_pending), F(init_pending), F(sipi_pending),
+    F(rip), FA(r), F(flags), F(eflags), F_MAX(inhibit, INHIBIT_SS), F_MAX(halted, HALT_FREEZE),
+    F_MAX(cpl, 3), F_MAX(stopped, 1),
+    F(intr_pending), F(nmi_pending), F(smi_pending), F(init_pending), F_MAX(sipi_pending, 256),
     SEGMENT("es", SEG_ES), SEGMENT("cs", SEG_CS), SEGMENT("ss", SEG_SS), SEGMENT("ds", SEG_DS),
     SEGMENT("fs", SEG_FS), SEGMENT("gs", SEG_GS), SEGMENT("ldtr", SEG_LDTR), SEGMENT("tr", SEG_TR),
-    { "x", offsetof(struct cpu, x), 8, 32 }, F(mxcsr),
+    { "x", offsetof(struct cpu, x), 8, 32 }, F_MAX(mxcsr, 0xffff),
     X87_REG("r0", 0), X87_REG("r1", 1), X87_REG("r2", 2), X87_REG("r3", 3),
     X87_REG("r4", 4), X87_REG("r5", 5), X87_REG("r6", 6), X87_REG("r7", 7),
     F(fpu.cw), F(fpu.sw), F(fpu.tag), F(fpu.op), F(fpu.ip), F(fpu.dp), F(fpu.cs), F(fpu.ds),
     F(x87_off), F(x87_now.dp), F(x87_now.ds), F(x87_now.op), F(ferr), F(ignne),
     F(gdt.base), F(gdt.limit), F(idt.base), F(idt.limit),
-    F(cr0), F(cr2), F(cr3), F(cr4), F(cr8), F(xcr0), FA(pdpte),
+    F(cr0), F(cr2), F(cr3), F(cr4), F_MAX(cr8, 15), F_MAX(xcr0, 3), FA(pdpte),
     F(efer), F(star), F(lstar), F(cstar), F(sfmask), F(kernel_gs_base), F(tsc_aux), F(pat),
     F(sysenter_cs), F(sysenter_esp), F(sysenter_eip), F(apic_base), F(spec_ctrl), F(misc_enable), F(ucode_rev),
     F(tsc_adjust), F(tsc_offset), F(mtrr_def), FA(mtrr_fixed), FA(mtrr_var), F(mcg_status), F(mcg_ctl),
     { "mc_bank", offsetof(struct cpu, mc_bank), 8, 16 }, FA(pvclock),
-    FA(dr), F(dbg_hits), F(step), F(nmi_blocked), F(smm), F(smm_nmi_blocked), F(init_waits), F(smbase), F(smi_count),
+    FA(dr), F(dbg_hits), F_MAX(step, STEP_KNOWN | STEP_TF), F(nmi_blocked), F(smm), F(smm_nmi_blocked), F(init_waits), F(smbase), F(smi_count),
     F(monitor.pa), F(monitor.armed), F(monitor.any), FA(monitor.copy),
     FIELD_END
 };
@@ -65,7 +67,6 @@ const char *cpu_state_load(struct cpu *c, struct state_in *in)
         return why;
     c->flags &= FL_ARITH;
     c->eflags &= ~FL_ARITH;
-    c->cpl &= 3;
     c->x87_live = 0;
     c->chain_len = 0;
     for (unsigned n = 0; n < SEG_COUNT; n++)
