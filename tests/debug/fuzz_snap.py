@@ -7,6 +7,7 @@ import zlib
 from rsp import Trouble
 
 HEAD = 12                       # magic, version
+TAIL = 1 + 8 + 4                # END, length, checksum
 END, STATE, EXTENTS = 0, 1, 2
 LAST = (1 << 64) - 1
 NUMBERS = (0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x40000, 0x40001, 0x7fffffff, 0x80000000, 0xffffffff, 1 << 40,
@@ -83,7 +84,7 @@ def parse(data):
 
 def sealed(body):
     """With the end that is right for it."""
-    body += bytes((END, 0))
+    body += bytes((END,))
     return body + len(body).to_bytes(8, "little") + zlib.crc32(body).to_bytes(4, "little")
 
 
@@ -136,7 +137,7 @@ def plain(rng, good):
 
 def bytes_wrong(rng, good):
     """Numbers, names and frames, wherever they are."""
-    b = bytearray(good[:-14])
+    b = bytearray(good[:-TAIL])
     for _ in range(rng.choice((1, 1, 2, 8))):
         width = rng.choice((1, 1, 2, 4, 8))
         at = rng.randrange(len(b) - 8)
@@ -196,14 +197,58 @@ def state_wrong(rng, good):
     return sealed(join(good[:HEAD], sections))
 
 
+def read_name(state, at):
+    end = at + 1 + state[at]
+    return state[at + 1:end].decode("latin-1"), end
+
+
+def tables(state):
+    """What has a state table (base/state.h): [(name, [(field, width, count, where its first element is)])]; [] if none has."""
+    found, at = [], 12 if state.startswith(b"LATCHIPS") else 0
+    try:
+        while at < len(state):
+            name, at = read_name(state, at)
+            _, at = read_name(state, at)
+            n, at, fields = num(state, at, 2), at + 2, []
+            for _ in range(n):
+                field, at = read_name(state, at)
+                width, count = num(state, at, 2), num(state, at + 2, 2)
+                fields.append((field, width, count, at + 4))
+                at += 4 + width * count
+            found.append((name, fields))
+    except IndexError:
+        return []
+    return found if at == len(state) else []
+
+
+def fields_wrong(rng, good):
+    """One chip, processor or clock with other numbers in its fields; returns its name, too."""
+    sections = [s.copy() for s in parse(good)]
+    states = [(s, unpack(s.parts[0][2], s.parts[0][1])) for s in sections if s.kind == STATE and s.parts[0][1]]
+    states = [(s, state) for s, state in states if tables(state)]
+    s, state = rng.choice(states)
+    name, fields = rng.choice([t for t in tables(state) if t[1]])
+    state = bytearray(state)
+    for _ in range(rng.choice((1, 1, 1, 3, 12))):
+        _, width, count, at = rng.choice(fields)
+        at += rng.randrange(count) * width
+        old = num(state, at, width)
+        val = rng.choice(NUMBERS + (rng.getrandbits(64), rng.randrange(64), old + 1, old - 1, old ^ 1 << rng.randrange(8 * width)))
+        state[at:at + width] = (val & (1 << 8 * width) - 1).to_bytes(width, "little")
+    s.parts[0] = 0, len(state), pack(bytes(state))
+    return sealed(join(good[:HEAD], sections)), name
+
+
 def round(target, rng):
     """What is refused changes nothing; what is not runs, and is looked at, and hurts nobody but the guest."""
+    if sealed(join(target.base[:HEAD], parse(target.base))) != target.base:
+        raise Trouble("what is made here has not the form of what Latimer makes: nothing would be looked at behind that")
     target.q.cmd("stop")
     n = rng.randrange(1, 12)
     changed = False
     for _ in range(n):
-        make = rng.choice((plain, bytes_wrong, parts_wrong, state_wrong, state_wrong))
-        bad = make(rng, target.base)
+        make = rng.choice((plain, bytes_wrong, parts_wrong, state_wrong, fields_wrong, fields_wrong))
+        bad, name = fields_wrong(rng, target.base) if make is fields_wrong else (make(rng, target.base), "")
         if changed:
             target.restore()
         with open(target.path("bad"), "wb") as f:
@@ -213,8 +258,8 @@ def round(target, rng):
         if said:
             target.save("after")
             same(target.content("before"), target.content("after"), "%s refused with '%s'" % (make.__name__, said.strip()))
-            if len(said.strip()) < 20:
-                raise Trouble("%s: that is no clear message: '%s'" % (make.__name__, said.strip()))
+            if len(said.strip()) < 20 or name not in said:
+                raise Trouble("%s: that is no clear message: '%s'%s" % (make.__name__, said.strip(), name and ", not of " + name))
         elif make is plain and bad != target.base:
             raise Trouble("a damaged file was loaded")
         changed = not said
