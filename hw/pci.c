@@ -360,6 +360,18 @@ static void bus_reset(void *dev)
     s->address = 0;
 }
 
+/* Before any function is: each finds its places free, whoever has been there. */
+static void bus_loaded(void *dev)
+{
+    struct pci_bus *s = dev;
+
+    for (struct pci_dev *d = s->all; d; d = d->next) {
+        for (unsigned n = 0; n < BARS; n++)
+            bar_off(d, &d->bar[n]);
+        bar_off(d, &d->rom);
+    }
+}
+
 void pci_dev_reset(struct pci_dev *d)
 {
     d->irq = 0;
@@ -415,7 +427,7 @@ static void dev_free(void *dev)
     free(((struct pci_dev *)dev)->own_rom);
 }
 
-static const struct chip bus_chip = { "pci-bus", sizeof(struct pci_bus), bus_reset, bus_state, NULL };
+static const struct chip bus_chip = { "pci-bus", sizeof(struct pci_bus), bus_reset, bus_state, bus_loaded };
 static const struct chip dev_chip = {
     "pci-dev", sizeof(struct pci_dev), dev_reset, dev_state, dev_loaded, dev_free, .check = dev_check
 };

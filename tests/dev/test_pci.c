@@ -1,7 +1,11 @@
 /*
- * test_pci.c - configuration mechanism 1, BARs, INTx, MSI and MSI-X, bus mastering.
+ * test_pci.c - configuration mechanism 1, BARs, INTx, MSI and MSI-X, bus mastering, saved states.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE             /* memmem() */
+#endif
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -461,6 +465,71 @@ START_TEST(rom_unknown)
 }
 END_TEST
 
+/* What a function is comes from no snapshot. */
+START_TEST(saved_identity)
+{
+    static const struct { const char *field; unsigned n; uint8_t val; } bad[] = {
+        { "config", 0x00, 0x35 }, { "config", 0x0a, 1 }, { "config", 0x0e, 1 }, { "config", 0x34, 0x80 },
+        { "config", 0x3d, 0 }, { "config", 0x3d, 9 }, { "config", 0x40, 0x11 }, { "config", 0x41, 0x44 },
+        { "config", 0x42, 0x8a }, { "irq", 0, 2 }, { "intx", 0, 255 }, { "line", 0, 4 },
+    };
+    uint8_t *good, *now;
+    size_t n;
+
+    pci_msi_init(d, 1);
+    pci_irq(d, true);
+    n = chips_save(e->chips, &good);
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        uint8_t *at = memmem(good, n, "pci:nic", 7), old;
+        const char *err;
+
+        at = memmem(at, n - (size_t)(at - good), bad[i].field, strlen(bad[i].field));
+        at += strlen(bad[i].field) + 4 + bad[i].n;
+        old = *at;
+        ck_assert_uint_ne(old, bad[i].val);
+        *at = bad[i].val;
+        err = chips_load(e->chips, good, n);
+        ck_assert_msg(err && strstr(err, "pci:nic: ") && strstr(err, bad[i].field), "%s %#x: %s", bad[i].field, bad[i].n,
+                      err ? err : "taken");
+        *at = old;
+        ck_assert_uint_eq(chips_save(e->chips, &now), n);
+        ck_assert_mem_eq(good, now, n);
+        free(now);
+    }
+    ck_assert_ptr_null(chips_load(e->chips, good, n));
+    free(good);
+}
+END_TEST
+
+/* Regions are where they were when the state was saved, whatever has been there since. */
+START_TEST(saved_places)
+{
+    uint8_t *state;
+    size_t n;
+
+    pci_bar(d2, 0, 0x1000, 0, &ops, NULL);
+    wr(3, 0x10, 0xe0000000, 4);
+    wr(3, 0x18, 0xe1000000, 4);
+    wr(7, 0x10, 0xe2000000, 4);
+    wr(3, 4, 7, 2);
+    wr(7, 4, 7, 2);
+    n = chips_save(e->chips, &state);
+    wr(3, 4, 0, 2);
+    wr(7, 0x10, 0xe0000000, 4);
+    wr(3, 0x18, 0xe2000000, 4);
+    wr(3, 0x10, 0xe1000000, 4);
+    wr(3, 4, 7, 2);
+    ck_assert_uint_eq(env_read(e, 0xe0000010), 0xabcd0010);
+    ck_assert_uint_eq(env_read(e, 0xe2008010), 0xabcd8010);
+    ck_assert_ptr_null(chips_load(e->chips, state, n));
+    ck_assert_uint_eq(env_read(e, 0xe0000010), 0xabcd0010);
+    ck_assert_uint_eq(env_read(e, 0xe1008010), 0xabcd8010);
+    ck_assert_uint_eq(env_read(e, 0xe2000010), 0xabcd0010);
+    ck_assert_uint_eq(env_read(e, 0xe2008010), 0xffffffff);
+    free(state);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pci");
@@ -479,6 +548,8 @@ int main(void)
     tcase_add_test(t, memory_bars);
     tcase_add_test(t, rom_of_another);
     tcase_add_loop_test(t, rom_unknown, 0, 5);
+    tcase_add_test(t, saved_identity);
+    tcase_add_test(t, saved_places);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
