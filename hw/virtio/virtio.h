@@ -43,6 +43,7 @@ struct virtio_type {
     void (*kick)(void *dev, unsigned queue);    /* there may be buffers */
     void (*reset)(void *dev);           /* the driver is gone; NULL: nothing to do */
     void (*config_written)(void *dev, unsigned off, unsigned len);      /* by the driver; may be NULL */
+    bool (*config_fits)(const uint8_t *config);         /* a saved one can be the device's; NULL: any can */
 };
 
 /* ---- queues ---- */

@@ -579,6 +579,10 @@ static const char *virtio_check(const void *dev)
 
     if (v->features & ~v->offered)
         return "features has some that it does not offer";
+    if (v->type->config_fits && !v->type->config_fits(v->config))
+        return "config is none that it can have";
+    if (v->type->config_fits && !v->type->config_fits(v->first))
+        return "first is no config that it can have";
     return check_vector(v, v->config_vector) != v->config_vector ? "config_vector is none of its vectors" : NULL;
 }
 

@@ -325,11 +325,16 @@ static void reset(void *dev)
     scsi_reset(&s->bus, NULL);
 }
 
+static const struct { unsigned at, usual; } sizes[] = { { CFG_SENSE_SIZE, SENSE_SIZE }, { CFG_CDB_SIZE, CDB_SIZE } };
+
+static bool config_fits(const uint8_t *config)
+{
+    return le_get(config + sizes[0].at, 4) <= SIZE_MAX_ && le_get(config + sizes[1].at, 4) <= SIZE_MAX_;
+}
+
 static void config_written(void *dev, unsigned off, unsigned len)
 {
     struct virtio_scsi *s = dev;
-    static const struct { unsigned at, usual; } sizes[] = { { CFG_SENSE_SIZE, SENSE_SIZE },
-                                                            { CFG_CDB_SIZE, CDB_SIZE } };
 
     for (unsigned i = 0; i < 2; i++) {
         if (virtio_config_get(s->v, sizes[i].at, 4) <= SIZE_MAX_)
@@ -341,15 +346,13 @@ static void config_written(void *dev, unsigned off, unsigned len)
 
 static const struct virtio_type type = {
     .name = "virtio-scsi", .id = VIRTIO_SCSI, .legacy_id = 0x1004, .class = 0x010000, .config_len = CFG_LEN,
-    .kick = kick, .reset = reset, .config_written = config_written
+    .kick = kick, .reset = reset, .config_written = config_written,
+    .config_fits = config_fits
 };
 
 static void loaded(void *dev)
 {
-    struct virtio_scsi *s = dev;
-
-    drop_tmfs(s);
-    config_written(s, 0, CFG_LEN);
+    drop_tmfs(dev);
 }
 
 static void scsi_free(void *dev)

@@ -2,6 +2,9 @@
  * test_virtio_scsi.c - SCSI disks and CD-ROMs behind the virtio adapter: every command, sense data, unit
  * attentions, ejecting, task management while commands run, and random commands.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE             /* memmem() */
+#endif
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -538,6 +541,32 @@ START_TEST(fuzz)
 }
 END_TEST
 
+/* Commands and sense data of 4 GiB, now or after the next reset: no driver gets them, and no snapshot. */
+START_TEST(saved_sizes)
+{
+    static const struct { const char *field; unsigned at; } t[] = { { "\6config", 20 }, { "\6config", 24 }, { "\5first", 24 } };
+    uint8_t *good;
+    size_t n = chips_save(v->e->chips, &good);
+
+    for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        uint8_t *at = memmem(good, n, "virtio:virtio-scsi", 18), old;
+        const char *err;
+
+        ck_assert_ptr_nonnull(at);
+        at = memmem(at, n - (size_t)(at - good), t[i].field, strlen(t[i].field));
+        ck_assert_ptr_nonnull(at);
+        at += strlen(t[i].field) + 4 + t[i].at + 3;
+        old = *at;
+        *at = 0xff;
+        err = chips_load(v->e->chips, good, n);
+        ck_assert_msg(err && strstr(err, t[i].field + 1), "%s: %s", t[i].field, err ? err : "taken");
+        *at = old;
+    }
+    ck_assert_ptr_null(chips_load(v->e->chips, good, n));
+    free(good);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("virtio-scsi");
@@ -551,6 +580,7 @@ int main(void)
     tcase_add_test(t, modes);
     tcase_add_test(t, cdrom);
     tcase_add_test(t, tasks);
+    tcase_add_test(t, saved_sizes);
     tcase_add_loop_test(t, malformed, 0, 5);
     tcase_add_loop_test(t, fuzz, 0, 2);
     suite_add_tcase(suite, t);
