@@ -48,7 +48,7 @@ struct ide_channel {
 };
 
 static const struct field channel_state[] = {
-    FIELD(struct ide_channel, select), FIELD(struct ide_channel, control), FIELD(struct ide_channel, level),
+    FIELD_MAX(struct ide_channel, select, 1), FIELD(struct ide_channel, control), FIELD(struct ide_channel, level),
     FIELD(struct ide_channel, bm_command), FIELD(struct ide_channel, bm_status), FIELD(struct ide_channel, table),
     FIELD(struct ide_channel, at.next), FIELD(struct ide_channel, at.pa), FIELD(struct ide_channel, at.left),
     FIELD(struct ide_channel, at.last), FIELD_END
@@ -333,7 +333,6 @@ static void channel_loaded(void *dev)
 {
     struct ide_channel *c = dev;
 
-    c->select &= 1;
     irq_set(&c->irq, c->level);
 }
 

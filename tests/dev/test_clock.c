@@ -254,6 +254,25 @@ START_TEST(the_source_gives_zone_and_entropy)
 }
 END_TEST
 
+/* UINT64_MAX is how a clock knows that it runs, and sums of times must not wrap round. */
+START_TEST(a_saved_time_is_one_that_comes)
+{
+    static const struct { struct clock_state s; const char *why; } t[] = {
+        { { CLOCK_END, -5, 3600000000000 }, NULL }, { { CLOCK_END + 1, 0, 0 }, "now" }, { { UINT64_MAX, 0, 0 }, "now" },
+        { { 0, INT64_MAX, 0 }, "wall" }, { { 0, 0, INT64_MIN }, "zone" },
+    };
+
+    for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        const char *why = clock_check(&t[i].s);
+
+        ck_assert_msg(t[i].why ? why && strstr(why, t[i].why) : !why, "%u: %s", i, why ? why : "taken");
+    }
+    clock_load(e.clock, &t[0].s);
+    ck_assert_uint_eq(clock_now(e.clock), CLOCK_END);
+    ck_assert_int_eq(clock_wall_ns(e.clock), (int64_t)CLOCK_END - 5);
+}
+END_TEST
+
 START_TEST(timers_fire_in_order_at_their_time)
 {
     struct probe a = probe('a'), b = probe('b'), c = probe('c');
@@ -407,6 +426,7 @@ Suite *suite_clock(void)
     tcase_add_test(t, a_paused_clock_owes_nothing);
     tcase_add_test(t, a_slow_clock_follows_too);
     tcase_add_test(t, the_source_gives_zone_and_entropy);
+    tcase_add_test(t, a_saved_time_is_one_that_comes);
     tcase_add_test(t, timers_fire_in_order_at_their_time);
     tcase_add_test(t, periodic_timer_keeps_its_period);
     tcase_add_test(t, an_earlier_deadline_is_announced);

@@ -126,7 +126,7 @@ static uint64_t wrong_value(struct fuzz *z, uint64_t old)
     case 0: return old ^ 1ull << pick(z, 64);
     case 1: return old + pick(z, 3) - 1;
     case 2: return (1ull << pick(z, 64)) - 1;
-    case 3: return z->m.clock ? clock_now(z->m.clock) + pick(z, 3) - 1 : 0;
+    case 3: return clock_now(z->m.clock) + pick(z, 3) - 1;
     case 4: return pick(z, 40);
     default: return value(z);
     }
