@@ -663,19 +663,19 @@ static const char *nvme_check(const void *dev)
     if (s->turn > s->config.ioqpairs)
         return "turn is of a queue that it does not have";
     if (ready(s) && (!s->sq_size[0] || !s->cq_size[0]))
-        return "it is ready, but has no admin queues";
+        return "sq_size or cq_size: it is ready, but has no admin queues";
     if (ready(s) && (s->cc >> 7 & 15) > MPS_MAX)
         return "cc has larger pages than it knows";
     for (unsigned q = 0; q < QUEUES; q++) {
         if ((s->sq_size[q] || s->cq_size[q]) && q > s->config.ioqpairs)
-            return "there are more queues than it can have";
+            return "sq_size or cq_size: there are more queues than it can have";
         if (s->sq_size[q] == 1 || s->cq_size[q] == 1)
-            return "a queue has one entry, which is always empty";
+            return "sq_size or cq_size: a queue has one entry, which is always empty";
         if (s->sq_size[q] && !s->cq_size[s->sq_cq[q]])
             return "sq_cq names a completion queue that does not exist";
         if ((s->sq_size[q] && (s->sq_head[q] >= s->sq_size[q] || s->sq_tail[q] >= s->sq_size[q])) ||
             (s->cq_size[q] && (s->cq_head[q] >= s->cq_size[q] || s->cq_tail[q] >= s->cq_size[q])))
-            return "a queue's head or tail is behind its end";
+            return "sq_head, sq_tail, cq_head or cq_tail: it is behind its end";
     }
     return NULL;
 }
