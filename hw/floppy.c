@@ -562,7 +562,8 @@ static const struct io_ops dir_ops = { dir_read, ccr_write, 1, LOG_DEV_FLOPPY };
 static const struct field floppy_state[] = {
     FIELD(struct floppy, dor), FIELD(struct floppy, tdr), FIELD(struct floppy, dsr),
     FIELD(struct floppy, rate),
-    FIELD_MAX(struct floppy, phase, PHASE_RESULT), FIELD_MAX(struct floppy, wait, WAIT_LOST), FIELD(struct floppy, irq_on),
+    FIELD_MAX(struct floppy, phase, PHASE_RESULT), FIELD_MAX(struct floppy, wait, WAIT_LOST),
+    FIELD(struct floppy, irq_on),
     FIELD_ARRAY(struct floppy, cmd), FIELD(struct floppy, cmd_len), FIELD(struct floppy, cmd_have),
     FIELD_ARRAY(struct floppy, result), FIELD_MAX(struct floppy, result_len, sizeof(((struct floppy *)0)->result)),
     FIELD(struct floppy, result_at),
@@ -576,7 +577,8 @@ static const struct field floppy_state[] = {
     FIELD_MAX(struct floppy, head, 1), FIELD(struct floppy, c), FIELD(struct floppy, h),
     FIELD(struct floppy, r), FIELD(struct floppy, n), FIELD(struct floppy, st1), FIELD(struct floppy, st2),
     FIELD(struct floppy, tc), FIELD(struct floppy, marked), FIELD(struct floppy, left),
-    FIELD(struct floppy, pos), FIELD_MAX(struct floppy, len, FLOPPY_SECTOR), FIELD(struct floppy, chunk), FIELD_ARRAY(struct floppy, data),
+    FIELD(struct floppy, pos), FIELD_MAX(struct floppy, len, FLOPPY_SECTOR), FIELD(struct floppy, chunk),
+    FIELD_ARRAY(struct floppy, data),
     FIELD_ARRAY(struct floppy, deleted), FIELD(struct floppy, turn.due), FIELD_END
 };
 

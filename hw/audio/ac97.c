@@ -502,7 +502,7 @@ static const char *ac97_check(const void *dev)
     const char *why = NULL;
 
     for (unsigned n = 0; n < ENGINES && !why; n++)
-        why = audio_pace_check(&s->e[n].pace);
+        why = audio_pace_check(&s->e[n].pace, RATE_MIN);
     return why;
 }
 

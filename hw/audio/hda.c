@@ -603,15 +603,11 @@ static void hda_reset(void *dev)
 static const char *hda_check(const void *dev)
 {
     const struct hda *h = dev;
+    const char *why = NULL;
 
-    for (unsigned n = 0; n < STREAMS; n++) {
-        const struct audio_pace *p = &h->s[n].pace;
-        const char *why = p->rate && p->rate < RATE_MIN ? "pace.rate is less than any format has" : audio_pace_check(p);
-
-        if (why)
-            return why;
-    }
-    return NULL;
+    for (unsigned n = 0; n < STREAMS && !why; n++)
+        why = audio_pace_check(&h->s[n].pace, RATE_MIN);
+    return why;
 }
 
 static void hda_loaded(void *dev)

@@ -185,9 +185,11 @@ static const struct field sb16_state[] = {
     FIELD(struct sb16, uart), FIELD(struct sb16, speaker), FIELD(struct sb16, test), FIELD(struct sb16, ident),
     FIELD(struct sb16, ident_count), FIELD(struct sb16, ident_waits), FIELD(struct sb16, stereo_input),
     FIELD(struct sb16, block_size), FIELD(struct sb16, rate), FIELD(struct sb16, out_ready), FIELD(struct sb16, busy),
-    FIELD_MAX(struct sb16, pending, SB16_IRQ8 | SB16_IRQ16), TRANSFER(now), TRANSFER(next), FIELD(struct sb16, left), FIELD(struct sb16, held),
+    FIELD_MAX(struct sb16, pending, SB16_IRQ8 | SB16_IRQ16), TRANSFER(now), TRANSFER(next),
+    FIELD(struct sb16, left), FIELD(struct sb16, held),
     FIELD(struct sb16, paused), FIELD(struct sb16, stalled), FIELD(struct sb16, ends), FIELD(struct sb16, high_speed),
-    FIELD_MAX(struct sb16, odd, 1), FIELD(struct sb16, odd_byte), FIELD_MAX(struct sb16, half, 1), FIELD_ARRAY(struct sb16, level),
+    FIELD_MAX(struct sb16, odd, 1), FIELD(struct sb16, odd_byte), FIELD_MAX(struct sb16, half, 1),
+    FIELD_ARRAY(struct sb16, level),
     FIELD(struct sb16, pace.start), FIELD(struct sb16, pace.done), FIELD(struct sb16, pace.rate),
     FIELD(struct sb16, adpcm.step), FIELD(struct sb16, adpcm.value), FIELD(struct sb16, adpcm.wants_reference),
     FIELD_ARRAY(struct sb16, mixer), FIELD(struct sb16, mixer_index), FIELD_END

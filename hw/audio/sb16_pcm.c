@@ -18,6 +18,7 @@
 #define STEP_MS 10u             /* that are moved at once, at most */
 #define RATE_MIN 3906u          /* time constant 0 */
 #define RATE_MAX 45454u
+#define UNIT_RATE_MIN (RATE_MIN / 4)    /* of bytes that stand for four samples */
 
 static unsigned unit_bytes(const struct sb16 *s)
 {
@@ -449,7 +450,7 @@ const char *sb16_pcm_check(const struct sb16 *s)
         return "pace.rate is none that a level is held with";
     if (s->rate < RATE_MIN || s->rate > RATE_MAX)
         return "rate is none that it can have";
-    return audio_pace_check(&s->pace);
+    return audio_pace_check(&s->pace, UNIT_RATE_MIN);
 }
 
 void sb16_pcm_loaded(struct sb16 *s)

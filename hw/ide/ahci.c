@@ -342,8 +342,8 @@ static void config_written(void *dev, unsigned off, unsigned size)
     SLOT_FIELDS8(n, 8), SLOT_FIELDS8(n, 16), SLOT_FIELDS8(n, 24)
 
 static const struct field ahci_state[] = {
-    S(ghc), S(is), FIELD_MAX(struct ahci, index, BAR_LEN - 4), S(level), S(told), PORT_FIELDS(0), PORT_FIELDS(1), PORT_FIELDS(2), PORT_FIELDS(3),
-    PORT_FIELDS(4), PORT_FIELDS(5), FIELD_END
+    S(ghc), S(is), FIELD_MAX(struct ahci, index, BAR_LEN - 4), S(level), S(told), PORT_FIELDS(0), PORT_FIELDS(1),
+    PORT_FIELDS(2), PORT_FIELDS(3), PORT_FIELDS(4), PORT_FIELDS(5), FIELD_END
 };
 
 static void ahci_reset(void *dev)

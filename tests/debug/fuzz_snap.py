@@ -233,7 +233,8 @@ def fields_wrong(rng, good):
         _, width, count, at = rng.choice(fields)
         at += rng.randrange(count) * width
         old = num(state, at, width)
-        val = rng.choice(NUMBERS + (rng.getrandbits(64), rng.randrange(64), old + 1, old - 1, old ^ 1 << rng.randrange(8 * width)))
+        val = rng.choice(NUMBERS + (rng.getrandbits(64), rng.randrange(64), old + 1, old - 1,
+                                    old ^ 1 << rng.randrange(8 * width)))
         state[at:at + width] = (val & (1 << 8 * width) - 1).to_bytes(width, "little")
     s.parts[0] = 0, len(state), pack(bytes(state))
     return sealed(join(good[:HEAD], sections)), name
@@ -259,7 +260,8 @@ def round(target, rng):
             target.save("after")
             same(target.content("before"), target.content("after"), "%s refused with '%s'" % (make.__name__, said.strip()))
             if len(said.strip()) < 20 or name not in said:
-                raise Trouble("%s: that is no clear message: '%s'%s" % (make.__name__, said.strip(), name and ", not of " + name))
+                raise Trouble("%s: that is no clear message: '%s'%s" % (make.__name__, said.strip(),
+                                                                                       name and ", not of " + name))
         elif make is plain and bad != target.base:
             raise Trouble("a damaged file was loaded")
         changed = not said

@@ -90,7 +90,7 @@ void outside_acts(struct fuzz *);
 void outside_settle(struct machine *);
 
 /* ---- snapshots (tamper.c) ---- */
-/* Saves, changes numbers of a chip in what was saved, and loads it; aborts where that is neither refused as it should nor taken. */
+/* Saves, changes numbers of a chip in what was saved, and loads it; aborts where that is refused as it should not be. */
 void tamper(struct fuzz *);
 /* Numbers that did harm once, or would have: to be refused by chips that have just been reset. */
 void tamper_known(struct fuzz *);
