@@ -88,8 +88,8 @@ static inline void audio_pace_took(struct audio_pace *p, unsigned frames)
 }
 /* When that many more frames are due. */
 uint64_t audio_pace_when(const struct audio_pace *, unsigned frames);
-/* For a chip's check(): what is wrong with one that is to be loaded, and may have `least` for its rate; NULL: nothing. */
-const char *audio_pace_check(const struct audio_pace *, unsigned least);
+/* For a chip's check(): what is wrong with one that is to be loaded, and has that rate if it runs; NULL: nothing. */
+const char *audio_pace_check(const struct audio_pace *, unsigned least, unsigned most);
 
 /* ---- the outside ---- */
 /* Frames that all voices that play have; a voice that is far ahead of the others counts alone. */

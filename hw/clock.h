@@ -60,7 +60,7 @@ struct clock_state {
     int64_t wall, zone;         /* ns since 1970; local time - UTC */
 };
 extern const struct field clock_fields[];
-/* What is wrong with one that is to be loaded; NULL: nothing. */
+/* What is wrong with one that is to be loaded; NULL: nothing. It may go on for as long again as it has. */
 const char *clock_check(const struct clock_state *);
 void clock_save(struct clock *, struct clock_state *);
 void clock_load(struct clock *, const struct clock_state *);

@@ -501,8 +501,14 @@ static const char *ac97_check(const void *dev)
     const struct ac97 *s = dev;
     const char *why = NULL;
 
-    for (unsigned n = 0; n < ENGINES && !why; n++)
-        why = audio_pace_check(&s->e[n].pace, RATE_MIN);
+    for (unsigned n = 0; n < ENGINES && !why; n++) {
+        unsigned rate = s->nam[kinds[n].rate_reg / 2];
+
+        if (rate < RATE_MIN || rate > RATE)
+            return "nam has a rate that the codec has not";
+        rate = format_of(s, n).rate;
+        why = audio_pace_check(&s->e[n].pace, rate, rate);
+    }
     return why;
 }
 
@@ -511,18 +517,10 @@ static void ac97_loaded(void *dev)
     struct ac97 *s = dev;
 
     audio_stop(&s->voice);
-    for (unsigned n = 0; n < ENGINES; n++) {
-        struct engine *e = &s->e[n];
-        struct audio_format f;
+    if (s->e[PO].pace.rate) {
+        struct audio_format f = format_of(s, PO);
 
-        if (s->nam[kinds[n].rate_reg / 2] < RATE_MIN || s->nam[kinds[n].rate_reg / 2] > RATE)
-            s->nam[kinds[n].rate_reg / 2] = RATE;
-        f = format_of(s, n);
-        if (!e->pace.rate)
-            continue;
-        e->pace.rate = f.rate;
-        if (n == PO)
-            audio_start(&s->voice, &f);
+        audio_start(&s->voice, &f);
     }
     set_volume(s);
     arm(s);

@@ -44,13 +44,13 @@ uint64_t audio_pace_when(const struct audio_pace *p, unsigned frames)
     return p->start + n / p->rate * SECOND + (n % p->rate * SECOND + p->rate - 1) / p->rate;
 }
 
-const char *audio_pace_check(const struct audio_pace *p, unsigned least)
+const char *audio_pace_check(const struct audio_pace *p, unsigned least, unsigned most)
 {
-    if (p->rate && (p->rate < least || p->rate > AUDIO_RATE_MAX))
+    if (p->rate && (p->rate < least || p->rate > most))
         return "pace.rate is none that it can have";
     if (p->start > CLOCK_END)
         return "pace.start is behind the end of time";
-    return p->done / least > CLOCK_END / SECOND ? "pace.done is behind the end of time" : NULL;
+    return p->rate && p->done / p->rate > CLOCK_END / SECOND ? "pace.done is behind the end of time" : NULL;
 }
 
 /* ---- voices ---- */

@@ -606,7 +606,7 @@ static const char *hda_check(const void *dev)
     const char *why = NULL;
 
     for (unsigned n = 0; n < STREAMS && !why; n++)
-        why = audio_pace_check(&h->s[n].pace, RATE_MIN);
+        why = audio_pace_check(&h->s[n].pace, RATE_MIN, AUDIO_RATE_MAX);
     return why;
 }
 

@@ -186,7 +186,7 @@ static void opl3_reset(void *dev)
 
 static const char *opl3_check(const void *dev)
 {
-    return audio_pace_check(&((const struct opl3 *)dev)->pace, OPL3_RATE);
+    return audio_pace_check(&((const struct opl3 *)dev)->pace, OPL3_RATE, OPL3_RATE);
 }
 
 static void opl3_loaded(void *dev)

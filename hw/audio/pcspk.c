@@ -100,7 +100,7 @@ static void pcspk_reset(void *dev)
 
 static const char *pcspk_check(const void *dev)
 {
-    return audio_pace_check(&((const struct pcspk *)dev)->pace, RATE);
+    return audio_pace_check(&((const struct pcspk *)dev)->pace, RATE, RATE);
 }
 
 static void pcspk_loaded(void *dev)

@@ -442,6 +442,8 @@ static bool is_empty(const struct sb16_transfer *t)
 
 const char *sb16_pcm_check(const struct sb16 *s)
 {
+    struct audio_pace p = s->pace;
+
     if (is_empty(&s->now) || is_empty(&s->next))
         return "block is 0 of a transfer";
     if (sb16_pcm_runs(s) && (!s->left || s->left > s->now.block))
@@ -450,7 +452,9 @@ const char *sb16_pcm_check(const struct sb16 *s)
         return "pace.rate is none that a level is held with";
     if (s->rate < RATE_MIN || s->rate > RATE_MAX)
         return "rate is none that it can have";
-    return audio_pace_check(&s->pace, UNIT_RATE_MIN);
+    if (sb16_pcm_runs(s))       /* as it will be */
+        p.rate = unit_rate(s);
+    return audio_pace_check(&p, UNIT_RATE_MIN, 2 * RATE_MAX);
 }
 
 void sb16_pcm_loaded(struct sb16 *s)

@@ -42,6 +42,7 @@ struct fuzz {
     unsigned width, height;
     unsigned long accesses;
     bool trace;
+    bool tampers;               /* chips may be what no chip gets to be by itself */
 };
 
 /* ---- chance ---- */
