@@ -73,6 +73,12 @@ bool trace_read(FILE *f, char *bad, size_t size, unsigned *line)
 
     for (*line = 1; fgets(text, sizeof(text), f); ++*line) {
         char *item = text + strspn(text, " \t\r\n");
+        size_t len = strlen(text);
+
+        if ((!len || text[len - 1] != '\n') && !feof(f)) {      /* too long for a line, or no text at all */
+            snprintf(bad, size, "%.40s", text);
+            return false;
+        }
 
         item[strcspn(item, "#\r\n")] = '\0';
         for (size_t n = strlen(item); n && strchr(" \t", item[n - 1]);)

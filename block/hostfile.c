@@ -70,6 +70,8 @@ static int fail_open(struct hostfile *f, unsigned flags, struct block_error *e)
 
     if (error == EISDIR)                /* which nobody may open for writing */
         return fail_directory(f, e);
+    if (error == ENXIO)
+        return block_fail(e, error, "%s: a socket, or a device that is not there: neither is a disk image", f->path);
     if (error == EINVAL && (flags & HOSTFILE_DIRECT))
         return block_fail(e, error, "%s: its file system has no direct I/O: use another cache mode, such as "
                           "cache=writeback", f->path);

@@ -1,6 +1,9 @@
 /*
  * raw.c - images without a format: byte n of the file is byte n of the disk.
  *
+ * A file that ends within a sector is a disk with that sector: zeros are behind the file's end, and a write there
+ * makes it longer.
+ *
  * Where the format was only guessed, the first bytes are kept from looking like another format (probe.h).
  */
 #include "block/block.h"
@@ -9,6 +12,8 @@
 #include <string.h>
 
 #include "block/probe.h"
+
+#define SECTOR ((uint64_t)512)
 
 struct raw {
     /* writes to the first PROBE_BYTES, one at a time: two might make a header together */
@@ -23,7 +28,7 @@ static int raw_open(struct block *b, const struct block_open *o, struct block_er
         return block_fail(e, ENOMEM, "out of memory");
     pthread_mutex_init(&s->first, NULL);
     b->state = s;
-    b->size = b->file.size;
+    b->size = (b->file.size + SECTOR - 1) / SECTOR * SECTOR;
     return 0;
 }
 

@@ -253,7 +253,7 @@ static struct snap_image *read_file(const char *path, struct reason why)
     const char *wrong;
     uint8_t *buf = NULL;
     size_t have = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);     /* a FIFO must not keep us waiting */
 
     if (fd < 0 || fstat(fd, &st) < 0) {
         snapshot_fail(why, "cannot open %s: %s", path, strerror(errno));

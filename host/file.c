@@ -1,7 +1,7 @@
 /*
  * file.c - whole files in memory: regular files are mapped, so that an initial
- * ramdisk costs no memory of ours once it has been copied; pipes and devices
- * are read.
+ * ramdisk costs no memory of ours once it has been copied; pipes and block
+ * devices are read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ static bool read_stream(struct file *f, int fd, int *error)
             uint8_t *p = bigger > STREAM_MAX ? NULL : realloc(buf, bigger);
 
             if (!p) {
-                *error = ENOMEM;
+                *error = bigger > STREAM_MAX ? EFBIG : ENOMEM;
                 break;
             }
             buf = p;
@@ -62,6 +62,10 @@ bool file_read(struct file *f, const char *path, char *err, size_t errlen)
         error = errno;
     } else if (S_ISDIR(st.st_mode)) {
         error = EISDIR;
+    } else if (S_ISCHR(st.st_mode)) {
+        snprintf(err, errlen, "%s: neither a file, a pipe nor a block device", path);
+        close(fd);
+        return false;
     } else if (S_ISREG(st.st_mode) && st.st_size > 0) {
         void *p = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 

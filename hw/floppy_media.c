@@ -135,9 +135,9 @@ void floppy_media_init(struct floppy *f, unsigned n, struct drive *drive)
     d->drive = drive;
     d->type = TYPE_EMPTY;
     if (drive->disk && !format_of(drive, &x))
-        die(EXIT_CODE_USAGE, "floppy drive %c: the image of drive %s has %llu bytes: floppy disks have at most "
-            "%llu, and not more than cyls=, heads= and secs= say", 'A' + n, drive->id,
-            (unsigned long long)drive->disk->size,
+        die(EXIT_CODE_FILE, "floppy drive %c: the image of drive %s has %llu bytes: floppy disks have at most "
+            "%llu, and not more than cyls=, heads= and secs= say: give it as a disk (-hda) or CD (-cdrom)", 'A' + n,
+            drive->id, (unsigned long long)drive->disk->size,
             (unsigned long long)bytes(&formats[sizeof(formats) / sizeof(formats[0]) - 1]));
     if (drive->disk)
         d->type = type_for[x.kind];

@@ -12,9 +12,12 @@
 #include "block/disk.h"
 #include "debug/control.h"
 #include "hw/machine.h"
+#include "main/optarg.h"
 
 #define FLASH_MAX (64u << 20)
 #define THREADS 4               /* of each image: requests under way at the host */
+#define SECTOR 512u
+#define CD_BLOCK 2048u
 
 struct drive *drive_find(struct drive_arg *list, const char *id)
 {
@@ -112,6 +115,23 @@ static struct disk *open_again(struct drive_arg *a, bool lent, struct block_erro
     return disk;
 }
 
+/* Sizes that are allowed, but seldom meant. */
+static void note_size(const struct drive_arg *a)
+{
+    const struct block *b = disk_block(a->drive.disk);
+    uint64_t size = b->size, file = b->file.size;
+
+    if (!size && a->iface != DRIVE_IF_PFLASH)
+        arg_note("%s: %s is empty: the guest finds a medium without sectors (latimer image create makes one that has some)",
+                 a->opt, a->file);
+    else if (a->drive.cdrom && size % CD_BLOCK)
+        arg_note("%s: %s has %llu bytes, and a CD blocks of %u: the last %u bytes are not there for the guest: is the file "
+                 "cut off?", a->opt, a->file, (unsigned long long)size, CD_BLOCK, (unsigned)(size % CD_BLOCK));
+    else if (b->ops == &raw_ops && file % SECTOR)
+        arg_note("%s: %s has %llu bytes, and a disk sectors of %u: zeros fill up the last one: is the file cut off?",
+                 a->opt, a->file, (unsigned long long)file, SECTOR);
+}
+
 static void open_one(struct drive_arg *a, bool lent)
 {
     struct block_error e;
@@ -123,6 +143,7 @@ static void open_one(struct drive_arg *a, bool lent)
         die(EXIT_CODE_FILE, "%s: %s%s", a->opt, e.text,
             how.writable && (error == -EACCES || error == -EROFS || error == -EPERM) ?
                 ": with -drive file=FILE,readonly=on or snapshot=on it need not be" : "");
+    note_size(a);
 }
 
 struct disk *drive_open(struct drive_arg *a, const char *file, const struct block_open *how, char *err,

@@ -41,10 +41,10 @@ static uint8_t *whole_file(const char *opt, const char *path, size_t max, size_t
             die(EXIT_CODE_HOST, "%s: %s: out of memory", opt, path);
         got = fread(p + *len, 1, room - *len - 1, f);
         if (*len + got > max)
-            die(EXIT_CODE_USAGE, "%s: %s: longer than %zu bytes", opt, path, max);
+            die(EXIT_CODE_FILE, "%s: %s: longer than %zu bytes", opt, path, max);
     }
     if (!f || ferror(f))
-        die(EXIT_CODE_USAGE, "%s: cannot read %s: %s", opt, path, strerror(errno));
+        die(EXIT_CODE_FILE, "%s: cannot read %s: %s", opt, path, strerror(errno));
     fclose(f);
     p[*len] = 0;
     return p;

@@ -474,6 +474,10 @@ static void native_max(struct ata *a)
 {
     uint64_t last = ata_sectors(a) - 1;
 
+    if (!ata_sectors(a)) {
+        ata_fail(a, ATA_ABRT);
+        return;
+    }
     if (!a->ext && last > 0x0fffffff)
         last = 0x0fffffff;
     a->sector = a->shown = last;

@@ -124,7 +124,7 @@ expect 2 'a path is missing' -serial file: -kernel "$work/exit"
 expect 2 'already used' -serial stdio -serial stdio -kernel "$work/exit"
 expect 2 'unknown destination' -parallel printer -kernel "$work/exit"
 expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -parallel file:"$work/lpt"
-expect 2 'at most 3932160' -fda "$work/large"
+expect 3 'at most 3932160.*-hda' -fda "$work/large"
 expect 2 'use reset, shutdown, poweroff, inject-nmi or none' -watchdog-action bite
 expect 2 'panic=.*use shutdown, exit-failure or none' -action panic=faint
 expect 2 'unknown event' -action power=off
@@ -204,13 +204,13 @@ expect 2 "types 0 to 4, 11 and 17" -M pc -smbios type=5,x=1
 expect 2 "type=1 has no 'asset': it has manufacturer=.* uuid=" -M pc -smbios type=1,asset=1
 expect 2 'no UUID' -M pc -smbios type=1,uuid=12
 expect 2 'use MAJOR.MINOR' -M pc -smbios type=0,release=7
-expect 2 'cannot read /nowhere: No such file' -M pc -smbios type=11,path=/nowhere
+expect 3 'cannot read /nowhere: No such file' -M pc -smbios type=11,path=/nowhere
 expect 2 'machine micro has no firmware' -M micro -kernel /nowhere -smbios type=1,serial=1
 expect 2 'needs name=NAME' -M pc -fw_cfg name=opt/x
 expect 2 'needs name=NAME' -M pc -fw_cfg string=x
 expect 2 'one of string= and file=' -M pc -fw_cfg name=opt/x,string=x,file=y
-expect 2 'cannot read /nowhere: No such file' -M pc -fw_cfg opt/x,file=/nowhere
-expect 2 'cannot read /: Is a directory' -M pc -fw_cfg opt/x,file=/
+expect 3 'cannot read /nowhere: No such file' -M pc -fw_cfg opt/x,file=/nowhere
+expect 3 'cannot read /: Is a directory' -M pc -fw_cfg opt/x,file=/
 expect 2 'longer than 55 bytes' -M pc -fw_cfg name=opt/0123456789012345678901234567890123456789012345678901,string=x
 expect 2 'given twice' -M pc -fw_cfg opt/x,string=x -fw_cfg opt/x,string=y
 expect 2 'the machine has this file itself' -M pc -display none -fw_cfg bootorder2,string=x -fw_cfg etc/e820,string=x

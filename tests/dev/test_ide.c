@@ -552,6 +552,24 @@ START_TEST(resets)
 }
 END_TEST
 
+/* A disk without sectors has no last one to tell; what reads or writes is refused. */
+START_TEST(no_sectors)
+{
+    ide_end();
+    ide_start("d---", 0, 0);
+    identify(0, 0);
+    ck_assert_uint_eq(word(buf, 60), 0);
+    cmd28(0, 0, 0xf8, 0, 0);
+    ck_assert_uint_eq(finish(0), ST_OK | ST_ERR);
+    ck_assert_uint_eq(rd(0, R_ERROR), 4);
+    cmd28(0, 0, 0x20, 0, 1);
+    ck_assert_uint_eq(finish(0), ST_OK | ST_ERR);
+    ck_assert_uint_eq(rd(0, R_ERROR), 0x10);
+    cmd28(0, 0, 0xe7, 0, 0);
+    ck_assert_uint_eq(finish(0), ST_OK);
+}
+END_TEST
+
 static void trim(unsigned i, uint64_t lba, uint16_t n)
 {
     for (unsigned b = 0; b < 8; b++)
@@ -767,6 +785,7 @@ int main(void)
     tcase_add_test(t, dma_stop);
     tcase_add_test(t, errors);
     tcase_add_test(t, presence);
+    tcase_add_test(t, no_sectors);
     tcase_add_test(t, resets);
     tcase_add_test(t, features);
     tcase_add_test(t, decoding);
