@@ -71,6 +71,11 @@ void log_set_file(FILE *f)
     pthread_mutex_unlock(&sink.lock);
 }
 
+bool log_whole(void)
+{
+    return !sink.file || (fflush(sink.file) == 0 && !ferror(sink.file));
+}
+
 /* One item: a category's bits, or the events it names, which are switched if `go`. False: it is neither. */
 static bool parse_item(const char *item, bool go, uint64_t *mask)
 {

@@ -37,6 +37,7 @@ extern uint64_t log_mask;
 static inline bool log_on(uint64_t cat) { return (log_mask & cat) != 0; }
 FILE *log_file(void);                   /* -D file, else stderr */
 void log_set_file(FILE *f);            /* from now on; takes f over */
+bool log_whole(void);                  /* has all got into that file so far? */
 /*
  * Add -d's comma-separated items to the mask, and switch events (trace:PATTERN); false, and nothing changed, if one is
  * unknown: bad is which.

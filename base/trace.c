@@ -110,6 +110,11 @@ void trace_set_file(FILE *f)
     sink.file = f;
 }
 
+bool trace_whole(void)
+{
+    return !sink.file || (fflush(sink.file) == 0 && !ferror(sink.file));
+}
+
 void trace_set_clock(uint64_t (*now)(void *arg), void *arg)
 {
     sink.now = now;

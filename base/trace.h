@@ -95,6 +95,7 @@ void trace_names(struct nearest *);
 
 /* Lines go to f, which is taken over; until then, to the log. Once, before there are other threads. */
 void trace_set_file(FILE *f);
+bool trace_whole(void);         /* have all got there so far? */
 /* Guest time, in ns; now(arg) is called by any thread. NULL: lines say 0. While no other thread tells of events. */
 void trace_set_clock(uint64_t (*now)(void *arg), void *arg);
 /* How lines name this thread from now on, "-" before. A name of at most 15 characters. */

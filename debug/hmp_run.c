@@ -211,7 +211,7 @@ void hmp_profile(struct hmp *h)
     else if (strcmp(what, "start") == 0 && (!hz || hz > PROFILE_HZ_MAX))
         hmp_fail(h, "samples are taken 1 to %u times a second", PROFILE_HZ_MAX);
     else if (strcmp(what, "start") == 0)
-        DO(h, profile_start(p, file, (unsigned)hz, UNWIND_AUTO, err, sizeof(err)));
+        DO(h, profile_files(p, file, err, sizeof(err)) && profile_start(p, (unsigned)hz, UNWIND_AUTO, err, sizeof(err)));
     else if (strcmp(what, "stop") == 0)
         DO(h, profile_stop(p, err, sizeof(err)));
     else if (strcmp(what, "info") == 0)

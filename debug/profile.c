@@ -415,21 +415,24 @@ bool profile_end(struct profile *p)
     return false;
 }
 
-bool profile_start(struct profile *p, const char *file, unsigned hz, enum unwind_how how, char *err, size_t len)
+bool profile_files(struct profile *p, const char *file, char *err, size_t len)
 {
-    int wrong;
-
     if (p->running) {
         snprintf(err, len, "the profiler runs already, for %s: stop it first", p->file);
         return false;
     }
     clear(p);
+    return open_files(p, file, err, len);
+}
+
+bool profile_start(struct profile *p, unsigned hz, enum unwind_how how, char *err, size_t len)
+{
+    int wrong;
+
     p->cap = 4096;
     p->node = malloc(p->cap * sizeof(p->node[0]));
     if (!p->node)
         die(EXIT_CODE_HOST, "out of memory for the profiler");
-    if (!open_files(p, file, err, len))
-        return false;
     p->hz = hz;
     p->how = how;
     for (unsigned i = 0; i < p->m->ncpu; i++) {

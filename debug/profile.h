@@ -37,8 +37,12 @@ void profile_free(struct profile *);
 /* Stops it if it runs, while vCPUs may still be asked. False: the user was told what could not be written. */
 bool profile_end(struct profile *);
 
-/* The event loop's thread, or before it runs. False: in err, what is wrong; nothing happened. */
-bool profile_start(struct profile *, const char *file, unsigned hz, enum unwind_how, char *err, size_t len);
+/*
+ * The event loop's thread, or before it runs: the files are made, and then, when there are vCPUs, it starts. False: in
+ * err, what is wrong; the files are closed.
+ */
+bool profile_files(struct profile *, const char *file, char *err, size_t len);
+bool profile_start(struct profile *, unsigned hz, enum unwind_how, char *err, size_t len);
 /* Writes the files. */
 bool profile_stop(struct profile *, char *err, size_t len);
 void profile_info(struct profile *, struct text *);

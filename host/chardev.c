@@ -178,7 +178,7 @@ static void output_failed(struct host_chardev *h)
         disconnected(h);
         return;
     }
-    log_msg(LOG_DEV, "%s: writing failed (%s): its output is dropped from here on", h->label,
+    fprintf(stderr, "latimer: %s: writing failed (%s): its output is dropped from here on\n", h->label,
             strerror(errno));
     h->dead = true;
     h->out_len = 0;

@@ -2,15 +2,108 @@
 #include "host/screendump.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* ---- the file: put in its place when it is whole ---- */
+
+struct out {
+    FILE *f;                    /* NULL: there is none */
+    const char *path;
+    char *temp;                 /* what is written until then; NULL: path itself, which is a device, a FIFO or a link */
+};
+
+/* A FIFO that nobody reads is an error: nobody waits with the device lock held. */
+static FILE *open_in_place(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+
+    if (fd < 0)
+        return NULL;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fdopen(fd, "wb");
+}
+
+static bool out_begin(struct out *o, const char *path, char *err, size_t len)
+{
+    size_t size = strlen(path) + sizeof(".new");
+    struct stat st;
+    bool there = lstat(path, &st) == 0;
+
+    *o = (struct out){ .path = path };
+    if (there && S_ISDIR(st.st_mode)) {
+        snprintf(err, len, "%s", strerror(EISDIR));
+        return false;
+    }
+    if (!there || S_ISREG(st.st_mode)) {
+        o->temp = malloc(size);
+        if (!o->temp) {
+            snprintf(err, len, "out of memory");
+            return false;
+        }
+        snprintf(o->temp, size, "%s.new", path);
+    }
+    o->f = o->temp ? fopen(o->temp, "wbe") : open_in_place(path);
+    if (!o->f) {
+        snprintf(err, len, "%s", strerror(errno));
+        free(o->temp);
+    }
+    return o->f;
+}
+
+/* ok: all was written until now. */
+static bool out_end(struct out *o, bool ok, char *err, size_t len)
+{
+    bool closed = fclose(o->f) == 0, whole = ok && closed && (!o->temp || rename(o->temp, o->path) == 0);
+
+    if (ok && !whole)
+        snprintf(err, len, "%s", strerror(errno));
+    if (o->temp && !whole)
+        unlink(o->temp);
+    free(o->temp);
+    return whole;
+}
+
+static bool link_possible(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+bool screendump_possible(const char *path, char *err, size_t len)
+{
+    struct stat st;
+    struct out o;
+    bool ok;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        ok = access(path, W_OK) == 0;
+    } else if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
+        ok = link_possible(path);
+    } else {
+        ok = out_begin(&o, path, err, len);
+        if (ok)
+            out_end(&o, false, err, len);
+        return ok;
+    }
+    if (!ok)
+        snprintf(err, len, "%s", strerror(errno));
+    return ok;
+}
+
+/* ---- PNG ---- */
 
 /* libpng leaves by longjmp(): everything it could leave behind is in here. */
 struct writer {
-    FILE *f;
+    struct out out;
     png_structp png;
     png_infop info;
     uint8_t *row;
@@ -35,7 +128,7 @@ static bool write_png(struct writer *w, const struct surface *s)
     if (setjmp(png_jmpbuf(w->png)))
         return false;
     errno = 0;
-    png_init_io(w->png, w->f);
+    png_init_io(w->png, w->out.f);
     png_set_IHDR(w->png, w->info, s->width, s->height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(w->png, w->info);
@@ -56,36 +149,20 @@ static bool write_png(struct writer *w, const struct surface *s)
 bool screendump_png(const struct surface *s, const char *path, char *err, size_t len)
 {
     struct writer w = { .err = err, .len = len };
-    char *temp = malloc(strlen(path) + 8);
     bool ok = false;
 
+    if (!out_begin(&w.out, path, err, len))
+        return false;
     snprintf(err, len, "out of memory");
-    if (temp) {
-        sprintf(temp, "%s.new", path);
-        w.f = fopen(temp, "wbe");
-        if (!w.f)
-            snprintf(err, len, "%s", strerror(errno));
-    }
     w.row = malloc((size_t)s->width * 3);
     w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, failed, warned);
     if (w.png)
         w.info = png_create_info_struct(w.png);
-    if (w.f && w.row && w.info)
+    if (w.row && w.info)
         ok = write_png(&w, s);
     png_destroy_write_struct(&w.png, &w.info);
-    if (w.f && fclose(w.f) && ok) {
-        snprintf(err, len, "%s", strerror(errno));
-        ok = false;
-    }
-    if (ok && rename(temp, path)) {
-        snprintf(err, len, "%s", strerror(errno));
-        ok = false;
-    }
-    if (w.f && !ok)
-        unlink(temp);
     free(w.row);
-    free(temp);
-    return ok;
+    return out_end(&w.out, ok, err, len);
 }
 
 bool screendump_ppm(const struct surface *s, const char *path, char *err, size_t len)
@@ -151,33 +228,28 @@ unsigned cp437_utf8(uint8_t code, char out[4])
 bool screendump_text(const struct surface *s, const char *path, char *err, size_t len)
 {
     const struct text_screen *t = &s->text;
-    char *temp = malloc(strlen(path) + 8), utf[4];
-    FILE *f = NULL;
+    struct out out;
+    char utf[4];
     bool ok;
 
-    snprintf(err, len, t->cells ? "out of memory" : "the screen shows graphics (%ux%u): use a file named .png", s->width,
-             s->height);
-    if (temp && t->cells) {
-        sprintf(temp, "%s.new", path);
-        f = fopen(temp, "we");
-        if (!f)
-            snprintf(err, len, "%s", strerror(errno));
+    if (!t->cells) {
+        snprintf(err, len, "the screen shows graphics (%ux%u): use a file named .png", s->width, s->height);
+        return false;
     }
-    for (unsigned y = 0; f && y < t->rows; y++) {
+    if (!out_begin(&out, path, err, len))
+        return false;
+    for (unsigned y = 0; y < t->rows; y++) {
         const struct text_cell *c = t->cells + y * t->cols;
         unsigned n = t->cols;
 
         while (n && (c[n - 1].code == ' ' || c[n - 1].code == 0 || c[n - 1].code == 0xff))
             n--;
         for (unsigned x = 0; x < n; x++)
-            fprintf(f, "%.*s", (int)cp437_utf8(c[x].code, utf), utf);
-        fputc('\n', f);
+            fprintf(out.f, "%.*s", (int)cp437_utf8(c[x].code, utf), utf);
+        fputc('\n', out.f);
     }
-    ok = f && !fclose(f) && !rename(temp, path);
-    if (f && !ok) {
+    ok = !ferror(out.f);
+    if (!ok)
         snprintf(err, len, "%s", strerror(errno));
-        unlink(temp);
-    }
-    free(temp);
-    return ok;
+    return out_end(&out, ok, err, len);
 }

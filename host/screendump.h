@@ -4,7 +4,12 @@
 
 #include "hw/display_if.h"
 
-/* A PNG, put in its place when it is whole. False: err says what failed. */
+/*
+ * May there be a file of that name? It is tried, and what is there stays as it is; where a link leads, one may be made.
+ * Devices and FIFOs are not opened. False: err says why not.
+ */
+bool screendump_possible(const char *path, char *err, size_t len);
+/* A PNG, put in its place when it is whole; devices, FIFOs and links are written to. False: err says what failed. */
 bool screendump_png(const struct surface *, const char *path, char *err, size_t len);
 /* The same as a PPM (P6). */
 bool screendump_ppm(const struct surface *, const char *path, char *err, size_t len);

@@ -47,6 +47,8 @@ void displays_start(struct displays *d, const struct options *o)
     snprintf(d->title, sizeof(d->title), "Latimer%s%s", o->name[0] ? ": " : "", o->name);
     d->env.title = d->title;
     d->dump = o->dump;
+    if (d->dump && !screendump_possible(d->dump, err, sizeof(err)))
+        die(EXIT_CODE_FILE, "-screendump: cannot write %s: %s", d->dump, err);
     if ((o->vnc || o->display == DISPLAY_SDL || o->display == DISPLAY_TEXT) && !screen_has_chip(d->env.screen))
         arg_note("this machine has no video: its screen stays black (-machine pc has some)");
 #ifdef HAVE_VNC

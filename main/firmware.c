@@ -74,6 +74,12 @@ void firmware_read(struct machine *m, const struct options *o)
     file_free(&f);
 }
 
+void firmware_folders(FILE *f)
+{
+    for (unsigned i = 0; i < USUAL; i++)
+        fprintf(f, "%s\n", usual[i]);
+}
+
 /* ---- option ROMs ---- */
 
 static void read_rom(struct machine *m, const char *name, const char *path)

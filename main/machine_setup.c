@@ -148,7 +148,7 @@ void machine_setup(struct machine *m, struct options *o)
     host_perf_open(o);
     for (unsigned i = 0; i < m->ncpu; i++)
         make_cpu(m, i, model, o);
-    profile_open(m);
+    profile_open(m, o);
 }
 
 bool machine_teardown(struct machine *m, struct options *o)

@@ -199,13 +199,20 @@ static void begin_with(struct machine *m, const struct options *o)
     machine_unlock(m);
 }
 
+static bool logs_whole(const char *opt, bool whole)
+{
+    if (!whole)
+        fprintf(stderr, "latimer: %s: not all could be written to the file: is the disk full?\n", opt);
+    return whole;
+}
+
 int main(int argc, char **argv)
 {
     sigset_t early;
     struct session s = { .signal = 0 };
     struct options o;
     struct gdb *gdb;
-    bool dumped, profiled;
+    bool dumped, profiled, logged;
     int code;
 
     /* A limit on the size of files is an error like others, not the end. */
@@ -249,6 +256,9 @@ int main(int argc, char **argv)
                     (unsigned long long)exec_stats(s.m.cpu[i])->checked);
     }
     if ((!machine_teardown(&s.m, &o) || !dumped || !profiled) && !code)
+        code = EXIT_CODE_HOST;
+    logged = logs_whole("-D", log_whole()) & logs_whole("-trace", trace_whole());
+    if (!logged && !code)
         code = EXIT_CODE_HOST;
     options_free(&o);
     close(s.signal_fd);

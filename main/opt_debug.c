@@ -89,18 +89,22 @@ void opt_profile(struct options *o, const char *opt, const char *val)
 
 static const struct profile_ops profiling = { .had = vcpus_had, .tick = tick_give };
 
-void profile_open(struct machine *m)
+void profile_open(struct machine *m, const struct options *o)
 {
+    char err[512];
+
     tick_init();
     m->profile = profile_new(m, &profiling);
+    if (o->profile && !profile_files(m->profile, o->profile, err, sizeof(err)))
+        die(EXIT_CODE_FILE, "-profile: %s", err);
 }
 
 void profile_begin(struct machine *m, const struct options *o)
 {
     char err[512];
 
-    if (o->profile && !profile_start(m->profile, o->profile, o->profile_hz, o->profile_how, err, sizeof(err)))
-        die(EXIT_CODE_FILE, "-profile: %s", err);
+    if (o->profile && !profile_start(m->profile, o->profile_hz, o->profile_how, err, sizeof(err)))
+        die(EXIT_CODE_HOST, "-profile: %s", err);
 }
 
 void symbols_open(struct machine *m, struct options *o)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "host/conduit.h"
 #include "hw/boards.h"
 #include "hw/pcbase.h"
+#include "main/firmware.h"
 #include "main/options_priv.h"
 #include "translator/backend.h"
 #include "translator/exec.h"
@@ -328,8 +330,18 @@ void opt_bios(struct options *o, const char *opt, const char *val)
 
 void opt_L(struct options *o, const char *opt, const char *val)
 {
+    struct stat st;
+
+    if (arg_is_help(val)) {
+        firmware_folders(stdout);
+        exit(0);
+    }
     if (o->ndir == DATA_DIRS)
         die(EXIT_CODE_USAGE, "%s: more than %u folders", opt, DATA_DIRS);
+    if (stat(val, &st) < 0)
+        arg_note("%s %s: %s: no firmware is looked for there", opt, val, strerror(errno));
+    else if (!S_ISDIR(st.st_mode))
+        arg_note("%s %s: no folder: no firmware is looked for there (-bios FILE names a firmware)", opt, val);
     o->dir[o->ndir++] = val;
 }
 

@@ -55,7 +55,7 @@ void options_usb(struct options *);
 void symbols_open(struct machine *, struct options *);
 void symbols_close(struct machine *, struct options *);
 /* m->profile, before there are vCPUs. */
-void profile_open(struct machine *);
+void profile_open(struct machine *, const struct options *);
 
 /* opt_action.c: m->tell. */
 void options_tell_event(struct machine *, enum machine_event, const char *who);
