@@ -85,6 +85,12 @@ static const char *unknown_feature(const char *word, size_t n, char *err, size_t
     return err;
 }
 
+/* What QEMU takes among the features: to be told of a feature that is not there is what happens anyway, and so on. */
+static bool without_effect(const char *word, size_t n)
+{
+    return name_in("check enforce migratable", word, n);
+}
+
 static const char *set_feature(struct cpu_model *m, const char *word, size_t n, bool on, char *err,
                                size_t size)
 {
@@ -121,7 +127,7 @@ const char *cpu_model_parse(const char *spec, struct cpu_model **out)
     n = strcspn(spec, ",");
     if (n == 4 && !strncmp(spec, "host", 4))
         return "CPU model 'host' needs hardware virtualization, which is not used; "
-               "take 'latimer64' or 'max'";
+               "take 'max', all that this one can do";
     for (unsigned i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
         if (strlen(models[i].name) == n && !strncmp(spec, models[i].name, n))
             found = &models[i];
@@ -132,8 +138,8 @@ const char *cpu_model_parse(const char *spec, struct cpu_model **out)
     }
     if (!found) {
         snprintf(err, sizeof(err),
-                 "unknown CPU model '%.*s'; there are: latimer64, max (-cpu help lists features)", (int)n,
-                 spec);
+                 "unknown CPU model '%.*s': there is one processor, latimer64, also called max and qemu64: take that, and "
+                 "-cpu latimer64,-FEATURE without what it has too much (-cpu help lists features)", (int)n, spec);
         return err;
     }
     m = malloc(sizeof(*m));
@@ -159,15 +165,15 @@ const char *cpu_model_parse(const char *spec, struct cpu_model **out)
         } else if (eq) {
             size_t vlen = (size_t)(word + len - eq - 1);
 
-            on = vlen == 2 && !strncmp(eq + 1, "on", 2);
-            if (!on && !(vlen == 3 && !strncmp(eq + 1, "off", 3))) {
-                snprintf(err, sizeof(err), "-cpu: '%.*s': only =on and =off are understood", (int)len, word);
+            on = name_in("on yes true", eq + 1, vlen);
+            if (!on && !name_in("off no false", eq + 1, vlen)) {
+                snprintf(err, sizeof(err), "'%.*s': use =on or =off", (int)len, word);
                 free(m);
                 return err;
             }
             len = (size_t)(eq - word);
         }
-        e = set_feature(m, word, len, on, err, sizeof(err));
+        e = without_effect(word, len) ? NULL : set_feature(m, word, len, on, err, sizeof(err));
         if (e) {
             free(m);
             return e;

@@ -73,7 +73,7 @@ static void init(struct machine *m)
 {
     static const struct acpi_model acpi_model = { .s5_type = S5_TYPE };
     struct acpi_board desc = { .ncpu = m->cfg.cpus, .lapic = LAPIC_BASE, .ioapic = IOAPIC_BASE,
-                               .hpet = HPET_BASE, .pm = PM_PORT, .sci = SCI, .s5_type = S5_TYPE,
+                               .hpet = m->cfg.no_hpet ? 0 : HPET_BASE, .pm = PM_PORT, .sci = SCI, .s5_type = S5_TYPE,
                                .pm_len = ACPI_PM_LEN, .reset_port = CF9, .pci_lo = PCI_LO, .pci_hi = PCI_HI };
     struct pci_ident bridge = { .vendor = 0x8086, .device = 0x1237, .class = 0x060000,
                                 .revision = 2, .subvendor = 0x1af4, .subdevice = 0x1100 };

@@ -124,7 +124,7 @@ static void init(struct machine *m)
 {
     struct pcbase *b = pcbase_new(m, HOLE);
     struct pc *pc = b->own = calloc(1, sizeof(*pc));
-    struct acpi_board acpi = { .lapic = LAPIC_BASE, .ioapic = IOAPIC_BASE, .hpet = HPET_BASE,
+    struct acpi_board acpi = { .lapic = LAPIC_BASE, .ioapic = IOAPIC_BASE, .hpet = m->cfg.no_hpet ? 0 : HPET_BASE,
                                .pm = PM_PORT, .sci = PIIX4_SCI, .s5_type = PIIX4_S5_TYPE,
                                .gpe = PM_PORT + PIIX4_GPE, .gpe_len = PIIX4_GPE_LEN, .pm_len = PIIX4_PM_LEN,
                                .smi_cmd = APM_PORT, .acpi_enable = APM_ACPI_ENABLE,

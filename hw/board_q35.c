@@ -166,7 +166,7 @@ static void init(struct machine *m)
     pcbase_plugs(b);
 
     q->acpi = (struct acpi_board){
-        .lapic = LAPIC_BASE, .ioapic = IOAPIC_BASE, .hpet = HPET_BASE, .pm = PM_PORT, .sci = ICH9_SCI,
+        .lapic = LAPIC_BASE, .ioapic = IOAPIC_BASE, .hpet = m->cfg.no_hpet ? 0 : HPET_BASE, .pm = PM_PORT, .sci = ICH9_SCI,
         .s5_type = ICH9_S5_TYPE, .gpe = PM_PORT + ICH9_GPE, .gpe_len = ICH9_GPE_LEN, .pm_len = ICH9_PM_LEN,
         .smi_cmd = ICH9_APM_PORT, .acpi_enable = ICH9_ACPI_ENABLE, .acpi_disable = ICH9_ACPI_DISABLE,
         .links = ICH9_PIRQS, .pirq = ich9_pirq_of, .isa_slot = ICH9_SLOT, .mmconfig = MMCONFIG,

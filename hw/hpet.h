@@ -16,6 +16,7 @@ struct hpet_lines {
 };
 
 struct hpet;
+/* phys NULL: the guest finds none, and what passes through it does. */
 struct hpet *hpet_new(struct chip_list *, struct phys *, uint64_t base, struct clock *,
                       const struct hpet_lines *);
 /* The lines the PIT (OUT0) and the RTC drive. */

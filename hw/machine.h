@@ -75,6 +75,7 @@ struct machine_config {
     struct {                                    /* -boot, for the firmware */
         const char *order, *once;               /* letters a, c, d, n: floppy, disk, CD, network; NULL: usual */
         bool menu;
+        bool any_floppy;                        /* the firmware boots from floppy disks without a boot signature, too */
         unsigned splash_ms;                     /* how long it waits for the menu's key, 0: its own choice */
         int retry_ms;                           /* from "no bootable device" to a reset, -1: never; 0: its choice */
     } firmware;
@@ -83,7 +84,7 @@ struct machine_config {
     struct drive *pflash[2];                    /* flash memory that ends at 4 GiB, and one below */
     uint8_t *flash[2];                          /* what is in them */
     bool flash_secure;                          /* written in SMM alone */
-    bool no_smm;
+    bool no_smm, no_hpet;
     unsigned ext_tseg;                          /* q35: MiB of memory for SMM firmware is offered, 0: none */
     struct drive *ide[6], *floppy[2];           /* drives of the board's own controllers, NULL: no drive */
     struct display *display;                    /* what shows the video chip's picture, NULL: nothing */

@@ -285,7 +285,7 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     b->ioapic = ioapic_new(m->chips, m->phys, IOAPIC_BASE, b->apics, 0);
     b->pic = pic_new(m->chips, m->ports, (struct irq){ .set = apics_lint0, .to = b->apics });
     hpet_lines = (struct hpet_lines){ { hpet_set, b, 0, hpet_tick }, pcbase_isa(b, 0, 0), pcbase_isa(b, 8, 0) };
-    hpet = hpet_new(m->chips, m->phys, HPET_BASE, m->clock, &hpet_lines);
+    hpet = hpet_new(m->chips, m->cfg.no_hpet ? NULL : m->phys, HPET_BASE, m->clock, &hpet_lines);
 
     pit = pit_new(m->chips, m->ports, m->clock, hpet_pit_in(hpet));
     if (cfg->pcspk)

@@ -25,7 +25,7 @@
 /* CMOS, as firmware for these boards reads it. */
 #define CMOS_FLOPPIES  0x10             /* kinds: drive A in the upper half, B in the lower */
 #define CMOS_EQUIPMENT 0x14
-#define CMOS_BOOT3     0x38             /* third boot device in the upper half */
+#define CMOS_BOOT3     0x38             /* third boot device in the upper half; bit 0: floppy disks need no signature */
 #define CMOS_BOOT12    0x3d             /* first in the lower half, second in the upper */
 #define CMOS_CPUS      0x5f             /* processors beside the first */
 enum { BOOT_FLOPPY = 1, BOOT_DISK, BOOT_CD, BOOT_NETWORK };
@@ -82,7 +82,7 @@ static void put_le(uint8_t *p, uint64_t v, unsigned size)
 }
 
 /* Where to boot from, in this order; letters as on the command line, NULL: the usual. */
-static void boot_order(struct rtc *rtc, const char *order)
+static void boot_order(struct rtc *rtc, const char *order, bool any_floppy)
 {
     static const char letters[] = "acdn";
     uint8_t device[3] = { 0 };
@@ -92,7 +92,7 @@ static void boot_order(struct rtc *rtc, const char *order)
     for (unsigned i = 0; i < 3 && order[i]; i++)
         device[i] = (uint8_t)(strchr(letters, order[i]) - letters) + BOOT_FLOPPY;
     rtc_cmos_set(rtc, CMOS_BOOT12, device[0] | device[1] << 4);
-    rtc_cmos_set(rtc, CMOS_BOOT3, device[2] << 4);
+    rtc_cmos_set(rtc, CMOS_BOOT3, device[2] << 4 | any_floppy);
 }
 
 /* Bits 7-6: floppy drives beside the first; 2: mouse; 1: coprocessor; 0: there are floppy drives. */
@@ -157,7 +157,8 @@ static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *a
     tell_users(f, m);
     rtc_cmos_set(b->rtc, CMOS_EQUIPMENT, equipment(b));
     rtc_cmos_set(b->rtc, CMOS_FLOPPIES, floppy_type(b->floppy, 0) << 4 | floppy_type(b->floppy, 1));
-    boot_order(b->rtc, m->cfg.firmware.once ? m->cfg.firmware.once : m->cfg.firmware.order);
+    boot_order(b->rtc, m->cfg.firmware.once ? m->cfg.firmware.once : m->cfg.firmware.order,
+               m->cfg.firmware.any_floppy);
     rtc_cmos_set(b->rtc, CMOS_CPUS, m->ncpu - 1);
 }
 
@@ -201,7 +202,7 @@ void pcfirm_reset(struct pcfirm *f, struct machine *m)
     const struct pcbase *b = m->board;
 
     if (f->started++ && m->cfg.firmware.once)
-        boot_order(b->rtc, m->cfg.firmware.order);
+        boot_order(b->rtc, m->cfg.firmware.order, m->cfg.firmware.any_floppy);
 }
 
 void pcfirm_place(const struct pcfirm *f, struct machine *m)

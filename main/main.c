@@ -32,6 +32,7 @@
 #include "main/image.h"
 #include "main/machine_setup.h"
 #include "main/options.h"
+#include "main/pidfile.h"
 #include "main/vcpu.h"
 #include "translator/exec.h"
 #include "translator/features.h"
@@ -228,6 +229,7 @@ int main(int argc, char **argv)
     if (o.name[0])
         prctl(PR_SET_NAME, (unsigned long)o.name, 0ul, 0ul, 0ul);
     trace_thread("main");
+    pidfile_write(o.pidfile);
     machine_setup(&s.m, &o);
     evloop_on_quit(s.m.loop, quit, &s);
     crash_init();

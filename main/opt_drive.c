@@ -314,6 +314,14 @@ void opt_fdb(struct options *o, const char *opt, const char *val)
     short_form(o, opt, val, DRIVE_IF_FLOPPY, 1, false);
 }
 
+void opt_pflash(struct options *o, const char *opt, const char *val)
+{
+    short_form(o, opt, val, DRIVE_IF_PFLASH, -1, false);
+    for (struct drive_arg *a = o->drives; a; a = a->next)
+        if (a->opt == opt && a->file == val)
+            a->open.format = "raw";
+}
+
 void opt_snapshot(struct options *o, const char *opt, const char *val)
 {
     o->snapshot = true;

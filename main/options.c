@@ -13,12 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/nearest.h"
-#include "base/size.h"
 #include "frontend/cpu_model.h"
 #include "host/conduit.h"
 #include "hw/boards.h"
@@ -30,8 +28,6 @@
 #include "translator/features.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define RAM_MIN (2 * MIB)
-#define RAM_MAX (((uint64_t)1 << MMU_PA_BITS) - ((uint64_t)1 << 32))   /* what lies above 3 GiB starts at 4 */
 
 struct option {
     const char *section;        /* of rows that are only a heading */
@@ -41,8 +37,28 @@ struct option {
 
 /* ---- the options, in the table's order ---- */
 
+/* What QEMU has of hardware virtualization, on all hosts. */
+static bool hardware(const char *name)
+{
+    static const char *const names[] = { "kvm", "hvf", "whpx", "xen", "hax", "nvmm" };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static void set_accel(struct options *o, const char *opt, const char *name)
 {
+    const char *next = strchr(name, ':');
+
+    if (next) {                 /* the first of several that can be had: kvm:tcg */
+        const char *one = options_keep(o, name);
+
+        *strchr((char *)(uintptr_t)one, ':') = '\0';
+        set_accel(o, opt, hardware(one) ? next + 1 : one);
+        return;
+    }
     if ((strcmp(name, "jit") == 0 || strcmp(name, "tcg") == 0) && backend_exists)
         o->interp = false;
     else if (strcmp(name, "jit") == 0 || strcmp(name, "tcg") == 0)
@@ -50,8 +66,8 @@ static void set_accel(struct options *o, const char *opt, const char *name)
             "or it was configured with --disable-jit): use -accel interp, which is slow", opt);
     else if (strcmp(name, "interp") == 0)
         o->interp = true;
-    else if (strcmp(name, "kvm") == 0)
-        arg_note("hardware virtualization (kvm) is never used: going on with %s", backend_exists ? "translation" : "interpretation");
+    else if (hardware(name))
+        arg_note("hardware virtualization (%s) is never used: going on with %s", name, backend_exists ? "translation" : "interpretation");
     else
         die(EXIT_CODE_USAGE, "%s: unknown engine '%s': use jit or interp", opt, name);
 }
@@ -125,12 +141,14 @@ void opt_machine(struct options *o, const char *opt, const char *val)
             o->pcspk = options_keep(o, it.val);
         else if (it.val && strcmp(it.key, "smm") == 0)
             o->cfg.no_smm = !smm_wanted(opt, it.val);
+        else if (strcmp(it.key, "hpet") == 0)
+            o->cfg.no_hpet = !arg_bool(opt, it.key, it.val);
         else if (strcmp(it.key, "usb") == 0)
             o->usb = arg_bool(opt, it.key, it.val);
         else if (it.val && strcmp(it.key, "vmport") == 0 && strcmp(it.val, "on") != 0)
             continue;           /* there is none */
         else if (!it.val || !without_effect(it.key))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, smm=, usb=, vmport=off and pcspk-audiodev= are understood", opt,
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, smm=, hpet=, usb=, vmport=off and pcspk-audiodev= are understood", opt,
                 it.key);
     }
 }
@@ -165,28 +183,6 @@ void opt_smp(struct options *o, const char *opt, const char *val)
     if (n > 1)
         die(EXIT_CODE_USAGE, "%s %s: more than one processor is not implemented yet: use %s 1", opt, val, opt);
     o->cfg.cpus = (unsigned)n;
-}
-
-void opt_m(struct options *o, const char *opt, const char *val)
-{
-    const char *s = strncmp(val, "size=", 5) == 0 ? val + 5 : val;
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
-    uint64_t n;
-
-    if (!size_parse(s, 20, &n))
-        die(EXIT_CODE_USAGE, "%s %s: not a memory size: use a number of MiB, or one with suffix K, M, G or T", opt,
-            val);
-    if (n < RAM_MIN)
-        die(EXIT_CODE_USAGE, "%s %s: too little memory: the machine needs at least %u MiB", opt, val,
-            (unsigned)(RAM_MIN / MIB));
-    if (n > RAM_MAX)
-        die(EXIT_CODE_USAGE, "%s %s: too much memory: guest addresses have %u bits: use at most %uG", opt, val,
-            MMU_PA_BITS, (unsigned)(RAM_MAX >> 30));
-    if (n % 4096)
-        die(EXIT_CODE_USAGE, "%s %s: not a multiple of 4 KiB", opt, val);
-    if (pages > 0 && page > 0 && n / (uint64_t)page > (uint64_t)pages)
-        arg_note("the guest gets more memory than this host has: if it uses all, this process may be killed");
-    o->cfg.ram = n;
 }
 
 static void host_feature(struct options *o, const char *opt, const char *word)
@@ -256,7 +252,10 @@ void opt_accel(struct options *o, const char *opt, const char *val)
         } else if (listing && !it.val) {
             host_feature(o, opt, it.key);               /* the list goes on */
             continue;
-        } else if (!it.val || strcmp(it.key, "thread") != 0) {          /* one processor: nothing to choose */
+        } else if (it.val && strcmp(it.key, "thread") == 0) {           /* one processor: nothing to choose */
+            if (strcmp(it.val, "single") && strcmp(it.val, "multi"))
+                die(EXIT_CODE_USAGE, "%s: thread=%s: use single or multi", opt, it.val);
+        } else {
             die(EXIT_CODE_USAGE, "%s: unknown property '%s': only tb-size=, hot=, tso= and host-features= are understood",
                 opt, it.key);
         }
@@ -269,48 +268,6 @@ void opt_enable_kvm(struct options *o, const char *opt, const char *val)
     set_accel(o, opt, "kvm");
 }
 
-static bool date(const char *s, int64_t *out)
-{
-    struct tm tm = { 0 };
-    char tail;
-    int n = sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%c", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-                   &tm.tm_sec, &tail);
-
-    if ((n != 3 && n != 6) || (n == 3 && strlen(s) > 10) || tm.tm_year < 1970 || tm.tm_mon < 1 || tm.tm_mon > 12 ||
-        tm.tm_mday < 1 || tm.tm_mday > 31 || (unsigned)tm.tm_hour > 23 || (unsigned)tm.tm_min > 59 ||
-        (unsigned)tm.tm_sec > 59)
-        return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
-    *out = (int64_t)timegm(&tm);
-    return true;
-}
-
-void opt_rtc(struct options *o, const char *opt, const char *val)
-{
-    struct arg_item it;
-
-    while (arg_next(&val, &it)) {
-        bool base = it.val && strcmp(it.key, "base") == 0;
-
-        if (base && strcmp(it.val, "utc") == 0) {
-            o->cfg.rtc_base = INT64_MIN;
-            o->cfg.rtc_localtime = false;
-        } else if (base && strcmp(it.val, "localtime") == 0) {
-            o->cfg.rtc_base = INT64_MIN;
-            o->cfg.rtc_localtime = true;
-        } else if (base && !date(it.val, &o->cfg.rtc_base)) {
-            die(EXIT_CODE_USAGE, "%s: base=%s: use utc, localtime or a date like 2006-06-17T16:01:21", opt, it.val);
-        } else if (!base && it.val && strcmp(it.key, "clock") == 0) {
-            /* The guest's time always follows the host's. */
-            if (strcmp(it.val, "host") != 0 && strcmp(it.val, "rt") != 0)
-                die(EXIT_CODE_USAGE, "%s: clock=%s: only clock=host is there", opt, it.val);
-        } else if (!base) {
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use base=utc, base=localtime or base=DATE", opt, it.key);
-        }
-    }
-}
-
 void opt_name(struct options *o, const char *opt, const char *val)
 {
     struct arg_item it;
@@ -321,6 +278,21 @@ void opt_name(struct options *o, const char *opt, const char *val)
         else if (strcmp(it.key, "debug-threads") != 0)
             die(EXIT_CODE_USAGE, "%s: unknown property '%s': use guest= or process=", opt, it.key);
     }
+}
+
+void opt_no_hpet(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.no_hpet = true;
+}
+
+void opt_no_fd_bootchk(struct options *o, const char *opt, const char *val)
+{
+    o->cfg.firmware.any_floppy = true;
+}
+
+void opt_pidfile(struct options *o, const char *opt, const char *val)
+{
+    o->pidfile = val;
 }
 
 void opt_bios(struct options *o, const char *opt, const char *val)
@@ -629,11 +601,11 @@ void opt_version(struct options *o, const char *opt, const char *val)
 
 /* ---- the parser ---- */
 
-static bool has_name(const struct option *p, const char *name)
+bool options_has_name(const char *names, const char *name)
 {
     size_t n = strlen(name);
 
-    for (const char *s = p->names; n && s && *s;) {
+    for (const char *s = names; n && s && *s;) {
         size_t len = strcspn(s, " ");
 
         if (len == n && memcmp(s, name, n) == 0)
@@ -647,7 +619,7 @@ static bool has_name(const struct option *p, const char *name)
 static const struct option *find(const char *name)
 {
     for (unsigned i = 0; i < ROWS; i++)
-        if (table[i].names && has_name(&table[i], name))
+        if (table[i].names && options_has_name(table[i].names, name))
             return &table[i];
     return NULL;
 }
@@ -685,6 +657,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i], *name = arg + 1;
         const struct option *p;
+        bool takes_arg;
 
         if (arg[0] != '-') {
             opt_hda(o, arg, arg);
@@ -692,6 +665,10 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
         }
         name += *name == '-';
         p = find(name);
+        if (!p && options_foreign(arg, name, &takes_arg)) {
+            i += takes_arg;
+            continue;
+        }
         if (!p)
             unknown(arg, name);
         if (p->arg && ++i == argc)

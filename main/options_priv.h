@@ -60,4 +60,12 @@ void profile_open(struct machine *, const struct options *);
 /* opt_action.c: m->tell. */
 void options_tell_event(struct machine *, enum machine_event, const char *who);
 
+/* Is it one of the space-separated names? */
+bool options_has_name(const char *names, const char *name);
+/*
+ * opt_foreign.c: an option of QEMU that is none of ours; dies where it cannot be done without. False: QEMU has none of
+ * that name.
+ */
+bool options_foreign(const char *arg, const char *name, bool *takes_arg);
+
 #endif

@@ -86,6 +86,7 @@ expect 2 'has no firmware: use -machine pc' -bios "$work/text" -kernel "$work/ex
 expect 3 '-bios .*: there is no such file' -M pc -bios "$work/none"
 expect 3 'multiple of 64 KiB' -M pc -bios "$work/text"
 expect 3 'multiple of 4 KiB' -M q35 -drive if=pflash,format=raw,file="$work/text"
+expect 3 'multiple of 4 KiB' -M q35 -pflash "$work/text"
 expect 2 'index=0, is missing' -M q35 -drive if=pflash,format=raw,index=1,file="$work/text"
 expect 2 'has no flash memory' -M micro -kernel "$work/exit" -drive if=pflash,format=raw,file="$work/text"
 expect 2 'needs a drive' -M q35 -device nvme
@@ -439,6 +440,96 @@ expect 2 'bootindex=first: use a number from 0' -M pc -kernel "$work/exit" -devi
 expect 2 'addr=99: use a slot' -M pc -kernel "$work/exit" -device isa-debug-exit,addr=99
 expect 2 'another device with id=a' -M pc -kernel "$work/exit" -device isa-debug-exit,id=a \
     -device isa-debug-exit,iobase=0x600,id=a
+
+# ---- what QEMU's users give by habit ----
+run="-M pc -nic none -kernel $work/exit -device isa-debug-exit"
+expect 2 "'12y' is not a memory size" $run -m 64,maxmem=12y
+expect 2 'unknown property .fast.: use size=, slots= or maxmem=' $run -m 64,fast=on
+expect 2 'slots=x: use a number' $run -m size=64,slots=x
+expect 67 'note: -m: slots= and maxmem= have no effect' $run -m size=64M,slots=2,maxmem=1G
+expect 67 '' $run -m size=64
+holds 'memory alone needs no word' '! grep -q note: "$work/out"'
+for opt in -no-user-config -nodefconfig -no-kvm '-accel tcg,thread=multi' '-accel tcg,thread=single' '-cpu max,check' \
+    '-cpu qemu64,enforce,-sse4.2' '-cpu max,migratable=no,vmx=off' '-rtc base=utc,clock=host,driftfix=slew' \
+    '-name guest=g,process=p,debug-threads=on' -nodefaults -no-hpet -no-fd-bootchk '-M pc,hpet=on'; do
+    expect 67 '' $run $opt
+    holds "$opt needs no word" '! grep -q note: "$work/out"'
+done
+for opt in '-msg timestamp=on' '-overcommit mem-lock=off' '-mem-path /dev/shm' -mem-prealloc -no-quit --show-cursor; do
+    expect 67 "note: ${opt%% *} has no effect: " $run $opt
+done
+for opt in kvm:tcg whpx:hvf:interp; do          # who allows what there is needs no word
+    expect 67 '' $run -accel $opt
+    holds "$opt needs no word" '! grep -q note: "$work/out"'
+done
+for opt in hvf kvm:hvf; do
+    expect 67 'note: hardware virtualization (.*) is never used' $run -accel $opt
+    expect 67 'note: hardware virtualization (.*) is never used' -M pc,accel=$opt ${run#-M pc}
+done
+expect 2 "unknown engine 'warp'" $run -accel kvm:warp
+expect_jit 2 'thread=many: use single or multi' $run -accel jit,thread=many
+expect 67 'note: -rtc: driftfix=none has no effect' $run -rtc driftfix=none
+expect 2 'driftfix=x: use slew or none' $run -rtc driftfix=x
+expect 2 "clock=vm: the guest's time follows the host's" $run -rtc clock=vm
+expect 2 "unknown CPU model 'Nehalem': there is one processor, latimer64" $run -cpu Nehalem,-vmx
+expect 2 "take 'max'" $run -cpu host
+while read -r opt advice; do
+    expect 2 "^latimer: $opt is not there: .*$advice" $run $opt value
+done <<'EOF'
+-icount leave it out
+-no-acpi acpi=off
+-daemonize -pidfile FILE
+-sandbox systemd-run
+-runas as that user
+-soundhw -audio
+-localtime -rtc base=localtime
+-watchdog -device NAME
+-curses -display curses
+-sdl -display sdl
+-spice -vnc
+-tb-size tb-size=MIB
+-hdachs cyls=
+-option-rom romfile=
+EOF
+guest hpet a10000d0fee6f4f4                     # mov eax,[0fed00000h]; out 0f4h,al; hlt: its revision, or nothing there
+for board in micro pc q35; do
+    expect 3 '' -M $board -kernel "$work/hpet" -device isa-debug-exit
+    expect 255 '' -M $board,hpet=off -kernel "$work/hpet" -device isa-debug-exit
+    expect 255 '' -M $board -no-hpet -kernel "$work/hpet" -device isa-debug-exit
+done
+# -pidfile: there while the machine is, for one machine, and gone at the end, but never somebody else's
+expect 3 '-pidfile: cannot write .*such: No such file' $run -pidfile "$work/no/such"
+expect 3 '-pidfile: cannot write .*Is a directory' $run -pidfile "$work"
+expect 3 '-pidfile: cannot write .*no plain file' $run -pidfile /dev/null
+echo 'left by one that was killed, 4711' >"$work/pid"
+expect 67 '' $run -pidfile "$work/pid"
+holds 'the number of the process goes with it' '[ ! -e "$work/pid" ]'
+expect 3 'No such file' -M pc -kernel "$work/missing" -pidfile "$work/pid"
+holds 'and when the machine cannot be made' '[ ! -e "$work/pid" ]'
+"$latimer" -M pc -nic none -serial none -kernel "$work/halt" -pidfile "$work/pid" </dev/null >/dev/null 2>&1 &
+holder=$!
+tries=0
+while ! grep -qs . "$work/pid" && [ $tries -lt 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+holds 'the file has the number' '[ "$(cat "$work/pid")" = $holder ]'
+expect 3 "process $holder has it" $run -pidfile "$work/pid"
+holds 'another machine leaves it alone' '[ "$(cat "$work/pid")" = $holder ]'
+rm "$work/pid"
+echo mine >"$work/pid"
+kill -HUP $holder
+wait $holder 2>/dev/null
+holds 'a file that came in its place stays' '[ "$(cat "$work/pid")" = mine ]'
+# a floppy disk without the signature 55AAh: mov al,21h; out 0f4h,al; hlt
+perl -e 'print "\xb0\x21\xe6\xf4\xf4", "\0" x (1474560 - 5)' >"$work/floppy"
+floppy="-M pc -nic none -display none -device isa-debug-exit -action reboot=shutdown -boot order=a,reboot-timeout=1 -drive if=floppy,format=raw,file=$work/floppy"
+if [ -e /usr/share/seabios/bios-256k.bin ]; then
+    expect 67 '' $floppy -no-fd-bootchk
+    expect 0 '' $floppy
+else
+    skip 'a floppy disk without a signature' 'there is no SeaBIOS'
+fi
 
 # ---- signals ----
 signal() {              # CODE SIGNAL...

@@ -371,7 +371,7 @@ START_TEST(test_cpu_parse)
     static const struct { const char *spec, *error; } bad[] = {
         { "pentium9", "unknown CPU model" }, { "host", "hardware virtualization" },
         { "max,+foo", "unknown CPU feature" }, { "latimer64,+avx512f", "not implemented" },
-        { "max,sse2=maybe", "=on and =off" },
+        { "max,sse2=maybe", "use =on or =off" },
     };
     struct cpu_model *m;
 
