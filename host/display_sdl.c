@@ -31,6 +31,7 @@ struct sdl {
     sem_t started;
     atomic_bool stop;
     bool full_screen, ok;
+    bool gone;                  /* the X server, and the thread with it */
     char *err;
     size_t err_len;
     SDL_Window *window;
@@ -219,8 +220,12 @@ static bool handle(struct sdl *d, const SDL_Event *e)
 
 /* ---- the thread ---- */
 
+static _Thread_local struct sdl *current;       /* of the window's thread: Xlib gives its handler no argument of ours */
+
+/* Xlib ends the process if this returns. The thread ends instead, within Xlib: what it has locked stays so. */
 static int server_gone(void *display)
 {
+    current->gone = true;
     fprintf(stderr, "latimer: the X server is gone; the guest goes on without a window\n");
     pthread_exit(NULL);
 }
@@ -275,6 +280,7 @@ static void *thread(void *arg)
     struct sdl *d = arg;
     SDL_Event e;
 
+    current = d;
     d->ok = start(d);
     sem_post(&d->started);
     while (d->ok && !d->stop) {
@@ -321,15 +327,19 @@ struct sdl *sdl_start(const struct display_env *env, bool full_screen, char *err
     return NULL;
 }
 
-void sdl_stop(struct sdl *d)
+bool sdl_stop(struct sdl *d)
 {
+    bool gone;
+
     if (!d)
-        return;
+        return true;
     d->stop = true;
     pthread_join(d->thread, NULL);
     pthread_mutex_lock(d->env.lock);
     screen_remove(d->env.screen, &d->viewer);
     pthread_mutex_unlock(d->env.lock);
     sem_destroy(&d->started);
+    gone = d->gone;
     free(d);
+    return !gone;
 }

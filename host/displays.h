@@ -23,7 +23,8 @@ void vnc_stop(struct vnc *);
 unsigned vnc_clients(struct vnc *);     /* how many are connected now */
 
 struct sdl *sdl_start(const struct display_env *, bool full_screen, char *err, size_t len);
-void sdl_stop(struct sdl *);
+/* False: the X server went away, and its library stays locked: exit() would wait for it, so the process ends by _exit(). */
+bool sdl_stop(struct sdl *);
 
 /* Text modes in the terminal, which it must have to itself. */
 struct text_display *text_start(const struct display_env *, char *err, size_t len);

@@ -98,18 +98,21 @@ unsigned displays_vnc_clients(struct displays *d)
     return 0;
 }
 
-void displays_stop(struct displays *d)
+bool displays_stop(struct displays *d)
 {
+    bool clean = true;
+
 #ifdef HAVE_VNC
     vnc_stop(d->vnc);
     d->vnc = NULL;
 #endif
 #ifdef HAVE_SDL
-    sdl_stop(d->sdl);
+    clean = sdl_stop(d->sdl);
     d->sdl = NULL;
 #endif
     text_stop(d->text);
     d->text = NULL;
+    return clean;
 }
 
 void displays_free(struct displays *d)

@@ -15,7 +15,8 @@ bool displays_dump(struct displays *);
 struct screen *displays_screen(struct displays *);
 /* VNC clients that are connected; with the device lock held. */
 unsigned displays_vnc_clients(struct displays *);
-void displays_stop(struct displays *);
+/* False: the process must end by _exit() (sdl_stop()). */
+bool displays_stop(struct displays *);
 void displays_free(struct displays *);
 
 #endif

@@ -109,8 +109,8 @@ static void watch_signals(struct session *s, bool dumps)
     add_signal(&s->signals, SIGTERM);
     add_signal(&s->signals, SIGINT);
     add_signal(&s->signals, SIGHUP);
-    if (dumps)
-        add_signal(&s->signals, SIGUSR1);
+    if (dumps)                  /* asked for, whatever our parent ignores */
+        sigaddset(&s->signals, SIGUSR1);
     s->signal_fd = signalfd(-1, &s->signals, SFD_NONBLOCK | SFD_CLOEXEC);
     if (s->signal_fd < 0)
         die(EXIT_CODE_HOST, "cannot watch signals: %s", strerror(errno));
@@ -213,7 +213,7 @@ int main(int argc, char **argv)
     struct session s = { .signal = 0 };
     struct options o;
     struct gdb *gdb;
-    bool dumped, profiled, logged;
+    bool dumped, profiled, logged, clean;
     int code;
 
     /* A limit on the size of files is an error like others, not the end. */
@@ -243,7 +243,7 @@ int main(int argc, char **argv)
     evloop_run(s.m.loop);
     profiled = profile_end(s.m.profile);
     vcpus_join(&s.m);
-    displays_stop(s.m.displays);
+    clean = displays_stop(s.m.displays);
     dumped = displays_dump(s.m.displays);
 
     code = exit_code(&s);
@@ -264,5 +264,10 @@ int main(int argc, char **argv)
         code = EXIT_CODE_HOST;
     options_free(&o);
     close(s.signal_fd);
+    if (!clean) {
+        pidfile_remove();
+        fflush(NULL);
+        _exit(code);
+    }
     return code;
 }

@@ -22,7 +22,7 @@ static struct {                 /* what is left to do at the end */
     pid_t pid;                  /* whose file it is: children that end leave it alone */
 } file = { .fd = -1 };
 
-static void pidfile_remove(void)
+void pidfile_remove(void)
 {
     struct stat ours, there;
 

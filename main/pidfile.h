@@ -7,5 +7,7 @@
  * two machines do not share one. It is removed when the process exits. path NULL: nothing.
  */
 void pidfile_write(const char *path);
+/* Before _exit(), which does not do it. */
+void pidfile_remove(void);
 
 #endif

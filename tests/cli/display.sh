@@ -91,6 +91,22 @@ if $vnc && [ -n "$python" ]; then
     holds 'VNC: size' "[ \"\$($client unix:'$work/sock' size)\" = 720x400 ]"
     holds 'VNC: colours' "[ \"\$($client unix:'$work/sock' colours)\" = 3 ]"
     holds 'VNC: a picture' "$client unix:'$work/sock' move 10 10 click 1 png '$work/c.png' && [ -s '$work/c.png' ]"
+    # Who goes away in the middle of a greeting or of pictures that were asked for, with and without a reset, harms nobody.
+    $python - "$work/sock" <<'EOF'
+import socket, struct, sys
+for i in range(24):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    if i % 4:
+        for answer in b"RFB 003.008\n", b"\1", b"\1":
+            s.recv(100)
+            s.send(answer)
+        s.recv(4)
+        s.send(struct.pack(">BBHHHH", 3, 0, 0, 0, 720, 400) * (30 * (i % 3)) + b"\3" * (i % 5))
+        s.recv(1 + 999 * (i % 2))
+    s.close()
+EOF
+    holds 'VNC: after clients that were cut off' "$client unix:'$work/sock' size >/dev/null"
     # Who takes no pictures holds up nobody, nor the own keys.
     $client unix:"$work/sock" deaf 5 sleep 100 &
     deaf=$!
@@ -131,6 +147,29 @@ if $sdl; then
     under='env DISPLAY=:4747'           # there is no such X server: no failure
     expect 67 'going on without one' -M pc -kernel "$work/exit" -device isa-debug-exit
     under=
+fi
+if $sdl && command -v Xvfb >/dev/null; then
+    # The X server goes: the guest goes on, and Latimer ends when it is told to, with its number's file removed.
+    Xvfb -displayfd 3 -screen 0 800x600x24 3>"$work/number" >/dev/null 2>&1 &
+    server=$! tries=0
+    until [ -s "$work/number" ] || [ $tries = 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+    export DISPLAY=":$(cat "$work/number")"
+    start -display sdl -pidfile "$work/pid"
+    unset DISPLAY
+    kill -KILL $server
+    wait $server 2>/dev/null
+    tries=0
+    until grep -q 'X server is gone; the guest goes on' "$work/out" || [ $tries = 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+    rm -f "$work/dump.txt"
+    kill -USR1 $pid
+    tries=0
+    until [ -e "$work/dump.txt" ] || [ $tries = 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+    holds 'the guest goes on without its X server' "kill -0 $pid && [ -e '$work/dump.txt' ]"
+    kill -HUP $pid
+    left 129 'the X server went away'
+    holds 'its pidfile is gone' '[ ! -e "$work/pid" ]'
+else
+    skip 'an X server that goes away' 'there is no Xvfb, or no SDL'
 fi
 expect 4 'a terminal' $run -display curses
 if [ -n "$python" ]; then
