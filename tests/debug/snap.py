@@ -38,7 +38,7 @@ def start(*options, **more):
 # ---- without a guest ----
 
 EVERYTHING = ["-machine", "q35", "-m", "64", "-serial", "null", "-usb", "-device", "usb-tablet", "-device", "qemu-xhci", "-device",
-              "virtio-rng-pci", "-device", "virtio-balloon-pci", "-device", "intel-hda", "-device", "AC97", "-device", "i6300esb",
+              "virtio-rng-pci", "-device", "virtio-balloon-pci", "-device", "intel-hda", "-device", "AC97", "-device", "sb16", "-device", "i6300esb",
               "-device", "virtio-scsi-pci", "-nic", "user,model=e1000", "-nic", "user,model=virtio-net-pci"]
 
 
