@@ -366,6 +366,8 @@ static void finish(struct outgoing *o)
         stay(o);
     }
     count_up(o, &g->status);
+    if (o->unknown)             /* and not just cancelled */
+        g->status.state = MIGRATE_DEVICE;
     snprintf(error, sizeof(error), "%s", o->error);
     pthread_mutex_destroy(&o->mutex);
     pthread_cond_destroy(&o->cond);

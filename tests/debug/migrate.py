@@ -223,7 +223,7 @@ def quick_cancel():
     a = Side(*SMALL, "-monitor", "unix:%s,server,nowait" % at)
     mon = connect(at)
     mon.settimeout(0.5)
-    a.q.cmd("migrate-set-parameters", max_bandwidth=20000)
+    a.q.cmd("migrate-set-parameters", max_bandwidth=100)
     mon.sendall(b"migrate tcp:127.0.0.1:%d\ninfo status\n" % sink.getsockname()[1])
     there = sink.accept()[0]                    # never read
     said = b""
@@ -239,11 +239,23 @@ def quick_cancel():
     while b"running" not in said:
         said += mon.recv(4096)
     check(a.status() == "running", a.status())
+    # All was sent, and nobody says whether it could be used: then it stands, whatever is wanted.
+    a.q.cmd("migrate-set-parameters", max_bandwidth=0)
+    a.q.cmd("migrate", uri="tcp:127.0.0.1:%d" % sink.getsockname()[1])
+    mute = sink.accept()[0]
+    while mute.recv(65536):
+        pass
+    a.q.cmd("migrate_cancel")
+    check("did not say" in a.until("failed")["error-desc"], str(a.q.cmd("query-migrate")))
+    check(a.status() == "postmigrate", a.status())
+    a.q.cmd("cont")
+    check(a.status() == "running", a.status())
+    mute.close()
     there.close()
     a.q.cmd("quit")
     a.m.ends(0)
     a = Side(*SMALL)                            # and one that ends meanwhile
-    a.q.cmd("migrate-set-parameters", max_bandwidth=20000)
+    a.q.cmd("migrate-set-parameters", max_bandwidth=100)
     a.q.cmd("migrate", uri="tcp:127.0.0.1:%d" % sink.getsockname()[1])
     there = sink.accept()[0]
     a.q.cmd("quit")
