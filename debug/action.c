@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "debug/control.h"
+#include "debug/migrate.h"
 #include "debug/monitor_int.h"
 #include "host/screen.h"
 #include "host/screendump.h"
@@ -35,7 +36,7 @@ void action_reset(struct machine *m)
         machine_request_stop(m, STOP_RESET, 0);
     }
     m->monitors->reset_by_user = false;
-    if (m->control && control_state(m->control) != RUN_RUNNING)
+    if (m->control && control_state(m->control) != RUN_RUNNING && !migrate_active(m) && !migrate_gone(m))
         control_stop(m->control, RUN_PRELAUNCH);
 }
 

@@ -84,26 +84,33 @@ void migrate_when_done(struct machine *m, void (*done)(void *arg), void *arg)
     m->migration->done_arg = arg;
 }
 
+bool migrate_gone(const struct machine *m)
+{
+    return m->migration && m->migration->gone;
+}
+
+/* Debuggers and resets give a machine that stands other reasons to: they do not count here. */
 bool migrate_cont(struct machine *m, char *err, size_t len)
 {
     struct migration *g = m->migration;
 
-    switch (control_state(m->control)) {
-    case RUN_SHUTDOWN:
+    if (control_state(m->control) == RUN_SHUTDOWN) {
         snprintf(err, len, "the guest has switched the machine off: use system_reset first");
         return false;
-    case RUN_FINISH_MIGRATE:
+    }
+    if (g && outgoing_stopped(g)) {
         snprintf(err, len, "the rest of the machine is being sent: wait, or use migrate_cancel");
         return false;
-    case RUN_INMIGRATE:
-        g->start = true;                /* when it is there */
+    }
+    if (g && g->in) {                   /* when it is there */
+        g->start = true;
+        control_stop(m->control, RUN_INMIGRATE);
         return true;
-    case RUN_POSTMIGRATE:
+    }
+    if (g && g->gone) {
         if (m->outside && !m->outside->disks(m, true, err, len))
             return false;
-        break;
-    default:
-        break;
+        g->gone = false;
     }
     control_cont(m->control);
     return true;

@@ -57,6 +57,8 @@ bool migrate_start(struct machine *, const char *uri, bool disks, char *err, siz
 void migrate_cancel(struct machine *);
 /* Nothing may change what the machine is meanwhile, as loading a snapshot does. */
 bool migrate_active(const struct machine *);
+/* It is elsewhere, or nobody knows: only migrate_cont() takes it back. */
+bool migrate_gone(const struct machine *);
 void migrate_query(struct machine *, struct migrate_status *);
 struct migrate_limits *migrate_limits(struct machine *);
 /* done(arg) is called once it is no longer under way. */

@@ -159,8 +159,9 @@ static void arrive(struct incoming *in)
     struct reason why = { text, sizeof(text) };
     const uint8_t *ran;
     size_t len;
-    bool run;
+    bool run, waits = control_state(m->control) == RUN_INMIGRATE;       /* no debugger has stopped it */
 
+    control_settle(m->control);
     if (m->outside && !m->outside->disks(m, true, text, sizeof(text))) {
         refuse(in, text);
         return;
@@ -174,14 +175,14 @@ static void arrive(struct incoming *in)
     if (!snapshot_become(m, i, NULL, in->fresh, why))
         die(EXIT_CODE_FILE, "-incoming %s: %s", in->uri, text);
     ran = snap_get_state(i, "run", &len);
-    run = g->start && (!ran || !len || ran[0]);
+    run = g->start && (!ran || !len || ran[0]) && waits;
     say(in, MIGRATE_YES);
     incoming_free(g);
     g->status.error = NULL;
     migrate_tell(g, NULL);
     if (run)
         control_cont(m->control);
-    else
+    else if (waits)
         control_stop(m->control, RUN_PAUSED);
 }
 
@@ -238,7 +239,7 @@ bool migrate_receive(struct machine *m, const char *uri, char *err, size_t len)
     struct migration *g = m->migration;
     struct incoming *in = g->in;
 
-    if (control_state(m->control) != RUN_INMIGRATE) {
+    if (!in && control_state(m->control) != RUN_INMIGRATE) {
         snprintf(err, len, "the machine has run already: start Latimer with -incoming defer");
         return false;
     }

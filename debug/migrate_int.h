@@ -25,12 +25,14 @@ struct migration {
     struct outgoing *out;       /* NULL: none is under way */
     struct incoming *in;        /* NULL: none is waited for */
     bool start;                 /* incoming: somebody said cont, or not -S */
+    bool gone;                  /* the machine is elsewhere, or may be; its images are */
     void (*done)(void *arg);
     void *done_arg;
 };
 
 void migrate_enter(struct migration *, enum migrate_state);
 void migrate_tell(struct migration *, const char *error);       /* it is over: FAILED with an error, or COMPLETED */
+bool outgoing_stopped(const struct migration *);        /* only the rest of it is still to be sent */
 void incoming_free(struct migration *);
 void outgoing_free(struct migration *);
 

@@ -339,6 +339,7 @@ static void stay(struct outgoing *o)
     if (o->lent && o->disks == DISKS_SHARED && o->m->outside && !o->m->outside->disks(o->m, true, err, sizeof(err))) {
         size_t n = strlen(o->error);
 
+        o->g->gone = true;
         control_stop(o->m->control, RUN_POSTMIGRATE);
         snprintf(o->error + n, sizeof(o->error) - n, "; it cannot go on here either: %s", err);
     } else if (o->ran && control_state(o->m->control) == RUN_FINISH_MIGRATE) {
@@ -361,6 +362,7 @@ static void finish(struct outgoing *o)
     if (!o->error[0] || o->unknown) {
         g->status.downtime_ms = (evloop_now() - o->stopped_at) / 1000000;
         g->status.left = 0;
+        g->gone = true;
         control_stop(o->m->control, RUN_POSTMIGRATE);
     } else {
         stay(o);
@@ -422,12 +424,10 @@ static void on_ask(void *arg, short revents)
 static bool may_start(struct machine *m, const char *uri, char *err, size_t len)
 {
     const char *chip, *blocked = chips_unsaveable(m->chips, &chip);
-    const char *state = control_state_name(control_state(m->control));
-
     if (migrate_active(m))
         snprintf(err, len, m->migration->in ? "the machine has not come yet" : "a migration is under way already");
-    else if (control_state(m->control) == RUN_POSTMIGRATE)
-        snprintf(err, len, "the machine went elsewhere (%s): 'cont' takes it back, if it does not run there", state);
+    else if (migrate_gone(m))
+        snprintf(err, len, "the machine has gone elsewhere: 'cont' takes it back, if it does not run there");
     else if (!conduit_known(uri))
         snprintf(err, len, "'%.200s': use tcp:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER or file:PATH", uri);
     else if (blocked)
@@ -487,6 +487,11 @@ void migrate_cancel(struct machine *m)
         die(EXIT_CODE_HOST, "cannot cancel a migration: %s", strerror(errno));
 }
 
+bool outgoing_stopped(const struct migration *g)
+{
+    return g->out && g->out->stopped;
+}
+
 /* The machine ends: what the thread still asks for is answered here. */
 void outgoing_free(struct migration *g)
 {
@@ -505,7 +510,7 @@ void migrate_query(struct machine *m, struct migrate_status *s)
     struct outgoing *o = g->out;
 
     *s = g->status;
-    s->incoming = g->in != NULL;
+    s->incoming |= g->in != NULL;
     if (!o)
         return;
     count_up(o, s);

@@ -148,7 +148,7 @@ static const char *read_items(struct snap_image *i, struct state_in *s, struct s
     while (!(why = snap_next(&p, s, it))) {
         switch (it->kind) {
         case ITEM_SHORT:
-            return "truncated";
+            return p.begun ? "truncated" : "not a snapshot";
         case ITEM_END:
             return NULL;
         case ITEM_STATE: case ITEM_EXTENTS:

@@ -179,7 +179,7 @@ static bool may_touch(struct machine *m, struct reason why)
 {
     if (migrate_active(m))
         return snapshot_fail(why, "a migration is under way: wait for its end, or use migrate_cancel");
-    if (control_state(m->control) == RUN_POSTMIGRATE)
+    if (migrate_gone(m))
         return snapshot_fail(why, "the machine has gone elsewhere: 'cont' takes it back, if it does not run there");
     return true;
 }

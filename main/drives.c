@@ -166,6 +166,7 @@ void drive_put(struct drive_arg *a, struct disk *disk, const char *file)
     d->disk = disk;
     free(a->put);
     a->file = a->put = file ? strdup(file) : NULL;
+    a->lent = false;
     if (!same && d->user && d->user->changed)
         d->user->changed(d->dev);
 }
@@ -251,7 +252,7 @@ bool drives_turn(struct machine *m, bool ours, char *err, size_t len)
     for (struct drive_arg *a = m->drives; a && ok; a = a->next) {
         struct block *b = a->drive.disk ? disk_block(a->drive.disk) : NULL;
 
-        if (ours ? a->lent : b && b->writable && !b->temporary)
+        if (ours ? a->lent && a->file : b && b->writable && !b->temporary)
             ok = exchange(a, !ours, err, len);
     }
     if (!ok && ours)

@@ -680,6 +680,8 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
             "a code generator");
     if (o->check && o->interp)
         die(EXIT_CODE_USAGE, "--check compares the interpreter with translated code: leave out -accel interp");
+    if (o->incoming && o->loadvm)
+        die(EXIT_CODE_USAGE, "-incoming and -loadvm both say what the machine becomes: leave one out");
     if (!o->cfg.board)
         o->cfg.board = o->cfg.kernel && !o->drives ? &board_micro : &board_pc;
     if (!o->cfg.kernel && !o->cfg.board->firmware)

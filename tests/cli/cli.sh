@@ -392,6 +392,10 @@ expect 2 'needs file=' -drive if=ide $run
 expect 2 'already there' -hda "$work/d.img" -drive file="$work/zeros",index=0 $run
 expect 2 'two drives with id=x' -drive file="$work/d.img",id=x -drive file="$work/zeros",id=x $run
 expect 3 'given twice' -hda "$work/d.img" -hdb "$work/d.img" $run
+expect 2 'use tcp:' -incoming somewhere $run
+expect 2 'leave one out' -incoming tcp::1 -loadvm x $run
+expect 4 'no such descriptor' -incoming fd:99 $run
+expect 3 'truncated' -incoming "exec:head -c 1 /dev/zero" $run
 expect 67 '' -blockdev driver=raw,node-name=n,file.driver=file,file.filename="$work/d.img" $run
 expect 67 '' -blockdev driver=file,node-name=n,filename="$work/d.img",read-only=on $run
 expect 2 'needs node-name=' -blockdev driver=raw,file.filename="$work/d.img" $run
