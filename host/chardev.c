@@ -501,8 +501,8 @@ static void open_stdout(struct host_chardev *h)
 static bool open_stdio(struct host_chardev *h, char *err, size_t len)
 {
     if (!evloop_claim_stdio(h->loop)) {
-        snprintf(err, len, "%s: standard input and output are already used by another device: "
-                 "give this one file:PATH, pty or none", h->label);
+        snprintf(err, len, "%s: standard input and output are already used by another device, or not there "
+                 "(-daemonize): give this one file:PATH, pty or none", h->label);
         return false;
     }
     h->stdio = true;

@@ -286,7 +286,7 @@ struct text_display *text_start(const struct display_env *env, char *err, size_t
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         snprintf(err, len, "standard input and output are to be a terminal");
     else if (!evloop_claim_stdio(env->loop))
-        snprintf(err, len, "the terminal is taken by a serial port: use -serial null");
+        snprintf(err, len, "the terminal is taken by a serial port (use -serial null), or not there (-daemonize)");
     else if (!term_raw(false))
         snprintf(err, len, "the terminal has no raw mode: %s", strerror(errno));
     else if ((d->stop_fd = eventfd(0, EFD_CLOEXEC)) < 0)

@@ -100,6 +100,8 @@ void machine_setup(struct machine *m, struct options *o)
     pthread_mutexattr_destroy(&recursive);
     decode_init();
     m->loop = evloop_new();
+    if (o->daemonize)
+        evloop_claim_stdio(m->loop);
     m->clock = clock_new(&host_clock);
     trace_set_clock(guest_time, m->clock);
     if (o->check)

@@ -28,6 +28,7 @@
 #include "host/term.h"
 #include "hw/boards.h"
 #include "main/crash.h"
+#include "main/daemon.h"
 #include "main/displays.h"
 #include "main/image.h"
 #include "main/machine_setup.h"
@@ -229,6 +230,8 @@ int main(int argc, char **argv)
     if (o.name[0])
         prctl(PR_SET_NAME, (unsigned long)o.name, 0ul, 0ul, 0ul);
     trace_thread("main");
+    if (o.daemonize)
+        daemon_begin();
     pidfile_write(o.pidfile);
     machine_setup(&s.m, &o);
     evloop_on_quit(s.m.loop, quit, &s);
@@ -240,6 +243,7 @@ int main(int argc, char **argv)
     vcpus_start(&s.m, control_state(s.m.control) != RUN_RUNNING, stopped, &s);
     profile_begin(&s.m, &o);
     begin_with(&s.m, &o);
+    daemon_ready();
     evloop_run(s.m.loop);
     profiled = profile_end(s.m.profile);
     vcpus_join(&s.m);

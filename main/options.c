@@ -290,6 +290,11 @@ void opt_no_fd_bootchk(struct options *o, const char *opt, const char *val)
     o->cfg.firmware.any_floppy = true;
 }
 
+void opt_daemonize(struct options *o, const char *opt, const char *val)
+{
+    o->daemonize = true;
+}
+
 void opt_pidfile(struct options *o, const char *opt, const char *val)
 {
     o->pidfile = val;
@@ -692,7 +697,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
     if (o->bios && o->cfg.kernel)
         arg_note("the kernel is loaded directly: the firmware given by -bios does not run");
     if (!o->nserial && !o->nodefaults)
-        o->serial[o->nserial++] = o->display == DISPLAY_TEXT || (o->debugcon && strstr(o->debugcon, "stdio")) ||
+        o->serial[o->nserial++] = o->daemonize || o->display == DISPLAY_TEXT || (o->debugcon && strstr(o->debugcon, "stdio")) ||
                                   options_monitor_stdio(o) ? "null" : "mon:stdio";
     if (!o->parallel)
         o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";

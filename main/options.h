@@ -31,6 +31,7 @@ struct options {
     const char *loadvm;         /* a snapshot to begin with, NULL: none */
     const char *cpu;            /* for cpu_model_parse(), NULL: the default */
     char name[16];              /* of the process; empty: as started */
+    bool daemonize;
     const char *pidfile;        /* NULL: none */
     const char *gdb;            /* for gdb_new(), NULL: no debugger */
     bool interp, check;

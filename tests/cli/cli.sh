@@ -482,7 +482,6 @@ while read -r opt advice; do
 done <<'EOF'
 -icount leave it out
 -no-acpi acpi=off
--daemonize -pidfile FILE
 -sandbox systemd-run
 -runas as that user
 -soundhw -audio
@@ -525,6 +524,21 @@ echo mine >"$work/pid"
 kill -HUP $holder
 wait $holder 2>/dev/null
 holds 'a file that came in its place stays' '[ "$(cat "$work/pid")" = mine ]'
+# -daemonize: ends when the machine is there, which goes on with nobody's terminal, or with what is wrong with it
+expect 0 '' -M pc -nic none -kernel "$work/halt" -daemonize -pidfile "$work/pid2"
+daemon=$(cat "$work/pid2")
+holds 'it goes on' 'kill -0 $daemon'
+holds 'in a session of its own' '[ "$(cut -d " " -f 6 /proc/$daemon/stat)" = $daemon ]'
+expect 3 "process $daemon has it" -M pc -nic none -kernel "$work/halt" -daemonize -pidfile "$work/pid2"
+expect 3 'No such file' -M pc -kernel "$work/missing" -daemonize
+expect 2 'not there (-daemonize)' $run -daemonize -serial stdio
+kill -HUP $daemon
+tries=0
+while [ -e "$work/pid2" ] && [ $tries -lt 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+holds 'and ends as others do' '[ ! -e "$work/pid2" ]'
 # a floppy disk without the signature 55AAh: mov al,21h; out 0f4h,al; hlt
 perl -e 'print "\xb0\x21\xe6\xf4\xf4", "\0" x (1474560 - 5)' >"$work/floppy"
 floppy="-M pc -nic none -display none -device isa-debug-exit -action reboot=shutdown -boot order=a,reboot-timeout=1 -drive if=floppy,format=raw,file=$work/floppy"
