@@ -168,5 +168,6 @@ void monitors_free(struct machine *m)
         free(mon);
     }
     qmp_events_free(all);
+    qmp_jobs_free(all);
     free(all);
 }

@@ -57,6 +57,7 @@ struct monitors {
     bool reset_by_user;         /* the reset that is being asked for */
     const char *quit_reason;
     struct qmp_limits *limits;
+    struct qmp_job *jobs;       /* that no client has dismissed */
 };
 
 /* To the client; QMP's messages whole or not at all (false). */
@@ -85,5 +86,8 @@ void qmp_news(struct machine *, enum machine_news, const char *who, int64_t n);
 void qmp_state(void *monitors, enum run_state now);
 void qmp_events_init(struct monitors *);
 void qmp_events_free(struct monitors *);
+
+/* qmp_job.c */
+void qmp_jobs_free(struct monitors *);
 
 #endif

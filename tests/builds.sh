@@ -1,9 +1,10 @@
 #!/bin/sh
 # builds.sh - the tests in more builds (make check-builds).
 #
-#   checked      the IR is verified after lifting and after the walk back: unit tests, and a boot to a shell
+#   checked      the IR is verified after lifting and after the walk back: unit tests of what executes, and a boot to a shell
 #   sanitizers   AddressSanitizer and UndefinedBehaviorSanitizer: unit tests, 20 seconds of the fuzzer, 60 of the devices' and the debuggers'
-#   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests, command line
+#   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests of what executes,
+#                command line
 #   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, pages of 16 and 64 KiB, with and without
 #                the host's optional features, a boot to a shell; needs what `bootstrap arm-test` installs
 #   only_arm     the same build, without the tests (make bench-arm)
@@ -31,7 +32,7 @@ build() {
 
 checked() {
     build checked --enable-checked
-    $MAKE -s $parallel check-quick
+    $MAKE -s $parallel check-engine-quick
     $MAKE -s check-boot CASES=amd64-jit
 }
 
@@ -52,7 +53,7 @@ sanitizers() {
 
 interp() {
     build interp --disable-jit
-    $MAKE -s $parallel check
+    $MAKE -s $parallel check-engine
 }
 
 # The AArch64 libraries lie in their multiarch folders; only they may be found.

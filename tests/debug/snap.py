@@ -74,6 +74,32 @@ def quick_same():
         m.ends(0)
 
 
+def quick_jobs():
+    """Snapshots as QMP's jobs."""
+    m, q = start("-machine", "pc", "-m", "64", "-serial", "null", "-hda", image("j1.qcow2"), "-drive", "if=virtio,id=two,file=" +
+                 image("j2.qcow2"), "-hdc", image("j3.raw", "1M", "raw"))
+    both = {"vmstate": "ide0", "devices": ["ide0", "two"]}
+    q.error("snapshot-save", job_id="a", tag="t", vmstate="ide0", devices=["ide0"], desc="must name 'two'")
+    q.error("snapshot-save", job_id="a", tag="t", vmstate="two", devices=["ide0", "two"], desc="must be 'ide0'")
+    q.error("snapshot-save", job_id="a", tag="t", vmstate="ide0", devices=["ide0", "two", "ide2"], desc="has no snapshots")
+    q.error("snapshot-save", job_id="a", tag="./t", desc="no '/'", **both)
+    q.cmd("snapshot-save", job_id="a", tag="t", **both)
+    for status in ("created", "running", "concluded"):
+        q.event("JOB_STATUS_CHANGE", id="a", status=status)
+    q.error("snapshot-load", job_id="a", tag="t", desc="already in use", **both)
+    q.cmd("snapshot-load", job_id="b", tag="t", **both)
+    q.cmd("snapshot-load", job_id="c", tag="none", **both)
+    q.cmd("snapshot-delete", job_id="d", tag="t", devices=["ide0", "two"])
+    jobs = {j["id"]: j for j in q.cmd("query-jobs")}
+    check(sorted(jobs) == ["a", "b", "c", "d"] and "no image has" in jobs["c"].pop("error"), str(jobs))
+    check(all(j["status"] == "concluded" and "error" not in j for j in jobs.values()), str(jobs))
+    q.error("job-dismiss", id="e", desc="not found")
+    q.events = []
+    q.cmd("job-dismiss", id="a")
+    q.event("JOB_STATUS_CHANGE", id="a", status="null")
+    check([j["id"] for j in q.cmd("query-jobs")] == ["b", "c", "d"], str(q.cmd("query-jobs")))
+
+
 def quick_refused():
     """What cannot be saved or loaded says why, and the machine goes on."""
     m, q = start("-machine", "pc", "-m", "64", "-serial", "null", "-drive", "format=raw,file=" + image("r.raw", "1M", "raw"))
