@@ -112,6 +112,17 @@ static int memory_of(const char *section)
         section[3] - '0' : -1;
 }
 
+/* What is on a disk is kept until the end: no more of it than a drive that is here can have. */
+static bool is_disk(struct machine *m, const char *section, uint64_t len)
+{
+    struct drive *d;
+
+    for (unsigned n = 0; strncmp(section, "disk:", 5) == 0 && (d = m->drive(m, n)); n++)
+        if (strcmp(section + 5, d->id) == 0)
+            return d->disk && d->disk->size == len;
+    return false;
+}
+
 static int wants(void *arg, const char *section, uint64_t len)
 {
     struct incoming *in = arg;
@@ -124,7 +135,7 @@ static int wants(void *arg, const char *section, uint64_t len)
             return -EINVAL;
     }
     if (n < 0)
-        return 1;
+        return is_disk(in->m, section, len) ? 1 : -EINVAL;
     if (!phys_ram(in->m->phys, (unsigned)n, &here) || here != len)
         return -EINVAL;
     if (!in->fresh[n])

@@ -77,6 +77,8 @@ static const char *take_extent(struct snap_stream *s, const struct snap_extent *
     if (!s->passing[0]) {
         struct snap_extent kept = *e;
 
+        if (e->off % SNAP_EXTENT)       /* of pieces as small as one likes there could be as many */
+            return "damaged: an extent is where none can be";
         if (e->data) {
             kept.data = snap_must(malloc(e->packed));
             memcpy((void *)(uintptr_t)kept.data, e->data, e->packed);

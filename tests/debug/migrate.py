@@ -7,7 +7,7 @@ quick: what needs no guest but the firmware and a boot sector (make check). gues
 disks while it goes from one to the next; what comes out in the end must be what comes out without (make check-snap; CYCLES: how
 often, 20 by default).
 """
-import os, re, socket, struct, subprocess, sys, time
+import os, random, re, socket, struct, subprocess, sys, time
 
 from machine import SLOW, Qmp, check, command, connect, machine, main, path, same
 from snap import EVERYTHING, WORK, content, linux_options, hmp, image
@@ -193,7 +193,15 @@ def quick_hostile():
     uri = path("h")
     b = Side(*SMALL, "-incoming", "unix:" + uri, "-S")
     half = len(good) // 2
-    for n, bad in enumerate([b"", b"GET / HTTP/1.0\r\n\r\n", good[:half], good[:-1], good + b"x", good[:4] + b"\xff" + good[5:],
+    rng = random.Random(int(os.environ.get("SEED", "1")))
+
+    def meddled():
+        bad = bytearray(good)
+        for _ in range(rng.randrange(1, 4)):
+            bad[rng.randrange(min(len(bad), rng.choice((64, 1000, 1 << 30))))] = rng.choice((0, 255, 1, 128, rng.randrange(256)))
+        return bytes(bad) if bytes(bad) != good else good[:-1]
+
+    for n, bad in enumerate([meddled() for _ in range(60)] + [b"", b"GET / HTTP/1.0\r\n\r\n", good[:half], good[:-1], good + b"x", good[:4] + b"\xff" + good[5:],
                              good[:half] + bytes([good[half] ^ 1]) + good[half + 1:],
                              good[:8] + b"\x09" + good[9:], good[:12] + b"\x02\x04ram0" + struct.pack("<Q", 1 << 62),
                              good[:12] + b"\x01\x01x" + b"\xff" * 8, good[:12] + b"\x02\x01x" + b"\xff" * 8 + bytes(8) + b"\xff" * 8,
