@@ -453,7 +453,7 @@ expect 2 'slots=x: use a number' $run -m size=64,slots=x
 expect 67 'note: -m: slots= and maxmem= have no effect' $run -m size=64M,slots=2,maxmem=1G
 expect 67 '' $run -m size=64
 holds 'memory alone needs no word' '! grep -q note: "$work/out"'
-for opt in -no-user-config -nodefconfig -no-kvm '-accel tcg,thread=multi' '-accel tcg,thread=single' '-cpu max,check' \
+for opt in -no-user-config -nodefconfig -no-kvm '-cpu max,check' \
     '-cpu qemu64,enforce,-sse4.2' '-cpu max,migratable=no,vmx=off' '-rtc base=utc,clock=host,driftfix=slew' \
     '-name guest=g,process=p,debug-threads=on' -nodefaults -no-hpet -no-fd-bootchk '-M pc,hpet=on'; do
     expect 67 '' $run $opt
@@ -462,7 +462,7 @@ done
 for opt in '-msg timestamp=on' '-overcommit mem-lock=off' '-mem-path /dev/shm' -mem-prealloc -no-quit --show-cursor; do
     expect 67 "note: ${opt%% *} has no effect: " $run $opt
 done
-for opt in kvm:tcg whpx:hvf:interp; do          # who allows what there is needs no word
+for opt in whpx:hvf:interp $($jit && echo kvm:tcg tcg,thread=multi tcg,thread=single); do      # who allows what there is needs no word
     expect 67 '' $run -accel $opt
     holds "$opt needs no word" '! grep -q note: "$work/out"'
 done
