@@ -505,7 +505,7 @@ static const char *ac97_check(const void *dev)
         unsigned rate = s->nam[kinds[n].rate_reg / 2];
 
         if (rate < RATE_MIN || rate > RATE)
-            return "nam has a rate that the codec has not";
+            return "the mixer has a rate that the codec has not";
         rate = format_of(s, n).rate;
         why = audio_pace_check(&s->e[n].pace, rate, rate);
     }
