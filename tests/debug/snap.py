@@ -120,7 +120,7 @@ def quick_refused():
     # Damage that only decompressing finds: the machine is what it was, memory too. On a slow host the firmware may have
     # written nothing yet: then the first frame is a chip's.
     frame = good.find(b"\x28\xb5\x2f\xfd", good.index(b"\x02\x04ram0"))
-    frame = 40 + (frame if frame >= 0 else good.index(b"\x28\xb5\x2f\xfd", good.index(b"\x01\x05chips")))
+    frame = 4 + (frame if frame >= 0 else good.index(b"\x28\xb5\x2f\xfd", good.index(b"\x01\x05chips")))
     bad = good[:frame] + bytes([good[frame] ^ 0x55]) + good[frame + 1:-4]
     with open(path("bad2"), "wb") as f:
         f.write(bad + zlib.crc32(bad[:-8]).to_bytes(4, "little"))
