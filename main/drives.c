@@ -108,7 +108,9 @@ static struct disk *open_again(struct drive_arg *a, bool lent, struct block_erro
     disk = open_image(a, a->file, &how, e, error);
     a->lent = how.no_lock;
     if (disk && a->lent) {
-        disk->read_only = false;        /* to its device: the guest does not run before it is ours */
+        /* To its device, which tells the guest what can be done, it is what it will be: none runs before it is ours. */
+        disk->read_only = false;
+        disk->discards = disk_block(disk)->discard;
         a->size = disk->size;
         a->format = disk_block(disk)->ops->format;
     }

@@ -58,7 +58,9 @@ def go(a, b, uri, **more):
 def quick_ways():
     """By each way there is, the machine is the same on the other side, to the byte."""
     raw = image("w.raw", "1M", "raw")
-    options = [*EVERYTHING, "-drive", "format=raw,file=" + raw, "-snapshot"]
+    options = [*EVERYTHING, "-drive", "format=raw,snapshot=on,file=" + raw]
+    for n, bus in enumerate(("virtio", "scsi", "ide")):
+        options += ["-drive", "if=%s,format=raw,file=%s" % (bus, image("shared%d.raw" % n, "1M", "raw"))]
     for n, (to, frm) in enumerate([("unix:" + path("s"), "unix:" + path("s")), ("tcp:127.0.0.1:%d", "tcp:127.0.0.1:%d"),
                                    ("exec:cat >" + path("x"), "exec:cat " + path("x")), ("file:" + path("f"), "file:" + path("f"))]):
         port = socket.create_server(("127.0.0.1", 0)).getsockname()[1]

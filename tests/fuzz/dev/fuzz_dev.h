@@ -72,7 +72,7 @@ void enumerate(struct fuzz *);
 /* Some accesses without any idea of what is there, but for where. */
 void wild(struct fuzz *);
 
-/* ---- drivers: they know how to get a device going, and what its rings look like (drivers.c, p9.c, old.c) ---- */
+/* ---- drivers: they know how to get a device going, and what its rings look like (drivers.c, usb.c, p9.c, old.c) ---- */
 void drive(struct fuzz *, struct function *);
 void drive_to_rest(struct fuzz *);     /* what cannot be saved comes to its end */
 void drive_old(struct fuzz *);          /* what has no PCI function, or other ports */
@@ -80,6 +80,12 @@ void drive_old(struct fuzz *);          /* what has no PCI function, or other po
 void scsi_command(struct fuzz *, uint8_t cdb[16]);
 /* A message of 9P2000.L at an address; its length. The first two of a session, 0 and 1, begin it. */
 uint32_t p9_message(struct fuzz *, uint64_t at, unsigned number);
+/* Of a transfer, by chance: mostly short, at times none at all or more than there is memory. */
+uint32_t length(struct fuzz *);
+/* USB's controllers (usb.c). */
+void drive_uhci(struct fuzz *, struct function *);
+void drive_ehci(struct fuzz *, struct function *);
+void drive_xhci(struct fuzz *, struct function *);
 /* Registers of an NE2000 in the function's first BAR. */
 void drive_ne2000(struct fuzz *, struct function *);
 
