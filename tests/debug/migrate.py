@@ -150,6 +150,25 @@ def quick_live():
         a = b
 
 
+def quick_offers():
+    """A disk that is still the other side's offers the guest what it will when it is ours: features were taken up."""
+    options = [*SMALL, "-drive", "if=virtio,format=raw,file=" + image("offers.raw", "1M", "raw")]
+    a = Side(*options)
+    end = time.monotonic() + 30 * SLOW
+    while True:                                 # until the firmware has given it a place
+        found = re.search(r"virtio-blk-pci.*?command ...7.*?BAR0: I/O of \d+ bytes at (0x\w+)", a.q.hmp("info pci"), re.S)
+        if found:
+            break
+        check(time.monotonic() < end, a.q.hmp("info pci"))
+        time.sleep(0.05)
+    look = "i/xw " + found.group(1)
+    offered = a.q.hmp(look)
+    check("0xffffffff" not in offered and int(offered.split()[-1], 16) & 1 << 13, "no discard: " + offered)
+    b = Side(*options, "-incoming", "unix:" + path("offers"))
+    go(a, b, "unix:" + path("offers"))
+    same(b.q.hmp(look), offered)
+
+
 SMALL = ["-M", "pc", "-m", "32", "-serial", "null", "-nic", "none"]
 
 
