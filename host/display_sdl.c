@@ -31,6 +31,7 @@ struct sdl {
     sem_t started;
     atomic_bool stop;
     bool full_screen, ok;
+    bool told;                  /* started has been posted */
     bool gone;                  /* the X server, and the thread with it */
     char *err;
     size_t err_len;
@@ -222,21 +223,35 @@ static bool handle(struct sdl *d, const SDL_Event *e)
 
 static _Thread_local struct sdl *current;       /* of the window's thread: Xlib gives its handler no argument of ours */
 
-/* Xlib ends the process if this returns. The thread ends instead, within Xlib: what it has locked stays so. */
+/* For sdl_start(), which waits for it. */
+static void tell(struct sdl *d, bool ok)
+{
+    d->ok = ok;
+    d->told = true;
+    sem_post(&d->started);
+}
+
+/*
+ * Xlib ends the process if this returns. The thread ends instead, within Xlib: what it has locked stays so. That may be
+ * as early as in start(): the window is one that has lost its server then, too.
+ */
 static int server_gone(void *display)
 {
     current->gone = true;
     fprintf(stderr, "latimer: the X server is gone; the guest goes on without a window\n");
+    if (!current->told)
+        tell(current, true);
     pthread_exit(NULL);
 }
 
+/* Before SDL connects to it. SDL loads the same library, when it finds that it needs it. */
 static void survive_x(void)
 {
-    void *x = dlopen("libX11.so.6", RTLD_NOW | RTLD_NOLOAD);
+    void *x = getenv("DISPLAY") ? dlopen("libX11.so.6", RTLD_NOW) : NULL;
     int (*(*set)(int (*)(void *)))(void *) = NULL;
 
     if (!x)
-        return;                 /* not the X driver */
+        return;                 /* no X, then */
     *(void **)&set = dlsym(x, "XSetIOErrorHandler");
     if (set)
         set(server_gone);
@@ -246,6 +261,7 @@ static bool start(struct sdl *d)
 {
     const char *driver;
 
+    survive_x();
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     if (SDL_Init(SDL_INIT_VIDEO) < 0) {
@@ -258,7 +274,6 @@ static bool start(struct sdl *d)
         SDL_Quit();
         return false;
     }
-    survive_x();
     d->window = SDL_CreateWindow(d->env.title, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 640, 480,
                                  SDL_WINDOW_RESIZABLE | (d->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0));
     if (d->window)
@@ -281,8 +296,7 @@ static void *thread(void *arg)
     SDL_Event e;
 
     current = d;
-    d->ok = start(d);
-    sem_post(&d->started);
+    tell(d, start(d));
     while (d->ok && !d->stop) {
         bool again = false;
 

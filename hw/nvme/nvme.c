@@ -662,6 +662,8 @@ static const char *nvme_check(const void *dev)
 
     if (s->turn > s->config.ioqpairs)
         return "turn is of a queue that it does not have";
+    if ((s->csts & CSTS_RDY) && !(s->cc & CC_EN))
+        return "csts: it is ready, but not enabled";
     if (ready(s) && (!s->sq_size[0] || !s->cq_size[0]))
         return "sq_size or cq_size: it is ready, but has no admin queues";
     if (ready(s) && (s->cc >> 7 & 15) > MPS_MAX)

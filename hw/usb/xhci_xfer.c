@@ -255,7 +255,7 @@ void xhci_run(struct xhci *x)
     for (unsigned slot = 1; slot <= XHCI_SLOTS; slot++) {
         due = x->kicked[slot];
         x->kicked[slot] = 0;
-        for (unsigned ep = 1; due >> ep; ep++)
+        for (unsigned ep = 1; ep < 32 && due >> ep; ep++)
             if (due >> ep & 1)
                 run_ep(x, slot, ep);
     }

@@ -2,6 +2,10 @@
 # lib.sh - what the tests that run latimer share; read by them, in a folder where latimer was built.
 #
 # LATIMER: a command that runs latimer; under: what to run that with ("env A=B")
+# Below nohup SIGHUP, which tests send, is ignored by whatever is started, and no shell can undo that by itself.
+case $(sed -n 's/^SigIgn:.*\(.\)$/\1/p' /proc/$$/status 2>/dev/null) in
+[13579bdf]) exec env --default-signal=HUP sh "$0" "$@" ;;
+esac
 latimer=${LATIMER:-./latimer}
 under=
 work=$(mktemp -d)

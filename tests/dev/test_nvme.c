@@ -579,7 +579,7 @@ START_TEST(saved_queues)
         { "cq_size", 0, 0, "no admin queues" }, { "cq_size", 1, 1, "one entry" },
         { "cq_head", 1, 0x4000, "behind its end" },
         { "sq_tail", 0, 0x4000, "behind its end" },
-        { "cq_vector", 1, PCI_MSIX_MAX, "cq_vector" }, { "naer", 0, 5, "naer" }, { "turn", 0, PCI_MSIX_MAX - 1, "turn" },
+        { "cc", 0, 0, "not enabled" }, { "cq_vector", 1, PCI_MSIX_MAX, "cq_vector" }, { "naer", 0, 5, "naer" }, { "turn", 0, PCI_MSIX_MAX - 1, "turn" },
     };
     uint8_t *good;
     size_t n;

@@ -620,6 +620,25 @@ START_TEST(hostile)
 }
 END_TEST
 
+/* The last of a slot's doorbells, of an endpoint that the device does not have. */
+START_TEST(last_endpoint)
+{
+    unsigned slot;
+
+    reset_port(0);
+    slot = hid(0, 1);
+    input_context(slot, 1 | 1u << 31, 0, 1, 31);
+    ck_assert_uint_eq(command(12, INPUT, slot << 24), 1);
+    trb(ring_base(slot, 31), DATA, 0, 8, 1 << 10 | 0x21);
+    out(BELL(slot), 31);
+    ck_assert_uint_eq(event(), 32);
+    ck_assert_uint_eq(ev[3] >> 16 & 31, 31);
+    ck_assert_uint_ne(code(), 1);
+    ck_assert_uint_eq(event(), 0);
+    ck_assert_int_eq(control(slot, 0x80, 8, 0, 0, 1), 1);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
     uint64_t seed = 9;
@@ -687,6 +706,7 @@ int main(void)
     tcase_add_test(t, full);
     tcase_add_test(t, interrupts);
     tcase_add_test(t, hostile);
+    tcase_add_test(t, last_endpoint);
     tcase_add_test(t, fuzz);
     suite_add_tcase(suite, t);
     return run_suite(suite);
