@@ -141,6 +141,8 @@ static int count_tree(struct check *k, uint64_t l1_off, uint64_t l1_size, bool a
 
         if (l1[i] & ~(ENTRY_COPIED | ENTRY_OFFSET))
             lost(k, "an L2 table", off, "its entry has reserved bits set");
+        if (!active && l1[i] == ENTRY_COPIED)
+            lost(k, "an L2 table", off, "its entry in a snapshot says that it is not shared, and not where it is");
         if (!off || !place(k, off, q->cluster, "an L2 table"))
             continue;
         r = read_list(k, off, q->cluster / 8, &l2);
@@ -292,8 +294,9 @@ static int wrong_mark(struct check *k, uint64_t at, uint64_t entry, bool fix)
 {
     uint8_t raw[8];
 
-    say(k, "%s: the entry at 0x%llx says that 0x%llx is %s", fix ? "repairing" : "ERROR", LL(at),
-        LL(entry & ENTRY_OFFSET), entry & ENTRY_COPIED ? "not shared, but it is" : "shared, but it is not");
+    say(k, "%s: the entry at 0x%llx says that 0x%llx is %s", fix ? "repairing" : "ERROR", LL(at), LL(entry & ENTRY_OFFSET),
+        !(entry & ENTRY_OFFSET) ? "not shared, but there is nothing" :
+        entry & ENTRY_COPIED ? "not shared, but it is" : "shared, but it is not");
     if (!fix) {
         k->c->corruptions++;
         return 0;
@@ -312,13 +315,16 @@ static int check_marks(struct check *k, bool rebuilt, bool fix)
     for (unsigned i = 0; i < q->l1_size && !r; i++) {
         uint64_t off = q->l1[i] & ENTRY_OFFSET, *l2;
 
-        if (!off || (off & (q->cluster - 1)) || off >= q->b->file.size)
+        /* A table that is nowhere has no mark: others take it for one in the image's header. */
+        if ((off & (q->cluster - 1)) || off >= q->b->file.size)
             continue;
-        if (mark_is_wrong(k, q->l1[i], off, rebuilt)) {
+        if (off ? mark_is_wrong(k, q->l1[i], off, rebuilt) : q->l1[i] & ENTRY_COPIED) {
             r = wrong_mark(k, q->l1_off + (uint64_t)i * 8, q->l1[i], fix);
             if (fix)
                 q->l1[i] ^= ENTRY_COPIED;
         }
+        if (!off)
+            continue;
         if (!r)
             r = read_list(k, off, q->cluster / 8, &l2);
         if (r)
