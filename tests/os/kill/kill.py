@@ -38,11 +38,11 @@ MASK = (1 << 64) - 1
 MODULES = ("scsi_common scsi_mod crct10dif_common crct10dif_generic crc64 crc64-rocksoft crc64_rocksoft_generic "
            "crc-t10dif t10-pi sd_mod libata ata_piix nvme-core nvme virtio virtio_ring virtio_pci_modern_dev "
            "virtio_pci_legacy_dev virtio_pci virtio_blk virtio_scsi crc16 crc32c_generic mbcache jbd2 ext4").split()
-BUSES = {               # what comes before the drives, a drive's device, the guest's name of the n-th disk
-    "virtio-blk": ([], "virtio-blk-pci,drive={0}", "vd{1}"),
-    "nvme": ([], "nvme,drive={0},serial={0}", "nvme{1}n1"),
-    "ide": ([], None, "sd{1}"),
-    "virtio-scsi": (["-device", "virtio-scsi-pci"], "scsi-hd,drive={0}", "sd{1}"),
+BUSES = {               # what comes before the drives, a drive's device, the guest's names of disks
+    "virtio-blk": ([], "virtio-blk-pci,drive={0}", "vd?"),
+    "nvme": ([], "nvme,drive={0},serial={0}", "nvme?n1"),
+    "ide": ([], None, "sd?"),
+    "virtio-scsi": (["-device", "virtio-scsi-pci"], "scsi-hd,drive={0}", "sd?"),
 }
 CACHES = ("writeback", "writethrough", "none")
 
@@ -94,9 +94,10 @@ def run(*argv, ok=(0,)):
     return r
 
 
-def blank(path):
-    """A raw image with a partition table, zeros, and a file system."""
+def blank(path, place):
+    """A raw image with a partition table, zeros, and a file system. Its signature says which disk it is."""
     table = bytearray(512)
+    table[440] = ord(str(place))
     for i, (start, end) in enumerate(((P1, P2), (P2, END))):
         table[446 + 16 * i:462 + 16 * i] = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff",
                                                        start * 2048, (end - start) * 2048)
@@ -122,7 +123,7 @@ class Disk:
         self.records = bytes((P2 - P1) * MIB)   # as the last round left them
         self.leaks = 0
         raw = self.path if fmt == "raw" else self.path + ".raw"
-        blank(raw)
+        blank(raw, place)
         if fmt != "raw":
             run(tool("qemu-img"), "convert", "-O", fmt, raw, self.path)
             os.remove(raw)
@@ -209,7 +210,7 @@ def read_reports(disks, text, done):
 
 def one_kill(a, rnd, bus, cache, disks, guest):
     """Starts the guest, kills it; returns the number of reports until then."""
-    before, device, name = BUSES[bus]
+    before, device, names = BUSES[bus]
     argv = [a.latimer, "-M", "pc", "-m", "256", "-nographic", "-nic", "none", "-kernel", guest[0], "-initrd", guest[1], *before]
     line = f"console=ttyS0,115200 quiet panic=-1 seed={a.seed}"
     for d in disks:
@@ -217,8 +218,7 @@ def one_kill(a, rnd, bus, cache, disks, guest):
         argv += ["-drive", opts + (f",if=ide,index={d.place}" if not device else f",if=none,id=d{d.place}")]
         if device:
             argv += ["-device", device.format(f"d{d.place}")]
-        letter = d.place if bus == "nvme" else "ab"[d.place]
-        line += f" disk={name.format(None, letter)},{d.first['R']},{d.first['F']}"
+        line += f" disk={names},{d.first['R']},{d.first['F']}"
     # Mostly while it writes, at times while it boots and mounts.
     goal = 0 if rnd.random() < 0.1 else rnd.randrange(1, 600)
     delay = rnd.random() * (4 if not goal else 0.05)
