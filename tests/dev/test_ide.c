@@ -22,7 +22,8 @@ static void setup(void)
 static void same(const uint8_t *p, uint64_t from, uint64_t len)
 {
     for (uint64_t i = 0; i < len; i++)
-        ck_assert_msg(p[i] == pattern(from + i), "byte %u of those from %u", (unsigned)i, (unsigned)from);
+        if (p[i] != pattern(from + i))          /* an assertion that holds costs a system call */
+            ck_abort_msg("byte %u of those from %u", (unsigned)i, (unsigned)from);
 }
 
 static unsigned word(const uint8_t *page, unsigned n)
