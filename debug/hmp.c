@@ -2,9 +2,9 @@
  * hmp.c - the human monitor's lines: finding the row, taking its arguments apart, help and completion.
  *
  * Arguments are described by the row, each word "name:T" or "name:T?" for one that may be missing, or "-c"
- * for an option of one letter that stands before the others: w  a word, quotes around one with blanks     n
- * an expression (hmp_expr.c) r  all the rest of the line                  f  /FORMAT, directly behind the
- * command
+ * for an option of one letter that stands before the others:
+ *   w  a word, quotes around one with blanks     n  an expression (hmp_expr.c)
+ *   r  all the rest of the line                  f  /FORMAT, behind the command, with or without blanks between
  */
 #include "debug/hmp_int.h"
 
@@ -208,7 +208,7 @@ static bool arguments(struct hmp *h, const struct row *r, const char *s, char *w
         }
         n++;
         if (colon[1] == 'f') {
-            s = format(h, s, &a->format);
+            s = format(h, skip(s), &a->format);     /* x/4i and x /4i, as gdb and QEMU take them */
             if (!s)
                 return false;
             continue;

@@ -32,6 +32,8 @@ START_TEST(expressions)
         { "p ~0", "0xffffffffffffffff\n" },
         { "p/xb 0x1ff", "0xff\n" },
         { "p/dh 0xffff", "-1\n" },
+        { "p /dh 0xffff", "-1\n" },
+        { "print  /x  1+2", "0x3\n" },
         { "p ( 1 + 2 )", "0x3\n" },
         { "p 'a'", "0x61\n" },
         { "p 7%4", "0x3\n" },
@@ -41,7 +43,7 @@ START_TEST(expressions)
     static const char *const bad[] = { "p",      "p 1+",   "p (1",
                                        "p 1/0",  "p $rax", "p zz",
                                        "p 1 2",  "p/q 1",  "p/0x 1",
-                                       "p 12ab", "p/i 1",  "p ((((((((((((((((((((((((((((((((((((1))))))",
+                                       "p 12ab", "p/i 1",  "p /q 1",  "p ((((((((((((((((((((((((((((((((((((1))))))",
                                        "p 1)" };
     char deep[300];
 
@@ -68,6 +70,7 @@ START_TEST(memory)
 
     ck_assert_str_eq(hmp("xp/4xb 0x10", true), "00000010: 0x10 0x11 0x12 0x13\n");
     ck_assert_str_eq(hmp("xp/1xw 0x10", true), "00000010: 0x13121110\n");
+    ck_assert_str_eq(hmp("xp /1xw 0x10", true), "00000010: 0x13121110\n");
     ck_assert_str_eq(hmp("xp/2dg 0", true), "00000000: 506097522914230528 1084818905618843912\n");
     ck_assert_str_eq(hmp("xp/2c 0x41", true), "00000041: 'A' 'B'\n");
     memcpy(ram + 0x100, "\x90\xeb\xfe\x0f", 4);
