@@ -51,6 +51,7 @@ struct profile {
     pthread_mutex_t lock;       /* guards all below, but for what is atomic */
     pthread_cond_t wake;
     bool running;
+    bool written;                       /* both files, whole */
     unsigned hz;
     enum unwind_how how;
     char *file;
@@ -125,6 +126,7 @@ static void clear(struct profile *p)
     p->node = NULL;
     p->file = NULL;
     p->names = 0;
+    p->written = false;
     p->n = 1;
     p->samples = p->idle = p->lost = 0;
 }
@@ -370,8 +372,11 @@ static bool open_files(struct profile *p, const char *file, char *err, size_t le
         if (!p->svg)
             fclose(p->folded);
     }
-    if (!p->folded || !p->svg)
+    if (!p->folded || !p->svg) {
         snprintf(err, len, "cannot write %s: %s", name, strerror(errno));
+        free(p->file);
+        p->file = NULL;                 /* nothing was measured for it */
+    }
     free(name);
     return p->folded && p->svg;
 }
@@ -464,7 +469,8 @@ bool profile_stop(struct profile *p, char *err, size_t len)
     pthread_cond_signal(&p->wake);
     pthread_mutex_unlock(&p->lock);
     pthread_join(p->thread, NULL);
-    return write_files(p, err, len);
+    p->written = write_files(p, err, len);
+    return p->written;
 }
 
 void profile_info(struct profile *p, struct text *out)
@@ -476,7 +482,7 @@ void profile_info(struct profile *p, struct text *out)
         text_say(out, "the profiler has not run\n");
     else
         text_say(out, "%s %s.folded and %s.svg, %u Hz, stack=%s: %llu samples, %llu of halts, %u frames kept, %llu lost\n",
-                 p->running ? "running, for" : "stopped; wrote", p->file, p->file, p->hz, how[p->how],
+                 p->running ? "running, for" : p->written ? "stopped; wrote" : "stopped; did not write all of", p->file, p->file, p->hz, how[p->how],
                  (unsigned long long)p->samples, (unsigned long long)p->idle, p->n - 1, (unsigned long long)p->lost);
     pthread_mutex_unlock(&p->lock);
 }

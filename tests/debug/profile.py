@@ -76,6 +76,7 @@ def bare(*options):
     # Once more, by the monitor, into other files; and what it says of names.
     check("does not run" in q.hmp("profile stop"), "stopped twice")
     check("cannot write" in q.hmp("profile start /no/such/place"), "it wrote where there is nothing")
+    check("has not run" in q.hmp("profile info"), "it says that it wrote what it could not: " + q.hmp("profile info"))
     check(q.hmp("profile start %s 200" % path("again")) == "", "not started")
     check("runs already" in q.hmp("profile start %s" % path("again")), "started twice")
     at = int(re.search("0x[0-9a-f]+", q.hmp("info address work")).group(), 16)
