@@ -261,6 +261,7 @@ static bool read_some(struct gdb *g)
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return false;
+    g->heard |= n > 0;
     for (ssize_t i = 0; i < n && g->connected; i++)
         byte_in(g, buf[i]);
     if (n <= 0 || (g->connected && g->queued > QUEUE_MAX - 4 * GDB_PACKET))
@@ -356,6 +357,9 @@ static void hang_up(struct gdb *g, bool go)
     if (g->in >= 0 && g->listen >= 0)
         close(g->in);
     g->in = g->out = -1;
+    /* Who began Latimer for itself (target remote | latimer -gdb stdio) waits for its end. */
+    if (g->listen < 0 && g->heard)
+        machine_request_stop(g->m, STOP_QUIT, 0);
 }
 
 static void on_client(void *arg, short revents)

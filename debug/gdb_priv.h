@@ -51,7 +51,7 @@ struct gdb {
     int listen, in, out;        /* -1: none */
     char *path;                 /* of the listening socket, to be removed */
     struct evfd *listen_watch, *in_watch;
-    bool connected;
+    bool connected, heard;      /* heard: this client, or one before, has said something */
     enum { IN_IDLE, IN_BODY, IN_SUM1, IN_SUM2 } state;
     uint8_t body[GDB_PACKET + 1];
     unsigned len;

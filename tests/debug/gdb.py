@@ -384,6 +384,36 @@ def case_clients():
         m.end()
 
 
+def case_stdio():
+    """-gdb stdio: ends with the debugger that began it, whatever that did; one that never spoke leaves the guest alone."""
+    guest()
+    argv = os.environ.get("LATIMER", "./latimer").split() + ["-M", "pc", "-nic", "none", "-display", "none", "-serial", "null", "-monitor",
+                                                             "none", "-S", "-snapshot", "-gdb", "stdio",
+                                                             "-drive", "file=%s/disk,format=raw,if=ide" % work]
+    for said in b"+$?#3f", b"+$?#3f+$D#44+", b"+$c#63", b"$m0,":
+        r = subprocess.run(argv, input=said, stdout=subprocess.PIPE, timeout=60)
+        same("exit code after %r" % said, r.returncode, 0)
+        check("an answer to %r: %r" % (said, r.stdout), b"$T05" in r.stdout or b"?" not in said)
+    alone = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        alone.wait(1)
+        raise Trouble("without a debugger it ended: %d" % alone.returncode)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        alone.kill()
+        alone.wait()
+    if not shutil.which("gdb"):
+        return
+    for last in "detach", "disconnect", "kill", "print no_such_symbol", "":
+        script = os.path.join(work, "pipe")
+        with open(script, "w") as f:
+            f.write("set confirm off\ntarget remote | exec %s\ninfo registers rip\n%s\n" % (" ".join(argv), last))
+        r = subprocess.run(["gdb", "-nx", "-batch", "-x", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                           stderr=subprocess.STDOUT, timeout=60)
+        check("gdb, then '%s': %s" % (last, r.stdout), "0xfff0" in r.stdout)
+
+
 def case_packets():
     """What debuggers ask at first, and packets that are wrong."""
     m, line, labels = booted()
