@@ -114,6 +114,40 @@ void qmp_query_kvm(struct qmp_call *q)
     q->ret = json_pack("{s:b, s:b}", "enabled", 0, "present", 0);
 }
 
+void qmp_query_target(struct qmp_call *q)
+{
+    q->ret = json_pack("{s:s}", "arch", "x86_64");
+}
+
+/* No board offers S3 to its guest (acpi_tables.c). */
+void qmp_query_current_machine(struct qmp_call *q)
+{
+    q->ret = json_pack("{s:b}", "wakeup-suspend-support", 0);
+}
+
+/* Disks have threads of their own, which no client makes (block/disk.c). */
+void qmp_query_iothreads(struct qmp_call *q)
+{
+    q->ret = json_array();
+}
+
+/* What can be plugged into a memory slot while the machine runs. */
+void qmp_query_memory_devices(struct qmp_call *q)
+{
+    q->ret = json_array();
+}
+
+/* The jobs there are do not belong to one drive: query-jobs. */
+void qmp_query_block_jobs(struct qmp_call *q)
+{
+    q->ret = json_array();
+}
+
+void qmp_query_hotpluggable_cpus(struct qmp_call *q)
+{
+    qmp_fail(q, "machine does not support hot-plugging CPUs");
+}
+
 void qmp_query_machines(struct qmp_call *q)
 {
     q->ret = json_array();

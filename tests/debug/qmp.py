@@ -24,6 +24,11 @@ def quick_start():
     check(a.cmd("query-uuid") == {"UUID": "550e8400-e29b-41d4-a716-446655440000"} and b.hmp("info uuid").strip() ==
           "550e8400-e29b-41d4-a716-446655440000", "another UUID")
     check(a.cmd("query-name") == {"name": "test"}, "another name")
+    # What management software asks of each machine at first.
+    for what, wanted in (("query-target", {"arch": "x86_64"}), ("query-current-machine", {"wakeup-suspend-support": False}),
+                         ("query-iothreads", []), ("query-memory-devices", []), ("query-block-jobs", [])):
+        check(a.cmd(what) == wanted, what)
+    check("hot-plugging" in a.ask("query-hotpluggable-cpus")["error"]["desc"], "processors can be plugged")
     # The processor is at its reset vector, and stays there.
     check("EIP=0000fff0" in a.hmp("info registers"), a.hmp("info registers"))
     time.sleep(0.3)
