@@ -65,6 +65,11 @@ void hmp_migrate_set_parameter(struct hmp *h)
         l->bandwidth = n;
 }
 
+void hmp_announce_self(struct hmp *h)
+{
+    migrate_announce(h->m);
+}
+
 #define KIB(n) ((n) >> 10)
 
 void info_migrate(struct hmp *h)

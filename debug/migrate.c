@@ -115,3 +115,11 @@ bool migrate_cont(struct machine *m, char *err, size_t len)
     control_cont(m->control);
     return true;
 }
+
+void migrate_announce(struct machine *m)
+{
+    struct outside_net n;
+
+    for (unsigned i = 0; m->outside && m->outside->net(m, i, &n); i++)
+        m->outside->announce(m, n.net);
+}

@@ -55,6 +55,8 @@ void migrate_free(struct machine *);
 bool migrate_start(struct machine *, const char *uri, bool disks, char *err, size_t len);
 /* Nothing happens where none is under way. The machine goes on here. */
 void migrate_cancel(struct machine *);
+/* Tells all networks where the machine is now, as when it has come. */
+void migrate_announce(struct machine *);
 /* Nothing may change what the machine is meanwhile, as loading a snapshot does. */
 bool migrate_active(const struct machine *);
 /* It is elsewhere, or nobody knows: only migrate_cont() takes it back. */

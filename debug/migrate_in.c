@@ -195,6 +195,7 @@ static void arrive(struct incoming *in)
         control_cont(m->control);
     else if (waits)
         control_stop(m->control, RUN_PAUSED);
+    migrate_announce(m);
 }
 
 static void on_data(void *arg, short revents)

@@ -71,6 +71,7 @@ struct outside {
      * network. */
     bool (*hostfwd)(struct machine *, const char *id, bool add, const char *text, char *err, size_t len);
     void (*plug)(struct machine *, struct net *, bool in);      /* its cable, into the chip or out of it */
+    void (*announce)(struct machine *, struct net *);          /* where its chip is now (net_announce()) */
     struct screen *(*screen)(struct machine *);
     void (*vnc)(struct machine *, struct outside_vnc *);
     const struct board *(*board)(unsigned n);           /* the kinds of machine; NULL: no more */

@@ -41,7 +41,8 @@ struct net_end {
     const struct net_end_ops *ops;
     void *end;
     struct queue to_chip, to_host;
-    struct evdelay send;
+    struct evdelay send, announce;
+    unsigned announced;         /* how often since net_announce() */
     bool held;
     bool up, unplugged;         /* the other end is there; the user pulled the cable out */
     FILE *dump;
@@ -261,6 +262,41 @@ void net_plug(struct net *n, bool in)
     set_link(n);
 }
 
+/* ---- a machine that has moved ---- */
+
+#define ANNOUNCEMENTS 5u
+#define ANNOUNCE_FIRST_MS 50u   /* between the first two; each time 100 ms longer */
+#define ANNOUNCE_STEP_MS 100u
+
+static void announce(void *arg)
+{
+    /* For everybody; protocol RARP; Ethernet and IPv4, "request reverse"; who asks, and who is asked for. */
+    static const uint8_t head[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3 };
+    struct net_end *e = arg;
+    uint8_t frame[60] = { 0 };
+
+    if (!e->net->mac)
+        return;
+    memcpy(frame, head, sizeof(head));
+    memcpy(frame + 6, e->net->mac, 6);
+    memcpy(frame + 22, e->net->mac, 6);
+    memcpy(frame + 32, e->net->mac, 6);
+    net_send(e->net, frame, sizeof(frame));
+    if (++e->announced < ANNOUNCEMENTS)
+        evloop_delay(e->loop, &e->announce, (ANNOUNCE_FIRST_MS + (e->announced - 1) * ANNOUNCE_STEP_MS) * 1000000ull);
+}
+
+void net_announce(struct net *n)
+{
+    struct net_end *e = n->arg;
+
+    if (!e)
+        return;
+    e->announced = 0;
+    evloop_delay_cancel(e->loop, &e->announce);
+    evloop_delay(e->loop, &e->announce, 0);
+}
+
 void *net_end_of(const struct net *n, const struct net_end_ops *o)
 {
     const struct net_end *e = n->arg;
@@ -275,7 +311,7 @@ void net_end_new(struct net *n, struct evloop *loop, const struct net_end_ops *o
     if (!e)
         die(EXIT_CODE_HOST, "out of memory for network %s", n->id);
     *e = (struct net_end){ .net = n, .loop = loop, .ops = o, .end = end, .up = true,
-                           .send = { .fire = send_queued, .arg = e } };
+                           .send = { .fire = send_queued, .arg = e }, .announce = { .fire = announce, .arg = e } };
     n->arg = e;
     n->ops = o->takes ? &offload_ops : &ops;
     n->up = true;
@@ -287,6 +323,7 @@ void net_close(struct net *n)
 
     if (!e)
         return;
+    evloop_delay_cancel(e->loop, &e->announce);
     evloop_delay_cancel(e->loop, &e->send);
     send_queued(e);
     n->ops = NULL;

@@ -64,6 +64,11 @@ bool net_open_socket(struct net *, struct evloop *, const struct net_socket_conf
                      size_t errlen);
 /* From now on all frames go to a file in pcap's format as well, the first `max` bytes of each. */
 bool net_dump(struct net *, const char *path, uint32_t max, char *err, size_t errlen);
+/*
+ * Tells the network where the chip's address is now: some broadcast requests of RFC 903 in the next second. Switches learn
+ * from them, and nobody needs to answer. Of no effect without a chip or a plugged cable.
+ */
+void net_announce(struct net *);
 /* Everything net_open_*() and net_dump() made. */
 void net_close(struct net *);
 

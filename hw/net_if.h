@@ -50,6 +50,7 @@ struct net {
     bool up;                    /* the cable is plugged in */
     const struct net_user *user;        /* NULL: no chip */
     void *dev;
+    const uint8_t *mac;         /* the chip's address, as it was wired: six bytes; NULL: it has none */
     const struct net_offload *offload;  /* while receive() is called: what the frame needs; NULL: nothing */
     void *arg;                  /* the outside's */
 };

@@ -177,6 +177,11 @@ static void plug(struct machine *m, struct net *n, bool in)
     net_plug(n, in);
 }
 
+static void announce(struct machine *m, struct net *n)
+{
+    net_announce(n);
+}
+
 static bool chardev(struct machine *m, unsigned n, struct outside_chardev *c)
 {
     static const char *const serial[] = { "serial0", "serial1", "serial2", "serial3" };
@@ -231,6 +236,7 @@ void outside_new(struct machine *m, struct options *o)
                                             .resize = resize,
                                             .hostfwd = hostfwd,
                                             .plug = plug,
+                                            .announce = announce,
                                             .screen = screen,
                                             .vnc = vnc,
                                             .name = name,

@@ -26,6 +26,8 @@ void nic_connect(const struct nic_props *p, const struct net_user *user, void *d
     if (!net_connect(p->net, user, dev))
         die(EXIT_CODE_USAGE, "-device %s: netdev=%s: another device is on that network", p->common.name,
             p->net->id);
+    if (p->net)
+        p->net->mac = p->mac;
 }
 
 /* ---- check sequences ---- */

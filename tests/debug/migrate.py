@@ -172,6 +172,27 @@ def quick_offers():
 SMALL = ["-M", "pc", "-m", "32", "-serial", "null", "-nic", "none"]
 
 
+def quick_announced():
+    """Switches hear where the machine is now: five RARP requests of its address, in a second."""
+    options = ["-M", "pc", "-m", "16", "-serial", "null", "-netdev", "user,id=n", "-device", "e1000,netdev=n,mac=52:54:00:aa:bb:cc"]
+    a = Side(*options)
+    b = Side(*options, "-object", "filter-dump,id=d,netdev=n,file=" + path("pcap"), "-incoming", "unix:" + path("an"))
+    go(a, b, "unix:" + path("an"))
+    b.runs()
+    mac = bytes.fromhex("525400aabbcc")
+    wanted = b"\xff" * 6 + mac + bytes.fromhex("8035 0001 0800 0604 0003") + mac + bytes(4) + mac + bytes(4)
+    end = time.monotonic() + 20 * SLOW
+    while content(path("pcap")).count(wanted) < 5:
+        check(time.monotonic() < end, "what the network heard: " + content(path("pcap")).hex())
+        time.sleep(0.1)
+    hmp(b.q, "set_link n off")
+    hmp(b.q, "announce_self")           # nobody hears that
+    b.q.cmd("quit")
+    b.m.ends(0)
+    dump = content(path("pcap"))
+    check(dump.count(wanted.ljust(60, b"\0")) == dump.count(wanted) == 5, dump.hex())
+
+
 def quick_refused():
     """What cannot be taken leaves both sides as they were, and says why."""
     uri = "unix:" + path("r")
