@@ -321,6 +321,34 @@ bool action_screendump(struct machine *m, const char *file, const char *format, 
                                            screendump_png)(screen_refresh(s), file, err, len);
 }
 
+static bool vnc_refused(char *err, size_t len)
+{
+    snprintf(err, len, "there is no VNC server that asks for a password: use -vnc ADDRESS,password=on");
+    return false;
+}
+
+bool action_vnc_password(struct machine *m, const char *password, char *err, size_t len)
+{
+    return (m->outside && m->outside->vnc_password(m, password)) || vnc_refused(err, len);
+}
+
+bool action_vnc_expire(struct machine *m, const char *when, char *err, size_t len)
+{
+    bool later = when[0] == '+', now = strcmp(when, "now") == 0, never = strcmp(when, "never") == 0;
+    const char *digits = when + later;
+    time_t at = later || now ? time(NULL) : 0;
+
+    if (!now && !never) {
+        if (!digits[0] || strlen(digits) > 12 || digits[strspn(digits, "0123456789")]) {
+            snprintf(err, len, "'%.60s': use now, never, +SECONDS, or seconds since the epoch", when);
+            return false;
+        }
+        at += (time_t)strtoull(digits, NULL, 10);
+        at += !at;              /* the epoch itself is past, and 0 means never */
+    }
+    return (m->outside && m->outside->vnc_expire(m, at)) || vnc_refused(err, len);
+}
+
 /* ---- keys and mouse ---- */
 
 static const struct { unsigned key; const char *name; } keys[] = {

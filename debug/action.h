@@ -41,6 +41,10 @@ bool action_hostfwd(struct machine *, const char *net, bool add, const char *tex
 /* format "png", "ppm", "txt" or NULL: by the file's name, or PNG. */
 bool action_screendump(struct machine *, const char *file, const char *format, char *err, size_t len);
 
+/* For VNC clients that come from now on. when: "now", "never", "+SECONDS", or seconds since the epoch. */
+bool action_vnc_password(struct machine *, const char *password, char *err, size_t len);
+bool action_vnc_expire(struct machine *, const char *when, char *err, size_t len);
+
 /* A key's number by its name, or a number (0x1c); 0: there is no such key. The n-th key's name; NULL behind
  * the last. */
 unsigned action_key(const char *name, size_t len);

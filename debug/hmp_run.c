@@ -67,6 +67,17 @@ void hmp_eject(struct hmp *h)
     DO(h, action_eject(h->m, h->arg[0].s, hmp_flag(h, 'f'), err, sizeof(err)));
 }
 
+/* "change vnc password WORD" */
+static void change_password(struct hmp *h)
+{
+    if (strcmp(h->arg[1].s, "password") && strcmp(h->arg[1].s, "passwd"))
+        hmp_fail(h, "'%s': the VNC server stays where it is: use change vnc password PASSWORD", h->arg[1].s);
+    else if (!h->arg[2].s)
+        hmp_fail(h, "which one? use change vnc password PASSWORD");
+    else
+        DO(h, action_vnc_password(h->m, h->arg[2].s, err, sizeof(err)));
+}
+
 void hmp_change(struct hmp *h)
 {
     static const struct { const char *name; enum outside_medium how; } modes[] = {
@@ -74,6 +85,10 @@ void hmp_change(struct hmp *h)
     };
     unsigned i = 0;
 
+    if (strcmp(h->arg[0].s, "vnc") == 0) {
+        change_password(h);
+        return;
+    }
     while (h->arg[3].s && i < 3 && strcmp(modes[i].name, h->arg[3].s))
         i++;
     if (i == 3)
@@ -163,6 +178,29 @@ void hmp_mouse_button(struct hmp *h)
 void hmp_screendump(struct hmp *h)
 {
     DO(h, action_screendump(h->m, h->arg[0].s, NULL, err, sizeof(err)));
+}
+
+/* The other protocol that QEMU has, SPICE, is none of ours. */
+static bool is_vnc(struct hmp *h)
+{
+    if (strcmp(h->arg[0].s, "vnc") == 0)
+        return true;
+    hmp_fail(h, "'%s': use vnc", h->arg[0].s);
+    return false;
+}
+
+void hmp_set_password(struct hmp *h)
+{
+    if (h->arg[2].s && strcmp(h->arg[2].s, "keep"))
+        hmp_fail(h, "'%s': clients that are connected stay: use keep", h->arg[2].s);
+    else if (is_vnc(h))
+        DO(h, action_vnc_password(h->m, h->arg[1].s, err, sizeof(err)));
+}
+
+void hmp_expire_password(struct hmp *h)
+{
+    if (is_vnc(h))
+        DO(h, action_vnc_expire(h->m, h->arg[1].s, err, sizeof(err)));
 }
 
 /* ---- network ---- */

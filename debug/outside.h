@@ -9,6 +9,8 @@
 #ifndef DEBUG_OUTSIDE_H
 #define DEBUG_OUTSIDE_H
 
+#include <time.h>
+
 #include "hw/disk_if.h"
 #include "hw/machine.h"
 #include "hw/net_if.h"
@@ -74,6 +76,9 @@ struct outside {
     void (*announce)(struct machine *, struct net *);          /* where its chip is now (net_announce()) */
     struct screen *(*screen)(struct machine *);
     void (*vnc)(struct machine *, struct outside_vnc *);
+    /* Of clients that come from now on; when: seconds since the epoch, 0: never. False: the server asks for none. */
+    bool (*vnc_password)(struct machine *, const char *password);
+    bool (*vnc_expire)(struct machine *, time_t when);
     const struct board *(*board)(unsigned n);           /* the kinds of machine; NULL: no more */
     unsigned max_cpus;
     int (*thread_id)(struct machine *, unsigned cpu);   /* the host's number of its thread */

@@ -197,6 +197,39 @@ void qmp_set_link(struct qmp_call *q)
         DO(q, action_link(q->m, name, qmp_boolean(q, "up", false), err, sizeof(err)));
 }
 
+/* ---- passwords of VNC clients ---- */
+
+void qmp_change_vnc_password(struct qmp_call *q)
+{
+    DO(q, action_vnc_password(q->m, qmp_string(q, "password"), err, sizeof(err)));
+}
+
+static bool is_vnc(struct qmp_call *q)
+{
+    const char *protocol = qmp_string(q, "protocol");
+
+    if (strcmp(protocol, "vnc") == 0)
+        return true;
+    qmp_fail(q, "Parameter 'protocol' does not accept value '%.60s'", protocol);
+    return false;
+}
+
+void qmp_set_password(struct qmp_call *q)
+{
+    const char *connected = qmp_string(q, "connected");
+
+    if (connected && strcmp(connected, "keep"))
+        qmp_fail(q, "Parameter 'connected' must be 'keep' when 'protocol' is 'vnc'");
+    else if (is_vnc(q))
+        DO(q, action_vnc_password(q->m, qmp_string(q, "password"), err, sizeof(err)));
+}
+
+void qmp_expire_password(struct qmp_call *q)
+{
+    if (is_vnc(q))
+        DO(q, action_vnc_expire(q->m, qmp_string(q, "time"), err, sizeof(err)));
+}
+
 /* ---- keys, pointers, screen ---- */
 
 /* {"type": "qcode", "data": "ret"} or {"type": "number", "data": 28}; 0: neither. */

@@ -47,8 +47,9 @@ struct vnc {
     uint32_t *pixels;           /* red in bits 7:0, as the library wants it */
     unsigned width, height;
     _Atomic unsigned clients;   /* written by the thread */
-    char *passwords[2];
+    pthread_mutex_t secret;     /* what follows, which others set and the thread reads */
     char password[9];
+    time_t expires;             /* 0: never */
 };
 
 struct client {
@@ -119,6 +120,27 @@ static int on_leds(rfbScreenInfoPtr rfb)
     pthread_mutex_unlock(v->env.lock);
     return (leds & INPUT_CAPS_LOCK ? rfbKeyboardMaskCapsLock : 0) | (leds & INPUT_NUM_LOCK ? rfbKeyboardMaskNumLock : 0) |
            (leds & INPUT_SCROLL_LOCK ? rfbKeyboardMaskScrollLock : 0);
+}
+
+/* The client has the challenge encrypted with the password, which is the key of DES (RFC 6143, 7.2.2). */
+static rfbBool on_password(rfbClientPtr cl, const char *response, int len)
+{
+    struct vnc *v = vnc_of(cl);
+    uint8_t want[CHALLENGESIZE], wrong = 0;
+    char password[9];
+    time_t expires;
+
+    pthread_mutex_lock(&v->secret);
+    memcpy(password, v->password, sizeof(password));
+    expires = v->expires;
+    pthread_mutex_unlock(&v->secret);
+    if (!password[0] || len != CHALLENGESIZE || (expires && time(NULL) >= expires))
+        return FALSE;
+    memcpy(want, cl->authChallenge, sizeof(want));
+    rfbEncryptBytes(want, password);
+    for (unsigned i = 0; i < CHALLENGESIZE; i++)
+        wrong |= want[i] ^ (uint8_t)response[i];
+    return !wrong;
 }
 
 static void on_gone(rfbClientPtr cl)
@@ -338,6 +360,7 @@ struct vnc *vnc_start(const struct display_env *env, const struct vnc_config *c,
         return NULL;
     }
     v->env = *env;
+    pthread_mutex_init(&v->secret, NULL);
     v->listen_fd = strncmp(c->address, "unix:", 5) == 0 ? listen_unix(v, c->address + 5, err, len) :
                    listen_tcp(c, err, len);
     if (v->listen_fd < 0) {
@@ -369,11 +392,10 @@ struct vnc *vnc_start(const struct display_env *env, const struct vnc_config *c,
     v->rfb->ptrAddEvent = on_pointer;
     v->rfb->newClientHook = on_client;
     v->rfb->getKeyboardLedStateHook = on_leds;
-    if (c->password[0]) {
-        snprintf(v->password, sizeof(v->password), "%s", c->password);
-        v->passwords[0] = v->password;
-        v->rfb->authPasswdData = v->passwords;
-        v->rfb->passwordCheck = rfbCheckPasswordByList;
+    if (c->auth) {
+        vnc_password(v, c->password);
+        v->rfb->authPasswdData = v;     /* not NULL: the library asks for a password */
+        v->rfb->passwordCheck = on_password;
     }
     rfbInitServer(v->rfb);
     pthread_mutex_lock(env->lock);
@@ -415,4 +437,18 @@ void vnc_stop(struct vnc *v)
 unsigned vnc_clients(struct vnc *v)
 {
     return v->clients;
+}
+
+void vnc_password(struct vnc *v, const char *password)
+{
+    pthread_mutex_lock(&v->secret);
+    snprintf(v->password, sizeof(v->password), "%.8s", password);
+    pthread_mutex_unlock(&v->secret);
+}
+
+void vnc_expire(struct vnc *v, time_t when)
+{
+    pthread_mutex_lock(&v->secret);
+    v->expires = when;
+    pthread_mutex_unlock(&v->secret);
 }

@@ -22,6 +22,7 @@ struct displays {
     const char *dump;
     char title[64];
     struct vnc *vnc;
+    bool vnc_auth;              /* which asks for a password */
     struct sdl *sdl;
     struct text_display *text;
 };
@@ -47,6 +48,7 @@ void displays_start(struct displays *d, const struct options *o)
     snprintf(d->title, sizeof(d->title), "Latimer%s%s", o->name[0] ? ": " : "", o->name);
     d->env.title = d->title;
     d->dump = o->dump;
+    d->vnc_auth = o->vnc_config.auth;
     if (d->dump && !screendump_possible(d->dump, err, sizeof(err)))
         die(EXIT_CODE_FILE, "-screendump: cannot write %s: %s", d->dump, err);
     if ((o->vnc || o->display == DISPLAY_SDL || o->display == DISPLAY_TEXT) && !screen_has_chip(d->env.screen))
@@ -96,6 +98,28 @@ unsigned displays_vnc_clients(struct displays *d)
         return vnc_clients(d->vnc);
 #endif
     return 0;
+}
+
+bool displays_vnc_password(struct displays *d, const char *password)
+{
+#ifdef HAVE_VNC
+    if (d && d->vnc && d->vnc_auth) {
+        vnc_password(d->vnc, password);
+        return true;
+    }
+#endif
+    return false;
+}
+
+bool displays_vnc_expire(struct displays *d, time_t when)
+{
+#ifdef HAVE_VNC
+    if (d && d->vnc && d->vnc_auth) {
+        vnc_expire(d->vnc, when);
+        return true;
+    }
+#endif
+    return false;
 }
 
 bool displays_stop(struct displays *d)

@@ -15,6 +15,9 @@ bool displays_dump(struct displays *);
 struct screen *displays_screen(struct displays *);
 /* VNC clients that are connected; with the device lock held. */
 unsigned displays_vnc_clients(struct displays *);
+/* As vnc_password() and vnc_expire(). False: there is no VNC server, or none that asks for a password. */
+bool displays_vnc_password(struct displays *, const char *password);
+bool displays_vnc_expire(struct displays *, time_t);
 /* False: the process must end by _exit() (sdl_stop()). */
 bool displays_stop(struct displays *);
 void displays_free(struct displays *);

@@ -95,6 +95,7 @@ static void read_password(struct options *o, const char *opt, const char *path)
     if (strlen(line) >= sizeof(o->vnc_config.password))
         arg_note("VNC passwords have 8 characters: the rest of the one in %s does not count", path);
     snprintf(o->vnc_config.password, sizeof(o->vnc_config.password), "%.8s", line);
+    o->vnc_config.auth = true;
 }
 
 static bool is_address(const char *a)
@@ -129,13 +130,13 @@ void opt_vnc(struct options *o, const char *opt, const char *val)
         if (it.val && strcmp(it.key, "to") == 0 && arg_number(it.val, &n) && n <= 59635)
             o->vnc_config.to = (unsigned)n;
         else if (strcmp(it.key, "password") == 0 && (!it.val || strcmp(it.val, "on") == 0))
-            die(EXIT_CODE_USAGE, "%s: password=on: there is no monitor yet to set one: give a file, password=FILE", opt);
+            o->vnc_config.auth = true;
         else if (it.val && strcmp(it.key, "password") == 0 && strcmp(it.val, "off"))
             read_password(o, opt, it.val);
         else if (!it.val || (strcmp(it.key, "share") && strcmp(it.key, "password")))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use password=FILE or to=N", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use password=FILE, password=on or to=N", opt, it.key);
     }
-    if (o->vnc && no_loopback(o->vnc_config.address) && !o->vnc_config.password[0])
+    if (o->vnc && no_loopback(o->vnc_config.address) && !o->vnc_config.auth)
         arg_note("%s: whoever reaches this host can use the guest: give a password=FILE, or only :N", opt);
 }
 

@@ -212,8 +212,18 @@ static void vnc(struct machine *m, struct outside_vnc *v)
 {
     struct options *o = options_of(m);
 
-    *v = (struct outside_vnc){ o->vnc ? o->vnc_config.address : NULL, o->vnc_config.password[0],
+    *v = (struct outside_vnc){ o->vnc ? o->vnc_config.address : NULL, o->vnc_config.auth,
                                displays_vnc_clients(m->displays) };
+}
+
+static bool password(struct machine *m, const char *text)
+{
+    return displays_vnc_password(m->displays, text);
+}
+
+static bool expire(struct machine *m, time_t when)
+{
+    return displays_vnc_expire(m->displays, when);
 }
 
 static const char *name(struct machine *m)
@@ -239,6 +249,8 @@ void outside_new(struct machine *m, struct options *o)
                                             .announce = announce,
                                             .screen = screen,
                                             .vnc = vnc,
+                                            .vnc_password = password,
+                                            .vnc_expire = expire,
                                             .name = name,
                                             .board = options_board,
                                             .max_cpus = 1,

@@ -23,7 +23,7 @@ vnc=true sdl=true
 if $vnc; then
     expect 2 'use HOST:N' -vnc 7
     expect 2 'use HOST:N' -vnc :x
-    expect 2 'there is no monitor yet' -vnc :7,password=on
+    expect 2 'unknown property' -vnc :7,password=on,lossy=on
     expect 2 'unknown property' -vnc :7,tls=on
     expect 3 'cannot read the password' -vnc :7,password="$work/none"
 else
@@ -124,6 +124,32 @@ EOF
     holds 'VNC: wrong password' "! $client --password gehein unix:'$work/sock' size 2>/dev/null"
     holds 'VNC: password' "$client --password geheim unix:'$work/sock' size >/dev/null"
     expect 4 'use another path' $run -vnc unix:"$work/sock"
+    kill -9 $pid
+    wait $pid 2>/dev/null
+    # A password that a monitor sets, changes, and has expire; a server without one takes none.
+    start -vnc unix:"$work/sock",password=on -monitor unix:"$work/mon",server,nowait -qmp unix:"$work/qmp",server,nowait
+    monitor() { $python "$src/tests/cli/ask.py" "$work/mon" "$@"; }
+    qmp() { $python "$src/tests/cli/ask.py" "$work/qmp" '{"execute":"qmp_capabilities"}' "$@"; }
+    in_by() { $client --password "$1" unix:"$work/sock" size >/dev/null 2>&1; }
+    holds 'VNC: before there is a password' "! in_by '' && ! in_by geheim && ! $client unix:'$work/sock' size 2>/dev/null"
+    holds 'VNC: change vnc password' "! monitor 'change vnc password erstes' | grep >/dev/null use && in_by erstes && ! in_by geheim"
+    holds 'VNC: set_password' "monitor 'set_password vnc zweites keep' >/dev/null && in_by zweites && ! in_by erstes"
+    holds 'VNC: expired' "monitor 'expire_password vnc now' >/dev/null && ! in_by zweites"
+    holds 'VNC: not yet' "monitor 'expire_password vnc +1000' >/dev/null && in_by zweites"
+    holds 'VNC: long ago' "monitor 'expire_password vnc 1000000000' >/dev/null && ! in_by zweites"
+    holds 'VNC: never' "monitor 'expire_password vnc never' >/dev/null && in_by zweites"
+    holds 'VNC: no time' "monitor 'expire_password vnc soon' | grep >/dev/null 'use now'"
+    holds 'VNC: no other protocol' "monitor 'set_password spice x' | grep >/dev/null 'use vnc'"
+    holds 'VNC: by QMP' "qmp '{\"execute\":\"set_password\",\"arguments\":{\"protocol\":\"vnc\",\"password\":\"drittes\"}}' |
+        grep >/dev/null '\"return\":{}' && in_by drittes && ! in_by zweites"
+    holds 'VNC: by QMP, no time' "qmp '{\"execute\":\"expire_password\",\"arguments\":{\"protocol\":\"vnc\",\"time\":\"-\"}}' |
+        grep >/dev/null 'use now'"
+    holds 'VNC: by QMP, the old way' "qmp '{\"execute\":\"change-vnc-password\",\"arguments\":{\"password\":\"\"}}' |
+        grep >/dev/null '\"return\":{}' && ! in_by drittes && ! in_by ''"
+    kill -9 $pid
+    wait $pid 2>/dev/null
+    start -vnc unix:"$work/sock" -monitor unix:"$work/mon",server,nowait
+    holds 'VNC: none to be set' "monitor 'change vnc password x' | grep >/dev/null 'password=on'"
     kill -9 $pid
     wait $pid 2>/dev/null
     start -k de -vnc unix:"$work/sock",password="$work/password"       # in the place of one that was left behind
