@@ -429,6 +429,7 @@ void vnc_stop(struct vnc *v)
         unlink(v->path);
     close(v->listen_fd);
     close(v->stop_fd);
+    pthread_mutex_destroy(&v->secret);
     free(v->path);
     free(v->pixels);
     free(v);

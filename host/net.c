@@ -275,7 +275,7 @@ static void announce(void *arg)
     struct net_end *e = arg;
     uint8_t frame[60] = { 0 };
 
-    if (!e->net->mac)
+    if (!e->net->user)
         return;
     memcpy(frame, head, sizeof(head));
     memcpy(frame + 6, e->net->mac, 6);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/trace.h"
 
@@ -50,13 +51,13 @@ struct net {
     bool up;                    /* the cable is plugged in */
     const struct net_user *user;        /* NULL: no chip */
     void *dev;
-    const uint8_t *mac;         /* the chip's address, as it was wired: six bytes; NULL: it has none */
+    uint8_t mac[6];             /* the chip's address, as it was wired */
     const struct net_offload *offload;  /* while receive() is called: what the frame needs; NULL: nothing */
     void *arg;                  /* the outside's */
 };
 
 /* False: another chip has the cable. */
-static inline bool net_connect(struct net *n, const struct net_user *user, void *dev)
+static inline bool net_connect(struct net *n, const struct net_user *user, void *dev, const uint8_t mac[6])
 {
     if (!n)
         return true;
@@ -64,6 +65,7 @@ static inline bool net_connect(struct net *n, const struct net_user *user, void 
         return false;
     n->user = user;
     n->dev = dev;
+    memcpy(n->mac, mac, sizeof(n->mac));
     return true;
 }
 

@@ -23,11 +23,9 @@ struct pci_dev *nic_pci_add(struct plug_env *env, const struct nic_props *p, con
 
 void nic_connect(const struct nic_props *p, const struct net_user *user, void *dev)
 {
-    if (!net_connect(p->net, user, dev))
+    if (!net_connect(p->net, user, dev, p->mac))
         die(EXIT_CODE_USAGE, "-device %s: netdev=%s: another device is on that network", p->common.name,
             p->net->id);
-    if (p->net)
-        p->net->mac = p->mac;
 }
 
 /* ---- check sequences ---- */

@@ -1,5 +1,5 @@
 /*
- * nvme_int.h - what the files of the NVMe controller share: registers, queues (nvme.c), where a command's
+ * nvme_int.h - what the files of the NVMe controller share: registers (nvme.c), queues (queue.c), where a command's
  * data is (data.c), admin commands (admin.c, log.c), commands to the namespace (io.c).
  */
 #ifndef HW_NVME_INT_H
@@ -137,6 +137,15 @@ struct nvme {
 /* ---- nvme.c ---- */
 uint64_t nvme_get(const void *p, unsigned size);
 void nvme_put(void *p, unsigned size, uint64_t v);
+unsigned nvme_vectors(const struct nvme *);
+/* Enabled, and neither stopped nor being reset: it fetches and answers commands. */
+bool nvme_ready(const struct nvme *);
+/* It stops until it is reset (CSTS.CFS). */
+void nvme_fatal(struct nvme *, const char *what);
+/* Go on with a reset or with becoming ready, if the disk has nothing of before any more. */
+void nvme_enable(struct nvme *);
+
+/* ---- queue.c ---- */
 /* The end of a command that returned NVME_LATER; the caller goes on with nvme_run(). */
 void nvme_finish(struct nvme_cmd *, uint16_t status);
 /* Do what can be done: commands, events, interrupts. */
@@ -146,9 +155,10 @@ void nvme_submit(struct nvme_cmd *, struct disk *, void (*then)(struct disk_req 
 void nvme_event(struct nvme *, unsigned type, unsigned info);
 /* False: no asynchronous event request with that identifier waits. */
 bool nvme_event_abort(struct nvme *, uint16_t cid);
-unsigned nvme_vectors(const struct nvme *);
 /* Delete an I/O submission queue: command `cid` is answered when no command of the queue is under way. */
 void nvme_sq_delete(struct nvme *, unsigned q, uint16_t cid);
+void nvme_pin_update(struct nvme *);    /* INTx, after a change of what it follows */
+void nvme_coalesced(void *nvme);        /* the timer of interrupts that wait for more completions */
 
 /* ---- data.c ---- */
 /* Find the `len` bytes of guest RAM that a command names; `in`: they will be written. Returns a status. */

@@ -498,7 +498,7 @@ static void make(struct plug_env *env, void *bus, const void *props)
     virtio_config_set(s->v, CFG_STATUS, 2, net_is_up(s->net) ? LINK_UP : 0);
     virtio_config_writable(s->v, CFG_MAC, 6);           /* how legacy drivers set it */
     reset(s);
-    if (!net_connect(s->net, &net_user, s))
+    if (!net_connect(s->net, &net_user, s, mac))
         die(EXIT_CODE_USAGE, "-device %s: netdev=%s: another device has it", p->virtio.common.name,
             s->net->id);
 }

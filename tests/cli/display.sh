@@ -199,6 +199,7 @@ if $sdl && command -v Xvfb >/dev/null; then
     if [ -n "$python" ]; then
         # While the window is being made, by the bytes that had been sent. (Later Mesa's GLX may break down by itself.)
         for bytes in 48 200 1000; do
+            rm -f /tmp/.X11-unix/X$((number + 2000))
             $python "$src/tests/cli/xcut.py" /tmp/.X11-unix/X$((number + 2000)) /tmp/.X11-unix/X$number $bytes &
             cut=$! tries=0
             until [ -e /tmp/.X11-unix/X$((number + 2000)) ] || [ $tries = 100 ]; do sleep 0.1; tries=$((tries + 1)); done

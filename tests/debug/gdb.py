@@ -704,6 +704,8 @@ def case_bars():
     pairs = [(loop(False), loop(True)) for _ in range(5)]
     c, d = min(x for x, _ in pairs), min(x for _, x in pairs)
     print("  10^8 writes to a page: %.2f s, watched elsewhere in the page %.2f s: %.1f times" % (c, d, d / c))
+    for one, two in zip(*counts):
+        check("1,000 breakpoints cost too much: %s" % counts, one is None or two < 1.05 * one)
     check("1,000 breakpoints cost too much: %.3f times" % cost, cost < 1.05)
     check("a watched page is %.1f times slower" % (d / c), d / c < 10)
 

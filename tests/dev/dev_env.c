@@ -60,6 +60,7 @@ int main(void)
     srunner_add_suite(r, suite_pit());
     srunner_add_suite(r, suite_rtc());
     srunner_add_suite(r, suite_kbc());
+    srunner_add_suite(r, suite_mouse());
     srunner_add_suite(r, suite_misc());
     srunner_add_suite(r, suite_chips());
     srunner_add_suite(r, suite_chardev());

@@ -44,6 +44,7 @@ Suite *suite_pic(void);
 Suite *suite_pit(void);
 Suite *suite_rtc(void);
 Suite *suite_kbc(void);
+Suite *suite_mouse(void);
 Suite *suite_misc(void);
 Suite *suite_chips(void);
 Suite *suite_chardev(void);

@@ -1,79 +1,8 @@
-/* test_kbc.c - 8042 with keyboard and mouse behind it. */
-#include "tests/dev/dev_env.h"
+/* test_kbc.c - the 8042 and its keyboard. */
+#include "tests/dev/kbc_env.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "hw/kbc.h"
-
-enum { IRQ1 = 1, IRQ12 = 12, A20 = 20, RESET = 21 };
-
-static struct env e;
-static struct ps2 *kbd, *mouse;
-
-static void wire(void)
-{
-    kbd = ps2_keyboard_new(e.chips, "kbd", e.clock);
-    mouse = ps2_mouse_new(e.chips, "mouse", e.clock);
-    struct kbc_lines lines = { env_irq(&e, IRQ1), env_irq(&e, IRQ12), env_irq(&e, A20), env_irq(&e, RESET) };
-    kbc_new(e.chips, e.ports, e.clock, &lines, kbd, mouse);
-}
-static void setup(void)
-{
-    env_init(&e);
-    wire();
-}
-static void teardown(void) { env_free(&e); }
-
-static void check_state(void)
-{
-    uint8_t *a, *b;
-    size_t n = chips_save(e.chips, &a), k;
-
-    ck_assert_ptr_null(chips_load(e.chips, a, n));
-    k = chips_save(e.chips, &b);
-    ck_assert_uint_eq(n, k);
-    ck_assert_int_eq(memcmp(a, b, n), 0);
-    free(a);
-    free(b);
-}
-
-static void cmd(uint8_t c) { out8(&e, 0x64, c); }
-static void cmd2(uint8_t c, uint8_t v) { out8(&e, 0x64, c); out8(&e, 0x60, v); }
-static bool full(void) { return in8(&e, 0x64) & 1; }
-
-/* The next byte, letting the wire's time pass; -1 if there is none. */
-static int next(void)
-{
-    if (!full())
-        pass(&e, 200 * US);
-    return full() ? in8(&e, 0x60) : -1;
-}
-
-static int next_aux(void)
-{
-    if (!full())
-        pass(&e, 200 * US);
-    ck_assert_uint_eq(in8(&e, 0x64) & 0x21, 0x21);
-    return in8(&e, 0x60);
-}
-
-/* The same with values that are not constant. */
-#define EXPECT_VALUES(...)                                              \
-    do {                                                                \
-        const int want[] = { __VA_ARGS__ };                             \
-        for (unsigned i_ = 0; i_ < sizeof(want) / sizeof(want[0]); i_++)    \
-            ck_assert_int_eq(next(), want[i_]);                         \
-        ck_assert_int_eq(next(), -1);                                   \
-    } while (0)
-
-#define EXPECT(...)                                                     \
-    do {                                                                \
-        static const int want[] = { __VA_ARGS__ };                      \
-        for (unsigned i_ = 0; i_ < sizeof(want) / sizeof(want[0]); i_++)    \
-            ck_assert_int_eq(next(), want[i_]);                         \
-        ck_assert_int_eq(next(), -1);                                   \
-    } while (0)
 
 START_TEST(controller_commands)
 {
@@ -584,162 +513,6 @@ START_TEST(typematic_rates)
 }
 END_TEST
 
-static void aux(uint8_t byte)
-{
-    cmd2(0xd4, byte);
-    ck_assert_int_eq(next_aux(), 0xfa);
-}
-
-START_TEST(mouse_standard)
-{
-    aux(0xff);
-    ck_assert_int_eq(next_aux(), 0xaa);
-    ck_assert_int_eq(next_aux(), 0x00);
-    aux(0xf2);
-    ck_assert_int_eq(next_aux(), 0x00);
-    ps2_mouse(mouse, 5, 5, 0, 0);               /* not enabled */
-    ck_assert_int_eq(next(), -1);
-    aux(0xf4);
-    pass(&e, 1 * MS);
-    while (full())
-        in8(&e, 0x60), pass(&e, 1 * MS);
-    ps2_mouse(mouse, 0, 0, 0, 0);
-    ps2_mouse(mouse, 3, 2, 0, 1);
-    ck_assert(e.level[IRQ12]);
-    ck_assert_int_eq(next_aux(), 0x29);         /* left, y negative */
-    ck_assert_int_eq(next_aux(), 0x03);
-    ck_assert_int_eq(next_aux(), 0xfe);
-    ck_assert(!e.level[IRQ12]);
-    ps2_mouse(mouse, 1, 0, 0, 1);
-    ps2_mouse(mouse, 200, 0, 0, 1);             /* adds up behind the packet in the queue */
-    ps2_mouse(mouse, 10, 0, 0, 0);
-    ck_assert_int_eq(next(), -1);               /* 100 samples a second */
-    pass(&e, 10 * MS);
-    EXPECT(0x08, 127, 0);                       /* with its buttons as they are by then */
-    pass(&e, 8 * MS);
-    ck_assert_int_eq(next(), -1);
-    pass(&e, 2 * MS);
-    EXPECT(0x08, 84, 0);
-    pass(&e, 100 * MS);
-    ck_assert_int_eq(next(), -1);
-    aux(0xf3);
-    aux(10);
-    ps2_mouse(mouse, 1, 0, 0, 0);
-    EXPECT(0x08, 1, 0);
-    ps2_mouse(mouse, 2, 0, 0, 0);
-    pass(&e, 98 * MS);
-    ck_assert_int_eq(next(), -1);
-    pass(&e, 3 * MS);
-    EXPECT(0x08, 2, 0);
-    pass(&e, 100 * MS);
-    aux(0xf3);
-    aux(100);
-    aux(0xe9);
-    ck_assert_int_eq(next_aux(), 0x20);
-    ck_assert_int_eq(next_aux(), 0x02);
-    ck_assert_int_eq(next_aux(), 100);
-    aux(0xf0);                                  /* remote: only when asked */
-    ps2_mouse(mouse, -4, 0, 0, 0);
-    ck_assert_int_eq(next(), -1);
-    aux(0xeb);
-    EXPECT(0x18, 0xfc, 0);
-    aux(0xea);                                  /* stream again */
-    aux(0xe7);                                  /* 2:1 */
-    for (int v = 1; v < 8; v++) {
-        static const int twice[] = { 0, 1, 1, 3, 6, 9, 12, 14 };
-
-        pass(&e, 10 * MS);
-        ps2_mouse(mouse, v, -v, 0, 0);
-        EXPECT_VALUES(0x08, twice[v], twice[v]);
-    }
-    aux(0xe6);
-    pass(&e, 10 * MS);
-    aux(0xee);                                  /* wrap: everything comes back */
-    ps2_mouse(mouse, 1, 1, 0, 0);
-    for (unsigned c = 0; c < 256; c++) {
-        if (c == 0xec || c == 0xff)
-            continue;
-        cmd2(0xd4, c);
-        ck_assert_int_eq(next_aux(), c);
-    }
-    cmd2(0xd4, 0xec);
-    EXPECT(0xfa, 0x28, 1, 0xff);                /* what moved meanwhile was not lost */
-    aux(0xe8);
-    aux(3);
-    aux(0xf3);
-    cmd2(0xd4, 55);                             /* no such rate */
-    EXPECT(0xfe);
-    aux(0xe8);
-    cmd2(0xd4, 4);
-    EXPECT(0xfe);
-    aux(0xe9);
-    EXPECT(0x20, 3, 100);
-    aux(0xf6);
-    aux(0xe9);
-    EXPECT(0x00, 2, 100);
-}
-END_TEST
-
-/* Moved fast while the guest reads slowly: packets come whole and no movement is lost. */
-START_TEST(mouse_moved_fast)
-{
-    int sum = 0, all = 0, packet[3];
-    unsigned n = 0;
-
-    aux(0xf4);
-    pass(&e, 20 * MS);
-    for (int i = 0; i < 4000; i++) {
-        int dx = i < 2000 ? i % 7 - 2 : 0;      /* it stops in the end */
-
-        ps2_mouse(mouse, dx, 0, 0, 0);
-        all += dx;
-        pass(&e, 1 * MS);
-        if (i % 2 || !full())
-            continue;
-        packet[n++] = in8(&e, 0x60);
-        if (n < 3)
-            continue;
-        n = 0;
-        ck_assert_int_eq(packet[0] & ~0x10, 0x08);
-        ck_assert_int_eq(packet[2], 0);
-        sum += packet[1] - (packet[0] & 0x10 ? 256 : 0);
-    }
-    ck_assert_uint_eq(n, 0);
-    ck_assert_int_eq(sum, all);
-}
-END_TEST
-
-START_TEST(mouse_wheel)
-{
-    static const uint8_t knock[6] = { 200, 100, 80, 200, 200, 80 };
-    for (unsigned i = 0; i < 6; i++) {
-        aux(0xf3);
-        aux(knock[i]);
-        if (i == 2) {
-            aux(0xf2);
-            ck_assert_int_eq(next_aux(), 3);
-            aux(0xf4);
-            pass(&e, 20 * MS);
-            ps2_mouse(mouse, 0, 0, -1, 0);
-            EXPECT(0x08, 0, 0, 0xff);
-            aux(0xf5);
-        }
-    }
-    aux(0xf2);
-    ck_assert_int_eq(next_aux(), 4);
-    aux(0xf4);
-    pass(&e, 20 * MS);
-    ps2_mouse(mouse, 0, 0, 2, 8);
-    EXPECT(0x08, 0, 0, 0x12);
-    pass(&e, 20 * MS);
-    cmd(0xa7);                                  /* aux off */
-    ps2_mouse(mouse, 1, 0, 0, 8);
-    ck_assert_int_eq(next(), -1);
-    cmd(0xa8);
-    EXPECT(0x08, 1, 0, 0x10);
-}
-END_TEST
-
 /* Anything to both ports, keys and movement at any time; whatever comes out, state survives saving and
  * loading. */
 START_TEST(random_accesses)
@@ -794,12 +567,9 @@ Suite *suite_kbc(void)
     tcase_add_test(t, release_waits);
     tcase_add_test(t, keyboard_overrun);
     tcase_add_test(t, pending_cleared);
-    tcase_add_test(t, mouse_moved_fast);
     tcase_add_test(t, keys_that_change);
     tcase_add_test(t, set_3_types);
     tcase_add_test(t, typematic_rates);
-    tcase_add_test(t, mouse_standard);
-    tcase_add_test(t, mouse_wheel);
     tcase_add_test(t, random_accesses);
     suite_add_tcase(s, t);
     return s;

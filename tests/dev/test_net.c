@@ -58,8 +58,8 @@ static void setup(void)
     a.net.id = "a";
     b.net.id = "b";
     a.room = b.room = MOST;
-    net_connect(&a.net, &user, &a);
-    net_connect(&b.net, &user, &b);
+    net_connect(&a.net, &user, &a, (const uint8_t[6]){ 2, 0, 0, 0, 0, 1 });
+    net_connect(&b.net, &user, &b, (const uint8_t[6]){ 2, 0, 0, 0, 0, 2 });
 }
 
 static void teardown(void)
