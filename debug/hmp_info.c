@@ -153,7 +153,9 @@ void info_roms(struct hmp *h)
 
 /* ---- drives ---- */
 
-#define EACH_DRIVE(h, d) for (unsigned i = 0; (h)->m->outside && (h)->m->outside->drive((h)->m, i, &(d)); i++)
+#define EACH_DRIVE(h, d)                                                                                         \
+    for (unsigned i = 0; (h)->m->outside && (h)->m->outside->drive((h)->m, i, &(d)); i++)                        \
+        if (!(d).taken)
 
 void info_block(struct hmp *h)
 {

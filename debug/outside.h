@@ -26,6 +26,7 @@ struct outside_drive {
     char place[16];             /* by its place, as QEMU calls it: "ide1-cd0", "floppy0"; "" for none */
     const char *cache;          /* "writeback", ... */
     bool snapshot;              /* what is written goes away */
+    bool taken;                 /* the file of a format that is another node: nothing of its own to show */
     bool removable;             /* media of it can be changed */
     struct block *block;        /* the image, NULL: no medium */
 };

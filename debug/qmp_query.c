@@ -40,7 +40,7 @@ void qmp_query_events(struct qmp_call *q)
 }
 
 static const struct { char letter; const char *name, *json; } types[] = {
-    { 's', "str", "string" }, { 'i', "int", "int" }, { 'b', "bool", "boolean" }, { 'o', "any", "value" }
+    { 's', "str", "string" }, { 'i', "int", "int" }, { 'b', "bool", "boolean" }, { 'a', "any", "value" }
 };
 
 /* What the table says; what it does not say (answers, what is in lists) is "any". */
@@ -59,7 +59,7 @@ void qmp_query_qmp_schema(struct qmp_call *q)
 
         snprintf(name, sizeof(name), "%s-arg", r->name);
         for (const char *s = r->args; *s; s += strcspn(s, " "), s += *s == ' ') {
-            const char *colon = strchr(s, ':'), *type = "[any]";
+            const char *colon = strchr(s, ':'), *type = colon[1] == 'l' ? "[any]" : "any";
             json_t *member;
 
             for (unsigned k = 0; k < sizeof(types) / sizeof(types[0]); k++)
@@ -292,7 +292,9 @@ void qmp_query_pci(struct qmp_call *q)
 
 /* ---- drives ---- */
 
-#define EACH_DRIVE(q, d) for (unsigned i = 0; (q)->m->outside && (q)->m->outside->drive((q)->m, i, &(d)); i++)
+#define EACH_DRIVE(q, d)                                                                                         \
+    for (unsigned i = 0; (q)->m->outside && (q)->m->outside->drive((q)->m, i, &(d)); i++)                        \
+        if (!(d).taken)
 
 static json_t *image(struct block *b, const char *name)
 {

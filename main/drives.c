@@ -68,6 +68,25 @@ static void eject(struct drive *d)
         fprintf(stderr, "latimer: drive %s: closing its image: %s\n", d->id, strerror(-error));
 }
 
+void drive_stand_on(struct drive_arg *a, struct drive_arg *file)
+{
+    a->below = file;
+    a->file = file->file;
+    a->drive.read_only |= file->drive.read_only;
+    a->open.no_lock |= file->open.no_lock;
+    a->open.no_discard |= file->open.no_discard;
+    if (a->open.cache == BLOCK_WRITEBACK)
+        a->open.cache = file->open.cache;
+    file->taken = file->drive.used = true;
+}
+
+void drive_step_off(struct drive_arg *a)
+{
+    if (a->below)
+        a->below->taken = a->below->drive.used = false;
+    a->below = NULL;
+}
+
 static void moved(struct drive *d, bool open)
 {
     struct drive_arg *a = d->arg;
@@ -104,9 +123,9 @@ static struct disk *open_again(struct drive_arg *a, bool lent, struct block_erro
     struct disk *disk;
 
     how.writable = writable && !lent;
-    how.no_lock = writable && lent;
+    how.no_lock |= writable && lent;
     disk = open_image(a, a->file, &how, e, error);
-    a->lent = how.no_lock;
+    a->lent = writable && lent;
     if (disk && a->lent) {
         /* To its device, which tells the guest what can be done, it is what it will be: none runs before it is ours. */
         disk->read_only = false;
@@ -129,7 +148,7 @@ static void note_size(const struct drive_arg *a)
     else if (a->drive.cdrom && size % CD_BLOCK)
         arg_note("%s: %s has %llu bytes, and a CD blocks of %u: the last %u bytes are not there for the guest: is the file "
                  "cut off?", a->opt, a->file, (unsigned long long)size, CD_BLOCK, (unsigned)(size % CD_BLOCK));
-    else if (b->ops == &raw_ops && file % SECTOR)
+    else if (b->ops == &raw_ops && file % SECTOR && !a->file_node)
         arg_note("%s: %s has %llu bytes, and a disk sectors of %u: zeros fill up the last one: is the file cut off?",
                  a->opt, a->file, (unsigned long long)file, SECTOR);
 }
@@ -140,6 +159,9 @@ static void open_one(struct drive_arg *a, bool lent)
     struct block_open how = { .writable = !a->drive.read_only && !a->snapshot };
     int error = 0;
 
+    if (a->open.no_lock && how.writable)
+        die(EXIT_CODE_USAGE, "%s: without a lock two can write %s, which destroys it: use readonly=on or snapshot=on", a->opt,
+            a->file);
     a->drive.disk = open_again(a, lent, &e, &error);
     if (!a->drive.disk)
         die(EXIT_CODE_FILE, "%s: %s%s", a->opt, e.text,
@@ -180,7 +202,9 @@ static void open_drive(struct machine *m, struct drive_arg *a, bool bounce, bool
     a->drive.moved = moved;
     a->bounce = bounce;
     a->drive.arg = a;
-    if (a->file)
+    if (a->below)
+        eject(&a->below->drive);
+    if (a->file && !a->taken)
         open_one(a, lent);
 }
 
@@ -202,11 +226,16 @@ bool drives_remove(struct drive_arg **list, struct drive *d, char *err, size_t l
     while (&(*at)->drive != d)
         at = &(*at)->next;
     a = *at;
+    if (a->taken) {
+        snprintf(err, len, "node '%s' is the file of another, which is to go first", d->id);
+        return false;
+    }
     if (d->used || a->iface != DRIVE_IF_NONE) {
         snprintf(err, len, "drive '%s' belongs to a device: its medium can be taken out (eject)", d->id);
         return false;
     }
     eject(d);
+    drive_step_off(a);
     *at = a->next;
     a->next = NULL;
     drives_free(a);

@@ -19,6 +19,9 @@ struct drive_arg {
     int bus, unit;              /* the same, as the user said it; -1: not given */
     const char *file;           /* NULL: no medium */
     struct block_open open;
+    bool file_node;             /* -blockdev driver=file: a format may stand on it */
+    struct drive_arg *below;    /* -blockdev file=NODE: whose file this is; NULL: it has its own */
+    bool taken;                 /* it is `below` another, which opens its file: nobody else has it */
     bool snapshot;              /* what is written goes away */
     bool bounce;                /* disk_bounce() */
     bool lent;                  /* another Latimer's turn: see drives_turn(); it is the image of this size and format */
@@ -39,8 +42,11 @@ struct drive *drives_nth(struct machine *, unsigned n);
  * are somebody else's (drives_turn()).
  */
 void drives_open(struct machine *, struct drive_arg *list, bool bounce, bool lent);
-/* One more; dies in the same way. */
+/* One more; dies in the same way. What it stands on is closed. */
 void drives_open_one(struct machine *, struct drive_arg *);
+/* a stands on `file`, a file node that nobody has, and is told all that was said of it; and no longer. */
+void drive_stand_on(struct drive_arg *a, struct drive_arg *file);
+void drive_step_off(struct drive_arg *a);
 /* One that no device has; its image is closed. False: err says why not. */
 bool drives_remove(struct drive_arg **list, struct drive *, char *err, size_t len);
 /*

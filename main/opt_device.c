@@ -120,7 +120,13 @@ void opt_device(struct options *o, const char *opt, const char *val)
 
 static struct drive *find_drive(void *arg, const char *id)
 {
-    return drive_find(((struct options *)arg)->drives, id);
+    struct drive_arg *a = ((struct options *)arg)->drives;
+
+    while (a && (!a->drive.id || strcmp(a->drive.id, id)))
+        a = a->next;
+    if (a && a->taken)
+        die(EXIT_CODE_USAGE, "-device: drive=%s: that node is the file of another: give the one that has file=%s", id, id);
+    return a ? &a->drive : NULL;
 }
 
 static struct net *find_netdev(void *arg, const char *id)

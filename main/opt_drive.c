@@ -1,11 +1,9 @@
 /*
- * opt_drive.c - -drive, -blockdev and their short forms: what is in which drive, and who is given it.
+ * opt_drive.c - -drive and its short forms: what is in which drive, and who is given it. -blockdev: opt_blockdev.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "base/log.h"
 #include "hw/boards.h"
@@ -20,7 +18,7 @@ static const char *const iface_name[DRIVE_IFS] = {
     [DRIVE_IF_NONE] = "none", [DRIVE_IF_PFLASH] = "pflash"
 };
 
-static struct drive_arg *new_drive(struct options *o, const char *opt)
+struct drive_arg *drive_arg_new(struct options *o, const char *opt)
 {
     struct drive_arg *a = calloc(1, sizeof(*a)), **last = &o->drives;
 
@@ -43,14 +41,6 @@ static unsigned small(const char *opt, const struct arg_item *it, unsigned max)
     return (unsigned)n;
 }
 
-static void one_of(const char *opt, const struct arg_item *it, const char *const *words, const char *all)
-{
-    for (; it->val && *words; words++)
-        if (strcmp(it->val, *words) == 0)
-            return;
-    die(EXIT_CODE_USAGE, "%s: %s=%s: use %s", opt, it->key, it->val ? it->val : "", all);
-}
-
 static void set_cache(struct drive_arg *a, const struct arg_item *it)
 {
     if (!it->val || !block_cache_mode(it->val, &a->open.cache))
@@ -58,20 +48,42 @@ static void set_cache(struct drive_arg *a, const struct arg_item *it)
             it->val ? it->val : "");
 }
 
-static void set_format(struct drive_arg *a, struct options *o, const struct arg_item *it)
+void drive_arg_format(struct drive_arg *a, struct options *o, const struct arg_item *it)
 {
     static const char *const formats[] = { "raw", "qcow2", NULL };
 
-    one_of(a->opt, it, formats, "raw or qcow2");
+    arg_one_of(a->opt, it, formats, "raw or qcow2");
     a->open.format = options_keep(o, it->val);
 }
 
-static void set_discard(struct drive_arg *a, const struct arg_item *it)
+void drive_arg_discard(struct drive_arg *a, const struct arg_item *it)
 {
     static const char *const words[] = { "unmap", "on", "ignore", "off", NULL };
 
-    one_of(a->opt, it, words, "unmap or ignore");
+    arg_one_of(a->opt, it, words, "unmap or ignore");
     a->open.no_discard = strcmp(it->val, "ignore") == 0 || strcmp(it->val, "off") == 0;
+}
+
+void drive_arg_file_driver(struct drive_arg *a, const struct arg_item *it)
+{
+    static const char *const words[] = { "file", "host_device", "host_cdrom", NULL };
+
+    arg_one_of(a->opt, it, words, "file or host_device");
+}
+
+bool drive_arg_lock(struct drive_arg *a, const struct arg_item *it)
+{
+    static const char *const words[] = { "on", "auto", "off", NULL };
+
+    if (strcmp(it->key, "force-share") == 0) {
+        a->open.no_lock |= arg_bool(a->opt, it->key, it->val);
+    } else if (strcmp(it->key, "locking") == 0 || strcmp(it->key, "file.locking") == 0) {
+        arg_one_of(a->opt, it, words, "on, auto or off");
+        a->open.no_lock |= strcmp(it->val, "off") == 0;
+    } else {
+        return false;
+    }
+    return true;
 }
 
 /* False: the key is none of a drive. */
@@ -81,7 +93,7 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
     static const char *const write_errors[] = { "enospc", NULL }, *const read_errors[] = { "report", "enospc", NULL };
     const char *key = it->key;
 
-    if (it->val && strcmp(key, "file") == 0) {
+    if (it->val && (strcmp(key, "file") == 0 || strcmp(key, "file.filename") == 0)) {
         a->file = options_keep(o, it->val);
     } else if (it->val && strcmp(key, "id") == 0) {
         a->drive.id = options_keep(o, it->val);
@@ -97,18 +109,22 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
     } else if (strcmp(key, "unit") == 0) {
         a->unit = (int)small(a->opt, it, 127);
     } else if (strcmp(key, "media") == 0) {
-        one_of(a->opt, it, media, "disk or cdrom");
+        arg_one_of(a->opt, it, media, "disk or cdrom");
         a->drive.cdrom = strcmp(it->val, "cdrom") == 0;
-    } else if (strcmp(key, "format") == 0) {
-        set_format(a, o, it);
+    } else if (strcmp(key, "file.driver") == 0) {
+        drive_arg_file_driver(a, it);
+    } else if (strcmp(key, "format") == 0 || strcmp(key, "driver") == 0) {
+        drive_arg_format(a, o, it);
     } else if (strcmp(key, "cache") == 0) {
         set_cache(a, it);
     } else if (strcmp(key, "discard") == 0) {
-        set_discard(a, it);
+        drive_arg_discard(a, it);
     } else if (strcmp(key, "snapshot") == 0) {
         a->snapshot = arg_bool(a->opt, key, it->val);
     } else if (strcmp(key, "readonly") == 0 || strcmp(key, "read-only") == 0) {
         a->drive.read_only = arg_bool(a->opt, key, it->val);
+    } else if (drive_arg_lock(a, it)) {
+        ;
     } else if (it->val && strcmp(key, "serial") == 0) {
         a->drive.serial = options_keep(o, it->val);
     } else if (strcmp(key, "cyls") == 0) {
@@ -118,13 +134,13 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
     } else if (strcmp(key, "secs") == 0) {
         a->drive.chs.secs = small(a->opt, it, 63);
     } else if (strcmp(key, "aio") == 0) {
-        one_of(a->opt, it, aio, "threads (what there is; native and io_uring are taken for it)");
+        arg_one_of(a->opt, it, aio, "threads (what there is; native and io_uring are taken for it)");
         if (strcmp(it->val, "threads"))
             arg_note("%s: aio=%s: requests are done by threads", a->opt, it->val);
     } else if (strcmp(key, "werror") == 0) {
-        one_of(a->opt, it, write_errors, "enospc: the guest is told of errors, and waits while the host's disk is full");
+        arg_one_of(a->opt, it, write_errors, "enospc: the guest is told of errors, and waits while the host's disk is full");
     } else if (strcmp(key, "rerror") == 0) {
-        one_of(a->opt, it, read_errors, "report: the guest is told of errors");
+        arg_one_of(a->opt, it, read_errors, "report: the guest is told of errors");
     } else {
         return false;
     }
@@ -133,103 +149,14 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
 
 void opt_drive(struct options *o, const char *opt, const char *val)
 {
-    struct drive_arg *a = new_drive(o, opt);
+    struct drive_arg *a = drive_arg_new(o, opt);
     struct arg_item it;
 
     while (arg_next(&val, &it))
         if (!set_drive(o, a, &it))
             die(EXIT_CODE_USAGE, "%s: unknown property '%s%s%s': use file, if, index, bus, unit, media, format, cache, "
-                "discard, snapshot, readonly, id, serial, cyls, heads or secs", opt, it.key, it.val ? "=" : "",
+                "discard, snapshot, readonly, force-share, id, serial, cyls, heads or secs", opt, it.key, it.val ? "=" : "",
                 it.val ? it.val : "");
-}
-
-/* {"file": {"driver": "file"}, "read-only": true} is file.driver=file,read-only=on. */
-static void flatten(FILE *to, const char *opt, const char *prefix, json_t *object)
-{
-    const char *key;
-    json_t *val;
-
-    json_object_foreach(object, key, val) {
-        char name[256];
-
-        snprintf(name, sizeof(name), "%s%.100s", prefix, key);
-        if (json_is_object(val)) {
-            strncat(name, ".", sizeof(name) - strlen(name) - 1);
-            flatten(to, opt, name, val);
-            continue;
-        }
-        fprintf(to, ",%s=", name);
-        if (json_is_boolean(val))
-            fputs(json_is_true(val) ? "on" : "off", to);
-        else if (json_is_integer(val))
-            fprintf(to, "%" JSON_INTEGER_FORMAT, json_integer_value(val));
-        else if (!json_is_string(val))
-            die(EXIT_CODE_USAGE, "%s: %s: use a string, a number, true, false or an object", opt, name);
-        for (const char *s = json_is_string(val) ? json_string_value(val) : ""; *s; s++)
-            fprintf(to, *s == ',' ? ",," : "%c", *s);
-    }
-}
-
-static const char *from_json(struct options *o, const char *opt, const char *text)
-{
-    json_error_t e;
-    json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, &e);
-    char *list = NULL;
-    size_t len = 0;
-    FILE *to;
-
-    if (!json_is_object(j))
-        die(EXIT_CODE_USAGE, "%s: that is no JSON: %s (column %d)", opt, j ? "not an object" : e.text, j ? 1 : e.column);
-    to = open_memstream(&list, &len);
-    if (!to)
-        die(EXIT_CODE_HOST, "out of memory");
-    flatten(to, opt, "", j);
-    fclose(to);
-    json_decref(j);
-    text = options_keep(o, *list ? list + 1 : list);
-    free(list);
-    return text;
-}
-
-/* The common forms: [driver=FORMAT,]node-name=ID with file.filename= or, for a single file driver, filename=; or JSON. */
-void opt_blockdev(struct options *o, const char *opt, const char *val)
-{
-    static const char *const file_drivers[] = { "file", NULL };
-    struct drive_arg *a;
-    struct arg_item it;
-
-    if (*val == '{')
-        val = from_json(o, opt, val);
-    a = new_drive(o, opt);
-
-    a->iface = DRIVE_IF_NONE;
-    a->open.format = "raw";
-    while (arg_next(&val, &it)) {
-        const char *key = it.key;
-
-        if (it.val && strcmp(key, "node-name") == 0)
-            a->drive.id = options_keep(o, it.val);
-        else if (it.val && strcmp(key, "driver") == 0 && strcmp(it.val, "file"))
-            set_format(a, o, &it);
-        else if (it.val && (strcmp(key, "filename") == 0 || strcmp(key, "file.filename") == 0))
-            a->file = options_keep(o, it.val);
-        else if (strcmp(key, "file.driver") == 0 || strcmp(key, "driver") == 0)
-            one_of(opt, &it, file_drivers, "file");
-        else if (strcmp(key, "read-only") == 0 || strcmp(key, "file.read-only") == 0)
-            a->drive.read_only = arg_bool(opt, key, it.val);
-        else if (strcmp(key, "discard") == 0 || strcmp(key, "file.discard") == 0)
-            set_discard(a, &it);
-        else if (strcmp(key, "cache.direct") == 0 || strcmp(key, "file.cache.direct") == 0)
-            a->open.cache = arg_bool(opt, key, it.val) ? BLOCK_NONE : BLOCK_WRITEBACK;
-        else if (strcmp(key, "cache.no-flush") == 0)
-            a->open.cache = arg_bool(opt, key, it.val) ? BLOCK_UNSAFE : a->open.cache;
-        else if (strcmp(key, "auto-read-only") && strcmp(key, "file.aio") && strcmp(key, "aio"))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use driver, node-name, file.driver, file.filename, read-only, "
-                "discard, cache.direct or cache.no-flush", opt, key);
-    }
-    if (!a->drive.id || !a->file)
-        die(EXIT_CODE_USAGE, "%s: needs node-name= and file.filename=, as in driver=qcow2,node-name=disk,"
-            "file.driver=file,file.filename=PATH", opt);
 }
 
 /* ---- while the machine runs ---- */
@@ -275,13 +202,15 @@ bool options_add_drive(struct options *o, struct machine *m, const char *text, b
     }
     a = *n.end;
     *n.end = NULL;
+    if (a)
+        drive_step_off(a);
     free(a);
     return false;
 }
 
 static void short_form(struct options *o, const char *opt, const char *file, enum drive_if iface, int index, bool cd)
 {
-    struct drive_arg *a = new_drive(o, opt);
+    struct drive_arg *a = drive_arg_new(o, opt);
 
     a->file = file;
     a->iface = iface;
@@ -378,7 +307,7 @@ static const char *const own_disks[] = { "ide-hd", "ide-cd", "scsi-hd", "scsi-cd
 /* A PC has a CD drive, even if nothing is in it. */
 static void default_cd(struct options *o)
 {
-    struct drive_arg *a = new_drive(o, "-cdrom");
+    struct drive_arg *a = drive_arg_new(o, "-cdrom");
 
     a->index = CD_INDEX;
     a->drive.cdrom = a->drive.read_only = true;
@@ -391,7 +320,7 @@ static const char *const own_floppies[] = { "floppy", NULL };
 /* And a floppy drive. */
 static void default_floppy(struct options *o)
 {
-    struct drive_arg *a = new_drive(o, "-fda");
+    struct drive_arg *a = drive_arg_new(o, "-fda");
 
     a->index = 0;
     a->iface = DRIVE_IF_FLOPPY;

@@ -58,6 +58,14 @@ bool arg_next(const char **list, struct arg_item *it)
     return true;
 }
 
+void arg_one_of(const char *opt, const struct arg_item *it, const char *const *words, const char *all)
+{
+    for (; it->val && *words; words++)
+        if (strcmp(it->val, *words) == 0)
+            return;
+    die(EXIT_CODE_USAGE, "%s: %s=%s: use %s", opt, it->key, it->val ? it->val : "", all);
+}
+
 void arg_note(const char *fmt, ...)
 {
     va_list ap;

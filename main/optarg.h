@@ -20,6 +20,9 @@ struct arg_item {
 /* ",," stands for a comma.  False at the list's end. */
 bool arg_next(const char **list, struct arg_item *);
 
+/* Dies with EXIT_CODE_USAGE unless its value is one of `words`, which end with NULL; all: what to say of them. */
+void arg_one_of(const char *opt, const struct arg_item *, const char *const *words, const char *all);
+
 /* To the user: goes on all the same. */
 void __attribute__((format(printf, 1, 2))) arg_note(const char *fmt, ...);
 

@@ -30,6 +30,13 @@ void options_add_device_first(struct options *, struct plug_use *);
 bool options_has_device(const struct options *, const char *const *names);
 /* opt_display.c: the machine's video, and a display where none was named. */
 void options_display(struct options *);
+/* opt_drive.c: one more drive, and what -drive and -blockdev say of one alike. Dies where the value is wrong. */
+struct drive_arg *drive_arg_new(struct options *, const char *opt);
+void drive_arg_format(struct drive_arg *, struct options *, const struct arg_item *);
+void drive_arg_discard(struct drive_arg *, const struct arg_item *);
+void drive_arg_file_driver(struct drive_arg *, const struct arg_item *);
+/* False: that is not about locks. */
+bool drive_arg_lock(struct drive_arg *, const struct arg_item *);
 /* opt_drive.c: give drives to the machine's own controllers, or make devices for them. */
 void options_drives(struct options *);
 /*

@@ -37,7 +37,7 @@ static bool drive(struct machine *m, unsigned n, struct outside_drive *d)
         return false;
     *d = (struct outside_drive){
         .drive = &a->drive, .file = a->drive.disk ? a->file : NULL, .iface = ifaces[a->iface],
-        .cache = caches[a->open.cache], .snapshot = a->snapshot,
+        .cache = caches[a->open.cache], .snapshot = a->snapshot, .taken = a->taken,
         .removable = !a->drive.used || (a->drive.user && a->drive.user->tray),
         .block = a->drive.disk ? disk_block(a->drive.disk) : NULL
     };
@@ -58,6 +58,7 @@ static struct disk *open_medium(struct machine *m, struct drive *d, const char *
     how.format = format;
     how.writable =
         medium == MEDIUM_READ_WRITE || (medium == MEDIUM_RETAIN && !a->drive.read_only && !a->snapshot);
+    how.no_lock &= !how.writable;
     if (how.writable && d->cdrom) {
         snprintf(err, len, "a CD-ROM drive writes nothing: use read-only");
         return NULL;

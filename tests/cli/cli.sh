@@ -407,6 +407,25 @@ expect 2 'no JSON' -blockdev '{"driver":"raw"' $run
 expect 2 "unknown property 'file.colour'" -blockdev '{"driver":"raw","node-name":"n","file":{"colour":1}}' $run
 expect 2 'file: use a string' -blockdev '{"driver":"raw","node-name":"n","file":[]}' $run
 expect 2 "unknown property 'colour'" -blockdev driver=raw,node-name=n,colour=red $run
+node="-blockdev driver=file,node-name=f,filename=$work/d.img"
+disk="-device ide-hd,drive=n"
+expect 67 '' $node -blockdev driver=raw,node-name=n,file=f $disk $run
+expect 67 '' $node -blockdev raw,file=f,node-name=n $disk $run
+expect 67 '' -blockdev '{"driver":"file","node-name":"f","filename":"'"$work/d.img"'"}' \
+    -blockdev '{"driver":"raw","node-name":"n","file":"f"}' $disk $run
+expect 2 'no such node' -blockdev driver=raw,node-name=n,file=f $node $run
+expect 2 'somebody else has that node' $node -blockdev driver=raw,node-name=n,file=f -blockdev driver=raw,node-name=m,file=f $run
+expect 2 'on a node with driver=file' -blockdev driver=raw,node-name=f,file.filename="$work/d.img" -blockdev driver=raw,node-name=n,file=f $run
+expect 2 'is the file of another' $node -blockdev driver=raw,node-name=n,file=f -device ide-hd,drive=f $run
+expect 2 'leave file.filename= out' $node -blockdev driver=raw,node-name=n,file=f,file.filename=x $run
+expect 3 'not a qcow2' $node -blockdev driver=qcow2,node-name=n,file=f $disk $run
+expect 3 'No such file' -blockdev driver=file,node-name=f,filename="$work/none" -blockdev driver=raw,node-name=n,file=f $run
+expect 2 'two can write' $node,locking=off -blockdev driver=raw,node-name=n,file=f $run
+expect 67 '' -hda "$work/d.img" $node,locking=off -blockdev driver=raw,node-name=n,file=f,read-only=on -device ide-hd,drive=n,bus=ide.1 $run
+expect 2 'two can write' -drive file="$work/d.img",force-share=on $run
+expect 67 '' -drive file="$work/d.img",format=raw -drive file="$work/d.img",format=raw,force-share=on,readonly=on $run
+expect 67 '' -drive driver=raw,file.driver=file,file.filename="$work/d.img" $run
+expect 2 'file.driver=nbd' -drive file.driver=nbd,file.filename=x $run
 expect 2 'driver=nbd' -blockdev driver=nbd,node-name=n,filename=x $run
 holds 'nothing was written so far' "cmp -s '$work/d.img' '$work/zeros'"
 write="-M pc -kernel $work/wdisk -device isa-debug-exit"
@@ -415,6 +434,12 @@ expect 67 '' -drive file="$work/d.img",snapshot=on $write
 expect 69 '' -drive file="$work/d.img",readonly=on $write
 expect 69 '' -drive file="$work/d.img",readonly=on,snapshot=on $write
 holds 'snapshots and read-only drives leave the file' "cmp -s '$work/d.img' '$work/zeros'"
+expect 67 '' -snapshot $node -blockdev raw,node-name=n,file=f -device ide-hd,drive=n,bus=ide.0 $write
+expect 69 '' $node,read-only=on -blockdev raw,node-name=n,file=f -device ide-hd,drive=n,bus=ide.0 $write
+holds 'neither do nodes' "cmp -s '$work/d.img' '$work/zeros'"
+expect 67 '' $node -blockdev raw,node-name=n,file=f -device ide-hd,drive=n,bus=ide.0 $write
+holds 'a sector reached the file of a node' "! cmp -s '$work/d.img' '$work/zeros'"
+cp "$work/zeros" "$work/d.img"
 expect 67 '' -drive file="$work/d.img",format=raw $write
 holds 'the sector reached the file' \
     "head -c 512 '$work/d.img' | tr -d A | cmp -s - /dev/null && ! cmp -s '$work/d.img' '$work/zeros'"

@@ -18,7 +18,8 @@ VALUES = (None, True, False, 0, 1, -1, 1 << 31, (1 << 63) - 1, -(1 << 63), 1 << 
           [{"type": "key", "data": {"down": True, "key": {"type": "qcode", "data": "ret"}}}],
           [{"type": "abs", "data": {"axis": "x", "value": 1 << 62}}], [{"type": "btn", "data": {"down": 1, "button": "left"}}] * 500)
 
-RIGHT = {"s": WORDS, "i": (0, 1, 4096, 1 << 40, -1), "b": (True, False), "l": VALUES[-7:], "o": ({}, {"x": 1})}
+RIGHT = {"s": WORDS, "i": (0, 1, 4096, 1 << 40, -1), "b": (True, False), "l": VALUES[-7:], "o": ({}, {"x": 1}),
+         "a": VALUES}
 
 
 def table(name, what):

@@ -133,6 +133,28 @@ def quick_questions():
     same(ask("blockdev-close-tray", id="cd"), {"return": {}})
     check(re.search("cd.*d.iso", hmp("info block")), hmp("info block"))
     same(ask("blockdev-del", **{"node-name": "n"}), {"return": {}})
+    # A file, and a format on it, as management software adds them; the file can be had again when that is gone.
+    def node(error="", **how):
+        how = {key.replace("_", "-"): how[key] for key in how}
+        answer = ask("blockdev-add", **how)
+        check(error in answer["error"]["desc"] if error else answer == {"return": {}}, answer)
+    iso = path("e.iso")
+    with open(iso, "wb") as f:
+        f.truncate(4096)
+    node(driver="file", node_name="f", filename=iso)
+    node(driver="raw", node_name="n", file="f", read_only=True)
+    node("somebody else has", driver="raw", node_name="m", file="f")
+    node("driver=file", driver="raw", node_name="m", file="n")
+    node("no such node", driver="raw", node_name="m", file=3)
+    check("is the file of another" in ask("blockdev-del", **{"node-name": "f"})["error"]["desc"], "the file goes first")
+    check("f:" not in hmp("info block") and "n: " in hmp("info block"), hmp("info block"))
+    same(ask("blockdev-del", **{"node-name": "n"}), {"return": {}})
+    node("not a qcow2", driver="qcow2", node_name="n", file="f")
+    node(driver="raw", node_name="n", file="f", read_only=True)
+    for command, how in (("blockdev-open-tray", {"id": "cd"}), ("blockdev-remove-medium", {"id": "cd"}),
+                         ("blockdev-insert-medium", {"id": "cd", "node-name": "n"}), ("blockdev-close-tray", {"id": "cd"}),
+                         ("blockdev-del", {"node-name": "n"}), ("blockdev-del", {"node-name": "f"})):
+        same(ask(command, **how), {"return": {}})
     check(ask("screendump", filename=path("s.png")) == {"return": {}}, "screendump")
     check(open(path("s.png"), "rb").read(8) == b"\x89PNG\r\n\x1a\n", "no PNG")
     check(ask("screendump", filename=path("s.ppm")) == {"return": {}} and open(path("s.ppm"), "rb").read(3) == b"P6\n", "no PPM")
