@@ -145,7 +145,8 @@ void qmp_news(struct machine *m, enum machine_news what, const char *who, int64_
 {
     static const char *const watchdog[] = {
         [ACTION_RESET] = "reset", [ACTION_POWEROFF] = "poweroff", [ACTION_POWER_BUTTON] = "shutdown",
-        [ACTION_NMI] = "inject-nmi", [ACTION_NONE] = "none", [ACTION_FAIL] = "poweroff"
+        [ACTION_NMI] = "inject-nmi", [ACTION_NONE] = "none", [ACTION_FAIL] = "poweroff",
+        [ACTION_PAUSE] = "pause"
     };
 
     switch (what) {
@@ -160,7 +161,9 @@ void qmp_news(struct machine *m, enum machine_news what, const char *who, int64_
         break;
     case NEWS_PANIC:
         qmp_tell(m, QMP_PANICKED,
-                 json_pack("{s:s}", "action", m->cfg.on_panic == ACTION_NONE ? "run" : "poweroff"));
+                 json_pack("{s:s}", "action", m->cfg.on_panic == ACTION_NONE  ? "run" :
+                                              m->cfg.on_panic == ACTION_PAUSE ? "pause" :
+                                                                                "poweroff"));
         break;
     case NEWS_CRASH_KERNEL:
         qmp_tell(m, QMP_CRASHLOADED, json_pack("{s:s}", "action", "run"));

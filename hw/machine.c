@@ -35,7 +35,7 @@ void machine_event(struct machine *m, enum machine_event what, const char *who)
     case ACTION_POWEROFF: machine_request_stop(m, STOP_POWEROFF, 0); break;
     case ACTION_POWER_BUTTON: machine_power_button(m); break;
     case ACTION_NMI: cpu_lines.nmi(m, 0); break;
-    case ACTION_NONE: break;
+    case ACTION_NONE: case ACTION_PAUSE: break;
     case ACTION_FAIL: machine_request_stop(m, STOP_PANIC, 0); break;
     }
 }

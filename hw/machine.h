@@ -32,7 +32,10 @@ struct symbols;
 
 /* What a guest's system is told to have come to, and what is done about it. */
 enum machine_event { EVENT_WATCHDOG, EVENT_PANIC, EVENT_CRASH_KERNEL };
-enum machine_action { ACTION_RESET, ACTION_POWEROFF, ACTION_POWER_BUTTON, ACTION_NMI, ACTION_NONE, ACTION_FAIL };
+enum machine_action {
+    ACTION_RESET, ACTION_POWEROFF, ACTION_POWER_BUTTON, ACTION_NMI, ACTION_NONE, ACTION_FAIL,
+    ACTION_PAUSE,               /* who is told (machine.tell) stops the machine */
+};
 
 enum machine_news {
     NEWS_STOP,

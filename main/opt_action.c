@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "debug/control.h"
 #include "main/options_priv.h"
 
 struct word {
@@ -15,10 +16,11 @@ struct word {
 
 static const struct word watchdog[] = {
     { "reset", ACTION_RESET }, { "shutdown", ACTION_POWER_BUTTON }, { "poweroff", ACTION_POWEROFF },
-    { "inject-nmi", ACTION_NMI }, { "none", ACTION_NONE }, { NULL, 0 }
+    { "pause", ACTION_PAUSE }, { "inject-nmi", ACTION_NMI }, { "none", ACTION_NONE }, { NULL, 0 }
 };
 static const struct word panic[] = {
-    { "shutdown", ACTION_POWEROFF }, { "exit-failure", ACTION_FAIL }, { "none", ACTION_NONE }, { NULL, 0 }
+    { "shutdown", ACTION_POWEROFF }, { "pause", ACTION_PAUSE }, { "exit-failure", ACTION_FAIL }, { "none", ACTION_NONE },
+    { NULL, 0 }
 };
 
 static enum machine_action choose(const char *opt, const char *key, const char *val, const struct word *words)
@@ -66,14 +68,18 @@ void options_tell_event(struct machine *m, enum machine_event what, const char *
     static const char *const done[] = {
         [ACTION_RESET] = "the machine is reset", [ACTION_POWEROFF] = "the machine is switched off",
         [ACTION_POWER_BUTTON] = "the power button is pressed", [ACTION_NMI] = "the guest gets an NMI",
-        [ACTION_NONE] = "nothing is done", [ACTION_FAIL] = "the machine ends"
+        [ACTION_NONE] = "nothing is done", [ACTION_FAIL] = "the machine ends",
+        [ACTION_PAUSE] = "the machine is stopped, and goes on by a monitor's 'cont'"
     };
+    bool bitten = what == EVENT_WATCHDOG;
 
-    if (what == EVENT_WATCHDOG)
+    if (bitten)
         fprintf(stderr, "latimer: %s: the guest did not feed its watchdog: %s\n", who,
                 done[m->cfg.on_watchdog]);
     else if (what == EVENT_PANIC)
         fprintf(stderr, "latimer: %s: the guest has panicked: %s\n", who, done[m->cfg.on_panic]);
     else
         fprintf(stderr, "latimer: %s: the guest has panicked and goes on in its crash kernel\n", who);
+    if (what != EVENT_CRASH_KERNEL && (bitten ? m->cfg.on_watchdog : m->cfg.on_panic) == ACTION_PAUSE)
+        control_request(m->control, bitten ? RUN_WATCHDOG : RUN_PANICKED);
 }

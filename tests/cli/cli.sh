@@ -126,8 +126,8 @@ expect 2 'already used' -serial stdio -serial stdio -kernel "$work/exit"
 expect 2 'unknown destination' -parallel printer -kernel "$work/exit"
 expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -parallel file:"$work/lpt"
 expect 3 'at most 3932160.*-hda' -fda "$work/large"
-expect 2 'use reset, shutdown, poweroff, inject-nmi or none' -watchdog-action bite
-expect 2 'panic=.*use shutdown, exit-failure or none' -action panic=faint
+expect 2 'use reset, shutdown, poweroff, pause, inject-nmi or none' -watchdog-action bite
+expect 2 'panic=.*use shutdown, pause, exit-failure or none' -action panic=faint
 expect 2 'unknown event' -action power=off
 expect 0 'guest has panicked: the machine is switched off' -kernel "$work/panic" -device pvpanic
 expect 10 'the machine ends' -kernel "$work/panic" -device pvpanic -action watchdog=none,panic=exit-failure

@@ -6,7 +6,7 @@
 quick: what needs no guest but the firmware (make check). guest: with Debian's kernel in the guest (make check-qmp):
 media that are changed, keys typed into its shell, its time while the machine is stopped, resets, being switched off.
 """
-import json, os, pty, re, select, signal, socket, subprocess, sys, time
+import json, os, pty, re, select, signal, socket, struct, subprocess, sys, time
 
 from machine import HERE, SLOW, Failed, Qmp, check, command, connect, machine, main, path, same
 
@@ -294,6 +294,39 @@ def quick_signals():
     m.p.send_signal(signal.SIGTERM)
     q.event("SHUTDOWN", guest=False, reason="host-signal")
     m.ends(128 + signal.SIGTERM)
+
+
+def multiboot(name, code):
+    """A multiboot image whose code is `code`, in hexadecimal."""
+    code, start = bytes.fromhex(code), 0x100020
+    with open(path(name), "wb") as f:
+        f.write(struct.pack("<8I", 0x1badb002, 0x10000, -(0x1badb002 + 0x10000) & 0xffffffff, 0x100000, 0x100000,
+                            start + len(code), start + len(code), start) + code)
+    return path(name)
+
+
+def quick_pause():
+    """A guest that panics, and one whose watchdog bites, stop where that is asked for, and go on by 'cont'."""
+    # mov al,1; mov dx,505h; out dx,al; jmp $
+    panic = multiboot("panic", "b00166ba0505eeebfe")
+    # The i6300esb in slot 5: registers at e0000000h, memory on; both stages preloaded with 1 behind the unlocking words
+    # 80h and 86h, then enabled by configuration register 68h; jmp $
+    bite = multiboot("bite", "66baf80cb810280080efb2fcb8000000e0efb2f8b804280080efb2fcb002ee"
+                     "bb000000e031c94166c7430c800066c7430c8600890b66c7430c800066c743"
+                     "0c8600894b04b2f8b868280080efb2fcb002eeebfe")
+    for kernel, event, status, options in (
+            (panic, "GUEST_PANICKED", "guest-panicked", ("-device", "pvpanic", "-action", "panic=pause")),
+            (bite, "WATCHDOG", "watchdog", ("-device", "i6300esb,addr=5", "-watchdog-action", "pause"))):
+        m = machine("-S", "-M", "pc", "-serial", "null", "-kernel", kernel, "-qmp", "unix:%s,server,nowait" % path("p"), *options)
+        q = Qmp(path("p"))
+        q.cmd("cont")
+        q.event(event, action="pause")
+        q.event("STOP")
+        check(q.cmd("query-status") == {"running": False, "singlestep": False, "status": status}, str(q.cmd("query-status")))
+        q.cmd("cont")
+        check(q.cmd("query-status")["running"], "it does not go on")
+        q.cmd("quit")
+        m.ends(0)
 
 
 def quick_usage():
