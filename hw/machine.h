@@ -78,6 +78,7 @@ struct machine_config {
     struct {                                    /* -boot, for the firmware */
         const char *order, *once;               /* letters a, c, d, n: floppy, disk, CD, network; NULL: usual */
         bool menu;
+        bool strict;                            /* nothing but what has a bootindex, if anything has */
         bool any_floppy;                        /* the firmware boots from floppy disks without a boot signature, too */
         unsigned splash_ms;                     /* how long it waits for the menu's key, 0: its own choice */
         int retry_ms;                           /* from "no bootable device" to a reset, -1: never; 0: its choice */

@@ -141,7 +141,7 @@ static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *a
         fw_cfg_file_number(f->cfg, "etc/boot-menu-wait", m->cfg.firmware.splash_ms, 2);
     if (m->cfg.firmware.retry_ms)
         fw_cfg_file_number(f->cfg, "etc/boot-fail-wait", (uint32_t)m->cfg.firmware.retry_ms, 4);
-    order = plugs_boot_order(m->cfg.devices);
+    order = plugs_boot_order(m->cfg.devices, m->cfg.firmware.strict);
     if (order)
         fw_cfg_file(f->cfg, "bootorder", order, strlen(order) + 1);
     free(order);

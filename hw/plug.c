@@ -108,11 +108,11 @@ const struct prop *plug_prop(const struct plug *plug, const char *name)
 
 /* ---- values ---- */
 
-static bool set_bool(bool *to, const char *val)
+bool plug_bool(bool *to, const char *val)
 {
-    static const char *const yes[] = { "on", "yes", "true" }, *const no[] = { "off", "no", "false" };
+    static const char *const yes[] = { "on", "yes", "true", "y" }, *const no[] = { "off", "no", "false", "n" };
 
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         if (strcmp(val, yes[i]) && strcmp(val, no[i]))
             continue;
         *to = strcmp(val, yes[i]) == 0;
@@ -203,7 +203,7 @@ bool plug_set(struct plug_use *u, const struct prop *p, const char *val, const s
         snprintf(why, len, "use a number from %llu to %llu", (unsigned long long)p->min, (unsigned long long)p->max);
         return false;
     case PROP_BOOL:
-        if (set_bool((bool *)(void *)at, val))
+        if (plug_bool((bool *)(void *)at, val))
             return true;
         snprintf(why, len, "use on or off");
         return false;
@@ -409,7 +409,7 @@ static const struct plug_use *next_to_boot(const struct plug_use *list, int last
     return best;
 }
 
-char *plugs_boot_order(const struct plug_use *list)
+char *plugs_boot_order(const struct plug_use *list, bool strict)
 {
     const struct plug_use *u = next_to_boot(list, -1);
     char *text = NULL;
@@ -430,6 +430,8 @@ char *plugs_boot_order(const struct plug_use *list)
                     o->props->bootindex, u->plug->name);
         fprintf(f, "%s\n", u->boot_path);
     }
+    if (strict)
+        fputs("HALT\n", f);     /* SeaBIOS tries nothing behind it */
     fclose(f);
     return text;
 }

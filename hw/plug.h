@@ -18,7 +18,7 @@ struct plug_bus;
 enum prop_type {
     PROP_NUMBER,                /* uint64_t, from min to max */
     PROP_SIZE,                  /* uint64_t bytes, with K, M, G or T */
-    PROP_BOOL,                  /* bool: on, off, yes, no, true, false */
+    PROP_BOOL,                  /* bool: as plug_bool() takes them */
     PROP_STRING,                /* const char * */
     PROP_MAC,                   /* uint8_t[6] */
     PROP_DRIVE,                 /* struct drive *, named by -drive's id */
@@ -108,11 +108,14 @@ struct plug_names {
 bool plug_set(struct plug_use *, const struct prop *, const char *val, const struct plug_names *, char *why,
               size_t len);
 
+/* on, yes, true, y or their opposites, for every option. False: it is none of them. */
+bool plug_bool(bool *to, const char *val);
+
 /* Make all of a list, in its order. Dies naming the device that the board has no place for. */
 void plugs_make(struct plug_env *, const struct plug_use *);
 
-/* What the firmware boots from, by bootindex: a path a line, to be freed. NULL: no device has one. */
-char *plugs_boot_order(const struct plug_use *);
+/* What the firmware boots from, by bootindex: a path a line, to be freed. strict: and from nothing else. NULL: no device has one. */
+char *plugs_boot_order(const struct plug_use *, bool strict);
 
 /* ---- for boards and devices ---- */
 

@@ -152,7 +152,7 @@ static void set_property(struct image_args *a, const char *name, const char *val
     } else if (strcmp(name, "backing_fmt") == 0) {
         a->F = val;
     } else if (strcmp(name, "size") == 0) {
-        a->other = val;
+        a->size = val;
     } else {
         struct nearest near;
 
@@ -418,6 +418,7 @@ static uint64_t backing_size(const struct image_args *a)
 static int image_create(const struct image_args *a)
 {
     struct block_create c = a->create;
+    const char *size = a->other ? a->other : a->size;
     struct block_error e;
     int r;
 
@@ -431,11 +432,11 @@ static int image_create(const struct image_args *a)
               "contents, which a guest may have written");
     if (!a->b && (a->F || a->u))
         wrong("create: -%s goes with a backing file: -b FILE", a->F ? "F" : "u");
-    if (a->other && !image_size(a->other, &c.size))
-        wrong("create: '%s': not a size: write bytes, or a number with suffix K, M, G, T or P", a->other);
+    if (size && !image_size(size, &c.size))
+        wrong("create: '%s': not a size: write bytes, or a number with suffix K, M, G, T or P", size);
     if (a->b && !a->u)
-        c.size = a->other ? (backing_size(a), c.size) : backing_size(a);
-    else if (!a->other)
+        c.size = size ? (backing_size(a), c.size) : backing_size(a);
+    else if (!size)
         wrong("create: SIZE is missing: latimer image create -f %s FILE SIZE", c.format);
     c.size = (c.size + 511) & ~(uint64_t)511;
     r = block_create(a->file, &c, &e);

@@ -14,6 +14,7 @@ struct image_args {
     bool u, c, p, shrink, backing_chain, U, q;
     bool json;
     const char *file, *other;   /* other: NEW or SIZE, NULL: not given */
+    const char *size;           /* -o size=, NULL: not given */
 };
 
 /* latimer image ...; argv[0] is "image".  The exit code. */

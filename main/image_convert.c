@@ -189,6 +189,12 @@ int image_convert(const struct image_args *a)
 
     if (!a->other)
         die(EXIT_CODE_USAGE, "image convert: NEW is missing: latimer image convert [OPTION]... FILE NEW");
+    if (a->b || a->F)
+        die(EXIT_CODE_USAGE, "image convert: -o backing_%s: the new image has all that the old one's backing files hold: leave it "
+            "out (latimer image create -b makes one on a backing file)", a->b ? "file" : "fmt");
+    if (a->size)
+        die(EXIT_CODE_USAGE, "image convert: -o size: the new image is as large as the old one: leave it out (latimer image "
+            "resize changes it)");
     k.from = image_open(a, a->file, (struct block_open){ .snapshot = a->l, .no_lock = a->U });
     k.buf = hostfile_buffer(CHUNK);
     if (!k.buf)

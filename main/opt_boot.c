@@ -37,6 +37,8 @@ void opt_boot(struct options *o, const char *opt, const char *val)
             o->cfg.firmware.once = order(o, opt, it.val);
         else if (strcmp(it.key, "menu") == 0)
             o->cfg.firmware.menu = arg_bool(opt, it.key, it.val);
+        else if (strcmp(it.key, "strict") == 0)
+            o->cfg.firmware.strict = arg_bool(opt, it.key, it.val);
         else if (strcmp(it.key, "splash-time") == 0)
             o->cfg.firmware.splash_ms = milliseconds(opt, &it, 65535);
         else if (it.val && strcmp(it.key, "reboot-timeout") == 0 && strcmp(it.val, "-1") == 0)
@@ -44,7 +46,7 @@ void opt_boot(struct options *o, const char *opt, const char *val)
         else if (strcmp(it.key, "reboot-timeout") == 0)
             o->cfg.firmware.retry_ms = (int)milliseconds(opt, &it, 65535);
         else
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use order, once, menu, splash-time or reboot-timeout", opt,
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use order, once, menu, strict, splash-time or reboot-timeout", opt,
                 it.key);
     }
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hw/plug.h"
 
 bool arg_is_help(const char *val)
 {
@@ -29,11 +30,11 @@ bool arg_number(const char *s, uint64_t *out)
 
 bool arg_bool(const char *opt, const char *key, const char *val)
 {
-    if (!val || strcmp(val, "on") == 0 || strcmp(val, "yes") == 0 || strcmp(val, "true") == 0)
-        return true;
-    if (strcmp(val, "off") && strcmp(val, "no") && strcmp(val, "false"))
+    bool on = true;
+
+    if (val && !plug_bool(&on, val))
         die(EXIT_CODE_USAGE, "%s: %s=%s: use on or off", opt, key, val);
-    return false;
+    return on;
 }
 
 bool arg_next(const char **list, struct arg_item *it)

@@ -9,7 +9,7 @@
 bool arg_is_help(const char *val);
 /* A number in C's notation, the whole string. */
 bool arg_number(const char *s, uint64_t *out);
-/* "on", "yes", "true" or their opposites; dies with EXIT_CODE_USAGE on everything else. val NULL: on. */
+/* As plug_bool() takes them; dies with EXIT_CODE_USAGE on everything else. val NULL: on. */
 bool arg_bool(const char *opt, const char *key, const char *val);
 
 /* One of a comma-separated list: "key=value", or a word (then val is NULL). */

@@ -166,6 +166,8 @@ expect 2 'first byte is even' -nic user,mac=01:00:00:00:00:00
 expect 2 'unknown property' -nic user,foo=bar
 expect 2 'use tcp:' -nic user,hostfwd=tcp:1-2
 expect 2 'use on or off' -nic user,restrict=1
+expect 2 'net=x' -nic user,restrict=y,net=x
+expect 2 'net=x' -nic user,restrict=n,net=x
 expect 2 '4 to 30 bits' -nic user,net=10.0.0.0/99
 expect 2 'not an address of the guest' -nic user,net=10.1.0.0/16,host=10.2.0.1
 expect 2 'nothing is left' -nic user,ipv4=off,ipv6=off
@@ -568,6 +570,12 @@ holds 'and ends as others do' '[ ! -e "$work/pid2" ]'
 perl -e 'print "\xb0\x21\xe6\xf4\xf4", "\0" x (1474560 - 5)' >"$work/floppy"
 floppy="-M pc -nic none -display none -device isa-debug-exit -action reboot=shutdown -boot order=a,reboot-timeout=1 -drive if=floppy,format=raw,file=$work/floppy"
 if [ -e /usr/share/seabios/bios-256k.bin ]; then
+    # behind an empty disk that has a bootindex
+    order="$floppy -drive file=$work/zeros,format=raw,if=none,id=e,readonly=on -device virtio-blk-pci,drive=e,bootindex=0 -no-fd-bootchk"
+    expect 67 '' $order
+    expect 67 '' $order -boot strict=off
+    expect 0 '' $order -boot strict=on
+    expect 67 '' $floppy -no-fd-bootchk -boot strict=on
     expect 67 '' $floppy -no-fd-bootchk
     expect 0 '' $floppy
 else

@@ -26,6 +26,10 @@ i 2 'write NAME=VALUE' create -f qcow2 -o cluster_size "$w/a" 1M
 i 2 'use on or off' create -f qcow2 -o extended_l2=1 "$w/a" 1M
 i 2 'too many arguments' create "$w/a" 1M 2M
 i 2 'NEW is missing' convert "$w/a"
+i 2 'NEW is missing' convert "$w/a" -o size=1M
+i 2 'leave it out' convert -O qcow2 -o size=1M "$w/a" "$w/new"
+i 2 'backing_file.*leave it out' convert -O qcow2 -o backing_file=b,backing_fmt=raw "$w/a" "$w/new"
+i 2 'backing_fmt.*leave it out' convert -O qcow2 -o backing_fmt=raw "$w/a" "$w/new"
 i 2 'raw images have no backing' create -b x -F raw "$w/a" 1M
 i 2 'say with -F' create -f qcow2 -b x "$w/a" 1M
 

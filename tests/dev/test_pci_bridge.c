@@ -524,9 +524,13 @@ START_TEST(boot_paths)
     use(&nic_plug, NULL, NULL, 6);
     uses[3]->props->bootindex = 0;
     finish();
-    order = plugs_boot_order(uses[0]);
+    order = plugs_boot_order(uses[0], false);
     ck_assert_str_eq(order, "/pci@i0cf8/ethernet@6/ethernet-phy@0\n"
                             "/pci@i0cf8/pci-bridge@5/pci-bridge@2,4/ethernet@3/ethernet-phy@0\n");
+    free(order);
+    order = plugs_boot_order(uses[0], true);
+    ck_assert_str_eq(order, "/pci@i0cf8/ethernet@6/ethernet-phy@0\n"
+                            "/pci@i0cf8/pci-bridge@5/pci-bridge@2,4/ethernet@3/ethernet-phy@0\nHALT\n");
     free(order);
 }
 END_TEST
