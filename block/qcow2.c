@@ -283,6 +283,11 @@ static int prepare_to_write(struct qcow2 *q, const struct block_open *o, struct 
         if (r)
             return r;
     }
+    if (!o->repair && (r = find_tables(q)))
+        return block_fail(e, r == -EEXIST ? EIO : -r, r == -EEXIST ? "%s: damaged: two of its tables are in "
+                          "one place, so it cannot be written: latimer image check says more" :
+                              "%s: out of memory",
+                              q->b->name);
     /* What they describe is not kept up to date here. */
     if (q->autoclear & ~keep) {
         q->autoclear &= keep;
@@ -292,11 +297,6 @@ static int prepare_to_write(struct qcow2 *q, const struct block_open *o, struct 
         if (r)
             return block_fail(e, -r, "%s: cannot write its header: %s", q->b->name, strerror(-r));
     }
-    if (!o->repair && (r = find_tables(q)))
-        return block_fail(e, r == -EEXIST ? EIO : -r, r == -EEXIST ? "%s: damaged: two of its tables are in "
-                          "one place, so it cannot be written: latimer image check says more" :
-                              "%s: out of memory",
-                              q->b->name);
     return 0;
 }
 

@@ -9,6 +9,10 @@
  *
  * References that lead nowhere cannot be repaired.  As long as there are any nothing is freed, since they
  * might have been meant for what seems leaked.
+ *
+ * One entry that leads far away makes a file of many TiB with nothing in it.  So references are counted in
+ * parts, each of the clusters of one refcount block, and only parts that have any are there: time and memory
+ * go with what the image holds, not with how long its file is.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +20,14 @@
 #include "block/qcow2.h"
 
 #define SNAPSHOT_EXTRA 16       /* bytes: what version 3 must say of a snapshot */
+#define BITMAP_MAX ((uint64_t)512 << 20)        /* bytes; no more than others can open */
 
 struct check {
     struct qcow2 *q;
     struct block_check *c;
-    uint32_t *count;            /* references found, for each cluster of the file */
-    uint64_t n;
+    uint32_t **count;           /* references found, by parts; NULL: none */
+    uint64_t n, parts;          /* clusters of the file */
+    int error;                  /* no memory for a part */
     uint64_t lost;              /* references that lead nowhere */
     uint64_t low, high;         /* clusters whose count in the file is too low, too high */
     bool bad_blocks;            /* refcount blocks that cannot be used */
@@ -49,6 +55,66 @@ static void lost(struct check *k, const char *what, uint64_t off, const char *wh
     say(k, "ERROR: %s at 0x%llx: %s", what, LL(off), why);
 }
 
+/* ---- references found ---- */
+
+static uint64_t part_size(const struct check *k)
+{
+    return (uint64_t)1 << k->q->rb_bits;
+}
+
+static uint32_t counted(const struct check *k, uint64_t c)
+{
+    const uint32_t *part = c < k->n ? k->count[c >> k->q->rb_bits] : NULL;
+
+    return part ? part[c & (part_size(k) - 1)] : 0;
+}
+
+static void count_up(struct check *k, uint32_t **count, uint64_t c)
+{
+    uint32_t **part = &count[c >> k->q->rb_bits], *at;
+
+    if (!*part && !(*part = calloc(part_size(k), sizeof(**part)))) {
+        k->error = -ENOMEM;
+        return;
+    }
+    at = *part + (c & (part_size(k) - 1));
+    *at += *at < UINT32_MAX;
+}
+
+static void counts_free(const struct check *k, uint32_t **count)
+{
+    for (uint64_t i = 0; count && i < k->parts; i++)
+        free(count[i]);
+    free(count);
+}
+
+static uint32_t **counts_copy(const struct check *k)
+{
+    uint32_t **to = calloc(k->parts, sizeof(*to));
+
+    for (uint64_t i = 0; to && i < k->parts; i++) {
+        if (!k->count[i])
+            continue;
+        to[i] = malloc(part_size(k) * sizeof(*to[i]));
+        if (!to[i]) {
+            counts_free(k, to);
+            return NULL;
+        }
+        memcpy(to[i], k->count[i], part_size(k) * sizeof(*to[i]));
+    }
+    return to;
+}
+
+/* The cluster after the last that something refers to. */
+static uint64_t counts_end(const struct check *k)
+{
+    for (uint64_t i = k->parts; i--;)
+        for (uint64_t j = k->count[i] ? part_size(k) : 0; j--;)
+            if (k->count[i][j])
+                return (i << k->q->rb_bits) + j + 1;
+    return 0;
+}
+
 /* One reference to the clusters these bytes are in. */
 static bool refer(struct check *k, uint64_t off, uint64_t bytes, const char *what)
 {
@@ -61,8 +127,7 @@ static bool refer(struct check *k, uint64_t off, uint64_t bytes, const char *wha
         return false;
     }
     for (uint64_t c = first; c <= last; c++)
-        if (k->count[c] < UINT32_MAX)
-            k->count[c]++;
+        count_up(k, k->count, c);
     return true;
 }
 
@@ -177,6 +242,10 @@ static int count_bitmaps(struct check *k)
         off = get64(head);
         n = get32(head + 8);
         at += (24 + (uint64_t)get32(head + 20) + ((unsigned)head[18] << 8 | head[19]) + 7) & ~(uint64_t)7;
+        if ((uint64_t)n << q->cluster_bits > BITMAP_MAX) {
+            lost(k, "a bitmap's table", off, "is too long");
+            continue;
+        }
         if (!place(k, off, (uint64_t)n * 8, "a bitmap's table"))
             continue;
         r = read_list(k, off, n, &table);
@@ -220,7 +289,7 @@ static void count_refcounts(struct check *k)
         if (q->rt[i] & 511)
             lost(k, "a refcount block", q->rt[i], "its entry has reserved bits set");
         else if (q->rt[i] && place(k, q->rt[i], q->cluster, "a refcount block") &&
-                 k->count[q->rt[i] >> q->cluster_bits] > 1) {
+                 counted(k, q->rt[i] >> q->cluster_bits) > 1) {
             say(k, "ERROR: a refcount block at 0x%llx: its cluster is used for something else, too",
                 LL(q->rt[i]));
             k->bad_blocks = true;
@@ -243,11 +312,11 @@ static int compare(struct check *k, bool fix_leaks)
 
         if (q->rt[i] && !(q->rt[i] & (q->cluster - 1)) && q->rt[i] < q->b->file.size)
             r = qcow2_cache_get(&q->rb, q->rt[i], &t);
-        if (!t)                 /* all are 0 there; behind the file's end nobody refers to them */
-            entries = first >= k->n ? 0 : entries < k->n - first ? entries : k->n - first;
+        if (!t && (i >= k->parts || !k->count[i]))
+            continue;           /* all are 0 there, and nobody refers to them */
         for (uint64_t j = 0; j < entries && !r; j++) {
             uint64_t have = t ? qcow2_count_get(t->data, q->refcount_order, j) : 0;
-            uint64_t want = first + j < k->n ? k->count[first + j] : 0;
+            uint64_t want = counted(k, first + j);
 
             if (have == want)
                 continue;
@@ -265,9 +334,11 @@ static int compare(struct check *k, bool fix_leaks)
             }
         }
     }
-    for (uint64_t c = (uint64_t)q->rt_size << q->rb_bits; c < k->n; c++) {
-        if (k->count[c]) {
-            say(k, "ERROR: cluster %llu: refcount 0, %u references", LL(c), k->count[c]);
+    for (uint64_t i = q->rt_size; i < k->parts; i++) {
+        for (uint64_t j = 0; k->count[i] && j < part_size(k); j++) {
+            if (!k->count[i][j])
+                continue;
+            say(k, "ERROR: cluster %llu: refcount 0, %u references", LL((i << q->rb_bits) + j), k->count[i][j]);
             k->low++;
         }
     }
@@ -283,7 +354,7 @@ static bool mark_is_wrong(struct check *k, uint64_t entry, uint64_t off, bool re
     if (!off || (off & (k->q->cluster - 1)) || c >= k->n)
         return false;
     if (rebuilt)
-        count = k->count[c];
+        count = counted(k, c);
     else if (qcow2_ref_get(k->q, c, &count))
         return false;
     return (count == 1) != !!(entry & ENTRY_COPIED);
@@ -341,19 +412,14 @@ static int check_marks(struct check *k, bool rebuilt, bool fix)
 
 static bool block_needed(const struct check *k, uint64_t i, uint64_t start, uint64_t end)
 {
-    uint64_t first = i << k->q->rb_bits, last = first + ((uint64_t)1 << k->q->rb_bits);
+    uint64_t first = i << k->q->rb_bits, last = first + part_size(k);
 
-    if (first < end && last > start)
-        return true;
-    for (uint64_t c = first; c < last && c < k->n; c++)
-        if (k->count[c])
-            return true;
-    return false;
+    return (first < end && last > start) || (i < k->parts && k->count[i]);
 }
 
 static uint64_t new_count(const struct check *k, uint64_t c, uint64_t start, uint64_t end)
 {
-    return c >= start && c < end ? 1 : c < k->n ? k->count[c] : 0;
+    return c >= start && c < end ? 1 : counted(k, c);
 }
 
 static int write_blocks(struct check *k, uint64_t *rt, uint64_t rt_entries, uint64_t start, uint64_t end,
@@ -368,7 +434,7 @@ static int write_blocks(struct check *k, uint64_t *rt, uint64_t rt_entries, uint
         if (!block_needed(k, i, start, end))
             continue;
         memset(block, 0, q->cluster);
-        for (uint64_t j = 0; j < (uint64_t)1 << q->rb_bits && !r; j++) {
+        for (uint64_t j = 0; j < part_size(k) && !r; j++) {
             uint64_t count = new_count(k, (i << q->rb_bits) + j, start, end);
 
             if (count > max)
@@ -395,7 +461,7 @@ static int rebuild(struct check *k, uint64_t start)
 
     /* Their own clusters are counted as well: more of them until it fits. */
     for (;;) {
-        entries = (end + ((uint64_t)1 << q->rb_bits) - 1) >> q->rb_bits;
+        entries = (end + part_size(k) - 1) >> q->rb_bits;
         table = qcow2_clusters(q, entries * 8);
         blocks = 0;
         for (uint64_t i = 0; i < entries; i++)
@@ -437,9 +503,24 @@ static int rebuild(struct check *k, uint64_t start)
 
 /* ---- all of it ---- */
 
-static int repair_errors(struct check *k, uint32_t *without)
+/* What seems leaked while something leads nowhere stays: new refcounts are none below the old. */
+static void keep_leaks(struct check *k, uint32_t **without)
 {
-    uint32_t *all = k->count;
+    struct qcow2 *q = k->q;
+
+    for (uint64_t i = 0; i < q->rt_size && i < k->parts; i++) {
+        for (uint64_t j = 0; q->rt[i] && j < part_size(k); j++) {
+            uint64_t c = (i << q->rb_bits) + j, count;
+
+            if (c < k->n && !counted(k, c) && !qcow2_ref_get(q, c, &count) && count)
+                count_up(k, without, c);
+        }
+    }
+}
+
+static int repair_errors(struct check *k, uint32_t **without)
+{
+    uint32_t **all = k->count;
     int r;
 
     /* Old refcounts lie wherever they are, known or not: nothing is behind the file's end. */
@@ -448,7 +529,7 @@ static int repair_errors(struct check *k, uint32_t *without)
     if (r)
         k->count = all;
     else
-        free(all);
+        counts_free(k, all);
     return r;
 }
 
@@ -475,31 +556,27 @@ static int check(struct check *k, unsigned fix)
 {
     struct qcow2 *q = k->q;
     struct block_check *c = k->c;
-    uint32_t *without = NULL;
+    uint32_t **without = NULL;
     bool rebuilt = false;
     int r = count_all(k);
 
     if (!r && (fix & BLOCK_FIX_ERRORS)) {
-        without = malloc(k->n * sizeof(*without));
+        without = counts_copy(k);
         if (!without)
             return -ENOMEM;
-        memcpy(without, k->count, k->n * sizeof(*without));
     }
     if (!r) {
         count_refcounts(k);
-        r = compare(k, (fix & BLOCK_FIX_LEAKS) && !k->lost && !k->bad_blocks);
+        r = k->error;
     }
-    for (uint64_t i = k->n; i && !r && !c->end; i--)
-        if (k->count[i - 1])
-            c->end = i << q->cluster_bits;
+    if (!r)
+        r = compare(k, (fix & BLOCK_FIX_LEAKS) && !k->lost && !k->bad_blocks);
+    if (!r)
+        c->end = counts_end(k) << q->cluster_bits;
     if (!r && (fix & BLOCK_FIX_ERRORS) && (k->low || k->bad_blocks)) {
-        /* Leaks stay where something leads nowhere: new refcounts are none below the old. */
-        uint64_t count;
-
-        for (uint64_t i = 0; i < k->n && k->lost; i++)
-            if (!k->count[i] && !qcow2_ref_get(q, i, &count) && count)
-                without[i] = 1;
-        r = repair_errors(k, without);
+        if (k->lost)
+            keep_leaks(k, without);
+        r = k->error ? k->error : repair_errors(k, without);
         if (!r) {
             without = NULL;
             rebuilt = true;
@@ -514,7 +591,7 @@ static int check(struct check *k, unsigned fix)
         c->fixed_leaks += k->high;
         k->high = 0;
     }
-    free(without);
+    counts_free(k, without);
     c->corruptions += k->lost + k->low + k->bad_blocks;
     c->leaks += k->high;
     if (!r)
@@ -531,10 +608,15 @@ int qcow2_check(struct block *b, struct block_check *c, unsigned fix, struct blo
     int r;
 
     c->total_clusters = qcow2_clusters(q, b->size);
-    if (k.n > SIZE_MAX / sizeof(*k.count) || !(k.count = calloc(k.n, sizeof(*k.count))))
+    k.parts = (k.n + part_size(&k) - 1) >> q->rb_bits;
+    if (k.parts > QCOW2_RT_MAX / 8)
+        return block_fail(e, EFBIG, "%s: its file has %llu bytes, more than such an image's refcounts can count: was it made "
+                          "longer by accident?", b->name, LL(b->file.size));
+    k.count = calloc(k.parts, sizeof(*k.count));
+    if (!k.count)
         return block_fail(e, ENOMEM, "%s: out of memory: its file has %llu clusters", b->name, LL(k.n));
     r = check(&k, fix);
-    free(k.count);
+    counts_free(&k, k.count);
     if (!r && fix)
         r = hostfile_sync(&b->file);
     return r ? block_fail(e, -r, "%s: the check broke off: %s", b->name,

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "tests/block/blocktest.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -229,6 +230,12 @@ static void make(void)
         MUST(!run("qemu-img snapshot -c s1 whole"), "qemu-img snapshot failed");
 }
 
+static void hangs(int sig)
+{
+    (void)sig;
+    broken("it hangs");
+}
+
 /* An image of `seed`, damaged in many ways. */
 static void one_seed(void)
 {
@@ -247,6 +254,7 @@ static void one_seed(void)
 static const uint64_t known[] = {
     1795949627,                 /* a compressed cluster with subclusters was let pass */
     1795961895,                 /* and an L1 entry with a mark and no table */
+    1795979497,                 /* refused for two tables in one place, with its header written anew before */
 };
 
 int main(int argc, char **argv)
@@ -262,6 +270,7 @@ int main(int argc, char **argv)
             seconds = (unsigned)atoi(argv[i + 1]);
     }
     env_start();
+    signal(SIGALRM, hangs);
     end = time(NULL) + seconds;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         seed = known[i];
