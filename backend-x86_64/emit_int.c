@@ -279,10 +279,62 @@ static void emit_unary(struct emit *e, const struct ir_ins *p)
     def_done(e, e->i, d, home, t == TY_I32);
 }
 
+static void set_reg(struct emit *e, unsigned cc, unsigned reg)
+{
+    as_op(&e->a, 0x0f90u | cc, false, 0, NOREG, reg, true);     /* SETcc */
+    as_b(&e->a, 0xc0 | (reg & 7));
+}
+
+/* ---- shifts and rotates: flags in memory of which some, or all if the count is 0, stay ---- */
+
+/* Where they can be merged in plain instructions: POPFQ, which brings them into EFLAGS, takes 20 cycles and more. */
+static bool shift_merges(struct emit *e, const struct ir_ins *p, const struct ir_ins *f, bool imm)
+{
+    bool rotate = p->op == IR_ROL || p->op == IR_ROR;
+
+    if (!f || !flags_kept(e, f) || (e->ef && flags_resolve(e, f->b) == e->ef))
+        return false;
+    return imm ? rotate : !rotate && p->op != IR_RCL && p->op != IR_RCR && !e->a.notes;
+}
+
+/* A rotate by a constant changes CF and OF. */
+static void rotate_merge(struct emit *e, const struct ir_ins *f, uint32_t old)
+{
+    unsigned cf = temp_get(e), of = temp_get(e);
+
+    set_reg(e, CC_B, cf);
+    set_reg(e, CC_O, of);
+    as_rr8(&e->a, 0x0fb6, cf, cf);
+    as_rr8(&e->a, 0x0fb6, of, of);
+    as_shift_ri(&e->a, 4, false, of, 11);
+    as_rr(&e->a, 0x0b, false, cf, of);
+    as_rm(&e->a, 0x8b, false, of, hm_cpu(old));
+    as_alu_ri(&e->a, 4, false, of, (int32_t)(FL_ARITH & ~(FL_CF | FL_OF)));
+    as_rr(&e->a, 0x0b, false, cf, of);
+    temp_release(e, of);
+    temp_release(e, cf);
+    flags_in_temp(e, (ir_ref)(f - e->b->ins), cf);
+}
+
+/* A shift by CL changes all flags or none. */
+static void shift_merge(struct emit *e, const struct ir_ins *p, const struct ir_ins *f, uint32_t old)
+{
+    unsigned t = temp_get(e);
+
+    as_b(&e->a, 0x9c);                                          /* pushfq; pop */
+    as_op(&e->a, 0x58u + (t & 7), false, 0, NOREG, t, false);
+    as_b(&e->a, 0xf6);                                          /* test cl, the bits that count */
+    as_b(&e->a, 0xc0 | H_RCX);
+    as_b(&e->a, p->type == TY_I64 ? 63 : 31);
+    as_rm(&e->a, 0x0f44, false, t, hm_cpu(old));                /* cmovz */
+    temp_release(e, t);
+    flags_in_temp(e, (ir_ref)(f - e->b->ins), t);
+}
+
 /*
  * Shifts and rotates.  The host masks counts and treats count 0 (flags unchanged)
  * exactly as the guest does; so when the previous flags matter they are brought
- * into EFLAGS first and the merge is the instruction's own.
+ * into EFLAGS first and the merge is the instruction's own; but see shift_merges().
  */
 static void emit_shift(struct emit *e, const struct ir_ins *p)
 {
@@ -302,7 +354,9 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
         emit_fallback(e, p);
         return;
     }
-    if (f && flags_kept(e, f))
+    bool merge = shift_merges(e, p, f, imm);
+    uint32_t old = merge ? flags_force(e, f->b) : 0;
+    if (!merge && f && flags_kept(e, f))
         flags_load(e, f->b, true);
     if (p->op == IR_RCL || p->op == IR_RCR)
         flags_load(e, p->c, false);
@@ -372,11 +426,15 @@ static void emit_shift(struct emit *e, const struct ir_ins *p)
                 as_op(&e->a, t == TY_I16 ? OP66(0xd3) : 0xd3, t == TY_I64, 0, NOREG, d, false);
             as_b(&e->a, 0xc0 | ext << 3 | (d & 7));
         }
+        if (merge)
+            shift_merge(e, p, f, old);
         if (!in_cl)
             as_load64(&e->a, H_RCX, hm_cpu(CPU_OFF(arg[0])));
         temp_release(e, tb);
     }
-    if (f)
+    if (merge && imm)
+        rotate_merge(e, f, old);
+    else if (f && !merge)
         flags_set(e, e->i);
     /* a 32-bit shift whose masked count is 0 still zero-extends when it is a real instruction */
     def_done(e, e->i, d, home, t == TY_I32);
