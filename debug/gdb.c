@@ -192,7 +192,9 @@ static void packet_done(struct gdb *g)
         gdb_send(g);
         return;
     }
-    if (!g->still)                      /* with -S the first reset may not be over yet */
+    if (!g->waiting && control_state(g->m->control) == RUN_RUNNING)
+        control_stop(g->m->control, RUN_PAUSED);        /* a monitor let it go on behind the debugger's back */
+    else if (!g->still)                 /* with -S the first reset may not be over yet */
         control_stop(g->m->control, control_state(g->m->control));
     g->still = true;
     len = unescape(g->body, g->len);
@@ -457,7 +459,7 @@ void gdb_free(struct gdb *g, int code)
         g->reply.n = 0;
         text_add(&g->reply, "W%02x", code & 0xff);
         fcntl(g->out, F_SETFL, fcntl(g->out, F_GETFL) & ~O_NONBLOCK);
-        if (g->waiting)
+        if (g->waiting || g->killed)
             gdb_send(g);
         for (unsigned i = 0; i < g->m->ncpu; i++)
             g->m->cpu[i]->debug = NULL;

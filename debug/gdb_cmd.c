@@ -448,11 +448,29 @@ static const char memory_map[] =
     "<memory-map><memory type=\"ram\" start=\"0x0\" length=\"0x8000000000000000\"/>"
     "<memory type=\"ram\" start=\"0x8000000000000000\" length=\"0x8000000000000000\"/></memory-map>\n";
 
+/* lldb's, whose expressions need to know where nothing is. */
+static void memory_region(struct gdb *g, struct in *i)
+{
+    struct gdb_region r;
+    uint64_t addr;
+
+    if (!number(i, &addr) || peek(i) >= 0 || !gdb_region(g, g->m->cpu[g->cpu_g], addr, &r)) {
+        error(g, ERR_BAD);
+        return;
+    }
+    text_add(&g->reply, "start:%llx;size:%llx;", (unsigned long long)r.first,
+             (unsigned long long)(r.last - r.first + 1));
+    if (r.mapped)
+        text_add(&g->reply, "permissions:r%s%s;", r.writable ? "w" : "", r.exec ? "x" : "");
+}
+
 static void hex_text(struct gdb *g, const char *s)
 {
     for (; *s; s++)
         text_byte(&g->reply, (uint8_t)*s);
 }
+
+#define MONITOR_MAX (1u << 20)   /* the line's queue holds four times that: two digits a character, and more */
 
 static void monitor(struct gdb *g, struct in *i)
 {
@@ -470,16 +488,13 @@ static void monitor(struct gdb *g, struct in *i)
     }
     gdb_monitor(g, line, f);
     fclose(f);
-    if (!g->connected)
-        ;
-    else if (len > GDB_PACKET / 2 - 16) {
-        text[GDB_PACKET / 2 - 16] = 0;
-        hex_text(g, text);
-    } else if (len) {
-        hex_text(g, text);
-    } else {
-        ok(g);
-    }
+    if (len > MONITOR_MAX)
+        text[MONITOR_MAX] = 0;
+    if (g->connected && len)            /* lldb shows only this in words, and not what is in the reply */
+        gdb_console(g, text);
+    if (g->connected && len > MONITOR_MAX)
+        gdb_console(g, "\n(the rest is left out)\n");
+    ok(g);
     free(text);
 }
 
@@ -530,6 +545,8 @@ static void query(struct gdb *g, struct in *i)
         text_add(&g->reply, "1");       /* so that leaving detaches, and does not kill */
     } else if (word(i, "Rcmd,")) {
         monitor(g, i);
+    } else if (word(i, "MemoryRegionInfo:")) {
+        memory_region(g, i);
     } else if (word(i, "Symbol::")) {
         ok(g);
     } else if (word(i, "qemu.PhyMemMode")) {
@@ -640,6 +657,7 @@ void gdb_packet(struct gdb *g, uint8_t *body, unsigned len)
         answer(g, thread(i, g, &cpu) && peek(i) < 0 ? ERR_NONE : ERR_BAD);
         break;
     case 'k':
+        g->killed = true;
         machine_request_stop(g->m, STOP_QUIT, 0);
         return;
     case 'm':

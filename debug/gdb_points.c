@@ -199,3 +199,53 @@ unsigned gdb_memory(struct gdb *g, struct cpu *c, uint64_t addr, uint8_t *buf, u
     control_act_as(g->m->control, -1);
     return done;
 }
+
+/* ---- what is mapped ---- */
+
+#define TABLES 65536u           /* looked at for one answer: a guest can name a table any number of times */
+
+struct search {
+    uint64_t at;                /* what is looked for */
+    struct gdb_region *found;
+    bool any;                   /* found->last is a mapped page's: the range may go on with the next one */
+};
+
+/* Pages come in ascending order. False: what follows does not matter. */
+static bool see_page(void *arg, const struct mmu_page *p)
+{
+    struct search *s = arg;
+    struct gdb_region *r = s->found;
+    uint64_t last = p->lin + (((uint64_t)1 << p->shift) - 1);
+
+    if (s->any && p->lin == r->last + 1 && r->writable == p->writable && r->exec == p->exec) {
+        r->last = last;
+        return true;
+    }
+    if (s->any && r->last >= s->at)
+        return false;
+    if (p->lin > s->at) {               /* it lies in the gap before this page */
+        *r = (struct gdb_region){ s->any ? r->last + 1 : 0, p->lin - 1, false, false, false };
+        s->any = false;
+        return false;
+    }
+    *r = (struct gdb_region){ p->lin, last, true, p->writable, p->exec };
+    s->any = true;
+    return true;
+}
+
+bool gdb_region(struct gdb *g, struct cpu *c, uint64_t addr, struct gdb_region *r)
+{
+    struct search s = { addr, r, false };
+    uint64_t all = g->phys ? ((uint64_t)1 << 52) - 1 : UINT32_MAX;
+    enum mmu_listing how = MMU_LIST_NO_PAGING;
+
+    *r = (struct gdb_region){ .last = UINT64_MAX - 1 };
+    if (!g->phys)
+        how = mmu_list(c, TABLES, see_page, &s);
+    if (how == MMU_LIST_NO_PAGING)
+        *r = addr <= all ? (struct gdb_region){ 0, all, true, true, true }
+                         : (struct gdb_region){ all + 1, UINT64_MAX - 1, false, false, false };
+    else if (s.any && r->last < addr)   /* behind all that is mapped */
+        *r = (struct gdb_region){ r->last + 1, UINT64_MAX - 1, false, false, false };
+    return how != MMU_LIST_CUT && addr <= r->last;
+}

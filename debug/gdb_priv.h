@@ -66,6 +66,7 @@ struct gdb {
     bool still;                 /* the vCPUs have stood still since this client came */
     bool waiting;               /* the guest runs, and the debugger waits to hear that it stopped */
     bool interrupted;           /* by Ctrl-C */
+    bool killed;                /* by `k`: lldb waits to hear that it ended, gdb does not */
     bool swbreak, hwbreak;      /* what stop replies it understands */
     bool phys;                  /* memory accesses are physical */
     bool real_linear;           /* `monitor realmode on` */
@@ -111,6 +112,15 @@ void gdb_points_apply(struct gdb *);
 bool gdb_point_at(const struct gdb *, enum gdb_point_kind, uint64_t addr);
 /* Bytes read, or written; less than len: the next one cannot be. */
 unsigned gdb_memory(struct gdb *, struct cpu *, uint64_t addr, uint8_t *buf, unsigned len, bool write);
+/*
+ * The range around addr of what is mapped with the same rights, or of what is not. A gap at the end of memory has not the
+ * very last byte: debuggers count with the address behind a range. False: too many tables to tell, or that byte.
+ */
+struct gdb_region {
+    uint64_t first, last;
+    bool mapped, writable, exec;
+};
+bool gdb_region(struct gdb *, struct cpu *, uint64_t addr, struct gdb_region *);
 
 /* --- gdb_regs.c --- */
 void gdb_regs_init(struct gdb *);

@@ -174,6 +174,13 @@ static void types(FILE *f, const char *feature, bool lm)
     }
 }
 
+/* gdb knows these by their names; lldb lists registers by them. */
+static const char *group_of(enum kind kind)
+{
+    return kind == K_X87 || kind == K_ST ? " group=\"float\"" :
+           kind == K_XMM || kind == K_MXCSR ? " group=\"vector\"" : "";
+}
+
 void gdb_regs_init(struct gdb *g)
 {
     const struct cpu *c = g->m->cpu[0];
@@ -195,8 +202,7 @@ void gdb_regs_init(struct gdb *g)
             types(f, feature, lm);
         }
         fprintf(f, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\" regnum=\"%u\"%s/>\n", r->name, 8 * r->bytes,
-                r->type, i,
-                r->kind == K_X87 ? " group=\"float\"" : "");
+                r->type, i, group_of((enum kind)r->kind));
     }
     fprintf(f, "</feature>\n</target>\n");
     if (fclose(f) != 0)
@@ -289,10 +295,27 @@ void gdb_reg_read(struct gdb *g, struct cpu *c, const struct gdb_reg *r, uint8_t
 
 /* ---- writing ---- */
 
-static bool write_selector(struct cpu *c, unsigned seg, uint16_t sel)
+/* As a far return would: the descriptor's rights are those of the selector, and long mode has no 64-bit code with D set. */
+static bool write_cs(struct cpu *c, uint16_t sel)
 {
+    unsigned rpl = sel & 3, dpl;
     struct desc d;
 
+    if (desc_fetch(c, sel, &d) != DESC_OK || !desc_code(&d) || !desc_p(&d))
+        return false;
+    dpl = desc_dpl(&d);
+    if (desc_conforming(&d) ? dpl > rpl : dpl != rpl)
+        return false;
+    if (cpu_lma(c) && (d.hi >> 21 & 3) == 3)
+        return false;
+    seg_set_cs(c, sel, &d, rpl);
+    if (!cpu_64(c))
+        c->rip = (uint32_t)c->rip;
+    return true;
+}
+
+static bool write_selector(struct cpu *c, unsigned seg, uint16_t sel)
+{
     if (seg == SEG_LDTR)
         return !help_lldt(c, sel);
     if (seg == SEG_TR) {
@@ -302,18 +325,22 @@ static bool write_selector(struct cpu *c, unsigned seg, uint16_t sel)
     } else if (seg != SEG_CS) {
         if (help_load_seg(c, seg | LOAD_SEG_FAR, sel))
             return false;
-    } else {
-        if (desc_fetch(c, sel, &d) != DESC_OK || !desc_code(&d) || !desc_p(&d))
-            return false;
-        seg_set_cs(c, sel, &d, sel & 3);
+    } else if (!write_cs(c, sel)) {
+        return false;
     }
     cpu_update_mode(c);
     return true;
 }
 
+/* Only long mode has addresses beyond 32 bits, and only some bases reach them. */
+static bool base_fits(const struct cpu *c, bool wide, uint64_t v)
+{
+    return cpu_lma(c) && wide ? canonical(v) : !(v >> 32);
+}
+
 static bool write_base(struct cpu *c, unsigned seg, uint64_t v)
 {
-    if (cpu_lma(c) ? !canonical(v) : v >> 32)
+    if (!base_fits(c, seg == SEG_FS || seg == SEG_GS || seg >= SEG_LDTR, v))
         return false;
     c->seg[seg].base = v;
     seg_update(c, seg);
@@ -363,6 +390,9 @@ static bool write_value(struct gdb *g, struct cpu *c, const struct gdb_reg *r, u
         c->rip = v;
         return true;
     case K_FLAGS:
+        /* VM comes and goes with segment registers and CPL: no write of the flags alone does that. */
+        if ((v ^ c->eflags) & FL_VM)
+            return false;
         cpu_set_eflags(c, (uint32_t)v & 0x3f7fd5);
         cpu_update_mode(c);
         cpu_if_changed(c);
@@ -404,7 +434,7 @@ static bool write_value(struct gdb *g, struct cpu *c, const struct gdb_reg *r, u
         return write_dr(c, r->n, v);
     case K_TABLE_BASE:
     case K_TABLE_LIMIT:
-        if (r->kind == K_TABLE_BASE && !canonical(v))
+        if (r->kind == K_TABLE_BASE && !base_fits(c, true, v))
             return false;
         if (r->kind == K_TABLE_LIMIT && v > 0xffff)
             return false;

@@ -142,10 +142,16 @@ def case_steps():
                 same("write " + name, line.set(name, value), "OK")
                 same(name, line.reg(name), value)
             for name, value in (("rip", 1 << 60), ("cr4", 1 << 40), ("efer", 1 << 62), ("cr0", 0x80000000), ("fs_base", 1 << 50),
-                                ("mxcsr", 1 << 20), ("cs", 0x4444)):
+                                ("mxcsr", 1 << 20), ("cs", 0x4444), ("cs", 0x1b), ("eflags", 0x20002), ("es_base", 1 << 40),
+                                ("gdtr_base", 1 << 50)):
                 old = line.reg(name)
                 check("%s takes %x" % (name, value), line.set(name, value).startswith("E"))
                 same(name + " as before", line.reg(name), old)
+            # 32-bit code has no upper half of RIP.
+            line.set("rip", 0x7fff00000000 + labels["hotloop"])
+            same("32-bit code", line.set("cs", 8), "OK")
+            same("rip in 32-bit code", line.reg("rip"), labels["hotloop"])
+            same("64-bit code", line.set("cs", 24), "OK")
             # A step takes the write along.
             line.set("rcx", 3)
             line.set("rip", labels["hotloop"])
@@ -448,6 +454,19 @@ def case_packets():
         line.ok("Z1,%x,1" % labels["hotloop"])
         same("hwbreak", line.go("c"), "T05thread:1;hwbreak:;")
         check("monitor", "realmode" in line.monitor("help"))
+        same("what is mapped", [line.ask("qMemoryRegionInfo:%x" % a) for a in (0, 0x3fffff, 0x400000, 1 << 63)],
+             ["start:0;size:400000;permissions:rwx;"] * 2 + ["start:400000;size:ffffffffffbfffff;"] * 2)
+        check("the last byte", line.ask("qMemoryRegionInfo:ffffffffffffffff").startswith("E"))
+        # Answers that no packet holds, and one that the line's queue would not.
+        same("32,000 bytes", len(line.monitor("xp /32000xb 0").split("0x")), 32001)
+        check("too much", line.monitor("xp /300000xb 0").endswith("(the rest is left out)\n"))
+        # Let go by a monitor, it stands still again before the debugger is answered.
+        line.write(0x600, b"\xff\xff\xff\xff")
+        line.set("rip", labels["ready"])
+        line.ok("z1,%x,1" % labels["hotloop"])
+        line.monitor("cont")
+        same("still", line.reg("rcx"), line.reg("rcx"))
+        check("paused", "paused" in line.monitor("info status"))
         check("dis", "mov" in line.monitor("dis"))
         check("walk", "PML4E" in line.monitor("walk 7c00"))
     finally:
@@ -621,11 +640,17 @@ def case_lldb():
         with open(script, "w") as f:
             f.write("process connect unix-connect://%s\nregister read rip cr0\nbreakpoint set -H -a %#x\ncontinue\n"
                     "register read rip efer\nthread step-inst\nregister read rip\nwatchpoint set expression -w write -s 8 -- 0x1008\n"
-                    "continue\nregister read rip rcx\ndetach\nquit\n" % (m.path, labels["ready"]))
+                    "continue\nregister read rip rcx\nregister read --set 2\nexpression $rsp + 1\nmemory region 0x7c00\n"
+                    "memory region 0x400000\nprocess plugin packet monitor info status\nprocess detach\n"
+                    "process connect unix-connect://%s\nprocess kill\nquit\n" % (m.path, labels["ready"], m.path))
         r = subprocess.run(["lldb", "--no-lldbinit", "--batch", "-s", script], stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=120)
         expect(r.stdout, r"rip = 0x0*fff0", r"rip = 0x0*%x" % labels["ready"], r"efer = 0x0*500",
-               r"rip = 0x0*%x" % labels["strings"], r"rip = 0x0*%x" % labels["wrote"], r"rcx = 0x0*%x" % 50000000)
+               r"rip = 0x0*%x" % labels["strings"], r"rip = 0x0*%x" % labels["wrote"], r"rcx = 0x0*%x" % 50000000,
+               r"xmm15 = ", r"\(unsigned long\) \$\d = 31745", r"0x0*-0x0*400000\) rwx", r"0x0*400000-0xf*\) ---",
+               r"VM status: paused \(debug\)", r"exited with status = 0")
+        check("no assertion of lldb's", "Assertion" not in r.stdout)
+        same("killed", m.proc.wait(10), 0)
     finally:
         m.end()
 

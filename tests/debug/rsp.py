@@ -101,8 +101,12 @@ class Line:
             raise Trouble("%s was answered with '%s'" % (body[:60], r))
 
     def monitor(self, text):
-        r = self.ask("qRcmd," + text.encode().hex())
-        return "" if r == "OK" else bytes.fromhex(r).decode()
+        said, self.console = self.console, ""
+        r = self.go("qRcmd," + text.encode().hex())
+        if r != "OK":
+            raise Trouble("monitor %s was answered with '%s'" % (text, r))
+        text, self.console = self.console, said
+        return text
 
     def xml(self):
         text, off = "", 0
