@@ -9,6 +9,8 @@
 #include "base/nearest.h"
 #include "base/trace.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -40,6 +42,10 @@ static const struct { const char *name; uint64_t bits; const char *what; } items
 #include "base/devices.def"
 #undef DEV
     { "dev", ALL_DEVICES, "all devices" },
+};
+/* QEMU's names of the same. */
+static const struct { const char *name, *item; } others[] = {
+    { "in_asm", "in" }, { "op", "ir" }, { "op_opt", "opt" }, { "out_asm", "out" }, { "guest_errors", "guest" },
 };
 #define EVENTS "trace:"         /* an item that is no category: -trace's pattern follows */
 #define ITEMS (sizeof(items) / sizeof(items[0]))
@@ -81,6 +87,9 @@ static bool parse_item(const char *item, bool go, uint64_t *mask)
 {
     if (strncmp(item, EVENTS, strlen(EVENTS)) == 0)
         return go ? trace_apply(item + strlen(EVENTS)) : trace_means(item + strlen(EVENTS));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(others[i].name, item) == 0)
+            item = others[i].item;
     for (size_t i = 0; i < ITEMS; i++) {
         if (strcmp(items[i].name, item))
             continue;
@@ -123,6 +132,64 @@ void log_names(struct nearest *near)
 {
     for (size_t i = 0; i < ITEMS; i++)
         nearest_try(near, items[i].name, strlen(items[i].name));
+}
+
+/* ---- -dfilter ---- */
+
+static struct {
+    struct { uint64_t first, last; } *range;
+    size_t n;
+} filter;
+
+/* START+SIZE, START-SIZE (the last SIZE bytes up to START) or START..END. */
+static bool parse_range(const char *s, size_t len, uint64_t *first, uint64_t *last)
+{
+    char text[64], *end, *stop;
+    uint64_t v;
+    int how;
+
+    if (snprintf(text, sizeof(text), "%.*s", (int)len, s) >= (int)sizeof(text) || !isdigit((unsigned char)text[0]))
+        return false;
+    errno = 0;
+    *first = strtoull(text, &end, 0);
+    how = *end;
+    end += strncmp(end, "..", 2) == 0 ? 2 : how == '+' || how == '-';
+    if (end == text + strlen(text) || !isdigit((unsigned char)*end))
+        return false;
+    v = strtoull(end, &stop, 0);
+    if (errno || *stop || stop == end || !strchr(".+-", how))
+        return false;
+    *last = how == '.' ? v : how == '+' ? *first + v - 1 : *first;
+    if (how == '-')
+        *first = *last - v + 1;
+    return *last >= *first && (how == '.' || v);
+}
+
+bool log_filter(const char *list)
+{
+    for (const char *at = list;; at++) {
+        size_t len = strcspn(at, ",");
+        uint64_t first, last;
+
+        if (!parse_range(at, len, &first, &last))
+            return false;
+        filter.range = realloc(filter.range, (filter.n + 1) * sizeof(filter.range[0]));
+        if (!filter.range)
+            die(EXIT_CODE_HOST, "out of memory for what is logged");
+        filter.range[filter.n].first = first;
+        filter.range[filter.n++].last = last;
+        at += len;
+        if (!*at)
+            return true;
+    }
+}
+
+bool log_wanted(uint64_t lin)
+{
+    for (size_t i = 0; i < filter.n; i++)
+        if (lin >= filter.range[i].first && lin <= filter.range[i].last)
+            return true;
+    return !filter.n;
 }
 
 /* May a message of row i go out now?  Reports what was dropped before. Lock held. */

@@ -43,6 +43,12 @@ bool log_whole(void);                  /* has all got into that file so far? */
  * unknown: bad is which.
  */
 bool log_parse(const char *list, char *bad, size_t size);
+/*
+ * -dfilter's comma-separated ranges of linear addresses: START+SIZE, START-SIZE (that ends at START), START..END (END
+ * included); several calls add up. False: one is no range. log_wanted(): is lin in one of them? Always, without any.
+ */
+bool log_filter(const char *list);
+bool log_wanted(uint64_t lin);
 /* What items there are, one a line; and their names, for "did you mean". */
 void log_help(FILE *f);
 struct nearest;

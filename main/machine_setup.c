@@ -52,7 +52,7 @@ static void debug_stopped(struct cpu *c)
 
 static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_model *model, const struct options *o)
 {
-    struct exec_options eo = { .interp = o->interp, .check = o->check, .log_lo = o->log_lo, .log_hi = o->log_hi,
+    struct exec_options eo = { .interp = o->interp, .check = o->check,
                                .smp = m->ncpu > 1 || o->tso, .host_tso = o->host_tso,
                                .no_features = o->no_features, .verify = o->verify, .hot = o->hot,
                                .cache_size = o->cache_size, .time = log_on(LOG_STATS), .m = m,

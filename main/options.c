@@ -493,34 +493,29 @@ void opt_d(struct options *o, const char *opt, const char *val)
 
 void opt_dfilter(struct options *o, const char *opt, const char *val)
 {
-    char *end;
-    bool ok;
-
-    errno = 0;
-    o->log_lo = strtoull(val, &end, 0);
-    ok = end != val;
-    if (ok && *end == '+') {
-        const char *size = end + 1;
-        o->log_hi = o->log_lo + strtoull(size, &end, 0);
-        ok = end != size;
-    } else if (ok && !strncmp(end, "..", 2)) {
-        const char *last = end + 2;
-        o->log_hi = strtoull(last, &end, 0) + 1;
-        ok = end != last;
-    } else {
-        ok = false;
-    }
-    if (!ok || *end || errno || o->log_hi <= o->log_lo)
-        die(EXIT_CODE_USAGE, "%s %s: not an address range: write START+SIZE or START..END, as in 0x7c00+0x200",
-            opt, val);
+    if (!log_filter(val))
+        die(EXIT_CODE_USAGE, "%s %s: not an address range: write START+SIZE, START-SIZE or START..END, as in "
+            "0x7c00+0x200, several with commas", opt, val);
 }
 
+/* %d in the name is the process's number, as with QEMU: several Latimers of one script. */
 void opt_D(struct options *o, const char *opt, const char *val)
 {
-    FILE *f = fopen(val, "we");
+    const char *number = strstr(val, "%d");
+    size_t room = strlen(val) + 16;
+    char *name = malloc(room);
+    FILE *f;
 
+    if (!name)
+        die(EXIT_CODE_HOST, "out of memory for options");
+    if (number)
+        snprintf(name, room, "%.*s%d%s", (int)(number - val), val, (int)getpid(), number + 2);
+    else
+        memcpy(name, val, strlen(val) + 1);
+    f = fopen(name, "we");
     if (!f)
-        die(EXIT_CODE_FILE, "%s: cannot write the log file %s: %s", opt, val, strerror(errno));
+        die(EXIT_CODE_FILE, "%s: cannot write the log file %s: %s", opt, name, strerror(errno));
+    free(name);
     log_set_file(f);
 }
 

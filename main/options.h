@@ -35,7 +35,6 @@ struct options {
     const char *pidfile;        /* NULL: none */
     const char *gdb;            /* for gdb_new(), NULL: no debugger */
     bool interp, check;
-    uint64_t log_lo, log_hi;    /* -dfilter: [lo, hi); hi 0: everything */
     bool verify;                /* the IR, after lifting and after the walk back */
     bool nodefaults;
     enum display_kind display;

@@ -44,7 +44,6 @@ struct exec_options {
     uint64_t no_features;       /* features of the host that its code does without (features.h) */
     uint64_t cache_size;        /* bytes of code memory */
     unsigned max_insns;         /* superblock bound; 0: the default */
-    uint64_t log_lo, log_hi;    /* -d in,ir,opt,out,exec only for code in [lo, hi); hi 0: all */
     bool verify;                /* verify the IR after lifting and after the walk back */
     unsigned hot;               /* blocks are put together from stencils, and translated as a whole when they have
                                    run so often; 0: at once */

@@ -22,11 +22,9 @@ uint64_t exec_lin_of(const struct cpu *c)
 }
 
 /* Dumps of translation are wanted for code at lin. */
-static bool dump_at(struct cpu *c, uint64_t lin)
+static bool dump_at(uint64_t lin)
 {
-    const struct exec_options *o = &c->exec->o;
-    return log_on(LOG_IN | LOG_IR | LOG_OPT | LOG_OUT | LOG_EXEC) &&
-           (!o->log_hi || (lin >= o->log_lo && lin < o->log_hi));
+    return log_on(LOG_IN | LOG_IR | LOG_OPT | LOG_OUT | LOG_EXEC) && log_wanted(lin);
 }
 
 static void log_block(struct cpu *c, const struct ir_block *b)
@@ -100,7 +98,7 @@ static struct block *translate_once(struct cpu *c, uint32_t mode, uint64_t lin, 
 {
     struct exec *e = c->exec;
     /* What is dumped as IR must have some. */
-    bool dump = dump_at(c, lin), hot = e->hot && e->hot_rip == c->rip;
+    bool dump = dump_at(lin), hot = e->hot && e->hot_rip == c->rip;
     bool whole = !e->stencils || hot || (dump && log_on(LOG_IR | LOG_OPT));
     bool timed = e->o.time && !dump && e->stats.blocks % SAMPLE == 0;
     struct block *b;

@@ -145,6 +145,15 @@ expect 2 'events, line 4: no event .io_raed.: did you mean io_read?' -trace "eve
 expect 2 "unknown log item 'trace:zz" -d trace:zz
 expect 2 'not an address range' -dfilter 0x7c00
 expect 2 'not an address range' -dfilter 9..3
+for range in '' , 7c00+ 0x7c00+0 0+-1 1-1, 5-9 0x7c00..0x7cff,x 0x1ffffffffffffffff+1 0xffffffffffffffff+2; do
+    expect 2 'not an address range' -dfilter "$range"
+done
+logged="-M pc -kernel $work/exit -device isa-debug-exit -display none"
+expect 67 '^block 100020' $logged -d in_asm,guest_errors -dfilter 0..15,0x100020+1
+expect 67 '^block 100020' $logged -d in -dfilter 0x100023-4
+holds '-dfilter leaves out the rest' "[ \$(grep -c '^block' '$work/out') = 1 ]"
+expect 67 '' $logged -d in -dfilter 0x100021..0x10002f -D "$work/log-%d."
+holds '-D names the process; -dfilter goes by where a block begins' "[ -f '$work'/log-[0-9]*. ] && ! grep -q '^block' '$work'/log-*."
 expect 2 'needs a file' -symbols ''
 expect 2 'use FILE, FILE,offset=N' -symbols a,b
 expect 2 'use a number, hexadecimal' -symbols a,offset=x
