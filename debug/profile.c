@@ -12,10 +12,12 @@
 #include "debug/profile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -355,30 +357,61 @@ static bool write_files(struct profile *p, char *err, size_t len)
     return finish_file(p->svg, p->file, ".svg", !ferror(p->svg), err, len) && ok;
 }
 
+/* A file as it is, or an empty one: `made`. NULL: errno says why. */
+static FILE *open_file(const char *name, bool *made)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+    *made = fd >= 0;
+    if (fd < 0 && errno == EEXIST)
+        fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    return fd < 0 ? NULL : fdopen(fd, "w");
+}
+
+/* False: nothing is as it was not before; in err, why. */
+static bool open_both(struct profile *p, const char *folded, const char *svg, char *err, size_t len)
+{
+    bool made, svg_made;
+
+    p->folded = open_file(folded, &made);
+    if (!p->folded) {
+        snprintf(err, len, "cannot write %s: %s", folded, strerror(errno));
+        return false;
+    }
+    p->svg = open_file(svg, &svg_made);
+    if (!p->svg) {
+        snprintf(err, len, "cannot write %s: %s", svg, strerror(errno));
+        fclose(p->folded);
+        if (made)
+            unlink(folded);
+        return false;
+    }
+    /* What cannot be cut (a pipe) has nothing that would stay. */
+    (void)!ftruncate(fileno(p->folded), 0);
+    (void)!ftruncate(fileno(p->svg), 0);
+    return true;
+}
+
 /* Both are made at once, so that what forbids it is said before the measurement, and not behind it. */
 static bool open_files(struct profile *p, const char *file, char *err, size_t len)
 {
     size_t n = strlen(file) + 8;
-    char *name = malloc(n);
+    char *folded = malloc(n), *svg = malloc(n);
+    bool ok;
 
     p->file = strdup(file);
-    if (!name || !p->file)
+    if (!folded || !svg || !p->file)
         die(EXIT_CODE_HOST, "out of memory");
-    snprintf(name, n, "%s.folded", file);
-    p->folded = fopen(name, "we");
-    if (p->folded) {
-        snprintf(name, n, "%s.svg", file);
-        p->svg = fopen(name, "we");
-        if (!p->svg)
-            fclose(p->folded);
-    }
-    if (!p->folded || !p->svg) {
-        snprintf(err, len, "cannot write %s: %s", name, strerror(errno));
+    snprintf(folded, n, "%s.folded", file);
+    snprintf(svg, n, "%s.svg", file);
+    ok = open_both(p, folded, svg, err, len);
+    if (!ok) {
         free(p->file);
         p->file = NULL;                 /* nothing was measured for it */
     }
-    free(name);
-    return p->folded && p->svg;
+    free(folded);
+    free(svg);
+    return ok;
 }
 
 /* ---- commands ---- */

@@ -35,6 +35,10 @@ writers "$work/dir" 'Is a directory'
 expect 3 '-profile: cannot write .*such.folded: No such file' $quiet -profile "$work/no/such"
 mkdir "$work/p.svg"
 expect 3 '-profile: cannot write .*p.svg: Is a directory' $quiet -profile "$work/p"
+holds 'and leaves no other file' "[ ! -e '$work/p.folded' ]"
+echo kept >"$work/p.folded"
+expect 3 '-profile: cannot write .*p.svg: Is a directory' $quiet -profile "$work/p"
+holds 'a file of a measurement before is not lost' "[ \"\$(cat '$work/p.folded')\" = kept ]"
 if [ -e /proc/self ] && $jit; then
     latimer_here=$latimer
     case $latimer in /*) ;; *) latimer=$PWD/$latimer ;; esac
