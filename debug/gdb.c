@@ -390,19 +390,13 @@ static void on_client(void *arg, short revents)
     attach(g, fd, fd);
 }
 
-/* The words the parser of sockets knows. */
+/* It listens and never waits, whatever else is said; without a host's name only this host may come. */
 static bool socket_spec(const char *spec, char *to, size_t len)
 {
-    const char *comma = strchr(spec, ',');
-    int n = comma ? (int)(comma - spec) : (int)strlen(spec);
+    bool here = strncmp(spec, "tcp::", 5) == 0;
 
-    if (comma && strcmp(comma, ",server") && strcmp(comma, ",nowait") && strcmp(comma, ",server,nowait") &&
-        strcmp(comma, ",server=on,wait=off") && strcmp(comma, ",server=on"))
-        return false;
-    if (strncmp(spec, "tcp::", 5) == 0)
-        return snprintf(to, len, "tcp:127.0.0.1:%.*s,server,nowait", n - 5, spec + 5) < (int)len;
     return (strncmp(spec, "tcp:", 4) == 0 || strncmp(spec, "unix:", 5) == 0) &&
-           snprintf(to, len, "%.*s,server,nowait", n, spec) < (int)len;
+           snprintf(to, len, "%s%s,server,nowait", here ? "tcp:127.0.0.1" : "", spec + (here ? 4 : 0)) < (int)len;
 }
 
 struct gdb *gdb_new(struct machine *m, const char *spec, char *err, size_t len, bool *usage)
@@ -432,6 +426,8 @@ struct gdb *gdb_new(struct machine *m, const char *spec, char *err, size_t len, 
         goto bad;
     } else if (!chardev_socket_open(text, "-gdb", &s, err, len)) {
         *usage = strstr(err, "unknown destination") != NULL;
+        if (*usage)
+            snprintf(err, len, "-gdb %s: use tcp::PORT, tcp:HOST:PORT, unix:PATH or stdio", spec);
         goto bad;
     }
     control_watch(m->control, &g->watcher);

@@ -148,9 +148,14 @@ static void change_range(struct debug_range *list, unsigned *n, const struct deb
 static void mon_catch(struct gdb *g, char **arg, FILE *f, bool on)
 {
     struct debug_points *p = &g->points;
+    bool io = arg[0] && strcasecmp(arg[0], "io") == 0, msr = arg[0] && strcasecmp(arg[0], "msr") == 0;
     struct debug_range r;
     uint64_t v = 256;
 
+    if (arg[0] && arg[1 + (io || msr)]) {
+        fprintf(f, "One thing at a time: '%s' is too much.\n", arg[1 + (io || msr)]);
+        return;
+    }
     if (!arg[0]) {
         if (!on)
             memset(&p->catch, 0, sizeof(p->catch));
@@ -166,9 +171,7 @@ static void mon_catch(struct gdb *g, char **arg, FILE *f, bool on)
         p->catch.reset = on;
         return;
     }
-    if (strcasecmp(arg[0], "msr") == 0 || strcasecmp(arg[0], "io") == 0) {
-        bool io = strcasecmp(arg[0], "io") == 0;
-
+    if (io || msr) {
         if (!range(arg[1], io ? 0xffff : UINT32_MAX, &r))
             fprintf(f, "'%s' is no %s: use a hexadecimal number, or two with - between.\n", arg[1], io ?
                     "port" : "MSR");
@@ -219,18 +222,21 @@ static void cmd_realmode(struct gdb *g, char **arg, FILE *f)
 
 static void cmd_sstep(struct gdb *g, char **arg, FILE *f)
 {
-    static const struct { const char *name, *what; unsigned bit; bool inverse; } rows[] = {
-        { "irq", "interrupts are taken while stepping", SSTEP_NOIRQ, true },
-        { "timer", "time passes while stepping", SSTEP_NOTIMER, true },
+    static const struct { const char *name, *what; unsigned bit; } rows[] = {
+        { "irq", "interrupts are taken while stepping", SSTEP_NOIRQ },
+        { "timer", "time passes while stepping", SSTEP_NOTIMER },
     };
 
-    for (unsigned i = 0; arg[0] && i < 2; i++)
-        if (strcmp(arg[0], rows[i].name) == 0 && arg[1]) {
-            if (strcmp(arg[1], "on") == 0)
-                g->sstep &= ~rows[i].bit;
-            else if (strcmp(arg[1], "off") == 0)
-                g->sstep |= rows[i].bit;
+    if (arg[0]) {
+        unsigned i = strcmp(arg[0], rows[0].name) != 0;
+        bool on = arg[1] && strcmp(arg[1], "on") == 0;
+
+        if (strcmp(arg[0], rows[i].name) || !arg[1] || (!on && strcmp(arg[1], "off"))) {
+            fprintf(f, "Use: sstep irq on, sstep irq off, sstep timer on, sstep timer off\n");
+            return;
         }
+        g->sstep = on ? g->sstep & ~rows[i].bit : g->sstep | rows[i].bit;
+    }
     for (unsigned i = 0; i < 2; i++)
         fprintf(f, "sstep %-5s %-3s (%s)\n", rows[i].name, g->sstep & rows[i].bit ? "off" : "on",
                 rows[i].what);
@@ -366,11 +372,11 @@ static void to_file(void *f, const char *s, size_t n)
 
 void gdb_monitor(struct gdb *g, const char *line, FILE *f)
 {
-    char text[1024], *arg[4] = { NULL }, *rest;
+    char text[1024], *arg[5] = { NULL }, *rest;
     unsigned n = 0;
 
     snprintf(text, sizeof(text), "%s", line);
-    for (char *w = strtok_r(text, " \t\r\n", &rest); w && n < 3; w = strtok_r(NULL, " \t\r\n", &rest))
+    for (char *w = strtok_r(text, " \t\r\n", &rest); w && n < 4; w = strtok_r(NULL, " \t\r\n", &rest))
         arg[n++] = w;
     if (!n)
         return;

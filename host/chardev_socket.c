@@ -19,8 +19,20 @@ struct spec {
     bool server, wait;
 };
 
+/* A number is one that a port has; names are those of /etc/services. */
+static bool port_ok(const char *port)
+{
+    size_t digits = strspn(port, "0123456789");
+
+    return *port && (port[digits] || (digits <= 5 && atoi(port) <= 65535));
+}
+
 static bool parse(struct spec *s, const char *spec)
 {
+    static const struct { const char *word; bool waits, on; } words[] = {
+        { "server", false, true }, { "server=on", false, true }, { "server=off", false, false },
+        { "wait", true, true }, { "wait=on", true, true }, { "nowait", true, false }, { "wait=off", true, false },
+    };
     char *opts, *colon, *rest;
 
     *s = (struct spec){ .wait = true };
@@ -30,11 +42,14 @@ static bool parse(struct spec *s, const char *spec)
     if (opts)
         *opts++ = 0;
     for (char *word = opts ? strtok_r(opts, ",", &rest) : NULL; word; word = strtok_r(NULL, ",", &rest)) {
-        if (strcmp(word, "server") == 0 || strcmp(word, "server=on") == 0)
-            s->server = true;
-        else if (strcmp(word, "nowait") == 0 || strcmp(word, "wait=off") == 0)
-            s->wait = false;
-        else
+        bool known = false;
+
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+            if (strcmp(word, words[i].word) == 0) {
+                *(words[i].waits ? &s->wait : &s->server) = words[i].on;
+                known = true;
+            }
+        if (!known)
             return false;
     }
     if (strncmp(s->text, "unix:", 5) == 0) {
@@ -47,7 +62,11 @@ static bool parse(struct spec *s, const char *spec)
         return false;
     *colon = 0;
     s->port = colon + 1;
-    return *s->port;
+    if (s->host[0] == '[' && colon[-1] == ']') {        /* an IPv6 address */
+        s->host++;
+        colon[-1] = 0;
+    }
+    return port_ok(s->port);
 }
 
 /* Bound and listening, or connected; -1 and errno. */
@@ -109,14 +128,14 @@ bool chardev_socket_open(const char *spec, const char *label, struct chardev_soc
     *to = (struct chardev_socket){ .listen = -1, .fd = -1 };
     if (!parse(&s, spec)) {
         snprintf(err, len,
-                 "%s: unknown destination '%s': use tcp:HOST:PORT or unix:PATH, with ,server to listen and "
+                 "%s: unknown destination '%s': use tcp:HOST:PORT (up to 65535) or unix:PATH, with ,server to listen and "
                  ",server,nowait not to wait for a client", label, spec);
         return false;
     }
     fd = s.path ? open_unix(&s) : open_tcp(&s, &why);
     if (fd < 0) {
-        snprintf(err, len, "%s: cannot %s %s: %s", label, s.server ? "listen on" : "connect to", spec,
-                 why ? why : strerror(errno));
+        snprintf(err, len, "%s: cannot %s %.*s: %s", label, s.server ? "listen on" : "connect to",
+                 (int)strcspn(spec, ","), spec, why ? why : strerror(errno));
         return false;
     }
     if (!s.server) {

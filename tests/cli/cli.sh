@@ -66,7 +66,11 @@ expect 2 'needs an argument' -m
 expect 2 'use tcp::PORT, tcp:HOST:PORT, unix:PATH or stdio' -M micro -kernel "$work/exit" -gdb serial
 expect 2 'there can be one debugger' -s -gdb stdio
 expect 2 'are used already' -M micro -kernel "$work/exit" -serial stdio -gdb stdio
-expect 4 'cannot listen on' -M micro -kernel "$work/exit" -gdb unix:/nowhere/at/all
+expect 4 'cannot listen on unix:/nowhere/at/all: No such' -M micro -kernel "$work/exit" -gdb unix:/nowhere/at/all
+expect 2 'use tcp::PORT' -M micro -kernel "$work/exit" -gdb tcp::99999           # another port, if its upper bits are cut off
+expect 2 'up to 65535' -kernel "$work/exit" -serial tcp:localhost:65536
+expect 67 '' -kernel "$work/exit" -device isa-debug-exit -gdb tcp:localhost:0,server=on,wait=on
+[ ! -e /proc/net/if_inet6 ] || expect 67 '' -kernel "$work/exit" -device isa-debug-exit -gdb 'tcp:[::1]:0'
 expect 2 'no kernel' -M micro -m 64
 expect 2 'not a memory size' -m lots
 expect 2 'not a memory size' -m 12x

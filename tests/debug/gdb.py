@@ -248,6 +248,10 @@ def case_catch():
                 same("catch " + what, line.monitor("catch " + what), "")
             check("list", "msr 277" in line.monitor("catch") and "triple" in line.monitor("catch"))
             check("nonsense", "nothing that can be caught" in line.monitor("catch quux"))
+            for wrong, said in (("catch pf gp", "'gp' is too much"), ("catch io 5 6", "'6' is too much"), ("catch io 10000", "no port"), ("catch msr 5-3", "no MSR"),
+                                ("sstep irq maybe", "Use: sstep"), ("sstep foo on", "Use: sstep")):
+                check(wrong, said in line.monitor(wrong))
+            check("nothing caught by mistake", "pf" not in line.monitor("catch") and "timer off" in line.monitor("sstep"))
             line.go("c")
             same("rip at OUT", line.reg("rip"), labels["after"])
             check("said", "about to write to port 80" in line.console)
