@@ -291,12 +291,14 @@ static uint64_t now_ns(void)
 
 static void account(struct imgdisk *d, const struct disk_req *r)
 {
-    d->stats.failed += r->error && r->error != -ECANCELED;
+    d->stats.op[r->op].failed += r->error && r->error != -ECANCELED;
     if (r->error)
         return;
     d->stats.op[r->op].n++;
     d->stats.op[r->op].bytes += r->op == DISK_FLUSH ? 0 : r->len;
     d->stats.op[r->op].ns += now_ns() - r->since;
+    if ((r->op == DISK_WRITE || r->op == DISK_ZERO) && r->off + r->len > d->stats.highest)
+        d->stats.highest = r->off + r->len;
 }
 
 /* The first of `done` is answered. The device lock is held, and the lock, which is given up meanwhile. */

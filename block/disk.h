@@ -32,8 +32,11 @@ struct block *disk_block(struct disk *);
 void disk_bounce(struct disk *);
 /* What it has done since it was made; by enum disk_op. */
 struct disk_stats {
-    struct { uint64_t n, bytes, ns; } op[5];    /* ns: of real time, from submitting to the answer */
-    uint64_t failed;
+    struct {
+        uint64_t n, bytes, ns;  /* ns: of real time, from submitting to the answer */
+        uint64_t failed;        /* of which the other numbers have nothing */
+    } op[5];
+    uint64_t highest;           /* behind the last byte that was written */
 };
 void disk_stats(const struct disk *, struct disk_stats *);
 /* The image has another size now; nothing may be under way. */

@@ -57,6 +57,14 @@ void action_nmi(struct machine *m)
         cpu_lines.nmi(m, i);
 }
 
+bool action_on_event(struct machine *m, const char *event, const char *what, char *err, size_t len)
+{
+    if (m->outside)
+        return m->outside->action(m, event, what, err, len);
+    snprintf(err, len, "this machine has no such events");
+    return false;
+}
+
 /* ---- memory ---- */
 
 bool action_read(struct machine *m, struct cpu *c, uint64_t addr, void *buf, unsigned len)

@@ -15,6 +15,8 @@ void action_reset(struct machine *);
 void action_powerdown(struct machine *);
 void action_quit(struct machine *);
 void action_nmi(struct machine *);
+/* What is done from now on, as -action takes it: event "watchdog", "panic", "reboot" or "shutdown". */
+bool action_on_event(struct machine *, const char *event, const char *what, char *err, size_t len);
 
 /* Memory as it is; devices are not touched. c NULL: physical addresses. False: something there cannot be
  * read. */

@@ -206,7 +206,8 @@ void info_blockstats(struct hmp *h)
                 d.drive->id, s.op[DISK_READ].bytes, s.op[DISK_WRITE].bytes + s.op[DISK_ZERO].bytes,
                 s.op[DISK_READ].n, s.op[DISK_WRITE].n + s.op[DISK_ZERO].n, s.op[DISK_FLUSH].n,
                 s.op[DISK_DISCARD].n, s.op[DISK_READ].ns, s.op[DISK_WRITE].ns + s.op[DISK_ZERO].ns,
-                s.op[DISK_FLUSH].ns, s.failed);
+                s.op[DISK_FLUSH].ns, s.op[DISK_READ].failed + s.op[DISK_WRITE].failed + s.op[DISK_ZERO].failed +
+                    s.op[DISK_FLUSH].failed + s.op[DISK_DISCARD].failed);
     }
 }
 

@@ -48,6 +48,14 @@ void hmp_quit(struct hmp *h)
     action_quit(h->m);
 }
 
+void hmp_watchdog_action(struct hmp *h)
+{
+    char err[512];
+
+    if (!action_on_event(h->m, "watchdog", h->arg[0].s, err, sizeof(err)))
+        hmp_fail(h, "%s", err);
+}
+
 void hmp_nmi(struct hmp *h)
 {
     action_nmi(h->m);

@@ -81,6 +81,10 @@ struct outside {
     bool (*vnc_password)(struct machine *, const char *password);
     bool (*vnc_expire)(struct machine *, time_t when);
     const struct board *(*board)(unsigned n);           /* the kinds of machine; NULL: no more */
+    /* The n-th option of the command line: its names, parted by blanks, and its usage (NULL: it has no value). */
+    bool (*option)(unsigned n, const char **names, const char **usage);
+    /* What is done from now on (-action): event "watchdog", "panic", "reboot" or "shutdown". */
+    bool (*action)(struct machine *, const char *event, const char *what, char *err, size_t len);
     unsigned max_cpus;
     int (*thread_id)(struct machine *, unsigned cpu);   /* the host's number of its thread */
     const char *(*name)(struct machine *);      /* -name, "" for none */

@@ -49,6 +49,21 @@ void qmp_quit(struct qmp_call *q)
     action_quit(q->m);
 }
 
+void qmp_watchdog_set_action(struct qmp_call *q)
+{
+    DO(q, action_on_event(q->m, "watchdog", qmp_string(q, "action"), err, sizeof(err)));
+}
+
+void qmp_set_action(struct qmp_call *q)
+{
+    const char *event;
+    json_t *what;
+
+    json_object_foreach(q->args, event, what)
+        if (!*q->error)
+            DO(q, action_on_event(q->m, event, json_string_value(what), err, sizeof(err)));
+}
+
 void qmp_inject_nmi(struct qmp_call *q)
 {
     action_nmi(q->m);

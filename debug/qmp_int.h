@@ -52,6 +52,10 @@ void qmp_tell(struct machine *, enum qmp_event, json_t *data);
 
 json_t *qmp_version(void);
 
+/* qmp_types.c: the type of a CPU model's processors, and the place of one among the objects. */
+void qmp_cpu_type(const char *model, char *buf, size_t len);
+void qmp_cpu_path(unsigned cpu, char *buf, size_t len);
+
 #define CMD(id, name, when, args) void qmp_##id(struct qmp_call *);
 #define EVENT(id, name, ms)
 #include "debug/qmp.def"

@@ -15,7 +15,6 @@
 #include "hw/boards.h"
 #include "hw/input_if.h"
 #include "hw/pci.h"
-#include "hw/plug.h"
 #include "hw/virtio/balloon.h"
 
 /* ---- QMP itself ---- */
@@ -150,25 +149,36 @@ void qmp_query_hotpluggable_cpus(struct qmp_call *q)
 
 void qmp_query_machines(struct qmp_call *q)
 {
+    char cpu[80];
+
+    qmp_cpu_type(cpu_model_nth(0), cpu, sizeof(cpu));
     q->ret = json_array();
     for (unsigned i = 0; q->m->outside && q->m->outside->board(i); i++) {
         const struct board *b = q->m->outside->board(i);
+        json_t *j = json_pack("{s:s, s:i, s:b, s:b, s:b, s:s}", "name", b->name, "cpu-max", (int)q->m->outside->max_cpus,
+                              "hotpluggable-cpus", 0, "numa-mem-supported", 0, "deprecated", 0, "default-cpu-type", cpu);
 
-        json_array_append_new(q->ret,
-                              json_pack("{s:s, s:i, s:b, s:b, s:b}", "name", b->name, "cpu-max",
-                                        (int)q->m->outside->max_cpus, "hotpluggable-cpus", 0,
-                                        "numa-mem-supported", 0, "deprecated", 0));
+        if (b->usual)
+            json_object_set_new(j, "is-default", json_true());
+        json_array_append_new(q->ret, j);
     }
 }
 
+/* All models are one; a later version's may be another. */
 void qmp_query_cpu_definitions(struct qmp_call *q)
 {
     q->ret = json_array();
-    for (unsigned i = 0; cpu_model_nth(i); i++)
-        json_array_append_new(q->ret,
-                              json_pack("{s:s, s:s, s:b, s:b, s:b, s:[]}", "name", cpu_model_nth(i),
-                                        "typename", cpu_model_nth(i), "static", 0, "migration-safe", 0,
-                                        "deprecated", 0, "unavailable-features"));
+    for (unsigned i = 0; cpu_model_nth(i); i++) {
+        char type[80];
+        json_t *j;
+
+        qmp_cpu_type(cpu_model_nth(i), type, sizeof(type));
+        j = json_pack("{s:s, s:s, s:b, s:b, s:b, s:[]}", "name", cpu_model_nth(i), "typename", type, "static", 0,
+                      "migration-safe", 0, "deprecated", 0, "unavailable-features");
+        if (i)
+            json_object_set_new(j, "alias-of", json_string(cpu_model_nth(0)));
+        json_array_append_new(q->ret, j);
+    }
 }
 
 void qmp_query_cpus_fast(struct qmp_call *q)
@@ -177,7 +187,7 @@ void qmp_query_cpus_fast(struct qmp_call *q)
     for (unsigned i = 0; i < q->m->ncpu; i++) {
         char path[40];
 
-        snprintf(path, sizeof(path), "/machine/cpu[%u]", i);
+        qmp_cpu_path(i, path, sizeof(path));
         json_array_append_new(
             q->ret,
             json_pack("{s:i, s:s, s:i, s:s, s:{s:i, s:i, s:i}}", "cpu-index", (int)i, "qom-path", path,
@@ -188,7 +198,7 @@ void qmp_query_cpus_fast(struct qmp_call *q)
 
 void qmp_query_memory_size_summary(struct qmp_call *q)
 {
-    q->ret = json_pack("{s:I}", "base-memory", (json_int_t)(q->m->ram_low + q->m->ram_high));
+    q->ret = json_pack("{s:I, s:i}", "base-memory", (json_int_t)(q->m->ram_low + q->m->ram_high), "plugged-memory", 0);
 }
 
 void qmp_query_balloon(struct qmp_call *q)
@@ -309,6 +319,13 @@ static json_t *image(struct block *b, const char *name)
     if (info.cluster_size)
         json_object_set_new(j, "cluster-size", json_integer((json_int_t)info.cluster_size));
     json_object_set_new(j, "dirty-flag", json_boolean(info.dirty));
+    if (info.version)
+        json_object_set_new(j, "format-specific",
+                            json_pack("{s:s, s:{s:s, s:b, s:b, s:b, s:i, s:s}}", "type", b->ops->format, "data", "compat",
+                                      info.version < 3 ? "0.10" : "1.1", "lazy-refcounts", info.lazy_refcounts, "corrupt",
+                                      info.corrupt, "extended-l2", info.extended_l2, "refcount-bits",
+                                      (int)info.refcount_bits, "compression-type",
+                                      info.compression ? info.compression : "zlib"));
     if (b->backing_name)
         json_object_set_new(j, "backing-filename", json_string(b->backing_name));
     if (b->backing)
@@ -394,58 +411,54 @@ void qmp_query_named_block_nodes(struct qmp_call *q)
     }
 }
 
+/* Requests reach the image as they come: none is merged with another, none is refused before it gets there. */
+static json_t *stats(const struct outside_drive *d)
+{
+    static const char *const none[] = { "rd_merged", "wr_merged", "unmap_merged", "invalid_rd_operations",
+                                        "invalid_wr_operations", "invalid_unmap_operations", "invalid_flush_operations" };
+    struct disk_stats s = { .op = { { .n = 0 } } };
+    json_t *j = json_object();
+
+    if (d->drive->disk)
+        disk_stats(d->drive->disk, &s);
+#define N(name, value) json_object_set_new(j, name, json_integer((json_int_t)(value)))
+#define ALL(name, member, op1, op2) N(name, s.op[op1].member + (op1 == op2 ? 0 : s.op[op2].member))
+#define KIND(prefix, fails, op1, op2)                                                                            \
+    do {                                                                                                         \
+        ALL(prefix "_operations", n, op1, op2);                                                                  \
+        ALL(prefix "_total_time_ns", ns, op1, op2);                                                              \
+        ALL(fails, failed, op1, op2);                                                                            \
+    } while (0)
+    KIND("rd", "failed_rd_operations", DISK_READ, DISK_READ);
+    KIND("wr", "failed_wr_operations", DISK_WRITE, DISK_ZERO);
+    KIND("flush", "failed_flush_operations", DISK_FLUSH, DISK_FLUSH);
+    KIND("unmap", "failed_unmap_operations", DISK_DISCARD, DISK_DISCARD);
+    ALL("rd_bytes", bytes, DISK_READ, DISK_READ);
+    ALL("wr_bytes", bytes, DISK_WRITE, DISK_ZERO);
+    ALL("unmap_bytes", bytes, DISK_DISCARD, DISK_DISCARD);
+    N("wr_highest_offset", s.highest);
+    for (unsigned i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        N(none[i], 0);
+#undef KIND
+#undef ALL
+#undef N
+    json_object_set_new(j, "account_invalid", json_false());
+    json_object_set_new(j, "account_failed", json_false());     /* they count above, but neither bytes nor time */
+    json_object_set_new(j, "timed_stats", json_array());
+    return j;
+}
+
 void qmp_query_blockstats(struct qmp_call *q)
 {
     struct outside_drive d;
 
     q->ret = json_array();
     EACH_DRIVE(q, d) {
-        struct disk_stats s = { .failed = 0 };
-        json_t *stats, *j;
+        json_t *j = json_pack("{s:s, s:s, s:o}", "device", d.drive->id, "qdev", *d.place ? d.place : d.drive->id, "stats",
+                              stats(&d));
 
-        if (d.drive->disk)
-            disk_stats(d.drive->disk, &s);
-#define N(x) (json_int_t)(x)
-        stats = json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rd_bytes", N(s.op[DISK_READ].bytes),
-            "rd_operations", N(s.op[DISK_READ].n), "rd_total_time_ns", N(s.op[DISK_READ].ns), "wr_bytes",
-            N(s.op[DISK_WRITE].bytes + s.op[DISK_ZERO].bytes), "wr_operations",
-            N(s.op[DISK_WRITE].n + s.op[DISK_ZERO].n), "wr_total_time_ns",
-            N(s.op[DISK_WRITE].ns + s.op[DISK_ZERO].ns), "flush_operations", N(s.op[DISK_FLUSH].n),
-            "flush_total_time_ns", N(s.op[DISK_FLUSH].ns), "unmap_operations", N(s.op[DISK_DISCARD].n),
-            "unmap_bytes", N(s.op[DISK_DISCARD].bytes), "unmap_total_time_ns", N(s.op[DISK_DISCARD].ns));
-#undef N
-        j = json_pack("{s:s, s:o}", "device", d.drive->id, "stats", stats);
         if (d.drive->disk)
             json_object_set_new(j, "node-name", json_string(d.drive->id));
         json_array_append_new(q->ret, j);
     }
-}
-
-/* ---- devices ---- */
-
-static json_t *property(const struct prop *p)
-{
-    static const char *const types[] = {
-        [PROP_NUMBER] = "uint64", [PROP_SIZE] = "size",   [PROP_BOOL] = "bool",
-        [PROP_STRING] = "str",    [PROP_MAC] = "str",     [PROP_DRIVE] = "str",
-        [PROP_NETDEV] = "str",    [PROP_CHARDEV] = "str", [PROP_AUDIODEV] = "str"
-    };
-
-    return json_pack("{s:s, s:s, s:s}", "name", p->name, "type", types[p->type], "description", p->help);
-}
-
-void qmp_device_list_properties(struct qmp_call *q)
-{
-    const char *name = qmp_string(q, "typename");
-    const struct plug *plug = plug_find(name);
-
-    if (!plug) {
-        qmp_fail(q, "Device '%.100s' not found", name);
-        q->class = "DeviceNotFound";
-        return;
-    }
-    q->ret = json_array();
-    for (const struct prop *p = plug->props; p && p->name; p++)
-        json_array_append_new(q->ret, property(p));
 }

@@ -36,6 +36,8 @@ static inline bool model_has(const struct cpu_model *m, enum x86_feat f)
 const char *cpu_model_parse(const char *spec, struct cpu_model **out);
 /* The name of the n-th; NULL behind the last. */
 const char *cpu_model_nth(unsigned n);
+/* The n-th feature that can be turned on and off: its names, parted by blanks; NULL behind the last. */
+const char *cpu_feature_nth(unsigned n, enum x86_feat *);
 /* The names, for -cpu help: one model a line, then the features. */
 #include <stdio.h>
 void cpu_model_list(FILE *f);

@@ -190,6 +190,17 @@ const char *cpu_model_nth(unsigned n)
     return n < nmodels ? models[n].name : n < nmodels + naliases ? aliases[n - nmodels] : NULL;
 }
 
+const char *cpu_feature_nth(unsigned n, enum x86_feat *feat)
+{
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        if (!(features[f].attrs & FA_OK) || n--)
+            continue;
+        *feat = (enum x86_feat)f;
+        return features[f].names;
+    }
+    return NULL;
+}
+
 void cpu_model_list(FILE *f)
 {
     fprintf(f, "CPU models:\n");

@@ -17,6 +17,7 @@ struct board {
     void (*power_button)(struct machine *);     /* pressed by the user; device lock held */
     unsigned ide, ide_units;    /* machine_config's drives of that kind that it has places for; places of a bus */
     bool floppy;                /* it has a controller for them */
+    bool usual;                 /* taken where nothing else is asked for and there are disks, or no kernel */
 };
 
 extern const struct board board_micro, board_pc, board_q35;

@@ -106,6 +106,19 @@ const struct prop *plug_prop(const struct plug *plug, const char *name)
     return p ? p : find_prop(common, name);
 }
 
+const struct prop *plug_common_nth(unsigned n)
+{
+    return n < sizeof(common) / sizeof(common[0]) - 1 ? &common[n] : NULL;
+}
+
+bool plug_own_prop(const struct plug *plug, const struct prop *prop)
+{
+    for (const struct prop *p = plug->props; p && p->name; p++)
+        if (p == prop)
+            return true;
+    return false;
+}
+
 /* ---- values ---- */
 
 bool plug_bool(bool *to, const char *val)

@@ -95,6 +95,11 @@ void plug_use_free(struct plug_use *);
 /* The property called `name` of that type, those of all devices included; NULL: there is none. */
 const struct prop *plug_prop(const struct plug *, const char *name);
 
+/* The n-th of those that all devices have; NULL behind the last. */
+const struct prop *plug_common_nth(unsigned n);
+/* It is one of that type's own. */
+bool plug_own_prop(const struct plug *, const struct prop *);
+
 /* What names in properties stand for; each returns NULL for a name it does not know. */
 struct plug_names {
     struct drive *(*drive)(void *arg, const char *id);

@@ -23,44 +23,67 @@ static const struct word panic[] = {
     { NULL, 0 }
 };
 
-static enum machine_action choose(const char *opt, const char *key, const char *val, const struct word *words)
-{
-    char list[128] = "";
+static const struct word on_reboot[] = { { "reset", 0 }, { "shutdown", 1 }, { NULL, 0 } };
+static const struct word on_shutdown[] = { { "poweroff", 0 }, { "pause", 1 }, { NULL, 0 } };
 
-    for (const struct word *w = words; w->word; w++) {
+/* NULL: err says which there are. */
+static const struct word *choose(const char *event, const char *val, const struct word *words, char *err, size_t len)
+{
+    size_t n;
+
+    for (const struct word *w = words; w->word; w++)
         if (strcmp(w->word, val) == 0)
-            return w->action;
-        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", w == words ? "" : w[1].word ?
-                 ", " : " or ",
-                 w->word);
+            return w;
+    snprintf(err, len, "%s=%.60s: use ", event, val);
+    for (const struct word *w = words; w->word; w++) {
+        n = strlen(err);
+        snprintf(err + n, len - n, "%s%s", w == words ? "" : w[1].word ? ", " : " or ", w->word);
     }
-    die(EXIT_CODE_USAGE, "%s: %s=%s: use %s", opt, key, val, list);
+    return NULL;
+}
+
+bool options_action(struct machine_config *cfg, const char *event, const char *what, char *err, size_t len)
+{
+    static const struct { const char *event; const struct word *words; } events[] = {
+        { "watchdog", watchdog }, { "panic", panic }, { "reboot", on_reboot }, { "shutdown", on_shutdown }
+    };
+    const struct word *w;
+    unsigned i = 0;
+
+    while (i < 4 && strcmp(events[i].event, event))
+        i++;
+    if (i == 4) {
+        snprintf(err, len, "unknown event '%.60s': use watchdog=, panic=, reboot= or shutdown=", event);
+        return false;
+    }
+    w = choose(event, what, events[i].words, err, len);
+    if (!w)
+        return false;
+    switch (i) {
+    case 0:  cfg->on_watchdog = w->action; break;
+    case 1:  cfg->on_panic = w->action; break;
+    case 2:  cfg->no_reboot = w->action; break;
+    default: cfg->no_shutdown = w->action; break;
+    }
+    return true;
 }
 
 void opt_watchdog_action(struct options *o, const char *opt, const char *val)
 {
-    o->cfg.on_watchdog = choose(opt, "action", val, watchdog);
+    char err[256];
+
+    if (!options_action(&o->cfg, "watchdog", val, err, sizeof(err)))
+        die(EXIT_CODE_USAGE, "%s: %s", opt, err);
 }
 
 void opt_action(struct options *o, const char *opt, const char *val)
 {
-    static const struct word reboot[] = { { "reset", 0 }, { "shutdown", 1 }, { NULL, 0 } };
-    static const struct word shutdown[] = { { "poweroff", 0 }, { "pause", 1 }, { NULL, 0 } };
     struct arg_item it;
+    char err[256];
 
-    while (arg_next(&val, &it)) {
-        if (it.val && strcmp(it.key, "watchdog") == 0)
-            o->cfg.on_watchdog = choose(opt, it.key, it.val, watchdog);
-        else if (it.val && strcmp(it.key, "panic") == 0)
-            o->cfg.on_panic = choose(opt, it.key, it.val, panic);
-        else if (it.val && strcmp(it.key, "reboot") == 0)
-            o->cfg.no_reboot = choose(opt, it.key, it.val, reboot);
-        else if (it.val && strcmp(it.key, "shutdown") == 0)
-            o->cfg.no_shutdown = choose(opt, it.key, it.val, shutdown);
-        else
-            die(EXIT_CODE_USAGE, "%s: unknown event '%s': use watchdog=, panic=, reboot= or shutdown=", opt,
-                it.key);
-    }
+    while (arg_next(&val, &it))
+        if (!options_action(&o->cfg, it.key, it.val ? it.val : "", err, sizeof(err)))
+            die(EXIT_CODE_USAGE, "%s: %s", opt, err);
 }
 
 void options_tell_event(struct machine *m, enum machine_event what, const char *who)

@@ -530,6 +530,18 @@ static const struct option table[] = {
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
 
+bool options_nth(unsigned n, const char **names, const char **usage)
+{
+    for (unsigned i = 0; i < ROWS; i++) {
+        if (!table[i].names || n--)
+            continue;
+        *names = table[i].names;
+        *usage = table[i].arg;
+        return true;
+    }
+    return false;
+}
+
 /* Words of `text`, from column `from` to 95. */
 static void wrap(const char *text, unsigned from)
 {

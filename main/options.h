@@ -79,6 +79,8 @@ struct options {
 void options_parse(struct options *o, int argc, char **argv, const char *version);
 /* The kinds of machine, NULL behind the last. */
 const struct board *options_board(unsigned n);
+/* The n-th option: its names, parted by blanks, and its usage, NULL: it has no value. False: there are no more. */
+bool options_nth(unsigned n, const char **names, const char **usage);
 /* opt_trace.c: the files of -perfmap and -jitdump, before there is code; perf_close(o->perf). */
 void host_perf_open(struct options *);
 /* opt_debug.c: what -profile asked for, when vCPUs have their threads. */

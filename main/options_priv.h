@@ -64,7 +64,9 @@ void symbols_close(struct machine *, struct options *);
 /* m->profile, before there are vCPUs. */
 void profile_open(struct machine *, const struct options *);
 
-/* opt_action.c: m->tell. */
+/* opt_action.c: what is done at an event, by their names. False: err says which there are. */
+bool options_action(struct machine_config *, const char *event, const char *what, char *err, size_t len);
+/* m->tell. */
 void options_tell_event(struct machine *, enum machine_event, const char *who);
 
 /* Is it one of the space-separated names? */

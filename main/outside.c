@@ -232,6 +232,11 @@ static const char *name(struct machine *m)
     return options_of(m)->name;
 }
 
+static bool set_action(struct machine *m, const char *event, const char *what, char *err, size_t len)
+{
+    return options_action(&m->cfg, event, what, err, len);
+}
+
 void outside_new(struct machine *m, struct options *o)
 {
     static const struct outside outside = { .drive = drive,
@@ -254,6 +259,8 @@ void outside_new(struct machine *m, struct options *o)
                                             .vnc_expire = expire,
                                             .name = name,
                                             .board = options_board,
+                                            .option = options_nth,
+                                            .action = set_action,
                                             .max_cpus = 1,
                                             .thread_id = vcpus_thread_id };
 

@@ -15,4 +15,5 @@ for bios in /usr/share/seabios /usr/share/qemu; do [ ! -e $bios/bios-256k.bin ] 
 [ "${found-}" ] || { echo "monitors.sh: skipped: there is no SeaBIOS (install seabios)"; exit 77; }
 # Another kind of host's build is run by an emulator, many times slower.
 [ -z "${EMULATOR-}" ] || export SLOW=10
+"$python" "$src/tests/debug/qmp_schema.py" --latimer "${LATIMER:-./latimer}" quick || exit 1
 exec "$python" "$src/tests/debug/qmp.py" --latimer "${LATIMER:-./latimer}" quick

@@ -1,0 +1,525 @@
+/*
+ * qmp_types.c - QMP's questions about what could be: types of devices, machines and processors, options of the
+ * command line; and the tree of objects of this machine with their properties.
+ *
+ * Both are made when they are asked for, of the tables of which everything else is made (plugs.def, cpuid.def,
+ * boards, options.def) and of the devices that the command line made; nothing else is in the tree:
+ *
+ *   /machine                                   of type BOARD-machine
+ *   /machine/peripheral/ID                     devices with an id
+ *   /machine/peripheral-anon/device[N]         those without
+ *   /machine/unattached/device[N]              processors
+ */
+#include "debug/qmp_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "debug/outside.h"
+#include "frontend/cpu.h"
+#include "frontend/cpu_model.h"
+#include "hw/boards.h"
+#include "hw/chardev_if.h"
+#include "hw/disk_if.h"
+#include "hw/fs_if.h"
+#include "hw/net_if.h"
+#include "hw/plug.h"
+
+#define TYPE_MAX 80             /* bytes of a type's name */
+
+/* ---- types ---- */
+
+/* What has no instances. Rows come behind those of their parents. */
+static const struct { const char *name, *parent; } abstract[] = {
+    { "object", NULL },
+    { "machine", "object" },
+    { "device", "object" },
+    { "cpu", "device" },
+    { "x86_64-cpu", "cpu" },
+    { "pci-device", "device" },
+    { "isa-device", "device" },
+    { "ide-device", "device" },
+    { "scsi-device", "device" },
+    { "usb-device", "device" },
+    { "hda-codec", "device" },
+    { "virtio-serial-port", "device" },
+};
+#define ABSTRACT (sizeof(abstract) / sizeof(abstract[0]))
+
+/* Of a device, by the bus it sits on. */
+static const char *parent_of(const struct plug *p)
+{
+    static const struct { const char *bus, *parent; } buses[] = {
+        { "PCI", "pci-device" }, { "ISA", "isa-device" }, { "IDE", "ide-device" },
+        { "SCSI", "scsi-device" }, { "USB", "usb-device" }, { "HDA", "hda-codec" },
+        { "virtio-serial-bus", "virtio-serial-port" },
+    };
+
+    for (unsigned i = 0; i < sizeof(buses) / sizeof(buses[0]); i++)
+        if (strcmp(buses[i].bus, p->bus) == 0)
+            return buses[i].parent;
+    return "device";
+}
+
+static bool descends(const char *type, const char *from)
+{
+    while (type && strcmp(type, from)) {
+        unsigned i = 0;
+
+        while (i < ABSTRACT && strcmp(abstract[i].name, type))
+            i++;
+        type = i < ABSTRACT ? abstract[i].parent : NULL;
+    }
+    return type;
+}
+
+static void add_type(struct qmp_call *q, const char *name, const char *parent, bool is_abstract)
+{
+    const char *implements = qmp_string(q, "implements");
+    json_t *j;
+
+    if ((implements && strcmp(name, implements) && !descends(parent, implements)) ||
+        (is_abstract && !qmp_boolean(q, "abstract", true)))
+        return;
+    j = json_pack("{s:s}", "name", name);
+    if (is_abstract)
+        json_object_set_new(j, "abstract", json_true());
+    if (parent)
+        json_object_set_new(j, "parent", json_string(parent));
+    json_array_append_new(q->ret, j);
+}
+
+void qmp_qom_list_types(struct qmp_call *q)
+{
+    char name[TYPE_MAX];
+
+    q->ret = json_array();
+    for (unsigned i = 0; i < ABSTRACT; i++)
+        add_type(q, abstract[i].name, abstract[i].parent, true);
+    for (unsigned i = 0; plug_nth(i); i++)
+        add_type(q, plug_nth(i)->name, parent_of(plug_nth(i)), false);
+    for (unsigned i = 0; cpu_model_nth(i); i++) {
+        qmp_cpu_type(cpu_model_nth(i), name, sizeof(name));
+        add_type(q, name, "x86_64-cpu", false);
+    }
+    for (unsigned i = 0; q->m->outside && q->m->outside->board(i); i++) {
+        snprintf(name, sizeof(name), "%s-machine", q->m->outside->board(i)->name);
+        add_type(q, name, "machine", false);
+    }
+}
+
+void qmp_cpu_type(const char *model, char *buf, size_t len)
+{
+    snprintf(buf, len, "%s-x86_64-cpu", model);
+}
+
+/* The model that a processor's type is named after; NULL: it is none. */
+static const char *model_of(const char *type)
+{
+    char name[TYPE_MAX];
+
+    for (unsigned i = 0; cpu_model_nth(i); i++) {
+        qmp_cpu_type(cpu_model_nth(i), name, sizeof(name));
+        if (strcmp(name, type) == 0)
+            return cpu_model_nth(i);
+    }
+    return NULL;
+}
+
+/* ---- properties of types ---- */
+
+static const char *type_name(const struct prop *p)
+{
+    return p->type == PROP_NUMBER ? "uint64" : p->type == PROP_SIZE ? "size" : p->type == PROP_BOOL ? "bool" : "str";
+}
+
+static void add_property(json_t *list, const char *name, const char *type, const char *what)
+{
+    json_t *j = json_pack("{s:s, s:s}", "name", name, "type", type);
+
+    if (what)
+        json_object_set_new(j, "description", json_string(what));
+    json_array_append_new(list, j);
+}
+
+/* The n-th property of a device, those that all have last; NULL behind them. */
+static const struct prop *nth_prop(const struct plug *plug, unsigned n)
+{
+    for (const struct prop *p = plug->props; p && p->name; p++)
+        if (!n--)
+            return p;
+    return plug_common_nth(n);
+}
+
+static void device_properties(json_t *list, const struct plug *plug)
+{
+    const struct prop *p;
+
+    for (unsigned i = 0; (p = nth_prop(plug, i)); i++)
+        add_property(list, p->name, type_name(p), p->help);
+}
+
+/* Each name of a feature by itself: f's are parted by blanks. */
+static void each_feature(const struct cpu_model *m, void (*fn)(void *, const char *, bool), void *arg)
+{
+    enum x86_feat f;
+    const char *names;
+    char name[40];
+
+    for (unsigned i = 0; (names = cpu_feature_nth(i, &f)); i++)
+        for (; *names; names += strcspn(names, " "), names += *names == ' ') {
+            snprintf(name, sizeof(name), "%.*s", (int)strcspn(names, " "), names);
+            fn(arg, name, m && model_has(m, f));
+        }
+}
+
+static void list_feature(void *list, const char *name, bool on)
+{
+    add_property(list, name, "bool", NULL);
+}
+
+static void set_feature(void *props, const char *name, bool on)
+{
+    json_object_set_new(props, name, json_boolean(on));
+}
+
+void qmp_device_list_properties(struct qmp_call *q)
+{
+    const char *name = qmp_string(q, "typename");
+    const struct plug *plug = plug_find(name);
+
+    if (!plug && !model_of(name)) {
+        qmp_fail(q, "Device '%.100s' not found", name);
+        q->class = "DeviceNotFound";
+        return;
+    }
+    q->ret = json_array();
+    if (plug)
+        device_properties(q->ret, plug);
+    else
+        each_feature(NULL, list_feature, q->ret);
+}
+
+void qmp_qom_list_properties(struct qmp_call *q)
+{
+    const char *name = qmp_string(q, "typename");
+    const struct plug *plug = plug_find(name);
+    bool known = plug || model_of(name);
+    size_t n = strlen(name);
+
+    for (unsigned i = 0; !known && i < ABSTRACT; i++)
+        known = strcmp(name, abstract[i].name) == 0;
+    for (unsigned i = 0; !known && q->m->outside && q->m->outside->board(i); i++) {
+        const char *board = q->m->outside->board(i)->name;
+
+        known = n == strlen(board) + 8 && strncmp(name, board, n - 8) == 0 && strcmp(name + n - 8, "-machine") == 0;
+    }
+    if (!known) {
+        qmp_fail(q, "Class '%.100s' not found", name);
+        q->class = "DeviceNotFound";
+        return;
+    }
+    q->ret = json_array();
+    add_property(q->ret, "type", "string", NULL);
+    if (plug)
+        device_properties(q->ret, plug);
+    else if (model_of(name))
+        each_feature(NULL, list_feature, q->ret);
+}
+
+/* "static" is answered in full, too: no name here stands for a set of features that later versions will keep. */
+void qmp_query_cpu_model_expansion(struct qmp_call *q)
+{
+    const char *type = qmp_string(q, "type"), *key;
+    const json_t *model = json_object_get(q->args, "model");
+    const char *name = json_string_value(json_object_get(model, "name"));
+    json_t *props = json_object_get(model, "props"), *val, *all;
+    char spec[4096];
+    struct cpu_model *m;
+    bool known = false;
+    const char *wrong;
+
+    if (strcmp(type, "full") && strcmp(type, "static")) {
+        qmp_fail(q, "Parameter 'type' does not accept value '%.60s'", type);
+        return;
+    }
+    if (!name) {
+        qmp_fail(q, "Parameter 'model.name' is missing");
+        return;
+    }
+    for (unsigned i = 0; cpu_model_nth(i); i++)
+        known |= strcmp(cpu_model_nth(i), name) == 0;
+    if (!known) {
+        qmp_fail(q, "CPU model '%.100s' not found", name);
+        return;
+    }
+    snprintf(spec, sizeof(spec), "%s", name);
+    json_object_foreach(props, key, val) {
+        size_t n = strlen(spec);
+
+        if (!json_is_boolean(val) || strchr(key, ',') || n + strlen(key) + 8 > sizeof(spec)) {
+            qmp_fail(q, "Invalid parameter type for 'model.props.%.60s', expected: boolean", key);
+            return;
+        }
+        snprintf(spec + n, sizeof(spec) - n, ",%s=%s", key, json_is_true(val) ? "on" : "off");
+    }
+    wrong = cpu_model_parse(spec, &m);
+    if (wrong) {
+        qmp_fail(q, "%s", wrong);
+        return;
+    }
+    all = json_object();
+    each_feature(m, set_feature, all);
+    free(m);
+    q->ret = json_pack("{s:{s:s, s:o}}", "model", "name", name, "props", all);
+}
+
+/* ---- objects ---- */
+
+enum place { NOWHERE, ROOT, MACHINE, PERIPHERAL, ANON, UNATTACHED, DEVICE, CPU };
+
+struct object {
+    enum place place;
+    const struct plug_use *use;         /* DEVICE */
+};
+
+static const struct { const char *path; enum place place; } places[] = {
+    { "/", ROOT }, { "/machine", MACHINE }, { "/machine/peripheral", PERIPHERAL },
+    { "/machine/peripheral-anon", ANON }, { "/machine/unattached", UNATTACHED },
+};
+
+/* The n-th device with or without an id. */
+static const struct plug_use *nth_use(struct machine *m, bool named, unsigned n)
+{
+    for (const struct plug_use *u = m->cfg.devices; u; u = u->next)
+        if (!u->props->id == !named && !n--)
+            return u;
+    return NULL;
+}
+
+void qmp_cpu_path(unsigned cpu, char *buf, size_t len)
+{
+    snprintf(buf, len, "/machine/unattached/device[%u]", cpu);
+}
+
+/* False: there is no such object; the error is said. */
+static bool find(struct qmp_call *q, struct object *o)
+{
+    const char *path = qmp_string(q, "path");
+    const struct plug_use *u;
+    char name[TYPE_MAX + 40];
+
+    *o = (struct object){ NOWHERE, NULL };
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (strcmp(places[i].path, path) == 0)
+            o->place = places[i].place;
+    for (unsigned i = 0; (u = nth_use(q->m, true, i)) && !o->place; i++)
+        if (strncmp(path, "/machine/peripheral/", 20) == 0 && strcmp(path + 20, u->props->id) == 0)
+            *o = (struct object){ DEVICE, u };
+    for (unsigned i = 0; (u = nth_use(q->m, false, i)) && !o->place; i++) {
+        snprintf(name, sizeof(name), "/machine/peripheral-anon/device[%u]", i);
+        if (strcmp(name, path) == 0)
+            *o = (struct object){ DEVICE, u };
+    }
+    for (unsigned i = 0; i < q->m->ncpu && !o->place; i++) {
+        qmp_cpu_path(i, name, sizeof(name));
+        if (strcmp(name, path) == 0)
+            o->place = CPU;
+    }
+    if (o->place)
+        return true;
+    qmp_fail(q, "Device '%.100s' not found", path);
+    q->class = "DeviceNotFound";
+    return false;
+}
+
+static void add_child(json_t *list, const char *name, const char *type)
+{
+    char text[TYPE_MAX + 8];
+
+    snprintf(text, sizeof(text), "child<%s>", type);
+    add_property(list, name, text, NULL);
+}
+
+static void type_of(struct qmp_call *q, const struct object *o, char *buf, size_t len)
+{
+    switch (o->place) {
+    case MACHINE: snprintf(buf, len, "%s-machine", q->m->cfg.board->name); break;
+    case DEVICE:  snprintf(buf, len, "%s", o->use->plug->name); break;
+    case CPU:     qmp_cpu_type(cpu_model_nth(0), buf, len); break;
+    default:      snprintf(buf, len, "container"); break;
+    }
+}
+
+static void add_uses(struct qmp_call *q, bool named)
+{
+    const struct plug_use *u;
+    char name[24];
+
+    for (unsigned i = 0; (u = nth_use(q->m, named, i)); i++) {
+        snprintf(name, sizeof(name), "device[%u]", i);
+        add_child(q->ret, named ? u->props->id : name, u->plug->name);
+    }
+}
+
+void qmp_qom_list(struct qmp_call *q)
+{
+    struct object o;
+    char type[TYPE_MAX], name[24];
+
+    if (!find(q, &o))
+        return;
+    q->ret = json_array();
+    add_property(q->ret, "type", "string", NULL);
+    switch (o.place) {
+    case ROOT:
+        type_of(q, &(struct object){ MACHINE, NULL }, type, sizeof(type));
+        add_child(q->ret, "machine", type);
+        break;
+    case MACHINE:
+        for (unsigned i = 2; i < sizeof(places) / sizeof(places[0]); i++)
+            add_child(q->ret, places[i].path + strlen("/machine/"), "container");
+        break;
+    case PERIPHERAL:
+    case ANON:
+        add_uses(q, o.place == PERIPHERAL);
+        break;
+    case UNATTACHED:
+        type_of(q, &(struct object){ CPU, NULL }, type, sizeof(type));
+        for (unsigned i = 0; i < q->m->ncpu; i++) {
+            snprintf(name, sizeof(name), "device[%u]", i);
+            add_child(q->ret, name, type);
+        }
+        break;
+    case DEVICE: device_properties(q->ret, o.use->plug); break;
+    default:     each_feature(NULL, list_feature, q->ret); break;
+    }
+}
+
+static json_t *text_or_empty(const char *s)
+{
+    return json_string(s ? s : "");
+}
+
+/* What a device's property is set to; NULL: it cannot be said. */
+static json_t *value_of(const struct plug_use *u, const struct prop *p)
+{
+    const uint8_t *at = (const uint8_t *)u->props + p->offset;
+    const struct plug_common *c = u->props;
+    const void *thing;
+    char text[24];
+
+    if (strcmp(p->name, "addr") == 0 && !plug_own_prop(u->plug, p)) {
+        snprintf(text, sizeof(text), "%02x.%x", (unsigned)c->slot & 0x1f, (unsigned)c->fn);
+        return json_string(c->slot < 0 ? "" : text);
+    }
+    if (strcmp(p->name, "bootindex") == 0 && !plug_own_prop(u->plug, p))
+        return json_integer(c->bootindex);
+    memcpy(&thing, at, p->type == PROP_BOOL || p->type == PROP_MAC ? 1 : sizeof(thing));
+    switch (p->type) {
+    case PROP_NUMBER:
+    case PROP_SIZE:    return json_integer((json_int_t)*(const uint64_t *)(const void *)at);
+    case PROP_BOOL:    return json_boolean(*(const bool *)(const void *)at);
+    case PROP_STRING:  return text_or_empty(thing);
+    case PROP_DRIVE:   return text_or_empty(thing ? ((const struct drive *)thing)->id : NULL);
+    case PROP_NETDEV:  return text_or_empty(thing ? ((const struct net *)thing)->id : NULL);
+    case PROP_CHARDEV: return text_or_empty(thing ? ((const struct chardev_slot *)thing)->id : NULL);
+    case PROP_FSDEV:   return text_or_empty(thing ? ((const struct fs *)thing)->id : NULL);
+    case PROP_MAC:
+        snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", at[0], at[1], at[2], at[3], at[4], at[5]);
+        return json_string(text);
+    case PROP_AUDIODEV: break;
+    }
+    return NULL;
+}
+
+/* A processor's feature; the machine's processors are all alike. */
+static json_t *feature_of(struct qmp_call *q, const char *name)
+{
+    json_t *all = json_object(), *found;
+
+    each_feature(q->m->cpu[0]->model, set_feature, all);
+    found = json_incref(json_object_get(all, name));
+    json_decref(all);
+    return found;
+}
+
+void qmp_qom_get(struct qmp_call *q)
+{
+    const char *name = qmp_string(q, "property");
+    const struct prop *p;
+    char type[TYPE_MAX];
+    struct object o;
+
+    if (!find(q, &o))
+        return;
+    type_of(q, &o, type, sizeof(type));
+    p = o.place == DEVICE ? plug_prop(o.use->plug, name) : NULL;
+    if (strcmp(name, "type") == 0)
+        q->ret = json_string(type);
+    else if (p)
+        q->ret = value_of(o.use, p);
+    else if (o.place == CPU)
+        q->ret = feature_of(q, name);
+    if (!q->ret && p)
+        qmp_fail(q, "Property '%s.%.60s' cannot be read", type, name);
+    else if (!q->ret)
+        qmp_fail(q, "Property '%s.%.60s' not found", type, name);
+}
+
+/* ---- options of the command line ---- */
+
+/* The type of a value, by the word that the usage has for it. */
+static const char *value_type(const char *s, size_t n)
+{
+    static const char *const numbers[] = { "N", "MIB", "MS", "HZ", "BYTES" };
+
+    if (n >= 6 && strncmp(s, "on|off", 6) == 0)
+        return "boolean";
+    if (n == 4 && strncmp(s, "SIZE", 4) == 0)
+        return "size";
+    for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (strlen(numbers[i]) == n && strncmp(numbers[i], s, n) == 0)
+            return "number";
+    return "string";
+}
+
+/* Parameters are what the usage has as "name=VALUE" or "[name=]VALUE". */
+static json_t *parameters(const char *usage)
+{
+    json_t *list = json_array();
+
+    for (const char *s = usage; s && *s;) {
+        size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.");
+        const char *val = s + n + 1;
+
+        if (n && s[n] == '=' && (s == usage || strchr("[,|", s[-1]))) {
+            val += *val == ']';
+            json_array_append_new(list, json_pack("{s:s%, s:s}", "name", s, n, "type",
+                                                  value_type(val, strcspn(val, "[],"))));
+        }
+        s += n + (s[n] != 0);
+    }
+    return list;
+}
+
+void qmp_query_command_line_options(struct qmp_call *q)
+{
+    const char *only = qmp_string(q, "option"), *names, *usage;
+
+    q->ret = json_array();
+    for (unsigned i = 0; q->m->outside && q->m->outside->option(i, &names, &usage); i++)
+        for (const char *s = names; s && *s; s += strcspn(s, " "), s += *s == ' ') {
+            size_t n = strcspn(s, " ");
+
+            if (!only || (strlen(only) == n && strncmp(only, s, n) == 0))
+                json_array_append_new(q->ret,
+                                      json_pack("{s:s%, s:o}", "option", s, n, "parameters", parameters(usage)));
+        }
+    if (only && !json_array_size(q->ret)) {
+        qmp_fail(q, "invalid option name: %.100s", only);
+        json_decref(q->ret);
+        q->ret = NULL;
+    }
+}

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""qmp_schema.py - QMP's answers as QEMU's own schema has them, where QEMU is installed; types and objects.
+
+  qmp_schema.py [--latimer COMMAND] quick [CASE...]
+
+What the schema says of a machine without any device holds for ours: which members an answer must have and may have, and of
+what type they are. Events are checked the same way.
+"""
+import shutil, subprocess, sys
+
+from machine import Qmp, check, command, machine, main, path, same
+
+
+class Schema:
+    """Of query-qmp-schema."""
+    def __init__(self, entities):
+        self.types = {e["name"]: e for e in entities}
+
+    def wrong(self, val, name, where):
+        """What is wrong with a value of that type; None: nothing."""
+        t = self.types[name]
+        return getattr(self, t["meta-type"])(val, t, where)
+
+    def builtin(self, val, t, where):
+        kind = {"string": str, "int": int, "number": (int, float), "boolean": bool, "object": dict, "array": list}.get(t["json-type"])
+        if kind and (not isinstance(val, kind) or (isinstance(val, bool) and kind is not bool)):
+            return "%s: %r is no %s" % (where, val, t["json-type"])
+
+    def enum(self, val, t, where):
+        if val not in t["values"]:
+            return "%s: %r is none of %s" % (where, val, t["values"])
+
+    def array(self, val, t, where):
+        if not isinstance(val, list):
+            return "%s: %r is no array" % (where, val)
+        return next(filter(None, (self.wrong(x, t["element-type"], "%s[%d]" % (where, i)) for i, x in enumerate(val))), None)
+
+    def alternate(self, val, t, where):
+        if all(self.wrong(val, m["type"], where) for m in t["members"]):
+            return "%s: %r is none of its types" % (where, val)
+
+    def members(self, val, t):
+        all = {m["name"]: m for m in t["members"]}
+        for v in t.get("variants", []):
+            if v["case"] == val.get(t["tag"]):
+                all.update(self.members(val, self.types[v["type"]]))
+        return all
+
+    def object(self, val, t, where):
+        if not isinstance(val, dict):
+            return "%s: %r is no object" % (where, val)
+        members = self.members(val, t)
+        for name in sorted(set(val) - set(members)):
+            return "%s.%s: there is no such member" % (where, name)
+        for name, m in sorted(members.items()):
+            if name not in val and "default" not in m:
+                return "%s.%s is missing" % (where, name)
+            if name in val:
+                why = self.wrong(val[name], m["type"], where + "." + name)
+                if why:
+                    return why
+
+
+def quick_schema():
+    """Every question that QEMU has, too, answered as its schema wants it; and events."""
+    if not shutil.which("qemu-system-x86_64"):
+        print("  skipped: there is no qemu-system-x86_64")
+        return
+    p = subprocess.Popen(["qemu-system-x86_64", "-machine", "none", "-nodefaults", "-display", "none", "-qmp",
+                          "unix:%s,server=on,wait=off" % path("qemu")], stdin=subprocess.DEVNULL)
+    try:
+        theirs = Qmp(path("qemu"))
+        schema = Schema(theirs.cmd("query-qmp-schema"))
+        theirs.cmd("quit")
+    finally:
+        p.wait(30)
+    commands = {n: t for n, t in schema.types.items() if t["meta-type"] == "command"}
+    subprocess.run([*command(), "image", "create", "-q", "-f", "qcow2", path("d.qcow2"), "16M"], check=True)
+    m = machine("-M", "pc", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("s"), "-drive", "if=virtio,id=d0,file=" +
+                path("d.qcow2"), "-usb", "-device", "usb-tablet,id=tab", "-device", "virtio-balloon-pci", "-nic", "user",
+                "-device", "i6300esb,id=wd", "-vnc", "unix:" + path("vnc"))
+    q = Qmp(path("s"))
+    why = schema.wrong(q.greeting["QMP"]["version"], commands["query-version"]["ret-type"], "greeting")
+    check(not why, why)
+    version = q.cmd("query-version")["qemu"]
+    check((version["major"], version["minor"]) == (7, 2), "another version than the schema's: %s" % version)
+    ours = [c["name"] for c in q.cmd("query-commands")]
+    asked = 0
+    arguments = {"query-cpu-model-expansion": {"type": "full", "model": {"name": "max"}}}
+    q.cmd("snapshot-save", job_id="j", tag="t", vmstate="d0", devices=["d0"])
+    for name in sorted(set(ours) & set(commands)):
+        # As they are when this is asked of machines that have no processors to plug in.
+        if not name.startswith("query-") or name in ("query-qmp-schema", "query-hotpluggable-cpus"):
+            continue
+        why = schema.wrong(q.cmd(name, **arguments.get(name, {})), commands[name]["ret-type"], name)
+        check(not why, why)
+        asked += 1
+    check(asked > 25, "only %d questions were asked" % asked)
+    for name, how in (("qom-list-types", {}), ("qom-list", {"path": "/machine/peripheral/tab"}),
+                      ("qom-list-properties", {"typename": "e1000"}), ("device-list-properties", {"typename": "virtio-blk-pci"})):
+        why = schema.wrong(q.cmd(name, **how), commands[name]["ret-type"], name)
+        check(not why, why)
+    q.cmd("stop")
+    q.cmd("cont")
+    q.cmd("system_reset")
+    q.event("STOP")
+    q.cmd("quit")
+    q.event("SHUTDOWN")
+    m.ends(0)
+
+
+def quick_types():
+    """Types, objects, options: what clients look through before they use a machine."""
+    m = machine("-S", "-M", "q35", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("t"), "-netdev", "user,id=n", "-device",
+                "e1000,netdev=n,id=nic,mac=52:54:00:00:00:01,bootindex=3", "-device", "usb-ehci", "-cpu", "max,-sse3",
+                "-device", "i6300esb,addr=7.1", "-watchdog-action", "none")
+    q = Qmp(path("t"))
+    names = lambda what: [t["name"] for t in what]
+    types = {t["name"]: t for t in q.cmd("qom-list-types")}
+    check(types["e1000"]["parent"] == "pci-device" and types["pci-device"]["abstract"], str(types["e1000"]))
+    for t in types.values():
+        check("parent" not in t or t["parent"] in types, "no parent: %s" % t)
+    usb = names(q.cmd("qom-list-types", implements="usb-device", abstract=False))
+    check("usb-tablet" in usb and "e1000" not in usb and "usb-device" not in usb, str(usb))
+    check("pc-machine" in names(q.cmd("qom-list-types", implements="machine")), "no machines")
+    same(q.cmd("qom-get", path="/machine", property="type"), "q35-machine")
+    check({"name": "nic", "type": "child<e1000>"} in q.cmd("qom-list", path="/machine/peripheral"), "nic is not there")
+    dog = [o["name"] for o in q.cmd("qom-list", path="/machine/peripheral-anon") if o["type"] == "child<i6300esb>"]
+    for name, val in (("mac", "52:54:00:00:00:01"), ("netdev", "n"), ("bootindex", 3), ("type", "e1000")):
+        same(q.cmd("qom-get", path="/machine/peripheral/nic", property=name), val)
+    same(q.cmd("qom-get", path="/machine/peripheral-anon/" + dog[0], property="addr"), "07.1")
+    q.error("qom-get", path="/machine/peripheral/nic", property="x", desc="Property 'e1000.x' not found")
+    q.error("qom-get", "DeviceNotFound", path="/machine/peripheral/x", property="type", desc="not found")
+    q.error("qom-list", "DeviceNotFound", path="", desc="not found")
+    # Every property that is listed has a value; every type its list.
+    for place in q.cmd("query-cpus-fast")[0]["qom-path"], "/machine/peripheral/nic", "/machine/peripheral-anon/device[0]":
+        for p in q.cmd("qom-list", path=place):
+            q.cmd("qom-get", path=place, property=p["name"])
+    for t in types.values():
+        q.cmd("qom-list-properties", typename=t["name"])
+    q.error("qom-list-properties", "DeviceNotFound", typename="none-machine", desc="not found")
+    # Processors: this one has no SSE3.
+    cpu = q.cmd("query-cpus-fast")[0]["qom-path"]
+    same([q.cmd("qom-get", path=cpu, property=f) for f in ("sse3", "pni", "sse2")], [False, False, True])
+    full = q.cmd("query-cpu-model-expansion", type="full", model={"name": "max", "props": {"sse2": False}})["model"]["props"]
+    check(full["sse3"] and not full["sse2"], str(full))
+    q.error("query-cpu-model-expansion", type="full", model={"name": "x"}, desc="'x' not found")
+    q.error("query-cpu-model-expansion", type="full", model={"name": "max", "props": {"avx512f": True}}, desc="not implemented")
+    q.error("query-cpu-model-expansion", type="full", model={"name": "max", "props": {"sse2,-sse": True}}, desc="sse2,-sse")
+    # Options, by their usage.
+    boot = q.cmd("query-command-line-options", option="boot")
+    check({"name": "menu", "type": "boolean"} in boot[0]["parameters"] and {"name": "order", "type": "string"} in
+          boot[0]["parameters"], str(boot))
+    check({"drive", "netdev", "machine", "M"} <= {o["option"] for o in q.cmd("query-command-line-options")}, "options are missing")
+    q.error("query-command-line-options", option="none", desc="invalid option name")
+    # What a watchdog does can be said later.
+    q.cmd("watchdog-set-action", action="pause")
+    q.error("watchdog-set-action", action="bite", desc="use reset")
+    q.cmd("set-action", panic="pause", reboot="shutdown")
+    q.error("set-action", shutdown="x", desc="use poweroff or pause")
+    check("use reset" in q.hmp("watchdog_action bite") and q.hmp("watchdog_action reset") == "", "watchdog_action")
+    q.cmd("cont")
+    q.cmd("system_reset")       # -no-reboot by now
+    m.ends(0)
+
+
+sys.exit(main(__doc__, "qmp_schema.py", ["quick"], globals()))
