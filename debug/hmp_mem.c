@@ -7,6 +7,8 @@
 #include "debug/hmp_int.h"
 
 #include "debug/action.h"
+#include "debug/control.h"
+#include "debug/dump.h"
 #include "hw/machine.h"
 
 #include <capstone/capstone.h>
@@ -268,4 +270,42 @@ void hmp_memsave(struct hmp *h)
 void hmp_pmemsave(struct hmp *h)
 {
     save(h, NULL);
+}
+
+void hmp_dump_guest_memory(struct hmp *h)
+{
+    struct dump d = { h->arg[0].s, hmp_flag(h, 'p'), h->arg[1].n, h->arg[2].n };
+    uint64_t size = 0;
+    char err[512];
+
+    if (h->arg[1].s && !h->arg[2].n)
+        hmp_fail(h, "length is missing: how many bytes from there on?");
+    else if (h->arg[1].s && d.paging)
+        hmp_fail(h, "BEGIN and LENGTH are of physical memory: leave -p out");
+    else if (!dump_write(h->m, &d, &size, err, sizeof(err)))
+        hmp_fail(h, "%s", err);
+}
+
+void hmp_sum(struct hmp *h)
+{
+    uint64_t addr = h->arg[0].n, size = h->arg[1].n;
+    uint16_t sum = 0;
+    uint8_t b[4096];
+    bool ok = true;
+
+    control_hold(h->m->control);
+    while (size && ok) {
+        unsigned n = size < sizeof(b) ? (unsigned)size : sizeof(b);
+
+        ok = read_at(h, false, addr, b, n);
+        for (unsigned i = 0; ok && i < n; i++)
+            sum = (uint16_t)((sum >> 1 | sum << 15) + b[i]);
+        addr += n;
+        size -= n;
+    }
+    control_release(h->m->control);
+    if (ok)
+        hmp_say(h, "%05u\n", sum);
+    else
+        hmp_fail(h, "not all of that is memory");
 }

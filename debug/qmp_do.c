@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "debug/action.h"
+#include "debug/dump.h"
 #include "debug/migrate.h"
 #include "hw/input_if.h"
 
@@ -95,6 +96,35 @@ void qmp_memsave(struct qmp_call *q)
 void qmp_pmemsave(struct qmp_call *q)
 {
     save(q, NULL);
+}
+
+/* It is done when the answer comes: "detach" asks for the event, which there is anyway. */
+void qmp_dump_guest_memory(struct qmp_call *q)
+{
+    const char *to = qmp_string(q, "protocol"), *format = qmp_string(q, "format");
+    int64_t begin = qmp_integer(q, "begin", -1), length = qmp_integer(q, "length", -1);
+    struct dump d = { NULL, qmp_boolean(q, "paging", false), begin < 0 ? 0 : (uint64_t)begin,
+                      length < 0 ? 0 : (uint64_t)length };
+    uint64_t size = 0;
+
+    if (strncmp(to, "file:", 5))
+        qmp_fail(q, "Parameter 'protocol' must start with 'file:'");
+    else if (format && strcmp(format, "elf"))
+        qmp_fail(q, "Parameter 'format' does not accept value '%.60s': use elf", format);
+    else if ((begin < 0) != (length <= 0) || (begin >= 0 && d.paging))
+        qmp_fail(q, "Parameters 'begin' and 'length' belong together, and not to 'paging'");
+    d.file = to + 5;
+    if (*q->error)
+        return;
+    DO(q, dump_write(q->m, &d, &size, err, sizeof(err)));
+    if (!*q->error)
+        qmp_tell(q->m, QMP_DUMP, json_pack("{s:{s:I, s:s, s:I}}", "result", "total", (json_int_t)size, "status", "completed",
+                                           "completed", (json_int_t)size));
+}
+
+void qmp_query_dump_guest_memory_capability(struct qmp_call *q)
+{
+    q->ret = json_pack("{s:[s]}", "formats", "elf");
 }
 
 void qmp_balloon(struct qmp_call *q)

@@ -6,7 +6,7 @@
 quick: what needs no guest but the firmware (make check). guest: with Debian's kernel in the guest (make check-qmp):
 media that are changed, keys typed into its shell, its time while the machine is stopped, resets, being switched off.
 """
-import json, os, pty, re, select, signal, socket, struct, subprocess, sys, time
+import json, os, pty, re, select, shutil, signal, socket, struct, subprocess, sys, time
 
 from machine import HERE, SLOW, Failed, Qmp, check, command, connect, machine, main, path, same
 
@@ -330,6 +330,53 @@ def quick_pause():
         m.ends(0)
 
 
+def gdb_core(core, *asked):
+    """What gdb says of a core file; None: there is no gdb."""
+    if not shutil.which("gdb"):
+        print("  not looked at by gdb: there is none")
+        return None
+    words = [w for line in asked for w in ("-ex", line)]
+    return subprocess.run(["gdb", "-nx", "-batch", "-core", core, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=120).stdout
+
+
+def quick_dump():
+    """Memory and registers in a core file, as gdb reads it; checksums."""
+    # Protected mode: mov eax,12345678h; mov esp,110000h; mov [200000h],eax; jmp $
+    m = machine("-S", "-M", "pc", "-m", "16", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("d"), "-kernel",
+                multiboot("dump", "b878563412bc00001100a300002000ebfe"))
+    q = Qmp(path("d"))
+    q.cmd("cont")
+    end = time.monotonic() + 20 * SLOW
+    while "0x12345678" not in q.hmp("xp/1xw 0x200000"):
+        check(time.monotonic() < end, "it does not write")
+    q.cmd("stop")
+    same(q.hmp("dump-guest-memory " + path("core")), "")
+    check(re.search("EAX=12345678.*EIP=0010002f", q.hmp("info registers"), re.S), q.hmp("info registers"))
+    said = gdb_core(path("core"), "print/x $eax", "print/x $esp", "print/x $eip", "x/2xw 0x1ffffc", "x/xb 0x100020")
+    if said is not None:
+        check(all(x in said for x in ("0x12345678", "0x110000", "0x10002f", "0x00000000\t0x12345678", "0xb8")), said)
+    # A part of it; pages of zeros take no room.
+    q.cmd("dump-guest-memory", paging=False, protocol="file:" + path("part"), begin=0x200000, length=0x1000)
+    q.event("DUMP_COMPLETED", result={"total": 4096, "status": "completed", "completed": 4096})
+    check(open(path("part"), "rb").read()[-4096:].startswith(b"\x78\x56\x34\x12"), "another part")
+    check(os.stat(path("core")).st_blocks * 512 < 8 << 20 < os.path.getsize(path("core")), "it is not sparse")
+    q.cmd("dump-guest-memory", paging=True, protocol="file:" + path("paging"))
+    # The sum of sum(1), over the same bytes.
+    q.cmd("pmemsave", val=0, size=0x90000, filename=path("low"))
+    data = subprocess.run(["sum", path("low")], stdout=subprocess.PIPE, text=True).stdout
+    same(q.hmp("sum 0 0x90000").split()[0], data.split()[0])
+    check("not all" in q.hmp("sum 0x900000000000 1"), "a sum of nothing")
+    for how, why in (({"protocol": "fd:1"}, "must start"), ({"protocol": "file:/dev/null"}, "no regular file"),
+                     ({"protocol": "file:/nowhere/x"}, "No such file"), ({"protocol": "file:" + path("x"), "format": "win-dmp"}, "elf"),
+                     ({"protocol": "file:" + path("x"), "begin": 0}, "belong together"),
+                     ({"protocol": "file:" + path("x"), "begin": 1 << 50, "length": 1}, "no memory from")):
+        q.error("dump-guest-memory", paging=False, desc=why, **how)
+    check(not os.path.exists(path("x")), "a dump that failed is there")
+    q.cmd("quit")
+    m.ends(0)
+
+
 def quick_usage():
     """What is wrong on the command line is said."""
     for options, text in (
@@ -501,6 +548,14 @@ def guest_machine():
     check([r for r in ranges if r[0] <= int(banner, 16) < r[1]], "info mem has not what the kernel is in")
     check("RIP=ffff" in q.hmp("info registers") or "RIP=0000" in q.hmp("info registers"), q.hmp("info registers"))
     check("lapic 0:" in q.hmp("info lapic") and "APIC" in q.hmp("info ioapic"), q.hmp("info ioapic"))
+    # A core file of it, at the addresses it uses itself.
+    q.cmd("stop")
+    same(q.hmp("dump-guest-memory -p " + path("core")), "")
+    said = gdb_core(path("core"), "x/s " + banner, "print/x $rip", "print/x $cs")
+    rip = re.search("RIP=0*([0-9a-f]+)", q.hmp("info registers")).group(1)
+    if said is not None:
+        check("Linux version" in said and "0x" + rip in said, said)
+    q.cmd("cont")
     # Its time stands while it is stopped.
     up = lambda: float(m.run("cat /proc/uptime").split()[0])
     before = up()

@@ -100,6 +100,11 @@ def quick_schema():
                       ("qom-list-properties", {"typename": "e1000"}), ("device-list-properties", {"typename": "virtio-blk-pci"})):
         why = schema.wrong(q.cmd(name, **how), commands[name]["ret-type"], name)
         check(not why, why)
+    q.cmd("dump-guest-memory", paging=False, protocol="file:" + path("core"))
+    for e in q.events:
+        why = schema.wrong(e.get("data", {}), schema.types[e["event"]]["arg-type"], e["event"])
+        check(not why, why)
+    q.event("DUMP_COMPLETED")
     q.cmd("stop")
     q.cmd("cont")
     q.cmd("system_reset")
