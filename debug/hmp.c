@@ -304,78 +304,22 @@ bool hmp_run(struct machine *m, const char *line, struct text *sink)
     return hmp_run_on(m, m->monitor_cpu, line, sink);
 }
 
-/* ---- completion ---- */
-
-static void complete_names(bool info, const char *part, void (*fn)(void *, const char *), void *arg)
+/* For hmp_complete.c. */
+void hmp_names(bool info, void (*fn)(void *, const char *name, size_t len), void *arg)
 {
-    char name[64];
-
-    for (unsigned i = 0; i < ROWS; i++) {
+    for (unsigned i = 0; i < ROWS; i++)
         for (const char *s = rows[i].names; rows[i].info == info && *s;) {
             size_t len = strcspn(s, " ");
 
-            snprintf(name, sizeof(name), "%.*s", (int)len, s);
-            if (strncmp(name, part, strlen(part)) == 0)
-                fn(arg, name);
+            fn(arg, s, len);
             s += len;
             s += *s == ' ';
         }
-    }
 }
 
-static void complete_drives(struct machine *m, const char *part, void (*fn)(void *, const char *), void *arg)
+const char *hmp_arguments(bool info, const char *name, size_t len)
 {
-    struct outside_drive d;
+    const struct row *r = find(info, name, len);
 
-    for (unsigned i = 0; m->outside && m->outside->drive(m, i, &d); i++)
-        if (strncmp(d.drive->id, part, strlen(part)) == 0)
-            fn(arg, d.drive->id);
-}
-
-static void complete_nets(struct machine *m, const char *part, void (*fn)(void *, const char *), void *arg)
-{
-    struct outside_net n;
-
-    for (unsigned i = 0; m->outside && m->outside->net(m, i, &n); i++)
-        if (n.net->id && strncmp(n.net->id, part, strlen(part)) == 0)
-            fn(arg, n.net->id);
-}
-
-void hmp_complete(struct machine *m, const char *line, void (*fn)(void *arg, const char *word), void *arg)
-{
-    const char *first = skip(line), *last = first + strlen(first);
-    size_t n = strcspn(first, " \t");
-    const struct row *r = find(false, first, n);
-    const char *spec;
-
-    while (last > first && !isspace((unsigned char)last[-1]))
-        last--;
-    if (last == first) {
-        complete_names(false, last, fn, arg);
-        return;
-    }
-    if (!r)
-        return;
-    if (r->run == hmp_help && !strncmp(skip(first + n), "info", 4) && skip(first + n) != last)
-        complete_names(true, last, fn, arg);
-    else if (r->run == hmp_help)
-        complete_names(false, last, fn, arg);
-    else if (r->run == hmp_info)
-        complete_names(true, last, fn, arg);
-    for (spec = r->args; *spec == '-'; spec += *spec == ' ')
-        spec += strcspn(spec, " ");
-    if (strncmp(spec, "drive:", 6) == 0)
-        complete_drives(m, last, fn, arg);
-    else if (strncmp(spec, "net:", 4) == 0)
-        complete_nets(m, last, fn, arg);
-    if (strstr(spec, ":n"))
-        symbols_complete(m->symbols, last, fn, arg);
-    if (*last == '$')
-        for (unsigned i = 0; hmp_register(i); i++)
-            if (strncmp(hmp_register(i), last + 1, strlen(last + 1)) == 0) {
-                char name[32];
-
-                snprintf(name, sizeof(name), "$%s", hmp_register(i));
-                fn(arg, name);
-            }
+    return r ? r->args : NULL;
 }

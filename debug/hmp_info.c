@@ -10,6 +10,7 @@
 #include "block/disk.h"
 #include "config.h"
 #include "debug/control.h"
+#include "debug/monitor_int.h"
 #include "debug/outside.h"
 #include "hw/boards.h"
 #include "hw/input_if.h"
@@ -260,6 +261,15 @@ void info_status(struct hmp *h)
         hmp_say(h, "VM status: running\n");
     else
         hmp_say(h, "VM status: paused (%s)\n", control_state_name(s));
+}
+
+void info_history(struct hmp *h)
+{
+    const struct mon *mon = h->m->monitors ? h->m->monitors->asks : NULL;
+    const char *s;
+
+    for (unsigned i = 0; (s = line_past(mon, i)); i++)
+        hmp_say(h, "%u: '%s'\n", i, s);
 }
 
 void info_version(struct hmp *h)

@@ -42,6 +42,10 @@ static inline bool hmp_flag(const struct hmp *h, char c)
 /* What is wrong, without the end of the line. */
 void hmp_fail(struct hmp *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Each name of a command, or an item of info. The arguments of one, as its row has them; NULL: there is none. */
+void hmp_names(bool info, void (*fn)(void *arg, const char *name, size_t len), void *arg);
+const char *hmp_arguments(bool info, const char *name, size_t len);
+
 /* hmp_expr.c: numbers, $registers, names of symbols, + - * / % & | ^ ~ ( ). *end: what follows. False: told what is wrong. */
 bool hmp_expr(struct hmp *, const char *s, const char **end, uint64_t *out);
 /* The n-th register's name, NULL behind the last. */

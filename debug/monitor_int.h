@@ -73,6 +73,8 @@ void line_open(struct mon *, bool open);    /* a client came or went */
 void line_input(struct mon *, const uint8_t *, unsigned n);
 /* The command that let it wait is done; text (lines that end in '\n'; "" for none): what it has to say. */
 void line_resume(struct mon *, const char *text);
+/* The n-th line that was typed there, oldest first; NULL behind the last, and where nobody types. */
+const char *line_past(const struct mon *, unsigned n);
 void line_free(struct mon *);
 
 /* qmp.c */

@@ -185,7 +185,8 @@ def quick_lines():
         s.bind(("127.0.0.1", 0))
         ports.append(s.getsockname()[1])
         s.close()
-    m = machine("-chardev", "socket,id=c0,path=%s,server=on,wait=off,mux=on" % path("mux"), "-serial", "chardev:c0", "-mon", "c0",
+    subprocess.run([*command(), "image", "create", "-q", "-f", "qcow2", path("l.qcow2"), "1M"], check=True)
+    m = machine("-drive", "if=virtio,id=disk0,file=" + path("l.qcow2"), "-chardev", "socket,id=c0,path=%s,server=on,wait=off,mux=on" % path("mux"), "-serial", "chardev:c0", "-mon", "c0",
                 "-mon", "chardev=c0,mode=control", "-monitor", "telnet::%d,server,nowait" % ports[0], "-monitor",
                 "tcp:127.0.0.1:%d,server,nowait" % ports[1])
 
@@ -204,6 +205,13 @@ def quick_lines():
     until(t, b"VM status: running\r\n(latimer) ")
     u.sendall(b"info version\nprint 6*7\n")
     until(u, b"0x2a\r\n(latimer) ")
+    # Names of this machine's own: drives, snapshots.
+    u.sendall(b"savevm before-update\ndelvm bef\t\n")
+    until(u, b"delvm before-update \r\n(latimer) ")
+    u.sendall(b"info snapshots\ninfo his\t\n")
+    check(b"'delvm before-update '" in until(u, b"'info history '\r\n(latimer) "), "another history")
+    u.sendall(b"block_resize dis\t2M\n")
+    check(b"block_resize disk0 2M\r\n(latimer) " in until(u, b"2M\r\n(latimer) "), "no drive")
     # Only this host is let in where no host was named.
     check(" 0100007F:%04X " % ports[0] in open("/proc/net/tcp").read(), "the port is open to others")
     # Ctrl-A c: the serial port, the monitor, QMP, and around.

@@ -220,6 +220,13 @@ START_TEST(editing)
         { "p 1\r\n", "0x1" },
         { "zzz\x03p 2\r", "0x2" },
         { "\x1bOA\x1bOH\r", "0x2" },
+        { "p 12 34\x17\x17\x19\r", "0xc" },                  /* killed: "12 " */
+        { "\x12p 77\r", "0x4d" },                           /* searched */
+        { "\x12p \x12\x12\x07p 5\r", "0x5" },                /* and not */
+        { "\x12" "77\x7f\x7f" "12\x05\x7f+1\r", "0xd" },
+        { "p 1 2\x1b[1;5D\x1b[D\x0b\r", "0x1" },             /* Ctrl and cursor keys */
+        { "1+1\x1b" "bp \x1b" "f+1\r", "0x3" },
+        { "p '\xc3\xa9\x7f\x7f" "4\r", "0x4" },              /* a character is taken away whole */
     };
     static struct client k;
 
@@ -236,6 +243,14 @@ START_TEST(editing)
     ck_assert_ptr_nonnull(strstr(say(&k, "\t"), "system_powerdown"));
     ck_assert_ptr_nonnull(strstr(say(&k, "\x15info mt\t"), "ree "));
     ck_assert_ptr_nonnull(strstr(say(&k, "\x15zz\t"), "\a"));
+    /* By place: names of keys, the last of several; files and folders; states; registers behind a format. */
+    ck_assert_ptr_nonnull(strstr(say(&k, "\x15sendkey ctrl-alt-del\t"), "ete "));
+    ck_assert_ptr_nonnull(strstr(say(&k, "\x15screendump /proc/se\t"), "lf/"));
+    ck_assert_ptr_nonnull(strstr(say(&k, "\x15trace-event disk_be\t"), "gin "));
+    ck_assert_ptr_nonnull(strstr(say(&k, "\x15trace-event disk_begin of\t"), "f "));
+    ck_assert_ptr_nonnull(strstr(say(&k, "\x15x /4xw $rfl\t\x15x /4xw $gdt\t"), "r "));
+    ck_assert_ptr_nonnull(strstr(say(&k, "\x15help info mt\t"), "ree "));
+    ck_assert_ptr_nonnull(strstr(say(&k, "\x15info history\r"), "'p 77"));
     /* A line that never ends. */
     say(&k, "\x15");
     for (unsigned i = 0; i < 3000; i++)
@@ -246,6 +261,95 @@ START_TEST(editing)
     k.chr.user->opened(k.chr.dev, false);
     k.chr.user->opened(k.chr.dev, true);
     ck_assert_ptr_nonnull(strstr(say(&k, "p 2\r"), "0x2"));
+}
+END_TEST
+
+/* ---- what a terminal shows ---- */
+
+/* One of 80 columns, in its last line; what it shows of it. False: it began another one. */
+struct terminal {
+    char cell[80][8];
+    unsigned col;
+};
+
+static bool shows(struct terminal *t, const char *s)
+{
+    while (*s) {
+        unsigned n = 1, len;
+
+        if (strncmp(s, "\033[K", 3) == 0) {
+            memset(t->cell + t->col, 0, sizeof(t->cell) - t->col * sizeof(t->cell[0]));
+            s += 3;
+        } else if (sscanf(s, "\033[%uD%n", &n, (int *)&len) == 1) {
+            ck_assert_uint_le(n, t->col);
+            t->col -= n;
+            s += len;
+        } else if (*s == '\r') {
+            t->col = 0;
+            s++;
+        } else if (*s == '\a') {
+            s++;
+        } else {
+            ck_assert_msg(*s != '\033' && *s != '\n', "another sequence: %s", s + 1);
+            while (((uint8_t)s[n] & 0xc0) == 0x80)
+                n++;
+            if (t->col == 79)
+                return false;
+            snprintf(t->cell[t->col++], sizeof(t->cell[0]), "%.*s", (int)n, s);
+            s += n;
+        }
+    }
+    return true;
+}
+
+/* Random keys; what the terminal shows is the line around the cursor, whose place is right, and the line is what was typed. */
+START_TEST(terminal)
+{
+    static const char *const typed[] = { "a", " ", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\x8c" };
+    static struct client k;
+    struct terminal t = { .col = 0 };
+    const char *line[1000];     /* a reckoning of our own: characters, and the cursor */
+    unsigned n = 0, at = 0;
+
+    client_new(&k, MONITOR_TEXT);
+    ck_assert(shows(&t, strrchr(k.got, '\n') + 1));
+    srandom(7);
+    for (unsigned i = 0; i < 4000; i++) {
+        unsigned what = (unsigned)random() % 20;
+        const char *s = "\x1b[D";
+
+        if (what < 9 && n < 250) {
+            s = typed[random() % 5];
+            memmove(line + at + 1, line + at, (n++ - at) * sizeof(*line));
+            line[at++] = s;
+        } else if (what < 12) {
+            at -= at > 0;
+        } else if (what < 15) {
+            s = "\x06";
+            at += at < n;
+        } else if (what < 17) {
+            s = "\x7f";
+            if (at)
+                memmove(line + at - 1, line + at, (n-- - at) * sizeof(*line));
+            at -= at > 0;
+        } else if (what == 17) {
+            s = "\x04";
+            if (at < n)
+                memmove(line + at, line + at + 1, (--n - at) * sizeof(*line));
+        } else if (random() % 4 == 0) {
+            s = what == 18 ? "\x01" : "\x05";
+            at = what == 18 ? 0 : n;
+        } else {
+            continue;
+        }
+        ck_assert_msg(shows(&t, say(&k, s)), "step %u: it wraps", i);
+        ck_assert(t.col >= 10 && t.col < 80);
+        /* Around the cursor there is what belongs there, to the left edge and to the right. */
+        for (unsigned c = t.col, p = at; c > 10 && p; c--, p--)
+            ck_assert_msg(strcmp(t.cell[c - 1], line[p - 1]) == 0, "step %u, column %u", i, c - 1);
+        for (unsigned c = t.col, p = at; p < n && c < 79 && t.cell[c][0]; c++, p++)
+            ck_assert_msg(strcmp(t.cell[c], line[p]) == 0, "step %u, column %u", i, c);
+    }
 }
 END_TEST
 
@@ -424,6 +528,7 @@ int main(void)
     tcase_add_test(c, running);
     tcase_add_test(c, keys);
     tcase_add_test(c, editing);
+    tcase_add_test(c, terminal);
     tcase_add_test(c, fuzz);
     suite_add_tcase(s, c);
     return run_suite(s);
