@@ -127,12 +127,46 @@ static const char *beyond(const char *name, const struct field *f, uint64_t val)
     return text;
 }
 
+/* A name that may be of any bytes, so that it can be shown. */
+static void show_name(struct state_in *s, char *buf, size_t len)
+{
+    size_t n = state_get_num(s, 1);
+    const uint8_t *p = state_get(s, n);
+
+    for (size_t i = 0; i + 1 < len; i++)
+        buf[i] = !p || i >= n ? 0 : p[i] < 0x20 || p[i] > 0x7e ? '?' : (char)p[i];
+    buf[len - 1] = 0;
+}
+
+const char *state_differs(struct state_in at, const char *name, const char *type)
+{
+    static _Thread_local char text[256];
+    char there[48], kind[32];
+    bool more = at.left;
+    size_t n = 0;
+
+    if (more) {
+        show_name(&at, there, sizeof(there));
+        show_name(&at, kind, sizeof(kind));
+        if (at.bad)
+            return "truncated";
+        n = (size_t)snprintf(text, sizeof(text), "%s (%s) is there%s", there, kind,
+                             name ? ", " : " and not here");
+    }
+    if (name)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%.47s (%.31s) is here", name, type);
+    snprintf(text + n, sizeof(text) - n, "%s: start Latimer with the options it was made with",
+             more ? "" : " and not there");
+    return text;
+}
+
 const char *state_get_fields(struct state_in *s, const char *name, const char *type, const struct field *f, void *obj)
 {
+    const struct state_in start = *s;
     unsigned n = count(f);
 
     if (!state_name_is(s, name) || !state_name_is(s, type))
-        return s->bad ? "truncated" : "saved on a machine with other chips: start Latimer with the options it was made with";
+        return state_differs(start, name, type);
     if (state_get_num(s, 2) != n)
         return s->bad ? "truncated" : "a chip has other fields";
     for (; n--; f++) {

@@ -52,6 +52,11 @@ const uint8_t *state_get(struct state_in *, size_t n);          /* NULL: not so 
 uint64_t state_get_num(struct state_in *, unsigned width);
 bool state_name_is(struct state_in *, const char *want);
 /*
+ * What differs where a chip's name and type, or the end (name NULL), were expected and something else is, for the user: a
+ * text that holds until the thread's next call.
+ */
+const char *state_differs(struct state_in at, const char *name, const char *type);
+/*
  * What state_put_fields() wrote. obj NULL: it is only checked. Returns NULL or what is wrong, a text that holds until the
  * thread's next call; obj may be changed then.
  */

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "block/disk.h"
 #include "config.h"
@@ -212,6 +213,21 @@ void info_blockstats(struct hmp *h)
     }
 }
 
+/* With when it was made, and at what time of the machine's own. */
+static void snapshot(struct hmp *h, const char *drive, const struct block_snapshot *s)
+{
+    time_t date = (time_t)s->date;
+    uint64_t seconds = s->vm_clock_ns / 1000000000;
+    char when[32] = "";
+    struct tm tm;
+
+    if (localtime_r(&date, &tm))
+        strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+    hmp_say(h, "%s: %s %s, %" PRIu64 " bytes of machine state, %s, %02" PRIu64 ":%02u:%02u.%03u\n", drive, s->id, s->name,
+            s->vm_state, when, seconds / 3600, (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60),
+            (unsigned)(s->vm_clock_ns / 1000000 % 1000));
+}
+
 void info_snapshots(struct hmp *h)
 {
     struct outside_drive d;
@@ -224,8 +240,7 @@ void info_snapshots(struct hmp *h)
             continue;
         block_info(d.block, &info);
         for (unsigned k = 0; k < info.nsnapshots; k++, n++)
-            hmp_say(h, "%s: %s %s, %" PRIu64 " bytes of machine state\n", d.drive->id, info.snapshots[k].id,
-                    info.snapshots[k].name, info.snapshots[k].vm_state);
+            snapshot(h, d.drive->id, &info.snapshots[k]);
     }
     if (!n)
         hmp_say(h, "there are no snapshots in the images\n");

@@ -244,6 +244,24 @@ void qmp_capabilities(struct qmp_call *q)
         q->mon->qmp->ready = true;
 }
 
+/* Bytes of the UTF-8 character at s (RFC 3629), of at most n; 0: there is none. */
+static size_t utf8(const char *text, size_t n)
+{
+    const uint8_t *s = (const uint8_t *)text;
+    size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+    if (len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    /* Longer than need be, a surrogate, behind 10FFFFh. */
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+        (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return len;
+}
+
 void qmp_human_monitor_command(struct qmp_call *q)
 {
     int64_t cpu = qmp_integer(q, "cpu-index", q->m->monitor_cpu);
@@ -257,9 +275,11 @@ void qmp_human_monitor_command(struct qmp_call *q)
     hmp_run_on(q->m, (unsigned)cpu, qmp_string(q, "command-line"), &answer.text);
     if (answer.cut)
         memcpy(answer.s + answer.len - 4, "...\n", 4);
-    for (size_t i = 0; i < answer.len; i++)             /* names may be of any bytes */
-        if ((uint8_t)answer.s[i] >= 0x7f || ((uint8_t)answer.s[i] < 0x20 && answer.s[i] != '\n'))
+    for (size_t i = 0, n; i < answer.len; i += n ? n : 1) {     /* names may be of any bytes */
+        n = utf8(answer.s + i, answer.len - i);
+        if (!n || answer.s[i] == 0x7f || ((uint8_t)answer.s[i] < 0x20 && answer.s[i] != '\n'))
             answer.s[i] = '?';
+    }
     q->ret = json_stringn(text_buf_get(&answer), answer.len);
     text_buf_free(&answer);
 }

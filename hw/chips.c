@@ -174,7 +174,7 @@ static const char *load_walk(struct chip_list *l, struct state_in s, bool apply)
         if (err)
             return err;
     }
-    return s.left ? "trailing bytes: saved on a machine with more chips: start Latimer with the options it was made with" : NULL;
+    return s.left ? state_differs(s, NULL, NULL) : NULL;
 }
 
 const char *chips_check(struct chip_list *l, const uint8_t *buf, size_t len)

@@ -60,6 +60,10 @@ def quick_same():
     check(not q.cmd("query-status")["running"], "it runs")
     hmp(q, "savevm tag1")
     check("tag1" in q.hmp("info snapshots"), q.hmp("info snapshots"))
+    for name in "with blanks", "\u00fcn\u00ef \u20ac", "7":
+        hmp(q, "savevm " + name)
+        check(" %s, " % name in q.hmp("info snapshots"), q.hmp("info snapshots"))
+        hmp(q, "delvm " + name)
     q.cmd("quit")
     m.ends(0)
     for where in path("1"), "tag1":
@@ -135,6 +139,15 @@ def quick_refused():
     hmp(q, "loadvm " + path("good"), "memory=64 MiB there, memory=65 MiB here")
     q.cmd("quit")
     m.ends(0)
+    # What differs is named.
+    for options, what in ((["-device", "virtio-rng-pci,id=rng"], r"virtio-rng-pci/rng \(virtio-rng\) is here and not there"),
+                          (["-vga", "none"], r"VGA#0 \(pci-dev\) is there and not here"), (["-cpu", "max,-sse3"], "pni=on there, pni=off here"),
+                          (["-no-hpet"], "hpet=on there, hpet=off here"), (["-machine", "q35"], "board=pc there, board=q35 here")):
+        m, q = start("-machine", "pc", "-m", "64", "-serial", "null", "-drive", "format=raw,file=" + path("r.raw"), *options)
+        hmp(q, "loadvm " + path("good"), what)
+        check(q.cmd("query-status")["running"], "it does not go on")
+        q.cmd("quit")
+        m.ends(0)
     m, q = start("-machine", "pc", "-m", "64", "-serial", "null", "-drive", "format=raw,file=" + image("r2.raw", "2M", "raw"))
     hmp(q, "loadvm " + path("good"), "another medium: 1048576 bytes there, 2097152 bytes here")
     q.cmd("quit")
