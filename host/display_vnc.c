@@ -77,13 +77,10 @@ static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr cl)
 {
     struct vnc *v = vnc_of(cl);
     struct client *c = cl->clientData;
-    bool known;
 
     pthread_mutex_lock(v->env.lock);
-    known = key_send(&c->keys, keysym, down);
+    key_send(&c->keys, keysym, down);
     pthread_mutex_unlock(v->env.lock);
-    if (!known && down)
-        log_msg(LOG_UNIMP, "vnc: no key for keysym %x in this layout (-k)", (unsigned)keysym);
 }
 
 /* Buttons as VNC numbers them: left, middle, right, wheel up and down, left and right, back, forward. */

@@ -25,6 +25,7 @@ struct displays {
     bool vnc_auth;              /* which asks for a password */
     struct sdl *sdl;
     struct text_display *text;
+    struct keymap *keymap;      /* NULL: that of the options */
 };
 
 struct displays *displays_new(struct machine *m)
@@ -44,7 +45,9 @@ void displays_start(struct displays *d, const struct options *o)
 {
     char err[400];
 
-    d->env.keymap = keymap_find(o->layout ? o->layout : "en-us");
+    if (!o->keymap && !(d->keymap = keymap_open(NULL, err, sizeof(err))))
+        die(EXIT_CODE_HOST, "%s", err);
+    d->env.keymap = o->keymap ? o->keymap : d->keymap;
     snprintf(d->title, sizeof(d->title), "Latimer%s%s", o->name[0] ? ": " : "", o->name);
     d->env.title = d->title;
     d->dump = o->dump;
@@ -143,5 +146,6 @@ void displays_free(struct displays *d)
 {
     screen_free(d->env.screen);
     input_free(d->env.input);
+    keymap_free(d->keymap);
     free(d);
 }

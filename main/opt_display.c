@@ -153,20 +153,20 @@ void opt_vga(struct options *o, const char *opt, const char *val)
 
 void opt_k(struct options *o, const char *opt, const char *val)
 {
-    char names[200] = "";
+    char err[400];
 
-    for (unsigned i = 0; keymap_nth(i); i++) {
-        size_t n = strlen(names);
-
-        snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "", keymap_nth(i));
-    }
     if (arg_is_help(val)) {
-        printf("Keyboard layouts: %s\n", names);
+        printf("Keyboard layouts:\n");
+        for (unsigned i = 0; keymap_nth(i); i++)
+            printf("  %s\n", keymap_nth(i));
+#ifdef HAVE_XKB
+        printf("and XKB's, as LAYOUT or LAYOUT(VARIANT): gr, us(dvorak)\n");
+#endif
         exit(0);
     }
-    if (!keymap_find(val))
-        die(EXIT_CODE_USAGE, "%s: there is no layout '%s': use %s", opt, val, names);
-    o->layout = val;
+    keymap_free(o->keymap);
+    if (!(o->keymap = keymap_open(val, err, sizeof(err))))
+        die(EXIT_CODE_USAGE, "%s: %s", opt, err);
 }
 
 void opt_screendump(struct options *o, const char *opt, const char *val)

@@ -19,6 +19,7 @@
 #include "base/nearest.h"
 #include "frontend/cpu_model.h"
 #include "host/conduit.h"
+#include "host/keymap.h"
 #include "hw/boards.h"
 #include "hw/pcbase.h"
 #include "main/firmware.h"
@@ -742,6 +743,7 @@ void options_free(struct options *o)
         next = u->next;
         plug_use_free(u);
     }
+    keymap_free(o->keymap);
     drives_free(o->drives);
     netdevs_free(o->netdevs);
     chardevs_free(o->chardevs);

@@ -42,7 +42,8 @@ struct options {
     bool full_screen, vnc;
     struct vnc_config vnc_config;
     enum vga_kind vga;
-    const char *layout, *dump;  /* -k, -screendump; NULL: none */
+    struct keymap *keymap;      /* -k; NULL: the default */
+    const char *dump;           /* -screendump; NULL: none */
     unsigned hot;               /* executions after which a block is translated as a whole, exec.h */
     uint64_t no_features;       /* of the host, exec.h */
     bool tso, host_tso;         /* x86's memory order also with one processor; by a mode of the host */

@@ -8,11 +8,12 @@ unset DISPLAY WAYLAND_DISPLAY
 
 # ---- options ----
 expect 0 'curses' -display help
-expect 0 'en-us, en-gb, de, fr' -k help
+expect 0 '  en-gb' -k help
 expect 0 'VGA with Bochs' -vga help
 expect 0 'vgamem_mb=N' -device VGA,help
 expect 2 'there is no display' -display xyz
 expect 2 'there is no layout' -k xx
+expect 2 'there is no layout' -k ../us
 expect 2 'there is no video' -vga cirrus
 expect 2 'has no PCI bus' -M micro -vga std -kernel x
 expect 2 'use a power of two' -M pc -bios "$0" -device VGA,vgamem_mb=12

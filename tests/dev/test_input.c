@@ -1,12 +1,8 @@
-/*
- * test_input.c - who gets keys, movements and positions; keymaps: characters of every layout, modifiers pressed around
- * a key.
- */
+/* test_input.c - who gets keys, movements and positions. */
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "host/keymap.h"
 #include "hw/input_if.h"
 #include "tests/run_suite.h"
 
@@ -106,57 +102,6 @@ START_TEST(routes)
 }
 END_TEST
 
-START_TEST(layouts)
-{
-    static const struct { const char *map; uint32_t sym; unsigned key, mods; } want[] = {
-        { "en-us", 'a', 30, 0 }, { "en-us", 'A', 30, KEYMAP_SHIFT }, { "en-us", '\\', 43, 0 }, { "en-us", '/', 53, 0 },
-        { "en-us", 0xffbe, 59, 0 }, { "en-us", 0xff0d, 28, 0 }, { "en-us", '"', 40, KEYMAP_SHIFT },
-        { "en-gb", 0xa3, 4, KEYMAP_SHIFT }, { "en-gb", '#', 43, 0 }, { "en-gb", '@', 40, KEYMAP_SHIFT },
-        { "de", 'z', 21, 0 }, { "de", 'y', 44, 0 }, { "de", '@', 16, KEYMAP_ALTGR }, { "de", 0xe4, 40, 0 },
-        { "de", '/', 8, KEYMAP_SHIFT }, { "de", 0x10020ac, 18, KEYMAP_ALTGR }, { "de", '<', 86, 0 },
-        { "fr", 'a', 16, 0 }, { "fr", '1', 2, KEYMAP_SHIFT }, { "fr", 0xe9, 3, 0 }, { "fr", '.', 51, KEYMAP_SHIFT },
-        { "fr", 'm', 39, 0 }, { "fr", '[', 6, KEYMAP_ALTGR },
-    };
-    unsigned mods;
-
-    for (unsigned i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-        ck_assert_msg(keymap_key(keymap_find(want[i].map), want[i].sym, &mods) == want[i].key && mods == want[i].mods,
-                      "%s: keysym %x", want[i].map, want[i].sym);
-    }
-    /* All of ASCII can be typed on each, but for what only dead keys make. */
-    for (unsigned n = 0; keymap_nth(n); n++)
-        for (uint32_t c = ' '; c < 0x7f; c++)
-            ck_assert_msg(keymap_key(keymap_find(keymap_nth(n)), c, &mods), "%s: no %c", keymap_nth(n), (char)c);
-    ck_assert_ptr_null(keymap_find("xx"));
-    ck_assert_uint_eq(keymap_key(keymap_find("de"), 0x1234567, &mods), 0);
-    ck_assert_uint_eq(keymap_key(keymap_find("de"), 0, &mods), 0);
-}
-END_TEST
-
-START_TEST(modifiers)
-{
-    struct key_sender s = { .map = keymap_find("en-us"), .input = in };
-
-    input_add(in, &keyboard, a);
-    ck_assert(key_send(&s, 'A', true));         /* the sender has no Shift: it is pressed for it */
-    ck_assert(key_send(&s, 'A', true));         /* repeats are the guest's business */
-    ck_assert(key_send(&s, 'A', false));
-    ck_assert_str_eq(said, "a+42 a+30 a-30 a-42 ");
-    said[0] = 0;
-    ck_assert(key_send(&s, 0xffe1, true));
-    ck_assert(key_send(&s, 'A', true));
-    ck_assert(key_send(&s, 'A', false));
-    ck_assert(key_send(&s, 0xffe1, false));
-    ck_assert(key_send(&s, 'B', true));
-    ck_assert(key_send(&s, 'B', false));
-    ck_assert_str_eq(said, "a+42 a+30 a-30 a-42 a+42 a+48 a-48 a-42 ");
-    ck_assert(!key_send(&s, 'B', false));
-    ck_assert(!key_send(&s, 0x1234, true));
-    for (unsigned i = 0; i < 26; i++)           /* more than it counts */
-        key_send(&s, 'a' + i, true);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("input");
@@ -164,8 +109,6 @@ int main(void)
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, routes);
-    tcase_add_test(c, layouts);
-    tcase_add_test(c, modifiers);
     suite_add_tcase(suite, c);
     return run_suite(suite);
 }
