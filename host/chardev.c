@@ -1,5 +1,5 @@
 /*
- * chardev.c - byte streams to the outside: terminal or pipe on stdio, files, pseudo-terminals, sockets.
+ * chardev.c - byte streams to the outside, whatever that is (chardev_open.c).
  *
  * Output never blocks a vCPU: bytes go into a 64 KiB buffer that is written out at each line's end, at once where
  * nothing was lately, so that what is typed is echoed without delay, and else a moment later by the event loop,
@@ -13,9 +13,6 @@
  * Input is read ahead into a 4 KiB buffer, so that the escape key works while the guest takes
  * nothing; beyond it a pipe waits, and a terminal's keys are lost.  End of input is no event.
  */
-#ifndef _GNU_SOURCE             /* ptsname_r */
-#define _GNU_SOURCE
-#endif
 #include "host/chardev.h"
 
 #include <errno.h>
@@ -26,55 +23,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "host/chardev_socket.h"
-#include "host/evloop.h"
+#include "host/chardev_int.h"
 #include "host/term.h"
 
-#define OUT_SIZE 65536u
-#define IN_SIZE 4096u
 #define FLUSH_NS 250000u        /* between two writes of what ends no line: echoes of several bytes stay fast, too */
 #define FLUSH_BYTES 1024u
+#define DATAGRAM 1024u          /* bytes in one that is sent, at most: networks carry it whole */
 #define ESCAPE 0x01             /* Ctrl-A */
-
-#define FRONTS 4                /* users of one stream */
-
-/* One user of the stream, with what was typed to it. */
-struct front {
-    struct chardev base;        /* first: the chips' view */
-    struct host_chardev *h;
-    bool stalled;               /* it waits for writable() */
-    bool told_open;
-    unsigned in_start, in_len;
-    uint8_t in_buf[IN_SIZE];
-};
-
-struct host_chardev {
-    struct evloop *loop;
-    struct front *front[FRONTS];
-    unsigned nfronts, focus;    /* focus: who is typed to */
-    char label[32];
-    int in_fd, out_fd, slave_fd;        /* -1: none */
-    struct evfd *in, *out;
-    bool is_socket;             /* in_fd and out_fd are the client's, -1: none */
-    struct chardev_socket sock;
-    struct evfd *listen;
-    bool nonblocking;           /* out_fd is, or never blocks */
-    bool drops;                 /* full buffer: drop (pty) instead of making the device wait */
-    bool dead;                  /* out_fd failed */
-    bool tty_in, stdio, mux, escaped;
-    bool blocked;               /* the last write did not take all: POLLOUT is awaited */
-    bool telnet;
-    unsigned iac;               /* what of a telnet command has come, enum below */
-    uint64_t flushed;           /* evloop_now() at the last write */
-    struct evdelay flush_delay, deliver_delay, open_delay;
-    unsigned out_start, out_len;
-    uint8_t out_buf[OUT_SIZE];
-};
 
 enum { IAC_NONE, IAC_IAC, IAC_OPTION, IAC_SUB, IAC_SUB_IAC };
 enum {
@@ -122,7 +80,7 @@ static void tell_opened(void *arg)
 
 static void watch(struct host_chardev *h);
 
-static void connected(struct host_chardev *h, int fd)
+void chardev_connected(struct host_chardev *h, int fd)
 {
     static const uint8_t hello[] = {
         TELNET_IAC, TELNET_WILL, 1, TELNET_IAC, TELNET_WILL, 3,
@@ -161,7 +119,7 @@ static void disconnected(struct host_chardev *h)
     evloop_delay(h->loop, &h->open_delay, 0);
 }
 
-static void client_ready(void *arg, short revents)
+void chardev_client_ready(void *arg, short revents)
 {
     struct host_chardev *h = arg;
     int fd = accept(h->sock.listen, NULL, NULL);
@@ -169,7 +127,7 @@ static void client_ready(void *arg, short revents)
     if (fd < 0)
         return;
     evloop_change(h->listen, 0);
-    connected(h, fd);
+    chardev_connected(h, fd);
 }
 
 static void output_failed(struct host_chardev *h)
@@ -184,9 +142,19 @@ static void output_failed(struct host_chardev *h)
     h->out_len = 0;
 }
 
+/* A datagram, which nobody may be there for: then it is lost. */
+static ssize_t send_datagram(struct host_chardev *h, const uint8_t *p, size_t n)
+{
+    ssize_t got = send(h->out_fd, p, n = n < DATAGRAM ? n : DATAGRAM, MSG_NOSIGNAL);
+
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : (ssize_t)n;
+}
+
 /* One write of at most n bytes that does not block; 0: not now, -1: failed. */
 static ssize_t write_some(struct host_chardev *h, const uint8_t *p, size_t n)
 {
+    if (h->datagrams)
+        return send_datagram(h, p, n);
     if (!h->nonblocking) {
         struct pollfd pf = { h->out_fd, POLLOUT, 0 };
         if (poll(&pf, 1, 0) <= 0)
@@ -255,13 +223,32 @@ static void flush_later(void *arg)
     out_ready(arg, 0);
 }
 
+/* logfile=: what the device has got rid of, whoever has it. */
+static unsigned logged(struct host_chardev *h, const uint8_t *buf, unsigned n)
+{
+    for (unsigned done = 0; h->log_fd >= 0 && done < n; ) {
+        ssize_t got = write(h->log_fd, buf + done, n - done);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            fprintf(stderr, "latimer: %s: writing its log failed (%s): it ends here\n", h->label, strerror(errno));
+            close(h->log_fd);
+            h->log_fd = -1;
+            break;
+        }
+        done += (unsigned)got;
+    }
+    return n;
+}
+
 static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
 {
     struct host_chardev *h = host(c);
     unsigned take;
     bool line_end = memchr(buf, '\n', n) != NULL;
     if (h->dead || h->out_fd < 0)
-        return n;
+        return logged(h, buf, n);
     for (take = 0; take < n; take++) {
         unsigned twice = h->telnet && buf[take] == TELNET_IAC;
 
@@ -277,9 +264,9 @@ static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
     else
         evloop_delay(h->loop, &h->flush_delay, FLUSH_NS);
     if (h->drops || h->dead || h->out_fd < 0)
-        return n;
+        return logged(h, buf, n);
     ((struct front *)c)->stalled |= take < n;
-    return take;
+    return logged(h, buf, take);
 }
 
 /* ---- input ---- */
@@ -311,7 +298,7 @@ static void deliver(struct host_chardev *h)
     for (unsigned i = 0; i < h->nfronts; i++)
         deliver_to(h->front[i]);
     if (h->in)
-        evloop_change(h->in, focus(h)->in_len < IN_SIZE || h->tty_in ? POLLIN : 0);
+        evloop_change(h->in, focus(h)->in_len < IN_SIZE || h->lossy_in ? POLLIN : 0);
 }
 
 static void deliver_later(void *arg)
@@ -411,7 +398,7 @@ static void in_ready(void *arg, short revents)
 {
     struct host_chardev *h = arg;
     uint8_t buf[IN_SIZE];
-    size_t room = h->tty_in ? sizeof(buf) : IN_SIZE - focus(h)->in_len;
+    size_t room = h->lossy_in ? sizeof(buf) : IN_SIZE - focus(h)->in_len;
     if (!room) {
         evloop_change(h->in, 0);
         return;
@@ -423,12 +410,20 @@ static void in_ready(void *arg, short revents)
         disconnected(h);
         return;
     }
+    if (n <= 0 && h->datagrams)
+        return;                 /* an empty one, or word that an earlier one met nobody */
     if (n <= 0) {               /* end of input; a pty's EIO cannot be: we hold its slave open */
         evloop_remove(h->in);
         h->in = NULL;
     }
     for (ssize_t i = 0; i < n; i++) {
-        if (h->telnet && !telnet_data(h, buf[i])) {
+        int c = h->tty ? chardev_tty_input(h->tty, buf[i]) : buf[i];
+
+        buf[i] = (uint8_t)c;
+        if (c == CHARDEV_TTY_BREAK) {
+            deliver(h);         /* what came before it */
+            send_break(h);
+        } else if (c < 0 || (h->telnet && !telnet_data(h, buf[i]))) {
             ;
         } else if (h->escaped) {
             h->escaped = false;
@@ -444,7 +439,28 @@ static void in_ready(void *arg, short revents)
 
 /* ---- opening ---- */
 
-static const struct chardev_ops host_ops = { host_write, NULL, host_accept };
+static void tty_line(struct chardev *c, const struct chardev_line *line)
+{
+    chardev_tty_line(host(c)->tty, line);
+}
+
+static void tty_break(struct chardev *c, int on)
+{
+    chardev_tty_break(host(c)->tty, on);
+}
+
+static void tty_modem(struct chardev *c, unsigned out)
+{
+    chardev_tty_modem(host(c)->tty, out);
+}
+
+static int tty_inputs(struct chardev *c)
+{
+    return chardev_tty_inputs(host(c)->tty);
+}
+
+static const struct chardev_ops host_ops = { .write = host_write, .accept = host_accept };
+static const struct chardev_ops tty_ops = { host_write, tty_break, host_accept, tty_line, tty_modem, tty_inputs };
 
 static struct front *add_front(struct host_chardev *h)
 {
@@ -452,7 +468,7 @@ static struct front *add_front(struct host_chardev *h)
 
     if (!f)
         die(EXIT_CODE_HOST, "out of memory for %s", h->label);
-    f->base.ops = &host_ops;
+    f->base.ops = h->tty ? &tty_ops : &host_ops;
     f->h = h;
     return h->front[h->nfronts++] = f;
 }
@@ -465,7 +481,7 @@ static struct host_chardev *make(struct evloop *loop, const char *label)
     h->loop = loop;
     add_front(h);
     snprintf(h->label, sizeof(h->label), "%s", label);
-    h->in_fd = h->out_fd = h->slave_fd = -1;
+    h->in_fd = h->out_fd = h->slave_fd = h->log_fd = -1;
     h->sock = (struct chardev_socket){ .listen = -1, .fd = -1 };
     h->flush_delay = (struct evdelay){ 0, flush_later, h, NULL };
     h->deliver_delay = (struct evdelay){ 0, deliver_later, h, NULL };
@@ -479,97 +495,6 @@ static void watch(struct host_chardev *h)
         h->in = evloop_add(h->loop, h->in_fd, POLLIN, in_ready, h);
     if (h->out_fd >= 0)
         h->out = evloop_add(h->loop, h->out_fd, 0, out_ready, h);
-}
-
-/*
- * Standard output as a descriptor of our own that does not block.  O_NONBLOCK belongs to the open
- * file, which our parent shares: a pipe or terminal is opened a second time instead.
- */
-static void open_stdout(struct host_chardev *h)
-{
-    struct stat st;
-    if (fstat(STDOUT_FILENO, &st) < 0)
-        return;                 /* closed: output goes nowhere */
-    h->out_fd = -1;
-    if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
-        h->out_fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    h->nonblocking = h->out_fd >= 0 || S_ISREG(st.st_mode);
-    if (h->out_fd < 0)
-        h->out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-}
-
-static bool open_stdio(struct host_chardev *h, char *err, size_t len)
-{
-    if (!evloop_claim_stdio(h->loop)) {
-        snprintf(err, len, "%s: standard input and output are already used by another device, or not there "
-                 "(-daemonize): give this one file:PATH, pty or none", h->label);
-        return false;
-    }
-    h->stdio = true;
-    h->tty_in = isatty(STDIN_FILENO);
-    if (!term_raw(!h->mux)) {
-        snprintf(err, len, "%s: the terminal on standard input cannot be set to raw mode (%s): "
-                 "redirect it (</dev/null) or use -serial file:PATH", h->label, strerror(errno));
-        return false;
-    }
-    if (fcntl(STDIN_FILENO, F_GETFD) >= 0)
-        h->in_fd = STDIN_FILENO;
-    open_stdout(h);
-    return true;
-}
-
-static bool open_file(struct host_chardev *h, const char *path, char *err, size_t len)
-{
-    if (!*path) {
-        snprintf(err, len, "%s: unknown destination 'file:': a path is missing, as in file:console.log", h->label);
-        return false;
-    }
-    h->out_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-    if (h->out_fd < 0) {
-        snprintf(err, len, "%s: cannot write %s: %s", h->label, path, strerror(errno));
-        return false;
-    }
-    struct stat st;
-    h->nonblocking = fstat(h->out_fd, &st) == 0 && S_ISREG(st.st_mode);
-    return true;
-}
-
-static bool open_pty(struct host_chardev *h, char *err, size_t len)
-{
-    char name[128];
-    struct termios t;
-    int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0 || ptsname_r(fd, name, sizeof(name)) != 0 ||
-        fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-        goto failed;
-    /* Held open by us, the slave keeps raw mode and what was written while nobody listens. */
-    h->slave_fd = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (h->slave_fd < 0 || tcgetattr(h->slave_fd, &t) < 0)
-        goto failed;
-    cfmakeraw(&t);
-    if (tcsetattr(h->slave_fd, TCSANOW, &t) < 0)
-        goto failed;
-    h->in_fd = h->out_fd = fd;
-    h->nonblocking = h->drops = true;
-    fprintf(stderr, "latimer: %s is on %s\n", h->label, name);
-    return true;
-failed:
-    snprintf(err, len, "%s: cannot make a pseudo-terminal: %s", h->label, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return false;
-}
-
-static bool open_socket(struct host_chardev *h, const char *spec, char *err, size_t len)
-{
-    if (!chardev_socket_open(spec, h->label, &h->sock, err, len))
-        return false;
-    h->is_socket = h->nonblocking = true;
-    if (h->sock.listen >= 0)
-        h->listen = evloop_add(h->loop, h->sock.listen, h->sock.fd < 0 ? POLLIN : 0, client_ready, h);
-    if (h->sock.fd >= 0)
-        connected(h, h->sock.fd);
-    return true;
 }
 
 static void release(struct host_chardev *h)
@@ -590,8 +515,13 @@ static void release(struct host_chardev *h)
     evloop_delay_cancel(h->loop, &h->open_delay);
     if (h->slave_fd >= 0)
         close(h->slave_fd);
+    chardev_tty_free(h->tty);
+    if (h->in_fd >= 0 && h->in_fd != h->out_fd && !h->stdio)
+        close(h->in_fd);
     if (h->out_fd >= 0)
         close(h->out_fd);
+    if (h->log_fd >= 0)
+        close(h->log_fd);
     if (h->stdio)
         term_restore();
     for (unsigned i = 0; i < h->nfronts; i++)
@@ -599,37 +529,30 @@ static void release(struct host_chardev *h)
     free(h);
 }
 
-struct chardev *chardev_open(struct evloop *loop, const char *spec, const char *label, char *err,
-                             size_t errlen)
+struct chardev *chardev_open_with(struct evloop *loop, const char *spec, const struct chardev_options *opt,
+                                  const char *label, char *err, size_t errlen)
 {
-    bool ok = true;
+    struct host_chardev *h;
+
     err[0] = 0;
     if (strcmp(spec, "none") == 0)
         return NULL;
-    struct host_chardev *h = make(loop, label);
+    h = make(loop, label);
     h->mux = strncmp(spec, "mon:", 4) == 0;
-    spec += h->mux ? 4 : 0;
-    h->telnet = strncmp(spec, "telnet:", 7) == 0;
-    if (strcmp(spec, "stdio") == 0) {
-        ok = open_stdio(h, err, errlen);
-    } else if (strncmp(spec, "file:", 5) == 0) {
-        ok = open_file(h, spec + 5, err, errlen);
-    } else if (strcmp(spec, "pty") == 0) {
-        ok = open_pty(h, err, errlen);
-    } else if (h->telnet || strncmp(spec, "tcp:", 4) == 0 || strncmp(spec, "unix:", 5) == 0) {
-        ok = open_socket(h, spec, err, errlen);
-    } else if (strcmp(spec, "null") != 0) {
-        snprintf(err, errlen, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pty, null, "
-                 "none, tcp:HOST:PORT, telnet:HOST:PORT or unix:PATH", label, spec);
-        ok = false;
-    }
-    if (!ok) {
+    if (!chardev_find_end(h, spec + (h->mux ? 4 : 0), opt, err, errlen)) {
         release(h);
         return NULL;
     }
+    if (h->tty)
+        h->front[0]->base.ops = &tty_ops;
     if (!h->is_socket)
         watch(h);
     return &h->front[0]->base;
+}
+
+struct chardev *chardev_open(struct evloop *loop, const char *spec, const char *label, char *err, size_t errlen)
+{
+    return chardev_open_with(loop, spec, &(struct chardev_options){ 0 }, label, err, errlen);
 }
 
 bool chardev_is_open(const struct chardev *c)

@@ -151,3 +151,64 @@ bool chardev_socket_open(const char *spec, const char *label, struct chardev_soc
     }
     return true;
 }
+
+/* ---- datagrams ---- */
+
+/* HOST:PORT, either may be empty. False: there is no colon. */
+static bool split(char *at, const char **host, const char **port)
+{
+    char *colon = strrchr(at, ':');
+
+    if (!colon)
+        return false;
+    *colon = 0;
+    *host = *at ? at : "127.0.0.1";
+    *port = colon + 1;
+    return true;
+}
+
+static int udp_between(const struct addrinfo *there, const char *host, const char *port, const char **why)
+{
+    struct addrinfo want = { .ai_socktype = SOCK_DGRAM, .ai_family = there->ai_family, .ai_flags = AI_PASSIVE }, *here = NULL;
+    int fd, error = getaddrinfo(host, port, &want, &here);
+
+    if (error) {
+        *why = gai_strerror(error);
+        return -1;
+    }
+    fd = socket(there->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && (bind(fd, here->ai_addr, here->ai_addrlen) || connect(fd, there->ai_addr, there->ai_addrlen))) {
+        *why = strerror(errno);
+        close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(here);
+    return fd;
+}
+
+int chardev_udp_open(const char *spec, const char *label, char *err, size_t len)
+{
+    struct addrinfo want = { .ai_socktype = SOCK_DGRAM }, *list = NULL;
+    const char *host, *port, *here = NULL, *here_port = "0", *why = NULL;
+    char text[512], *at;
+    int fd = -1, error;
+
+    snprintf(text, sizeof(text), "%s", spec);
+    if ((at = strchr(text, '@')))
+        *at++ = 0;
+    if (strlen(spec) >= sizeof(text) || !split(text, &host, &port) || !*port || (at && !split(at, &here, &here_port))) {
+        snprintf(err, len, "%s: unknown destination 'udp:%s': use udp:HOST:PORT@HOST:PORT, to the first and at the second", label,
+                 spec);
+        return -1;
+    }
+    error = getaddrinfo(host, port, &want, &list);
+    if (error)
+        why = gai_strerror(error);
+    for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
+        fd = udp_between(a, here, *here_port ? here_port : "0", &why);
+    if (list)
+        freeaddrinfo(list);
+    if (fd < 0)
+        snprintf(err, len, "%s: cannot send to udp:%s: %s", label, spec, why ? why : strerror(errno));
+    return fd;
+}

@@ -14,5 +14,7 @@ struct chardev_socket {
 
 /* False: err says what failed. */
 bool chardev_socket_open(const char *spec, const char *label, struct chardev_socket *, char *err, size_t len);
+/* [HOST]:PORT[@[HOST]:PORT]: a socket that sends to the first and receives at the second; -1: err says what failed. */
+int chardev_udp_open(const char *spec, const char *label, char *err, size_t len);
 
 #endif

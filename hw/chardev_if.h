@@ -13,12 +13,25 @@
 
 struct chardev;
 
+/* How a serial port sends and receives. */
+enum chardev_parity { CHARDEV_NO_PARITY, CHARDEV_ODD, CHARDEV_EVEN, CHARDEV_MARK, CHARDEV_SPACE };
+struct chardev_line {
+    unsigned baud, bits, stop;  /* bits: 5 to 8; stop: 1 or 2 */
+    enum chardev_parity parity;
+};
+/* Its modem lines: the first two go out. */
+enum { CHARDEV_DTR = 1, CHARDEV_RTS = 2, CHARDEV_CTS = 4, CHARDEV_DSR = 8, CHARDEV_RI = 16, CHARDEV_DCD = 32 };
+
 struct chardev_ops {
     /* Takes the first n' <= n bytes and returns n'; never blocks.  After n' < n the user's
      * writable() is called when there is room again. */
     unsigned (*write)(struct chardev *, const uint8_t *buf, unsigned n);
     void (*set_break)(struct chardev *, int on);        /* may be NULL */
     void (*accept)(struct chardev *);                   /* the user's room() has grown */
+    /* Where there is a real line, else NULL: what follows. */
+    void (*set_line)(struct chardev *, const struct chardev_line *);
+    void (*set_modem)(struct chardev *, unsigned out);
+    int (*modem)(struct chardev *);                     /* CHARDEV_CTS to CHARDEV_DCD; -1: it has none */
 };
 
 struct chardev_user {
@@ -60,6 +73,24 @@ static inline void chardev_set_break(struct chardev *c, int on)
 {
     if (c && c->ops->set_break)
         c->ops->set_break(c, on);
+}
+
+static inline void chardev_set_line(struct chardev *c, const struct chardev_line *line)
+{
+    if (c && c->ops->set_line)
+        c->ops->set_line(c, line);
+}
+
+static inline void chardev_set_modem(struct chardev *c, unsigned out)
+{
+    if (c && c->ops->set_modem)
+        c->ops->set_modem(c, out);
+}
+
+/* CHARDEV_CTS to CHARDEV_DCD, -1: there are none. They may change at any time, and nobody tells. */
+static inline int chardev_modem(struct chardev *c)
+{
+    return c && c->ops->modem ? c->ops->modem(c) : -1;
 }
 
 /* A stream named on the command line (-chardev), for one device. */

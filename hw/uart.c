@@ -14,6 +14,7 @@
 #include "base/trace.h"
 
 #define FIFO 16
+#define MODEM_NS 10000000u      /* between looks at a real line's modem inputs, while their interrupt is enabled */
 
 enum { IER_RDA = 0x01, IER_THRE = 0x02, IER_RLS = 0x04, IER_MS = 0x08 };
 enum { IIR_NONE = 0x01, IIR_MS = 0x00, IIR_THRE = 0x02, IIR_RDA = 0x04, IIR_RLS = 0x06,
@@ -30,7 +31,7 @@ struct uart {
     struct clock *clock;
     struct chardev *chr;
     uint16_t base;              /* of its ports: its name in traces */
-    struct timer timeout;
+    struct timer timeout, modem_poll;
     uint8_t ier, fcr, lcr, mcr, msr, scr, dll, dlm;
     uint8_t rx[FIFO], rx_err[FIFO];     /* rx_err: LSR_PE, LSR_FE, LSR_BI of that character */
     uint8_t rx_head, rx_count;
@@ -205,11 +206,22 @@ static void write_thr(struct uart *u, uint8_t val)
 
 /* ---- modem ---- */
 
-/* Inputs as the guest sees them: the far end is always ready; in loopback MCR drives them (8.6.2). */
+/* A far end that is no real line is always ready. */
+static uint8_t far_end(const struct uart *u)
+{
+    int in = chardev_modem(u->chr);
+
+    if (in < 0)
+        return MSR_CTS | MSR_DSR | MSR_DCD;
+    return (uint8_t)((in & CHARDEV_CTS ? MSR_CTS : 0) | (in & CHARDEV_DSR ? MSR_DSR : 0) | (in & CHARDEV_RI ? MSR_RI : 0) |
+                     (in & CHARDEV_DCD ? MSR_DCD : 0));
+}
+
+/* Inputs as the guest sees them; in loopback MCR drives them (8.6.2). */
 static uint8_t modem_inputs(const struct uart *u)
 {
     if (!(u->mcr & MCR_LOOP))
-        return MSR_CTS | MSR_DSR | MSR_DCD;
+        return far_end(u);
     return (uint8_t)((u->mcr & MCR_RTS ? MSR_CTS : 0) | (u->mcr & MCR_DTR ? MSR_DSR : 0) |
                      (u->mcr & MCR_OUT1 ? MSR_RI : 0) | (u->mcr & MCR_OUT2 ? MSR_DCD : 0));
 }
@@ -223,10 +235,50 @@ static void modem_update(struct uart *u)
     u->msr = in | (u->msr & 0x0f) | delta;
 }
 
+/* Nobody tells when a real line's inputs change. */
+static void poll_modem(struct uart *u)
+{
+    if ((u->ier & IER_MS) && chardev_modem(u->chr) >= 0)
+        timer_set(&u->modem_poll, clock_now(u->clock) + MODEM_NS);
+    else
+        timer_cancel(&u->modem_poll);
+}
+
+static void modem_fire(void *dev)
+{
+    struct uart *u = dev;
+
+    modem_update(u);
+    update(u);
+    poll_modem(u);
+}
+
+/* In loopback the outputs are inactive (8.6.2). */
+static void tell_modem(struct uart *u)
+{
+    chardev_set_modem(u->chr, u->mcr & MCR_LOOP ? 0 : (u->mcr & MCR_DTR ? CHARDEV_DTR : 0) |
+                                                      (u->mcr & MCR_RTS ? CHARDEV_RTS : 0));
+}
+
+/* Section 8.1, table II and 8.3: what a real line must do, too. */
+static void tell_line(struct uart *u)
+{
+    static const enum chardev_parity parity[8] = {
+        [1] = CHARDEV_ODD, [3] = CHARDEV_EVEN, [5] = CHARDEV_MARK, [7] = CHARDEV_SPACE
+    };
+    unsigned div = u->dll | u->dlm << 8;
+    struct chardev_line line = {
+        115200 / (div ? div : 1), 5 + (u->lcr & 3), u->lcr & 4 ? 2 : 1, parity[u->lcr >> 3 & 7]
+    };
+
+    chardev_set_line(u->chr, &line);
+}
+
 static void write_mcr(struct uart *u, uint8_t val)
 {
     bool was_loop = u->mcr & MCR_LOOP;
     u->mcr = val & 0x1f;
+    tell_modem(u);
     modem_update(u);
     if (was_loop && !(val & MCR_LOOP))
         chardev_accept(u->chr);
@@ -261,6 +313,8 @@ static void write_lcr(struct uart *u, uint8_t val)
     u->lcr = val;
     if (!(val & LCR_DLAB))
         trace_uart_line(u->base, u->dll | u->dlm << 8, val);
+    if (!(val & LCR_DLAB))
+        tell_line(u);
 }
 
 static uint8_t read_iir(struct uart *u)
@@ -305,6 +359,7 @@ static uint64_t uart_read(void *dev, uint64_t off, unsigned size)
     case 4: return u->mcr;
     case 5: return read_lsr(u);
     case 6:
+        modem_update(u);
         v = u->msr;
         u->msr &= 0xf0;
         update(u);
@@ -333,6 +388,7 @@ static void uart_write(void *dev, uint64_t off, uint64_t val64, unsigned size)
         if ((val & ~u->ier & IER_THRE) && !u->tx_count)
             u->thre_pending = 1;        /* enabling it with THR empty interrupts at once */
         u->ier = val & 0x0f;
+        poll_modem(u);
         break;
     case 2: write_fcr(u, val); break;
     case 3: write_lcr(u, val); break;
@@ -352,6 +408,7 @@ static void uart_reset(void *dev)
     u->rx_head = u->rx_count = u->tx_count = 0;
     u->overrun = u->top_read = u->thre_pending = u->timed_out = 0;
     timer_cancel(&u->timeout);
+    timer_cancel(&u->modem_poll);
     u->msr = modem_inputs(u);
     update(u);
     chardev_accept(u->chr);
@@ -361,6 +418,11 @@ static void uart_loaded(void *dev)
 {
     struct uart *u = dev;
     timer_set(&u->timeout, u->timeout.due);
+    if (!(u->lcr & LCR_DLAB))
+        tell_line(u);
+    chardev_set_break(u->chr, (u->lcr & LCR_BREAK) != 0 && !(u->mcr & MCR_LOOP));
+    tell_modem(u);
+    poll_modem(u);
     update(u);
     chardev_accept(u->chr);
 }
@@ -389,6 +451,7 @@ struct uart *uart_new(struct chip_list *chips, const char *name, struct ports *p
     u->chr = chr;
     u->base = base;
     timer_init(&u->timeout, clock, timeout_fire, u);
+    timer_init(&u->modem_poll, clock, modem_fire, u);
     ports_map(ports, base, 8, &uart_ops, u, name);
     uart_reset(u);
     chardev_connect(chr, &uart_user, u);

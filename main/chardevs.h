@@ -4,13 +4,14 @@
 #ifndef MAIN_CHARDEVS_H
 #define MAIN_CHARDEVS_H
 
-#include "hw/chardev_if.h"
+#include "host/chardev.h"
 
 struct machine;
 
 struct chardev_arg {
     const char *opt;            /* the option it came from, for messages */
     const char *spec;           /* for chardev_open() */
+    struct chardev_options more;
     char label[48];
     struct chardev_slot slot;
     struct chardev_arg *next;
@@ -25,7 +26,7 @@ struct chardev *chardevs_take(struct chardev_arg *list, const char *id, const ch
 void chardevs_open(struct machine *, struct chardev_arg *);
 void chardevs_close(struct chardev_arg *);
 void chardevs_free(struct chardev_arg *);
-/* One by its specification (host/chardev.h); dies the same way. NULL: none. */
-struct chardev *chardevs_open_one(struct machine *, const char *spec, const char *label);
+/* One by its specification (host/chardev.h), more NULL: nothing more is said; dies the same way. NULL: none. */
+struct chardev *chardevs_open_one(struct machine *, const char *spec, const struct chardev_options *more, const char *label);
 
 #endif

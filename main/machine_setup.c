@@ -40,7 +40,7 @@
 /* -serial: a stream of its own, or one of -chardev's. */
 static struct chardev *open_serial(struct machine *m, struct options *o, const char *spec, const char *label)
 {
-    return strncmp(spec, "chardev:", 8) ? chardevs_open_one(m, spec, label) :
+    return strncmp(spec, "chardev:", 8) ? chardevs_open_one(m, spec, NULL, label) :
                                           chardevs_take(o->chardevs, spec + 8, label);
 }
 

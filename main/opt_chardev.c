@@ -18,17 +18,19 @@ struct chardev_arg *chardev_find(struct chardev_arg *list, const char *id)
     return NULL;
 }
 
-struct chardev *chardevs_open_one(struct machine *m, const char *spec, const char *label)
+struct chardev *chardevs_open_one(struct machine *m, const char *spec, const struct chardev_options *more, const char *label)
 {
-    char err[256];
-    struct chardev *c = chardev_open(m->loop, spec, label, err, sizeof(err));
+    static const struct chardev_options none;
+    char err[512];
+    struct chardev *c = chardev_open_with(m->loop, spec, more ? more : &none, label, err, sizeof(err));
 
     if (!c && err[0]) {
         /* A wrong word is wrong use; what the host refuses is the host's failure. */
         bool usage = strstr(err, "unknown destination") || strstr(err, "already used");
 
-        die(usage ? EXIT_CODE_USAGE : strncmp(spec, "file:", 5) == 0 ? EXIT_CODE_FILE : EXIT_CODE_HOST, "%s",
-            err);
+        bool file = strncmp(spec, "file:", 5) == 0 || strstr(err, "its log");
+
+        die(usage ? EXIT_CODE_USAGE : file ? EXIT_CODE_FILE : EXIT_CODE_HOST, "%s", err);
     }
     return c;
 }
@@ -36,7 +38,7 @@ struct chardev *chardevs_open_one(struct machine *m, const char *spec, const cha
 void chardevs_open(struct machine *m, struct chardev_arg *list)
 {
     for (struct chardev_arg *a = list; a; a = a->next)
-        a->slot.chr = chardevs_open_one(m, a->spec, a->label);
+        a->slot.chr = chardevs_open_one(m, a->spec, &a->more, a->label);
 }
 
 void chardevs_close(struct chardev_arg *list)
@@ -57,101 +59,167 @@ void chardevs_free(struct chardev_arg *list)
 
 /* ---- the option ---- */
 
-struct socket_arg {
-    const char *path, *host, *port;
-    bool server, wait, telnet;
+#define PROPS_MAX 12
+#define COMMON " id mux logfile logappend "
+#define FLAGS  " server wait nowait telnet append mux logappend signal "
+
+/* Properties of one -chardev. */
+struct given {
+    const char *key[PROPS_MAX], *val[PROPS_MAX];
+    unsigned n;
 };
 
-static const char *socket_spec(struct options *o, const char *opt, const struct socket_arg *s)
+struct backend {
+    const char *name, *props;   /* props: between spaces */
+    const char *spec;           /* for chardev_open(), with path= behind it; NULL: make() knows */
+    const char *(*make)(struct options *, const char *opt, const struct given *);
+};
+
+static const char *find(const struct given *g, const char *key)
 {
+    for (unsigned i = 0; i < g->n; i++)
+        if (strcmp(g->key[i], key) == 0)
+            return g->val[i];
+    return NULL;
+}
+
+static bool flag(const struct given *g, const char *opt, const char *key, bool otherwise)
+{
+    const char *val = find(g, key);
+
+    return val ? arg_bool(opt, key, val) : otherwise;
+}
+
+static const char *socket_spec(struct options *o, const char *opt, const struct given *g)
+{
+    const char *path = find(g, "path"), *host = find(g, "host"), *port = find(g, "port");
+    bool wait = flag(g, opt, "wait", !find(g, "nowait"));
     char text[4096];
 
-    if (!s->path == !s->port)
+    if (!path == !port)
         die(EXIT_CODE_USAGE, "%s socket: needs path=PATH, or port=N and host=NAME", opt);
-    if (s->path)
-        snprintf(text, sizeof(text), "unix:%s", s->path);
+    if (path)
+        snprintf(text, sizeof(text), "unix:%s", path);
     else
-        snprintf(text, sizeof(text), "%s:%s:%s", s->telnet ? "telnet" : "tcp", s->host ? s->host : "",
-                 s->port);
-    if (s->server)
-        strncat(text, s->wait ? ",server" : ",server,nowait", sizeof(text) - strlen(text) - 1);
+        snprintf(text, sizeof(text), "%s:%s:%s", flag(g, opt, "telnet", false) ? "telnet" : "tcp", host ? host : "", port);
+    if (flag(g, opt, "server", false))
+        strncat(text, wait ? ",server" : ",server,nowait", sizeof(text) - strlen(text) - 1);
     return options_keep(o, text);
+}
+
+static const char *udp_spec(struct options *o, const char *opt, const struct given *g)
+{
+    const char *host = find(g, "host"), *port = find(g, "port"), *here = find(g, "localaddr");
+    const char *here_port = find(g, "localport");
+    char text[1024];
+
+    if (!port)
+        die(EXIT_CODE_USAGE, "%s udp: needs port=N, where datagrams go to (host=NAME: on another host)", opt);
+    snprintf(text, sizeof(text), "udp:%s:%s%s%s%s%s", host ? host : "", port, here || here_port ? "@" : "", here ? here : "",
+             here || here_port ? ":" : "", here_port ? here_port : "");
+    return options_keep(o, text);
+}
+
+static const struct backend backends[] = {
+    { "stdio", " signal ", "stdio", NULL },
+    { "file", " path append ", "file:", NULL },
+    { "pipe", " path ", "pipe:", NULL },
+    { "pty", "", "pty", NULL },
+    { "null", "", "null", NULL },
+    { "socket", " path host port telnet server wait nowait ", NULL, socket_spec },
+    { "udp", " host port localaddr localport ", NULL, udp_spec },
+    { "serial", " path ", "tty:", NULL },
+    { "tty", " path ", "tty:", NULL },
+};
+#define BACKENDS (sizeof(backends) / sizeof(backends[0]))
+
+static const struct backend *backend(const char *opt, const char *name)
+{
+    for (unsigned i = 0; i < BACKENDS; i++)
+        if (strcmp(backends[i].name, name) == 0)
+            return &backends[i];
+    if (strcmp(name, "vc") == 0)
+        die(EXIT_CODE_USAGE, "%s vc: windows have no consoles of text: use pty, stdio or socket", opt);
+    die(EXIT_CODE_USAGE, "%s: there is no '%s': use stdio, file, pipe, pty, null, socket, udp or serial", opt, name);
+}
+
+static bool among(const char *list, const char *key)
+{
+    char word[40];
+
+    return !strchr(key, ' ') && snprintf(word, sizeof(word), " %s ", key) < (int)sizeof(word) && strstr(list, word);
+}
+
+static void take_props(struct options *o, const char *opt, const struct backend *b, const char *val, struct given *g)
+{
+    struct arg_item it;
+
+    while (arg_next(&val, &it)) {
+        if (!(it.val || among(FLAGS, it.key)) || !(among(COMMON, it.key) || among(b->props, it.key)))
+            die(EXIT_CODE_USAGE, "%s %s: unknown property '%s': use one of%s%s", opt, b->name, it.key, COMMON, b->props);
+        if (g->n == PROPS_MAX)
+            die(EXIT_CODE_USAGE, "%s %s: there are properties twice", opt, b->name);
+        g->key[g->n] = options_keep(o, it.key);
+        g->val[g->n++] = it.val ? options_keep(o, it.val) : "on";
+    }
+}
+
+static const char *spec_of(struct options *o, const char *opt, const struct backend *b, const struct given *g)
+{
+    const char *path = find(g, "path");
+    char text[4110];
+
+    if (b->make)
+        return b->make(o, opt, g);
+    if (among(b->props, "path") && !path)
+        die(EXIT_CODE_USAGE, "%s %s: needs path=PATH", opt, b->name);
+    snprintf(text, sizeof(text), "%s%s", b->spec, path ? path : "");
+    return options_keep(o, text);
+}
+
+static void add(struct options *o, struct chardev_arg *a)
+{
+    struct chardev_arg **last = &o->chardevs;
+
+    while (*last)
+        last = &(*last)->next;
+    *last = a;
 }
 
 void opt_chardev(struct options *o, const char *opt, const char *val)
 {
-    static const char *const plain[] = { "pty", "null", NULL };
-    struct chardev_arg *a = calloc(1, sizeof(*a)), **last = &o->chardevs;
-    struct socket_arg sock = { .wait = true };
-    const char *path = NULL;
-    char kind[16] = "";
-    bool mux = false;
-    struct arg_item it;
-    unsigned i = 0;
+    struct chardev_arg *a = calloc(1, sizeof(*a));
+    const struct backend *b;
+    struct given g = { .n = 0 };
+    struct arg_item it = { .key = it.text };
 
     if (!a)
         die(EXIT_CODE_HOST, "out of memory");
     if (arg_is_help(val)) {
-        printf("Character devices: stdio file pty null socket\n");
+        printf("Character devices:");
+        for (unsigned i = 0; i < BACKENDS; i++)
+            printf(" %s", backends[i].name);
+        printf("\n");
         exit(0);
     }
-    while (*last)
-        last = &(*last)->next;
-    *last = a;
+    add(o, a);
     a->opt = opt;
-    if (arg_next(&val, &it))
-        snprintf(kind, sizeof(kind), "%s", it.val && strcmp(it.key, "backend") == 0 ? it.val : it.key);
-    while (arg_next(&val, &it)) {
-        bool file = strcmp(kind, "file") == 0, socket = strcmp(kind, "socket") == 0;
-
-        if (it.val && strcmp(it.key, "id") == 0)
-            a->slot.id = options_keep(o, it.val);
-        else if (it.val && (file || socket) && strcmp(it.key, "path") == 0)
-            path = sock.path = options_keep(o, it.val);
-        else if (strcmp(it.key, "mux") == 0)
-            mux = arg_bool(opt, it.key, it.val);
-        else if (socket && it.val && strcmp(it.key, "host") == 0)
-            sock.host = options_keep(o, it.val);
-        else if (socket && it.val && strcmp(it.key, "port") == 0)
-            sock.port = options_keep(o, it.val);
-        else if (socket && strcmp(it.key, "telnet") == 0)
-            sock.telnet = arg_bool(opt, it.key, it.val);
-        else if (socket && strcmp(it.key, "server") == 0)
-            sock.server = arg_bool(opt, it.key, it.val);
-        else if (socket && strcmp(it.key, "wait") == 0)
-            sock.wait = arg_bool(opt, it.key, it.val);
-        else if (socket && strcmp(it.key, "nowait") == 0 && !it.val)
-            sock.wait = false;
-        else
-            die(EXIT_CODE_USAGE,
-                "%s %s: unknown property '%s': use id and mux; of file path; of socket path, or host "
-                "and port, server, wait and telnet", opt, kind, it.key);
-    }
-    if (!a->slot.id)
-        die(EXIT_CODE_USAGE, "%s %s: needs id=NAME", opt, kind);
+    arg_next(&val, &it);
+    b = backend(opt, it.val && strcmp(it.key, "backend") == 0 ? it.val : it.key);
+    take_props(o, opt, b, val, &g);
+    if (!(a->slot.id = find(&g, "id")))
+        die(EXIT_CODE_USAGE, "%s %s: needs id=NAME", opt, b->name);
     if (chardev_find(o->chardevs, a->slot.id) != a)
         die(EXIT_CODE_USAGE, "%s: there are two with id=%s", opt, a->slot.id);
     snprintf(a->label, sizeof(a->label), "chardev %s", a->slot.id);
-    while (plain[i] && strcmp(kind, plain[i]))
-        i++;
-    if (plain[i]) {
-        a->spec = plain[i];
-    } else if (strcmp(kind, "stdio") == 0) {
-        a->spec = "stdio";
-    } else if (strcmp(kind, "socket") == 0) {
-        a->spec = socket_spec(o, opt, &sock);
-    } else if (strcmp(kind, "file") == 0 && path) {
-        char text[4096];
-
-        snprintf(text, sizeof(text), "file:%s", path);
-        a->spec = options_keep(o, text);
-    } else if (strcmp(kind, "file") == 0) {
-        die(EXIT_CODE_USAGE, "%s file: needs path=PATH", opt);
-    } else {
-        die(EXIT_CODE_USAGE, "%s: there is no '%s': use stdio, file, pty, null or socket", opt, kind);
-    }
-    if (mux) {
-        char text[4100];
+    a->more = (struct chardev_options){
+        .logfile = find(&g, "logfile"), .log_append = flag(&g, opt, "logappend", false),
+        .append = flag(&g, opt, "append", false),
+        .signal = !find(&g, "signal") ? 0 : flag(&g, opt, "signal", true) ? 1 : -1
+    };
+    a->spec = spec_of(o, opt, b, &g);
+    if (flag(&g, opt, "mux", false)) {
+        char text[4120];
 
         snprintf(text, sizeof(text), "mon:%s", a->spec);
         a->spec = options_keep(o, text);

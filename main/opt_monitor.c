@@ -127,7 +127,7 @@ void monitors_open(struct machine *m, struct options *o)
         if (a->spec && shares(o, a) && on_terminal)
             continue;
         if (a->spec)
-            a->own = chardevs_open_one(m, a->spec, a->mode == MONITOR_TEXT ? "monitor" : "qmp");
+            a->own = chardevs_open_one(m, a->spec, NULL, a->mode == MONITOR_TEXT ? "monitor" : "qmp");
         monitor_add(m, a->spec ? a->own : chardevs_take(o->chardevs, a->id, a->opt), a->mode);
     }
 }

@@ -380,7 +380,8 @@ void opt_no_shutdown(struct options *o, const char *opt, const char *val)
 void opt_serial(struct options *o, const char *opt, const char *val)
 {
     if (arg_is_help(val)) {
-        printf("Serial ports: stdio mon:stdio file:PATH pty null none tcp:HOST:PORT telnet:HOST:PORT unix:PATH chardev:ID\n");
+        printf("Serial ports: stdio mon:stdio file:PATH pipe:PATH pty /dev/... null none tcp:HOST:PORT telnet:HOST:PORT unix:PATH "
+               "udp:HOST:PORT@HOST:PORT chardev:ID\n");
         exit(0);
     }
     if (o->nserial == SERIAL_MAX)

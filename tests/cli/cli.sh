@@ -278,6 +278,17 @@ expect 2 'two with id=c' -chardev null,id=c -chardev pty,id=c
 expect 2 'needs path=PATH' -chardev file,id=c
 expect 2 'needs path=PATH, or port' -chardev socket,id=c
 expect 2 'unknown property .path.' -chardev null,id=c,path=x
+expect 2 'unknown property .append.' -chardev pipe,id=c,append=on
+expect 2 'unknown property .path.' -chardev file,id=c,path
+expect 2 'needs path=PATH' -chardev pipe,id=c
+expect 2 'needs port=N' -chardev udp,id=c
+expect 2 'no consoles of text' -chardev vc,id=c
+expect 2 'no consoles of text' -kernel "$work/exit" -serial vc
+expect 2 'use udp:HOST:PORT@HOST:PORT' -kernel "$work/exit" -serial udp:x
+expect 3 'cannot write its log' -kernel "$work/exit" -chardev null,id=c,logfile="$work/no/such"
+expect 4 'it is no serial port' -kernel "$work/exit" -serial /dev/null
+expect 4 'cannot open the pipe' -kernel "$work/exit" -chardev pipe,id=c,path="$work/no/such"
+expect 67 '' -kernel "$work/exit" -device isa-debug-exit -chardev stdio,id=c,signal=off -serial chardev:c
 expect 3 'cannot write' -kernel "$work/exit" -chardev file,id=c,path="$work/no/such"
 expect 4 'cannot connect to unix' -kernel "$work/exit" -chardev socket,id=c,path="$work/no/such"
 expect 2 'unknown destination' -kernel "$work/exit" -serial tcp:1234

@@ -64,6 +64,7 @@ int main(void)
     srunner_add_suite(r, suite_misc());
     srunner_add_suite(r, suite_chips());
     srunner_add_suite(r, suite_chardev());
+    srunner_add_suite(r, suite_chardev_kinds());
     srunner_add_suite(r, suite_parport());
     srunner_run_all(r, CK_NORMAL);
     int failed = srunner_ntests_failed(r);

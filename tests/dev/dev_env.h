@@ -48,6 +48,7 @@ Suite *suite_mouse(void);
 Suite *suite_misc(void);
 Suite *suite_chips(void);
 Suite *suite_chardev(void);
+Suite *suite_chardev_kinds(void);
 Suite *suite_parport(void);
 
 #endif

@@ -195,11 +195,68 @@ START_TEST(loopback)
 }
 END_TEST
 
+/* A real line: what the guest sets goes to it, and its modem lines come from it. */
+static struct chardev_line line;
+static unsigned outputs;
+static int inputs;
+static void set_line(struct chardev *c, const struct chardev_line *l) { line = *l; }
+static void set_modem(struct chardev *c, unsigned out) { outputs = out; }
+static int modem(struct chardev *c) { return inputs; }
+
+START_TEST(a_real_line)
+{
+    struct chardev_ops ops = *e.chr.ops;
+
+    ops.set_line = set_line;
+    ops.set_modem = set_modem;
+    ops.modem = modem;
+    e.chr.ops = &ops;
+    inputs = CHARDEV_CTS;
+    out8(&e, LCR, 0x9b);
+    out8(&e, COM, 12);
+    out8(&e, COM + 1, 0);
+    ck_assert_uint_eq(line.baud, 0);            /* not while the divisor is being set */
+    out8(&e, LCR, 0x1a);                        /* seven bits, even parity */
+    ck_assert(line.baud == 9600 && line.bits == 7 && line.stop == 1 && line.parity == CHARDEV_EVEN);
+    out8(&e, LCR, 0x2f);
+    ck_assert(line.bits == 8 && line.stop == 2 && line.parity == CHARDEV_MARK);
+    out8(&e, LCR, 0x03);
+    ck_assert(line.stop == 1 && line.parity == CHARDEV_NO_PARITY);
+    out8(&e, MCR, 0x0b);
+    ck_assert_uint_eq(outputs, CHARDEV_DTR | CHARDEV_RTS);
+    ck_assert_uint_eq(in8(&e, MSR) & 0xf0, 0x10);
+    out8(&e, MCR, 0x1b);                        /* loopback cuts it off */
+    ck_assert_uint_eq(outputs, 0);
+    ck_assert_uint_eq(in8(&e, MSR) & 0xf0, 0xb0);
+    out8(&e, MCR, 0x09);
+    ck_assert_uint_eq(outputs, CHARDEV_DTR);
+    in8(&e, MSR);
+    out8(&e, IER, 8);
+    pass(&e, 20000 * US);
+    ck_assert(!e.level[4]);
+    inputs = CHARDEV_CTS | CHARDEV_DCD | CHARDEV_RI;
+    pass(&e, 20000 * US);
+    ck_assert(e.level[4]);                      /* a change interrupts */
+    ck_assert_uint_eq(in8(&e, IIR), 0);
+    ck_assert_uint_eq(in8(&e, MSR), 0xd8);      /* of carrier; a ring does at its end */
+    inputs = CHARDEV_CTS | CHARDEV_DCD;
+    pass(&e, 20000 * US);
+    ck_assert(e.level[4]);
+    ck_assert_uint_eq(in8(&e, MSR), 0x94);
+    out8(&e, IER, 0);
+    inputs = 0;
+    pass(&e, 20000 * US);
+    ck_assert(!e.level[4]);
+    ck_assert_uint_eq(in8(&e, MSR), 0x09);      /* who reads sees it at once */
+}
+END_TEST
+
 Suite *suite_uart(void)
 {
     Suite *s = suite_create("uart");
     TCase *t = tcase_create("uart");
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, a_real_line);
     tcase_add_test(t, reset_values_and_plain_registers);
     tcase_add_test(t, transmit_and_thre_interrupt);
     tcase_add_test(t, a_full_outside_holds_the_transmitter);
