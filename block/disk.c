@@ -5,8 +5,8 @@
  * it and none that is running.  So the order that matters is kept (hw/disk_if.h) and everything else runs
  * side by side.  Lists are short, as guests have a few dozen requests under way at most.
  *
- * A write the host had no room for goes back to its place in the list, and nothing that writes is begun
- * until it is tried again.  Nothing but time has passed for the guest.
+ * A request that failed and is to wait (struct disk_policy) goes back to its place in the list, and nothing is begun
+ * until it is tried again; of a full disk, nothing that writes.  Nothing but time has passed for the guest.
  *
  * Answers are outside input to the machine; deliver() is the one place where they enter it.  The thread that did
  * a request delivers it itself if the device lock is free: to wake the event loop for it would cost the guest another
@@ -51,7 +51,8 @@ struct imgdisk {
     int fd;                     /* tells the loop that there is something in `done` */
     disk_event_fn *event;
     void *arg;
-    bool told_full;             /* the last event was DISK_EVENT_FULL */
+    const struct disk_policy *policy;
+    int told_held;              /* `held` of which the last event was; 0: of none */
     bool told_damage, told_forged, told_other;
     bool bounce;                /* disk_bounce() */
     struct disk_stats stats;
@@ -62,7 +63,9 @@ struct imgdisk {
     uint64_t next_number;
     unsigned delivering;        /* requests taken off `done` whose done() has not returned */
     bool told;                  /* the loop, that there is something in `done` */
-    bool full, room, ending;    /* full: no writes; room: one has succeeded since */
+    int held;                   /* requests wait, since one failed with this negative errno; 0: they do not */
+    bool held_read;             /* that was a read */
+    bool room, ending;          /* room: something was written since the loop looked */
     unsigned nthreads;
     pthread_t threads[];
 };
@@ -124,9 +127,14 @@ static bool conflict(const struct disk_req *a, const struct disk_req *b)
     return (writes(a) || writes(b)) && a->off < b->off + b->len && b->off < a->off + a->len;
 }
 
+static bool no_room(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
 static bool may_start(const struct imgdisk *d, const struct disk_req *r)
 {
-    if (d->full && r->op != DISK_READ)
+    if (d->held && (!no_room(d->held) || r->op != DISK_READ))
         return false;
     for (const struct disk_req *p = d->running.first; p; p = p->next)
         if (conflict(p, r))
@@ -246,40 +254,76 @@ static void tell_loop(struct imgdisk *d)
         ;
 }
 
-/* ---- answers ---- */
+/* ---- what fails ---- */
 
-static void tell(struct imgdisk *d, enum disk_event e, const char *fmt, ...)
+/* What is the guest's doing, or a chip's, is no failure of the host. */
+static bool host_failed(int error)
+{
+    return error && error != -EPERM && error != -EROFS && error != -EINVAL && error != -ECANCELED;
+}
+
+static enum disk_on_error on_error(const struct imgdisk *d, const struct disk_req *r, int error)
+{
+    const struct disk_policy *p = d->policy;
+    unsigned wanted = !p ? DISK_AUTO : r->op == DISK_READ ? p->read : p->write;
+
+    if (!host_failed(error))
+        return DISK_REPORT;
+    if (wanted == DISK_AUTO)
+        wanted = r->op == DISK_READ ? DISK_REPORT : DISK_ENOSPC;
+    return wanted != DISK_ENOSPC ? wanted : no_room(error) ? DISK_STOP : DISK_REPORT;
+}
+
+static void tell(struct imgdisk *d, enum disk_event_kind kind, bool read, int error, const char *text)
+{
+    if (d->event)
+        d->event(d->arg, &(struct disk_event){ kind, read, error, text });
+}
+
+/* What went wrong, once for each reason. */
+static const char *reason(struct imgdisk *d, bool read, int error, bool again, char *text, size_t len)
+{
+    const char *problem = block_problem(d->b);
+
+    if (error == -EPERM && !d->told_forged) {
+        d->told_forged = true;
+        snprintf(text, len, "%s: the guest wrote a header to its first sector that would make the image look like another "
+                 "format: refused, since the image is taken for raw by a guess only: say format=raw to allow it", d->b->name);
+    } else if (problem && (!d->told_damage || again)) {
+        d->told_damage = true;
+        snprintf(text, len, "%s: the image is damaged: %s (latimer image check says more)", d->b->name, problem);
+    } else if (error != -EPERM && !problem && (!d->told_other || again)) {
+        d->told_other = true;
+        snprintf(text, len, "%s: %s failed: %s", d->b->name, read ? "reading" : "writing", strerror(-error));
+    } else {
+        return NULL;
+    }
+    return text;
+}
+
+static void tell_failed(struct imgdisk *d, const struct disk_req *r)
 {
     char text[512];
-    va_list ap;
 
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    if (d->event)
-        d->event(d->arg, e, text);
+    tell(d, r->error ? DISK_EVENT_REPORT : DISK_EVENT_IGNORE, r->op == DISK_READ, r->failed,
+         reason(d, r->op == DISK_READ, r->failed, false, text, sizeof(text)));
 }
 
-static void explain(struct imgdisk *d, const struct disk_req *r)
+static void tell_held(struct imgdisk *d, int held, bool read)
 {
-    enum disk_event bad = r->op == DISK_READ ? DISK_EVENT_READ_ERROR : DISK_EVENT_ERROR;
-    const char *problem = block_problem(d->b), *what = r->op == DISK_READ ? "reading" : "writing";
+    char why[400], text[512];
 
-    if (r->error == -EPERM && !d->told_forged) {
-        d->told_forged = true;
-        tell(d, DISK_EVENT_ERROR, "%s: the guest wrote a header to its first sector that would make the "
-             "image look like another format: refused, since the image is taken for raw by a guess only: say "
-                 "format=raw to allow it",
-             d->b->name);
-    } else if (problem && !d->told_damage) {
-        d->told_damage = true;
-        tell(d, bad, "%s: the image is damaged: %s (latimer image check says more)", d->b->name,
-             problem);
-    } else if (r->error != -EPERM && !problem && !d->told_other) {
-        d->told_other = true;
-        tell(d, bad, "%s: %s failed: %s", d->b->name, what, strerror(-r->error));
+    if (no_room(held)) {
+        snprintf(text, sizeof(text), "%s: no room for what the guest writes on the host's disk: it waits until there is",
+                 d->b->name);
+    } else {
+        reason(d, read, held, true, why, sizeof(why));
+        snprintf(text, sizeof(text), "%s: the machine stops; going on (cont) tries again", why);
     }
+    tell(d, no_room(held) ? DISK_EVENT_FULL : DISK_EVENT_STOP, read, held, text);
 }
+
+/* ---- answers ---- */
 
 static uint64_t now_ns(void)
 {
@@ -291,8 +335,8 @@ static uint64_t now_ns(void)
 
 static void account(struct imgdisk *d, const struct disk_req *r)
 {
-    d->stats.op[r->op].failed += r->error && r->error != -ECANCELED;
-    if (r->error)
+    d->stats.op[r->op].failed += r->failed && r->failed != -ECANCELED;
+    if (r->failed)
         return;
     d->stats.op[r->op].n++;
     d->stats.op[r->op].bytes += r->op == DISK_FLUSH ? 0 : r->len;
@@ -301,18 +345,27 @@ static void account(struct imgdisk *d, const struct disk_req *r)
         d->stats.highest = r->off + r->len;
 }
 
+/* What was not read is zeros: never what the host's memory held. */
+static void read_nothing(struct disk_req *r)
+{
+    for (unsigned i = 0; i < r->nbufs; i++)
+        memset(r->bufs[i].data, 0, r->bufs[i].len);
+}
+
 /* The first of `done` is answered. The device lock is held, and the lock, which is given up meanwhile. */
 static void answer(struct imgdisk *d, struct disk_req *r)
 {
     list_remove(&d->done, r);
     d->delivering++;
     pthread_mutex_unlock(&d->lock);
-    if (r->error && r->error != -ECANCELED)
-        explain(d, r);
+    if (r->failed && r->failed != -ECANCELED)
+        tell_failed(d, r);
     account(d, r);
     trace_disk_done(d->b->name, r->number, op_names[r->op], r->error);
     if (r->bounce)
         scatter(r, r->bounce);
+    else if (r->op == DISK_READ && r->failed && !r->error)
+        read_nothing(r);
     free(r->bounce);
     r->done(r);
     pthread_mutex_lock(&d->lock);
@@ -320,16 +373,26 @@ static void answer(struct imgdisk *d, struct disk_req *r)
 }
 
 /* The lock is held. */
+static void hold(struct imgdisk *d, struct disk_req *r, int error)
+{
+    if (!d->held || no_room(d->held)) {         /* what no room made stops cannot be in the way of what fails */
+        d->held = error;
+        d->held_read = r->op == DISK_READ;
+    }
+    list_return(&d->waiting, r);
+}
+
+/* The lock is held. */
 static void finished(struct imgdisk *d, struct disk_req *r, int error)
 {
-    bool no_room = error == -ENOSPC || error == -EDQUOT;
+    enum disk_on_error what = error ? on_error(d, r, error) : DISK_REPORT;
 
     list_remove(&d->running, r);
-    if (no_room && r->op != DISK_READ && !d->ending) {
-        d->full = true;
-        list_return(&d->waiting, r);
+    if (what == DISK_STOP && !d->ending) {
+        hold(d, r, error);
     } else {
-        r->error = error;
+        r->failed = error;
+        r->error = what == DISK_IGNORE ? 0 : error;
         list_add(&d->done, r);
         d->room |= !error && r->op != DISK_READ;
     }
@@ -339,13 +402,13 @@ static void finished(struct imgdisk *d, struct disk_req *r, int error)
 /* The lock is held, and given up meanwhile; afterwards the loop knows of all that is left. */
 static void deliver_here(struct imgdisk *d)
 {
-    if (!d->full && evloop_enter(d->loop)) {
-        while (!d->told_full && d->done.first && !d->done.first->error)
+    if (!d->held && evloop_enter(d->loop)) {
+        while (!d->told_held && d->done.first && !d->done.first->failed)
             answer(d, d->done.first);
         pthread_cond_broadcast(&d->idle);
         evloop_leave(d->loop);
     }
-    if (d->done.first || d->full)
+    if (d->done.first || d->held)
         tell_loop(d);
 }
 
@@ -387,29 +450,31 @@ static void *worker(void *arg)
 static void deliver(struct imgdisk *d)
 {
     struct disk_req *r;
-    bool full, room;
+    bool room, read;
+    int held;
 
     pthread_mutex_lock(&d->lock);
-    full = d->full;
+    held = d->held;
+    read = d->held_read;
     room = d->room;
     d->room = false;
     d->told = false;
     while ((r = d->done.first))
         answer(d, r);
     pthread_mutex_unlock(&d->lock);
-    if (d->told_full && room && !full) {
-        d->told_full = false;
-        tell(d, DISK_EVENT_ROOM, "%s: there is room again: going on", d->b->name);
+    if (no_room(d->told_held) && room && !held) {
+        char text[400];
+
+        d->told_held = 0;
+        snprintf(text, sizeof(text), "%s: there is room again: going on", d->b->name);
+        tell(d, DISK_EVENT_ROOM, false, 0, text);
     }
-    if (!full)
-        return;
-    if (!d->told_full) {
-        d->told_full = true;
-        tell(d, DISK_EVENT_FULL, "%s: no room for what the guest writes on the host's disk: it waits until "
-             "there is",
-             d->b->name);
+    if (held && d->told_held != held) {
+        d->told_held = held;
+        tell_held(d, held, read);
     }
-    evloop_delay(d->loop, &d->retry, DISK_RETRY_MS * (uint64_t)1000000);
+    if (no_room(held))
+        evloop_delay(d->loop, &d->retry, DISK_RETRY_MS * (uint64_t)1000000);
 }
 
 static void ready(void *arg, short revents)
@@ -423,17 +488,25 @@ static void ready(void *arg, short revents)
 
 static void retry(void *arg)
 {
-    disk_resume(arg);
+    struct imgdisk *d = arg;
+
+    pthread_mutex_lock(&d->lock);
+    d->held = 0;
+    pthread_cond_broadcast(&d->work);
+    pthread_mutex_unlock(&d->lock);
 }
 
 void disk_resume(struct disk *disk)
 {
     struct imgdisk *d = (struct imgdisk *)disk;
 
-    pthread_mutex_lock(&d->lock);
-    d->full = false;
-    pthread_cond_broadcast(&d->work);
-    pthread_mutex_unlock(&d->lock);
+    d->told_held = 0;
+    retry(d);
+}
+
+int disk_waits(struct disk *disk)
+{
+    return ((struct imgdisk *)disk)->told_held;
 }
 
 static void submit(struct disk *disk, struct disk_req *r)
@@ -441,6 +514,7 @@ static void submit(struct disk *disk, struct disk_req *r)
     struct imgdisk *d = (struct imgdisk *)disk;
 
     r->bounce = NULL;
+    r->failed = 0;
     r->since = now_ns();
     pthread_mutex_lock(&d->lock);
     r->number = d->next_number++;
@@ -468,7 +542,7 @@ static void drain_reads(struct disk *disk)
     pthread_mutex_lock(&d->lock);
     while ((r = first_read(&d->waiting))) {
         list_remove(&d->waiting, r);
-        r->error = -ECANCELED;
+        r->error = r->failed = -ECANCELED;
         list_add(&d->done, r);
     }
     while (first_read(&d->running))
@@ -500,7 +574,18 @@ struct block *disk_block(struct disk *disk)
     return ((struct imgdisk *)disk)->b;
 }
 
-struct disk *disk_new(struct evloop *loop, struct block *b, unsigned threads, disk_event_fn *event, void *arg)
+void disk_hand_over(struct disk *disk, const struct disk_policy *policy, void *arg)
+{
+    struct imgdisk *d = (struct imgdisk *)disk;
+
+    pthread_mutex_lock(&d->lock);
+    d->policy = policy;
+    d->arg = arg;
+    pthread_mutex_unlock(&d->lock);
+}
+
+struct disk *disk_new(struct evloop *loop, struct block *b, unsigned threads, const struct disk_policy *policy,
+                      disk_event_fn *event, void *arg)
 {
     struct imgdisk *d = calloc(1, sizeof(*d) + threads * sizeof(d->threads[0]));
     sigset_t all, before;
@@ -510,6 +595,7 @@ struct disk *disk_new(struct evloop *loop, struct block *b, unsigned threads, di
     d->disk = (struct disk){ &ops, b->size, !b->writable, b->writable && b->discard };
     d->b = b;
     d->loop = loop;
+    d->policy = policy;
     d->event = event;
     d->arg = arg;
     d->retry.fire = retry;
@@ -541,21 +627,22 @@ struct disk *disk_new(struct evloop *loop, struct block *b, unsigned threads, di
 int disk_drain(struct disk *disk)
 {
     struct imgdisk *d = (struct imgdisk *)disk;
-    bool stuck, more;
+    int waits = 0;
+    bool more;
 
-    disk_resume(disk);
+    retry(d);
     do {
         pthread_mutex_lock(&d->lock);
         while (d->running.first || d->delivering || (d->waiting.first && choose(d)))
             pthread_cond_wait(&d->idle, &d->lock);
-        stuck = d->waiting.first;
+        waits = d->waiting.first ? d->held : 0;
         pthread_mutex_unlock(&d->lock);
         deliver(d);
         pthread_mutex_lock(&d->lock);
         more = d->running.first || d->done.first || choose(d);
         pthread_mutex_unlock(&d->lock);
     } while (more);
-    return stuck ? -ENOSPC : 0;
+    return waits;
 }
 
 int disk_free(struct disk *disk)
@@ -563,10 +650,10 @@ int disk_free(struct disk *disk)
     struct imgdisk *d = (struct imgdisk *)disk;
     int drained = disk_drain(disk), closed;
 
-    /* What waits for room is tried once more, and then answered whatever happens. */
+    /* What waits is tried once more, and then answered whatever happens. */
     pthread_mutex_lock(&d->lock);
     d->ending = true;
-    d->full = false;
+    d->held = 0;
     pthread_cond_broadcast(&d->work);
     pthread_mutex_unlock(&d->lock);
     for (unsigned i = 0; i < d->nthreads; i++)

@@ -185,6 +185,8 @@ void info_block(struct hmp *h)
                 x->disk->size);
         for (const struct block *b = d.block->backing; b; b = b->backing)
             hmp_say(h, "    Backing file:    %s (%s)\n", b->name, b->ops->format);
+        if (disk_waits(x->disk))
+            hmp_say(h, "    I/O status:      %s (cont tries again)\n", strerror(-disk_waits(x->disk)));
         if (block_problem(d.block))
             hmp_say(h, "    Problem:         %s\n", block_problem(d.block));
     }

@@ -27,6 +27,7 @@ struct outside_drive {
     const char *cache;          /* "writeback", ... */
     bool snapshot;              /* what is written goes away */
     bool taken;                 /* the file of a format that is another node: nothing of its own to show */
+    bool stops;                 /* there are errors of it that stop the machine */
     bool removable;             /* media of it can be changed */
     struct block *block;        /* the image, NULL: no medium */
 };

@@ -6,7 +6,9 @@
  */
 #include "debug/qmp_int.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -141,6 +143,15 @@ static void stopping(struct machine *m, enum stop_reason why)
     }
 }
 
+static void io_error(struct machine *m, const char *drive, const char *action, int64_t n)
+{
+    int error = (int)(n < 0 ? -n : n);
+
+    qmp_tell(m, QMP_IO_ERROR,
+             json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "device", drive, "operation", n < 0 ? "read" : "write", "action",
+                       action, "nospace", error == ENOSPC, "node-name", drive, "reason", strerror(error)));
+}
+
 void qmp_news(struct machine *m, enum machine_news what, const char *who, int64_t n)
 {
     static const char *const watchdog[] = {
@@ -178,13 +189,14 @@ void qmp_news(struct machine *m, enum machine_news what, const char *who, int64_
         qmp_tell(m, QMP_TRAY,
                  json_pack("{s:s, s:s, s:b}", "device", who, "id", who, "tray-open", what == NEWS_TRAY_OPEN));
         break;
-    case NEWS_DISK_FULL: case NEWS_DISK_ERROR: case NEWS_DISK_READ_ERROR:
-        qmp_tell(m, QMP_IO_ERROR,
-                 json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "device", who, "operation",
-                           what == NEWS_DISK_READ_ERROR ? "read" : "write", "action",
-                           what == NEWS_DISK_FULL ? "stop" : "report", "nospace", what == NEWS_DISK_FULL,
-                           "node-name", who, "reason",
-                           what == NEWS_DISK_FULL ? "No space left on device" : "Input/output error"));
+    case NEWS_DISK_STOP:
+        io_error(m, who, "stop", n);
+        break;
+    case NEWS_DISK_REPORT:
+        io_error(m, who, "report", n);
+        break;
+    case NEWS_DISK_IGNORE:
+        io_error(m, who, "ignore", n);
         break;
     }
 }

@@ -370,6 +370,13 @@ static json_t *node(const struct outside_drive *d, struct block *b, const char *
     return j;
 }
 
+static const char *io_status(const struct outside_drive *d)
+{
+    int waits = d->drive->disk ? disk_waits(d->drive->disk) : 0;
+
+    return !waits ? "ok" : waits == -ENOSPC || waits == -EDQUOT ? "nospace" : "failed";
+}
+
 void qmp_query_block(struct qmp_call *q)
 {
     struct outside_drive d;
@@ -385,6 +392,8 @@ void qmp_query_block(struct qmp_call *q)
             json_object_set_new(j, "tray_open", json_boolean(t.open));
         }
         json_object_set_new(j, "locked", json_boolean(t.locked));
+        if (d.stops)
+            json_object_set_new(j, "io-status", json_string(io_status(&d)));
         if (d.drive->disk)
             json_object_set_new(j, "inserted", node(&d, d.block, d.file, d.drive->id));
         json_array_append_new(q->ret, j);

@@ -126,10 +126,12 @@ static struct medium medium_of(const struct drive *d)
 bool snapshot_settle_disks(struct machine *m, struct reason why)
 {
     struct drive *d;
+    int error;
 
     for (unsigned n = 0; (d = m->drive(m, n)); n++)
-        if (d->disk && disk_drain(d->disk) == -ENOSPC)
-            return snapshot_fail(why, "drive %s: the host's disk is full, and what the guest wrote waits: make room first", d->id);
+        if (d->disk && (error = disk_drain(d->disk)) < 0)
+            return snapshot_fail(why, "drive %s: requests of the guest wait, since one failed: %s: put that right first", d->id,
+                                 strerror(-error));
     return true;
 }
 

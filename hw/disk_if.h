@@ -10,7 +10,8 @@
  * writes submitted before it, and no write submitted after it is begun before the flush is done. 
  * Everything else may be answered in any order.
  *
- * A full disk of the host is not the guest's business: the requests wait until there is room.
+ * A full disk of the host is not the guest's business: the requests wait until there is room.  So it is unless the
+ * user wants otherwise (struct disk_policy): other errors may make them wait as well, or be told or kept from the guest.
  */
 #ifndef HW_DISK_IF_H
 #define HW_DISK_IF_H
@@ -27,6 +28,21 @@ enum disk_op {
     DISK_FLUSH,                 /* what was written is on the medium */
     DISK_DISCARD,               /* the guest no longer needs the range */
     DISK_ZERO,                  /* the range reads as zeros */
+};
+
+/* What becomes of a request that the host fails. */
+enum disk_on_error {
+    DISK_AUTO,                  /* reads: REPORT, everything else: ENOSPC */
+    DISK_REPORT,                /* the guest is told */
+    DISK_IGNORE,                /* the guest is told that all is well; what could not be read is zeros to it */
+    DISK_ENOSPC,                /* waits, and the machine stops, if the host has no room; is told otherwise */
+    DISK_STOP,                  /* waits, and the machine stops */
+};
+/* The words for them, NULL behind the last; reads know no ENOSPC. */
+#define DISK_ON_ERROR_WORDS { "auto", "report", "ignore", "enospc", "stop", NULL }
+
+struct disk_policy {
+    unsigned write, read;       /* enum disk_on_error */
 };
 
 struct disk_buf {
@@ -48,6 +64,7 @@ struct disk_req {
     struct disk_req *next;
     uint64_t number, since;
     void *bounce;
+    int failed;                 /* as `error`, of what the guest is not told of, too */
 };
 
 struct disk_ops {
@@ -95,6 +112,7 @@ struct drive {
     struct disk *disk;          /* NULL: no medium */
     bool cdrom;                 /* media=cdrom */
     bool read_only;             /* to the guest, whatever the medium is */
+    struct disk_policy on_error;
     const char *serial;         /* number the device tells; NULL: its own choice */
     struct { unsigned cyls, heads, secs; } chs;         /* 0: the device's choice */
     bool used;                  /* some device has it */
@@ -111,6 +129,15 @@ static inline void drive_moved(struct drive *d, bool open)
 {
     if (d->moved)
         d->moved(d, open);
+}
+
+/* What a device says of errors goes before what its drive does. */
+static inline void drive_on_error(struct drive *d, const struct disk_policy *own)
+{
+    if (own->write)
+        d->on_error.write = own->write;
+    if (own->read)
+        d->on_error.read = own->read;
 }
 
 /* A device takes the drive. False: another one has it. */

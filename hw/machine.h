@@ -47,9 +47,10 @@ enum machine_news {
     NEWS_BALLOON,
     NEWS_TRAY_OPEN,
     NEWS_TRAY_CLOSED,
-    NEWS_DISK_FULL,
-    NEWS_DISK_ERROR,
-    NEWS_DISK_READ_ERROR
+    /* A request of a disk failed, and the machine stops, the guest is told, or is not. n: the errno; of a read, negative. */
+    NEWS_DISK_STOP,
+    NEWS_DISK_REPORT,
+    NEWS_DISK_IGNORE
 };
 
 /* The image of a device's property romfile. */

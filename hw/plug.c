@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "hw/boards.h"
+#include "hw/disk_if.h"
 #include "hw/pci.h"
 
 #define ISA_FIRST_SOURCE 8      /* of each line: those below are the board's own */
@@ -177,6 +178,23 @@ static bool set_number(uint64_t *to, const struct prop *p, const char *val, bool
     return n >= p->min && n <= p->max;
 }
 
+const char *const plug_on_error[] = DISK_ON_ERROR_WORDS;
+
+static bool set_word(unsigned *to, const char *const *words, const char *val, char *why, size_t len)
+{
+    size_t at = 0;
+    unsigned n = 0;
+
+    while (words[n] && strcmp(words[n], val))
+        n++;
+    *to = n;
+    if (words[n])
+        return true;
+    for (n = 0; words[n] && at < len; n++)
+        at += (size_t)snprintf(why + at, len - at, "%s%s", !n ? "use " : words[n + 1] ? ", " : " or ", words[n]);
+    return false;
+}
+
 /* A thing that the user named before. */
 static bool set_named(void *at, void *thing, const char *what, const char *val, char *why, size_t len)
 {
@@ -215,6 +233,8 @@ bool plug_set(struct plug_use *u, const struct prop *p, const char *val, const s
             return true;
         snprintf(why, len, "use a number from %llu to %llu", (unsigned long long)p->min, (unsigned long long)p->max);
         return false;
+    case PROP_WORD:
+        return set_word((unsigned *)(void *)at, p->words, val, why, len);
     case PROP_BOOL:
         if (plug_bool((bool *)(void *)at, val))
             return true;

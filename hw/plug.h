@@ -25,6 +25,7 @@ enum prop_type {
     PROP_NETDEV,                /* struct net *, named by -netdev's id */
     PROP_CHARDEV,               /* struct chardev_slot *, named by -chardev's id */
     PROP_AUDIODEV,              /* struct audio *, named by -audiodev's id */
+    PROP_WORD,                  /* unsigned: which of `words` */
     PROP_FSDEV,                 /* struct fs *, named by -fsdev's id */
 };
 
@@ -34,6 +35,7 @@ struct prop {
     size_t offset;              /* of the member */
     uint64_t min, max;          /* PROP_NUMBER, PROP_SIZE */
     const char *help;
+    const char *const *words;   /* PROP_WORD: NULL behind the last */
 };
 #define PROP_END { NULL, 0, 0, 0, 0, NULL }
 
@@ -123,6 +125,12 @@ void plugs_make(struct plug_env *, const struct plug_use *);
 char *plugs_boot_order(const struct plug_use *, bool strict);
 
 /* ---- for boards and devices ---- */
+
+/* werror= and rerror= of a disk device; `member` is its struct disk_policy (hw/disk_if.h). */
+extern const char *const plug_on_error[];
+#define DRIVE_ERROR_PROPS(type, member)                                                                       \
+    { "werror", PROP_WORD, offsetof(type, member.write), 0, 0, "what becomes of failed writes", plug_on_error }, \
+    { "rerror", PROP_WORD, offsetof(type, member.read), 0, 0, "what becomes of failed reads", plug_on_error }
 
 /* A bus other devices can sit on: make() of those of this type, or that ask for it by bus=name, is given `bus`. */
 void plug_bus_add(struct plug_env *, const char *type, const char *name, void *bus);

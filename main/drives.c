@@ -37,22 +37,39 @@ struct drive *drives_nth(struct machine *m, unsigned n)
 }
 
 /* Something happened to the image that its user should know; the device lock is held. */
-static void event(void *arg, enum disk_event what, const char *text)
+static void event(void *arg, const struct disk_event *e)
 {
     static const enum machine_news news[] = {
-        [DISK_EVENT_FULL] = NEWS_DISK_FULL, [DISK_EVENT_ERROR] = NEWS_DISK_ERROR,
-        [DISK_EVENT_READ_ERROR] = NEWS_DISK_READ_ERROR
+        [DISK_EVENT_FULL] = NEWS_DISK_STOP, [DISK_EVENT_STOP] = NEWS_DISK_STOP, [DISK_EVENT_REPORT] = NEWS_DISK_REPORT,
+        [DISK_EVENT_IGNORE] = NEWS_DISK_IGNORE
     };
     struct drive_arg *a = arg;
 
-    fprintf(stderr, "latimer: drive %s: %s\n", a->drive.id, text);
-    if (what != DISK_EVENT_ROOM)
-        machine_news(a->m, news[what], a->drive.id, 0);
+    if (e->text)
+        fprintf(stderr, "latimer: drive %s: %s\n", a->drive.id, e->text);
+    if (e->kind != DISK_EVENT_ROOM)
+        machine_news(a->m, news[e->kind], a->drive.id, e->read ? e->error : -e->error);
     /* A guest that waits for long takes its disk for broken: its time stands still, too. */
-    if (what == DISK_EVENT_FULL)
+    if (e->kind == DISK_EVENT_FULL || e->kind == DISK_EVENT_STOP)
         control_request(a->m->control, RUN_IO_ERROR);
-    else if (what == DISK_EVENT_ROOM && control_state(a->m->control) == RUN_IO_ERROR)
+    else if (e->kind == DISK_EVENT_ROOM && control_state(a->m->control) == RUN_IO_ERROR)
         control_cont(a->m->control);
+}
+
+/* Whoever lets the machine go on wants what failed to be tried again. */
+static void run_changed(void *arg, enum run_state now)
+{
+    struct machine *m = arg;
+
+    for (struct drive_arg *a = m->drives; a && now == RUN_RUNNING; a = a->next)
+        if (a->drive.disk)
+            disk_resume(a->drive.disk);
+}
+
+void drives_watch(struct machine *m, struct control_watcher *w)
+{
+    *w = (struct control_watcher){ run_changed, m, NULL };
+    control_watch(m->control, w);
 }
 
 static void eject(struct drive *d)
@@ -109,7 +126,7 @@ static struct disk *open_image(struct drive_arg *a, const char *file, const stru
     }
     if (!b)
         return NULL;
-    disk = disk_new(a->m->loop, b, THREADS, event, a);
+    disk = disk_new(a->m->loop, b, THREADS, &a->drive.on_error, event, a);
     if (a->bounce)
         disk_bounce(disk);
     return disk;
@@ -188,6 +205,8 @@ void drive_put(struct drive_arg *a, struct disk *disk, const char *file)
 
     eject(d);
     d->disk = disk;
+    if (disk)
+        disk_hand_over(disk, &d->on_error, a);
     free(a->put);
     a->file = a->put = file ? strdup(file) : NULL;
     a->lent = false;
@@ -306,8 +325,8 @@ void drives_settle(struct machine *m)
 {
     machine_lock(m);
     for (struct drive_arg *a = m->drives; a; a = a->next)
-        if (a->drive.disk)
-            disk_drain(a->drive.disk);
+        if (a->drive.disk && disk_drain(a->drive.disk) < 0)
+            disk_drain_reads(a->drive.disk);    /* what waits is given up; writes are the medium's, and stay */
     machine_unlock(m);
 }
 

@@ -5,6 +5,7 @@
 #define MAIN_DRIVES_H
 
 #include "block/block.h"
+#include "debug/control.h"
 #include "hw/disk_if.h"
 
 struct machine;
@@ -64,6 +65,8 @@ struct disk *drive_open(struct drive_arg *, const char *file, const struct block
 void drive_put(struct drive_arg *, struct disk *, const char *file);
 /* The contents of a flash memory's drive, aligned to a page; the caller frees it. Dies like drives_open(). */
 uint8_t *drive_contents(struct drive *);
+/* From now on requests that failed and wait are tried again when the machine goes on; w lives as long as it. */
+void drives_watch(struct machine *, struct control_watcher *w);
 /* Wait until no request of a machine that is being reset writes to its memory any more; takes the device lock. */
 void drives_settle(struct machine *);
 /* Flush and close; what fails is told. False: something did. */

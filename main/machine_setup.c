@@ -125,6 +125,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->drive = drives_nth;
     m->settle = drives_settle;
     drives_open(m, o->drives, o->check, o->incoming);
+    drives_watch(m, &o->drives_watcher);
     for (unsigned i = 0; i < 2; i++)
         if (m->cfg.pflash[i])
             m->cfg.flash[i] = drive_contents(m->cfg.pflash[i]);

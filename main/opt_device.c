@@ -41,6 +41,8 @@ static void print_default(const struct plug *plug, const struct prop *p)
     else if (p->type == PROP_NUMBER || p->type == PROP_SIZE)
         printf(p->type == PROP_NUMBER && p->max == 0xffff ? " (default %#llx)" : " (default %llu)",
                *(const unsigned long long *)(const void *)at);
+    else if (p->type == PROP_WORD)
+        printf(" (default %s)", p->words[*(const unsigned *)(const void *)at]);
     else if (p->type == PROP_STRING && *text)
         printf(" (default %s)", *text);
 }
@@ -52,11 +54,14 @@ static void __attribute__((noreturn)) list_props(const struct plug *plug)
         [PROP_DRIVE] = "DRIVE", [PROP_NETDEV] = "NETDEV", [PROP_CHARDEV] = "CHARDEV", [PROP_AUDIODEV] = "AUDIODEV",
         [PROP_FSDEV] = "FSDEV"
     };
-    char text[64];
+    char text[80];
 
     printf("%s: %s\n", plug->name, plug->what);
     for (const struct prop *p = plug->props; p && p->name; p++) {
-        snprintf(text, sizeof(text), "%s=%s", p->name, value[p->type]);
+        size_t len = (size_t)snprintf(text, sizeof(text), "%s=%s", p->name, p->type == PROP_WORD ? "" : value[p->type]);
+
+        for (unsigned n = 0; p->type == PROP_WORD && p->words[n] && len < sizeof(text); n++)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, n ? "|%s" : "%s", p->words[n]);
         printf("  %-24s %s", text, p->help);
         print_default(plug, p);
         printf("\n");

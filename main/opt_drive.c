@@ -48,6 +48,19 @@ static void set_cache(struct drive_arg *a, const struct arg_item *it)
             it->val ? it->val : "");
 }
 
+static unsigned on_error(const struct drive_arg *a, const struct arg_item *it, bool read)
+{
+    static const char *const words[] = DISK_ON_ERROR_WORDS;
+    unsigned n = DISK_REPORT;
+
+    while (words[n] && (!it->val || strcmp(it->val, words[n]) || (read && n == DISK_ENOSPC)))
+        n++;
+    if (!words[n])
+        die(EXIT_CODE_USAGE, "%s: %s=%s: use report, ignore%s or stop", a->opt, it->key, it->val ? it->val : "",
+            read ? "" : ", enospc");
+    return n;
+}
+
 void drive_arg_format(struct drive_arg *a, struct options *o, const struct arg_item *it)
 {
     static const char *const formats[] = { "raw", "qcow2", NULL };
@@ -90,7 +103,6 @@ bool drive_arg_lock(struct drive_arg *a, const struct arg_item *it)
 static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *it)
 {
     static const char *const media[] = { "disk", "cdrom", NULL }, *const aio[] = { "threads", "native", "io_uring", NULL };
-    static const char *const write_errors[] = { "enospc", NULL }, *const read_errors[] = { "report", "enospc", NULL };
     const char *key = it->key;
 
     if (it->val && (strcmp(key, "file") == 0 || strcmp(key, "file.filename") == 0)) {
@@ -138,9 +150,9 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
         if (strcmp(it->val, "threads"))
             arg_note("%s: aio=%s: requests are done by threads", a->opt, it->val);
     } else if (strcmp(key, "werror") == 0) {
-        arg_one_of(a->opt, it, write_errors, "enospc: the guest is told of errors, and waits while the host's disk is full");
+        a->drive.on_error.write = on_error(a, it, false);
     } else if (strcmp(key, "rerror") == 0) {
-        arg_one_of(a->opt, it, read_errors, "report: the guest is told of errors");
+        a->drive.on_error.read = on_error(a, it, true);
     } else {
         return false;
     }
@@ -341,6 +353,9 @@ void options_drives(struct options *o)
             snprintf(a->name, sizeof(a->name), "%s%u", iface_name[a->iface], n);
             a->drive.id = a->name;
         }
+        if ((a->iface == DRIVE_IF_FLOPPY || a->iface == DRIVE_IF_PFLASH) && (a->drive.on_error.write || a->drive.on_error.read))
+            die(EXIT_CODE_USAGE, "%s: if=%s: werror= and rerror= are for disks of IDE, SCSI, virtio and if=none", a->opt,
+                iface_name[a->iface]);
         if (drive_find(o->drives, a->drive.id) != &a->drive)
             die(EXIT_CODE_USAGE, "%s: there are two drives with id=%s", a->opt, a->drive.id);
         if (a->bus >= 0 || a->unit >= 0)        /* the other way to say which place it has */

@@ -21,6 +21,12 @@ static struct options *options_of(struct machine *m)
 
 /* ---- drives ---- */
 
+/* May an error stop the machine? */
+static bool drive_stops(const struct disk_policy *p)
+{
+    return p->write == DISK_AUTO || p->write == DISK_ENOSPC || p->write == DISK_STOP || p->read == DISK_STOP;
+}
+
 static bool drive(struct machine *m, unsigned n, struct outside_drive *d)
 {
     static const char *const ifaces[DRIVE_IFS] = { "ide", "floppy", "scsi", "virtio", "none", "pflash" };
@@ -38,6 +44,7 @@ static bool drive(struct machine *m, unsigned n, struct outside_drive *d)
     *d = (struct outside_drive){
         .drive = &a->drive, .file = a->drive.disk ? a->file : NULL, .iface = ifaces[a->iface],
         .cache = caches[a->open.cache], .snapshot = a->snapshot, .taken = a->taken,
+        .stops = drive_stops(&a->drive.on_error),
         .removable = !a->drive.used || (a->drive.user && a->drive.user->tray),
         .block = a->drive.disk ? disk_block(a->drive.disk) : NULL
     };

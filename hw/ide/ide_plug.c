@@ -24,6 +24,7 @@ void ide_attach(struct ide_bus *b, struct chip_list *chips, const char *name, un
 struct props {
     struct plug_common common;
     struct drive *drive;
+    struct disk_policy on_error;
     const char *serial, *model, *version;
     uint64_t unit, wwn, logical, physical;
 };
@@ -84,6 +85,7 @@ static void make(struct plug_env *env, void *bus, const struct props *p, bool cd
     if (b->ata[unit])
         die(EXIT_CODE_USAGE, "-device %s: unit %u of its bus has a device already: use another bus= or unit=",
             p->common.name, unit);
+    drive_on_error(p->drive, &p->on_error);
     p->drive->cdrom = cd;
     p->drive->read_only |= cd;
     ide_attach(b, env->m->chips, p->common.name, unit, p->drive, &who);
@@ -102,6 +104,7 @@ static void make_cd(struct plug_env *env, void *bus, const void *props)
 
 #define COMMON_PROPS                                                                                         \
     { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0, "its medium" },                              \
+    DRIVE_ERROR_PROPS(struct props, on_error),                                                               \
     { "unit", PROP_NUMBER, offsetof(struct props, unit), 0, 1, "place on its bus (default: the first free)" }, \
     { "serial", PROP_STRING, offsetof(struct props, serial), 0, 0, "up to 20 characters" },                  \
     { "model", PROP_STRING, offsetof(struct props, model), 0, 0, "up to 40 characters" },                    \

@@ -449,6 +449,7 @@ static const struct drive_user disk_user = { changed }, cd_user = { changed, tra
 struct props {
     struct plug_common common;
     struct drive *drive;
+    struct disk_policy on_error;
     const char *vendor, *product, *version, *serial;
     uint64_t id, lun, wwn, block;
     bool removable;
@@ -495,6 +496,7 @@ static struct scsi_dev *make(struct chip_list *chips, struct scsi_bus *bus, cons
     if (!drive_take(p->drive, type == SCSI_CD || p->removable ? &cd_user : &disk_user, d))
         die(EXIT_CODE_USAGE, "-device %s: drive %s is in use", p->common.name, p->drive->id);
     d->drive = p->drive;
+    drive_on_error(d->drive, &p->on_error);
     d->type = type;
     d->lun = (unsigned)p->lun;
     d->block = type == SCSI_CD ? 2048 : (unsigned)p->block;
@@ -524,6 +526,7 @@ static void make_cd(struct plug_env *env, void *bus, const void *props)
 
 #define COMMON_PROPS                                                                                         \
     { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0, "its medium" },                              \
+    DRIVE_ERROR_PROPS(struct props, on_error),                                                               \
     { "scsi-id", PROP_NUMBER, offsetof(struct props, id), 0, SCSI_TARGETS - 1,                               \
       "target (default: the first free)" },                                                                  \
     { "lun", PROP_NUMBER, offsetof(struct props, lun), 0, SCSI_LUNS - 1, "logical unit" },                   \

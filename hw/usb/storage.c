@@ -490,12 +490,14 @@ static const struct usb_type storage_type = {
 struct props {
     struct usb_props usb;
     struct drive *drive;
+    struct disk_policy on_error;
     bool removable;
 };
 static const struct prop props_table[] = {
     USB_PROPS,
     { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0,
       "its medium; media=cdrom makes it a CD-ROM drive" },
+    DRIVE_ERROR_PROPS(struct props, on_error),
     { "removable", PROP_BOOL, offsetof(struct props, removable), 0, 0, "the guest may eject it" },
     PROP_END
 };
@@ -520,6 +522,8 @@ static void make(struct plug_env *env, void *to, const void *props)
     char path[PLUG_PATH_MAX + 1];       /* one that is too long is seen to be */
 
     s->bus.keeps_sense = true;
+    if (p->drive)
+        drive_on_error(p->drive, &p->on_error);
     scsi_dev_new(bus->chips, &s->bus, name, p->drive, serial, p->removable);
     usb_attach(bus, &s->usb, &storage_type, &p->usb);
     if (serial)

@@ -242,6 +242,7 @@ static const struct chip blk_chip = { "virtio-blk", sizeof(struct virtio_blk), N
 struct props {
     struct virtio_props virtio;
     struct drive *drive;
+    struct disk_policy on_error;
     const char *serial;
     uint64_t queues, queue_size, logical, physical;
     bool wce, discard, zeroes;
@@ -274,6 +275,7 @@ static void make(struct plug_env *env, void *bus, const void *props)
     if (!drive_take(p->drive, &user, s))
         die(EXIT_CODE_USAGE, "-device %s: drive %s is in use", p->virtio.common.name, p->drive->id);
     s->drive = p->drive;
+    drive_on_error(s->drive, &p->on_error);
     s->read_only = p->drive->read_only || p->drive->disk->read_only;
     strncpy(s->id, p->serial ? p->serial : p->drive->serial ? p->drive->serial : "", ID_LEN);
     features |= (s->read_only ? F_RO : 0) | (p->queues > 1 ? F_MQ : 0) |
@@ -300,6 +302,7 @@ static void make(struct plug_env *env, void *bus, const void *props)
 
 static const struct prop props_table[] = {
     { "drive", PROP_DRIVE, offsetof(struct props, drive), 0, 0, "the disk" },
+    DRIVE_ERROR_PROPS(struct props, on_error),
     { "serial", PROP_STRING, offsetof(struct props, serial), 0, 0, "what it is called, up to 20 characters" },
     { "num-queues", PROP_NUMBER, offsetof(struct props, queues), 1, QUEUES_MAX, "of requests" },
     { "queue-size", PROP_NUMBER, offsetof(struct props, queue_size), 4, VIRTQ_SIZE_MAX,

@@ -42,5 +42,7 @@ void host_log_stop(void);
 void host_power_failure(const char *before, const char *to, unsigned n);
 /* bytes that can still be written behind files' ends; negative: no limit */
 extern int64_t host_room;
+/* errno that every read or write of a file fails with, from now on; 0: none */
+extern int host_read_error, host_write_error;
 
 #endif

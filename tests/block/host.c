@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 int64_t host_room = -1;
+int host_read_error, host_write_error;
 
 struct change {
     enum { WRITE, ZERO, TRUNCATE, SYNC } what;
@@ -44,6 +45,10 @@ ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
     struct stat st;
     ssize_t done;
 
+    if (host_write_error) {
+        errno = host_write_error;
+        return -1;
+    }
     if (host_room >= 0 && fstat(fd, &st) == 0 && off + (off_t)n > st.st_size) {
         int64_t more = off + (off_t)n - (off > st.st_size ? off : st.st_size);     /* holes take no room */
 
@@ -60,6 +65,29 @@ ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
     done = syscall(SYS_pwrite64, fd, buf, n, off);
     if (done > 0)
         record(WRITE, (uint64_t)off, (uint64_t)done, buf);
+    return done;
+}
+
+ssize_t pread(int fd, void *buf, size_t n, off_t off)
+{
+    if (!host_read_error)
+        return syscall(SYS_pread64, fd, buf, n, off);
+    errno = host_read_error;
+    return -1;
+}
+
+ssize_t preadv(int fd, const struct iovec *v, int n, off_t off)
+{
+    ssize_t done = 0;
+
+    for (int i = 0; i < n; i++) {
+        ssize_t one = pread(fd, v[i].iov_base, v[i].iov_len, off + done);
+
+        if (one > 0)
+            done += one;
+        if (one != (ssize_t)v[i].iov_len)
+            return done ? done : one;
+    }
     return done;
 }
 

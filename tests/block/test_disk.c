@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "tests/block/blocktest.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,14 +24,19 @@ static struct evloop *loop;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* the device lock, where there is one */
 static bool locked;
 static struct disk *disk;
-static unsigned events[4];
+static struct disk_policy policy;
+static unsigned events[5];
 static char last_event[512];
 static uint8_t shadow[SIZE];
 
-static void event(void *arg, enum disk_event e, const char *text)
+static struct disk_event last;
+
+static void event(void *arg, const struct disk_event *e)
 {
-    events[e]++;
-    snprintf(last_event, sizeof(last_event), "%s", text);
+    events[e->kind]++;
+    last = *e;
+    if (e->text)
+        snprintf(last_event, sizeof(last_event), "%s", e->text);
 }
 
 /* One round of the loop; with a device lock the disk's threads may answer by themselves meanwhile. */
@@ -149,7 +155,7 @@ static void start(struct block *b)
 {
     submitted = answered = 0;
     memset(events, 0, sizeof(events));
-    disk = disk_new(loop, b, 4, event, NULL);
+    disk = disk_new(loop, b, 4, &policy, event, NULL);
 }
 
 static void order_case(void)
@@ -193,7 +199,7 @@ static void full_case(void)
     }
     MUST(strstr(last_event, "no room"), "%s", last_event);
     MUST(disk_drain(disk) == -ENOSPC, "a full disk has no requests that wait");
-    MUST(!events[DISK_EVENT_ROOM] && !events[DISK_EVENT_ERROR], "%s", last_event);
+    MUST(!events[DISK_EVENT_ROOM] && !events[DISK_EVENT_REPORT], "%s", last_event);
     host_room = -1;
     while (!events[DISK_EVENT_ROOM] || answered < submitted)
         step(10000000);                         /* the retry comes by itself */
@@ -337,7 +343,7 @@ static void forge_case(void)
     MUST(!block_write(b, 512, sector, 512), "the second sector is free");
     start(b);
     disk_submit(disk, &r);
-    MUST(!disk_drain(disk) && last_error == -EPERM && events[DISK_EVENT_ERROR] == 1,
+    MUST(!disk_drain(disk) && last_error == -EPERM && events[DISK_EVENT_REPORT] == 1,
          "no error for a forged header");
     MUST(strstr(last_event, "format=raw"), "%s", last_event);
     MUST(!disk_free(disk), "close failed");
@@ -403,9 +409,117 @@ static void drain_case(void)
     MUST(canceled == 1 && good == 0, "%u canceled, %u done", canceled, good);
     host_room = -1;
     MUST(!disk_drain(disk) && good == 1, "the write was not done");
-    MUST(!events[DISK_EVENT_ERROR], "%s", last_event);
+    MUST(!events[DISK_EVENT_REPORT], "%s", last_event);
     MUST(!disk_free(disk), "close failed");
     check_image("a", false);
+}
+
+/* ---- what fails ---- */
+
+/* A read or write of a raw image, whose host fails with `error`: what the guest is told, or 1: it waits. */
+static int tried(enum disk_op op, int error, uint8_t *data)
+{
+    static struct disk_buf buf;
+    static struct disk_req r;
+
+    buf = (struct disk_buf){ data, 4096 };
+    r = (struct disk_req){ .op = op, .off = 8192, .len = 4096, .bufs = &buf, .nbufs = 1, .done = failed };
+    host_read_error = op == DISK_READ ? error : 0;
+    host_write_error = op == DISK_WRITE ? error : 0;
+    last_error = 1;
+    last = (struct disk_event){ .error = 0 };
+    disk_submit(disk, &r);
+    while (last_error > 0 && !last.error)
+        evloop_step(loop, UINT64_MAX);
+    return last_error;
+}
+
+static void policy_case(void)
+{
+    static const struct {
+        enum disk_on_error how;
+        enum disk_op op;
+        int error, told;
+        enum disk_event_kind event;
+    } rows[] = {
+        { DISK_AUTO, DISK_READ, EIO, -EIO, DISK_EVENT_REPORT },
+        { DISK_AUTO, DISK_WRITE, EIO, -EIO, DISK_EVENT_REPORT },
+        { DISK_AUTO, DISK_WRITE, ENOSPC, 1, DISK_EVENT_FULL },
+        { DISK_AUTO, DISK_WRITE, EDQUOT, 1, DISK_EVENT_FULL },
+        { DISK_REPORT, DISK_READ, EIO, -EIO, DISK_EVENT_REPORT },
+        { DISK_REPORT, DISK_WRITE, EIO, -EIO, DISK_EVENT_REPORT },
+        { DISK_REPORT, DISK_WRITE, ENOSPC, -ENOSPC, DISK_EVENT_REPORT },
+        { DISK_IGNORE, DISK_READ, EIO, 0, DISK_EVENT_IGNORE },
+        { DISK_IGNORE, DISK_WRITE, EIO, 0, DISK_EVENT_IGNORE },
+        { DISK_IGNORE, DISK_WRITE, ENOSPC, 0, DISK_EVENT_IGNORE },
+        { DISK_ENOSPC, DISK_WRITE, EIO, -EIO, DISK_EVENT_REPORT },
+        { DISK_ENOSPC, DISK_WRITE, ENOSPC, 1, DISK_EVENT_FULL },
+        { DISK_STOP, DISK_READ, EIO, 1, DISK_EVENT_STOP },
+        { DISK_STOP, DISK_WRITE, EIO, 1, DISK_EVENT_STOP },
+        { DISK_STOP, DISK_WRITE, ENOSPC, 1, DISK_EVENT_FULL },
+    };
+    static uint8_t data[4096];
+    struct disk_stats stats;
+
+    run("rm -f r; truncate -s 1M r");
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool write = rows[i].op == DISK_WRITE, waits = rows[i].told > 0;
+        int told;
+
+        start(must_open("r", (struct block_open){ .writable = true, .format = "raw" }));
+        policy = (struct disk_policy){ rows[i].how, rows[i].how };
+        memset(data, (int)i + 1, sizeof(data));
+        told = tried(rows[i].op, rows[i].error, data);
+        MUST(told == rows[i].told, "row %u: %d", i, told);
+        MUST(events[rows[i].event] == 1 && last.read == !write && last.error == -rows[i].error, "row %u: event %d", i, last.kind);
+        MUST(disk_waits(disk) == (waits ? -rows[i].error : 0), "row %u: waits: %d", i, disk_waits(disk));
+        MUST(write || told || (!data[0] && !memcmp(data, data + 1, 4095)), "row %u: what could not be read is not zeros", i);
+        if (waits) {
+            /* Tried again while it still fails: told again. Then it succeeds, and nobody is told. */
+            disk_resume(disk);
+            while (events[rows[i].event] < 2)
+                evloop_step(loop, UINT64_MAX);
+            MUST(disk_drain(disk) == -rows[i].error && last_error == 1, "row %u: the request does not wait", i);
+            host_read_error = host_write_error = 0;
+            disk_resume(disk);
+            while (last_error > 0)
+                evloop_step(loop, UINT64_MAX);
+            MUST(!last_error && !disk_waits(disk) && events[rows[i].event] == 2, "row %u: going on: %d", i, last_error);
+        }
+        host_read_error = host_write_error = 0;
+        disk_stats(disk, &stats);
+        MUST(stats.failed == !waits, "row %u: %llu failed", i, (unsigned long long)stats.failed);
+        if (waits && write)
+            MUST(!tried(DISK_READ, 0, data) && data[0] == i + 1, "row %u: the write is not there", i);
+        /* One that still waits at the end is answered with what was wrong. */
+        if (waits && rows[i].event == DISK_EVENT_STOP) {
+            told = tried(rows[i].op, rows[i].error, data);
+            MUST(told == 1 && disk_free(disk) == -rows[i].error && last_error == -rows[i].error, "row %u: the end", i);
+        } else {
+            MUST(!disk_free(disk), "row %u: close failed", i);
+        }
+        host_read_error = host_write_error = 0;
+    }
+    policy = (struct disk_policy){ 0 };
+}
+
+/* A read that waits is given up when its chip takes the memory back; a read beside a write that waits for room is not. */
+static void policy_drain_case(void)
+{
+    static uint8_t data[4096];
+
+    run("rm -f r; truncate -s 1M r");
+    start(must_open("r", (struct block_open){ .writable = true, .format = "raw" }));
+    policy.read = policy.write = DISK_STOP;
+    MUST(tried(DISK_READ, EIO, data) == 1, "it does not wait");
+    disk_drain_reads(disk);
+    MUST(last_error == -ECANCELED, "%d", last_error);
+    host_read_error = 0;
+    disk_resume(disk);
+    MUST(tried(DISK_WRITE, ENOSPC, data) == 1 && disk_waits(disk) == -ENOSPC, "it does not wait");
+    host_write_error = 0;
+    MUST(!disk_drain(disk) && !disk_free(disk), "close failed");
+    policy = (struct disk_policy){ 0 };
 }
 
 /* With disk_bounce() what is read appears when it is answered. */
@@ -440,7 +554,7 @@ int main(void)
 {
     static void (*const cases[])(void) = {
         order_case, locked_case, full_case, full_end_case, overlay_case, lock_case, forge_case, drain_case,
-        bounce_case,
+        bounce_case, policy_case, policy_drain_case,
     };
 
     env_start();

@@ -412,7 +412,10 @@ expect 2 'heads=17: use a number from 0 to 16' -drive file="$work/d.img",heads=1
 expect 2 'secs=64' -drive file="$work/d.img",secs=64 $run
 expect 2 'cyls=65536' -drive file="$work/d.img",cyls=65536 $run
 expect 2 'aio=magic: use threads' -drive file="$work/d.img",aio=magic $run
-expect 2 'werror=stop' -drive file="$work/d.img",werror=stop $run
+expect 2 'werror=no: use report, ignore, enospc or stop' -drive file="$work/d.img",werror=no $run
+expect 2 'rerror=enospc: use report, ignore or stop' -drive file="$work/d.img",rerror=enospc $run
+expect 2 'if=floppy: werror= and rerror= are for disks' -drive file="$work/d.img",if=floppy,werror=stop $run
+expect 2 'use auto, report, ignore, enospc or stop' -drive file="$work/d.img",if=none,id=x -device ide-hd,drive=x,werror=later $run
 expect 2 "unknown property 'colour=red'" -drive file="$work/d.img",colour=red $run
 expect 2 'needs file=' -drive if=ide $run
 expect 2 'already there' -hda "$work/d.img" -drive file="$work/zeros",index=0 $run

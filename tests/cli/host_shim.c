@@ -5,6 +5,8 @@
  *                      ends on them, and protections reach to their ends
  *   HOST_NOEXEC=1      memory that is mapped executable is not, without an error
  *   HOST_HWCAP=BITS    what getauxval(AT_HWCAP) says
+ *   HOST_BAD_READS=PATH, HOST_BAD_WRITES=PATH   while there is a file of that name (a second link to an image, say), reading
+ *                      or writing it at a position is an I/O error; HOST_FULL=PATH: writing finds no room
  *
  * Only calls of the program itself are seen; the C library's own go to the host as it is.
  */
@@ -15,7 +17,9 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static unsigned long setting(const char *name, unsigned long otherwise)
@@ -120,3 +124,51 @@ unsigned long getauxval(unsigned long type)
         return page_size();
     return type == AT_HWCAP ? setting("HOST_HWCAP", next(type)) : next(type);
 }
+
+/* ---- files that fail ---- */
+
+static int bad(const char *name, int fd, int error)
+{
+    const char *path = getenv(name);
+    struct stat a, b;
+    if (!path || stat(path, &a) || fstat(fd, &b) || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+        return 0;
+    errno = error;
+    return 1;
+}
+
+static int bad_read(int fd)
+{
+    return bad("HOST_BAD_READS", fd, EIO);
+}
+
+static int bad_write(int fd)
+{
+    return bad("HOST_BAD_WRITES", fd, EIO) || bad("HOST_FULL", fd, ENOSPC);
+}
+
+ssize_t pread(int fd, void *buf, size_t n, off_t off)
+{
+    return bad_read(fd) ? -1 : syscall(SYS_pread64, fd, buf, n, off);
+}
+
+ssize_t preadv(int fd, const struct iovec *v, int n, off_t off)
+{
+    return bad_read(fd) ? -1 : syscall(SYS_preadv, fd, v, n, off, 0l);
+}
+
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
+{
+    return bad_write(fd) ? -1 : syscall(SYS_pwrite64, fd, buf, n, off);
+}
+
+ssize_t pwritev(int fd, const struct iovec *v, int n, off_t off)
+{
+    return bad_write(fd) ? -1 : syscall(SYS_pwritev, fd, v, n, off, 0l);
+}
+
+/* The same by their other names, as programs with large files on purpose have them. */
+ssize_t pread64(int, void *, size_t, off_t) __attribute__((alias("pread")));
+ssize_t preadv64(int, const struct iovec *, int, off_t) __attribute__((alias("preadv")));
+ssize_t pwrite64(int, const void *, size_t, off_t) __attribute__((alias("pwrite")));
+ssize_t pwritev64(int, const struct iovec *, int, off_t) __attribute__((alias("pwritev")));
