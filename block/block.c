@@ -11,6 +11,7 @@
 #include "block/qcow2.h"
 
 #define CHAIN_MAX 256
+#define COPY_CHUNK ((uint64_t)1 << 20)
 
 static const struct block_ops *const formats[] = { &raw_ops, &qcow2_ops };
 
@@ -179,6 +180,8 @@ static struct block *new_image(const char *path, const struct block_open *o)
     }
     b->writable = o->writable;
     b->discard = !o->no_discard;
+    b->detect_zeroes = o->detect_zeroes;
+    b->copy_on_read = o->copy_on_read;
     b->write_through = o->cache == BLOCK_WRITETHROUGH || o->cache == BLOCK_DIRECTSYNC;
     return b;
 }
@@ -222,7 +225,7 @@ struct block *block_open(const char *path, const struct block_open *o, struct bl
 
 struct block *block_overlay(struct block *base, struct block_error *e)
 {
-    struct block_open o = { .writable = true };
+    struct block_open o = { .writable = true, .detect_zeroes = base->detect_zeroes, .copy_on_read = base->copy_on_read };
     struct block_create c;
     struct block *b = new_image(base->name, &o);
 
@@ -275,25 +278,78 @@ static int may_write(struct block *b, uint64_t off, uint64_t len)
     return !b->writable ? -EROFS : outside(b, off, len) ? -EINVAL : 0;
 }
 
+static bool is_zero(const uint8_t *p, size_t len)
+{
+    return !len || (!*p && !memcmp(p, p + 1, len - 1));
+}
+
+bool block_read_writes(const struct block *b)
+{
+    return b->copy_on_read && b->backing && b->writable;
+}
+
+/* A part that is not in the image yet; the format copies what else its cluster has. */
+static int copy_part(struct block *b, uint64_t off, void *buf, size_t len)
+{
+    int r = b->ops->read(b, off, buf, len);
+
+    return r ? r : is_zero(buf, len) ? b->ops->zero(b, off, len, false) : b->ops->write(b, off, buf, len);
+}
+
+/* The buffer is of our own: a guest may change the one that it reads to. What cannot be copied is read all the same. */
+static void copy_up(struct block *b, uint64_t off, uint64_t len)
+{
+    uint8_t *buf = NULL;
+    enum block_kind kind;
+    uint64_t n;
+
+    for (; len; off += n, len -= n) {
+        n = len;
+        if (b->ops->extent(b, off, &n, &kind))
+            break;
+        if (kind != BLOCK_ABSENT)
+            continue;
+        n = n < COPY_CHUNK ? n : COPY_CHUNK;
+        if ((!buf && !(buf = hostfile_buffer(COPY_CHUNK))) || copy_part(b, off, buf, (size_t)n))
+            break;
+    }
+    free(buf);
+}
+
 int block_read(struct block *b, uint64_t off, void *buf, size_t len)
 {
-    return outside(b, off, len) ? -EINVAL : len ? b->ops->read(b, off, buf, len) : 0;
+    if (outside(b, off, len))
+        return -EINVAL;
+    if (block_read_writes(b))
+        copy_up(b, off, len);
+    return len ? b->ops->read(b, off, buf, len) : 0;
 }
 
 int block_write(struct block *b, uint64_t off, const void *buf, size_t len)
 {
     int r = may_write(b, off, len);
 
+    if (!r && b->detect_zeroes && is_zero(buf, len))
+        return block_zero(b, off, len, b->detect_zeroes == BLOCK_DETECT_UNMAP);
     return r || !len ? r : written(b, b->ops->write(b, off, buf, len));
 }
 
 int block_readv(struct block *b, uint64_t off, const struct iovec *v, unsigned n, size_t len)
 {
-    return !b->ops->readv || outside(b, off, len) || !len ? 1 : b->ops->readv(b, off, v, n, len);
+    return !b->ops->readv || block_read_writes(b) || outside(b, off, len) || !len ? 1 : b->ops->readv(b, off, v, n, len);
+}
+
+static bool pieces_are_zero(const struct iovec *v, unsigned n)
+{
+    while (n && is_zero(v->iov_base, v->iov_len))
+        n--, v++;
+    return !n;
 }
 
 int block_writev(struct block *b, uint64_t off, const struct iovec *v, unsigned n, size_t len)
 {
+    if (b->detect_zeroes && !may_write(b, off, len) && pieces_are_zero(v, n))
+        return block_zero(b, off, len, b->detect_zeroes == BLOCK_DETECT_UNMAP);
     return !b->ops->writev || may_write(b, off, len) || !len ? 1 : written(b, b->ops->writev(b, off, v, n, len));
 }
 

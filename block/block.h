@@ -3,7 +3,7 @@
  *
  * Reads and writes have any position and length within the image.  Any thread may call block_read(),
  * block_write(), block_zero(), block_discard() and block_flush(), several at a time; of overlapping ones
- * the order is open (disk.h keeps it).  The rest is for one thread that knows the image to be idle.
+ * the order is open (disk.h keeps it), and reads must not overlap writes where they copy.  The rest is for one thread that knows the image to be idle.
  *
  * Functions return 0 or a negative errno:
  *   -ENOSPC, -EDQUOT  the host has no room; nothing is damaged, and the same call may be made again
@@ -32,12 +32,18 @@ enum block_cache {              /*  host's cache  writes wait for the medium  fl
     BLOCK_UNSAFE,               /*  yes           no                          no               */
 };
 
+/* What is written and is nothing but zeros is written as such (block_zero()), which may take no space. */
+enum block_detect_zeroes { BLOCK_DETECT_OFF, BLOCK_DETECT_ON, BLOCK_DETECT_UNMAP /* its space is given back */ };
+#define BLOCK_DETECT_WORDS { "off", "on", "unmap", NULL }
+
 struct block_open {
     const char *format;         /* NULL: by the first bytes */
     bool writable;
     enum block_cache cache;
     size_t table_cache;         /* bytes for tables in memory (a few are kept in any case); 0: the default */
     bool no_discard;            /* block_discard() and unmapping zeros do not give space back */
+    enum block_detect_zeroes detect_zeroes;
+    bool copy_on_read;          /* what is read from the backing file is in the image afterwards; with writable */
     const char *snapshot;       /* ID or name of an internal snapshot to read instead; not with writable */
     bool no_lock;               /* also if another program writes it: what is read may be inconsistent */
     /* what the backing file should give reads as zeros: to look at the image itself */
@@ -125,7 +131,8 @@ struct block {
     char *backing_name, *backing_format;    /* as the image says; NULL: it does not */
     uint64_t size;              /* that the guest sees */
     bool writable, probed;      /* probed: the format was a guess */
-    bool discard, write_through;
+    bool discard, write_through, copy_on_read;
+    enum block_detect_zeroes detect_zeroes;
     bool temporary;             /* block_overlay(): goes away when it is closed */
     void *state;                /* of the format */
     _Atomic(const char *) problem;
@@ -135,12 +142,14 @@ struct block {
 struct block *block_open(const char *path, const struct block_open *, struct block_error *, int *error);
 /*
  * A temporary image over `base`, which it takes over: all that is written goes away when it is closed
- * (-snapshot). NULL: base is still open.
+ * (-snapshot). It detects zeros and copies on reads as base was to. NULL: base is still open.
  */
 struct block *block_overlay(struct block *base, struct block_error *);
 /* Flushes before; what failed, the caller may still tell the user.  NULL is allowed. */
 int block_close(struct block *);
 
+/* Reads copy what they find in a backing file (copy_on_read, and there is one). */
+bool block_read_writes(const struct block *);
 int block_read(struct block *, uint64_t off, void *buf, size_t len);
 int block_write(struct block *, uint64_t off, const void *buf, size_t len);
 /*

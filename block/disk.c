@@ -115,16 +115,16 @@ static void list_return(struct list *l, struct disk_req *r)
 
 /* ---- order ---- */
 
-static bool writes(const struct disk_req *r)
+static bool writes(const struct imgdisk *d, const struct disk_req *r)
 {
-    return r->op == DISK_WRITE || r->op == DISK_DISCARD || r->op == DISK_ZERO;
+    return r->op == DISK_WRITE || r->op == DISK_DISCARD || r->op == DISK_ZERO || (r->op == DISK_READ && block_read_writes(d->b));
 }
 
-static bool conflict(const struct disk_req *a, const struct disk_req *b)
+static bool conflict(const struct imgdisk *d, const struct disk_req *a, const struct disk_req *b)
 {
     if (a->op == DISK_FLUSH || b->op == DISK_FLUSH)
-        return writes(a) || writes(b);
-    return (writes(a) || writes(b)) && a->off < b->off + b->len && b->off < a->off + a->len;
+        return writes(d, a) || writes(d, b);
+    return (writes(d, a) || writes(d, b)) && a->off < b->off + b->len && b->off < a->off + a->len;
 }
 
 static bool no_room(int error)
@@ -137,10 +137,10 @@ static bool may_start(const struct imgdisk *d, const struct disk_req *r)
     if (d->held && (!no_room(d->held) || r->op != DISK_READ))
         return false;
     for (const struct disk_req *p = d->running.first; p; p = p->next)
-        if (conflict(p, r))
+        if (conflict(d, p, r))
             return false;
     for (const struct disk_req *p = d->waiting.first; p != r; p = p->next)
-        if (conflict(p, r))
+        if (conflict(d, p, r))
             return false;
     return true;
 }

@@ -351,6 +351,7 @@ static json_t *node(const struct outside_drive *d, struct block *b, const char *
 {
     bool none = strcmp(d->cache, "none") == 0 || strcmp(d->cache, "directsync") == 0;
     bool through = strcmp(d->cache, "writethrough") == 0 || strcmp(d->cache, "directsync") == 0;
+    static const char *const detect[] = BLOCK_DETECT_WORDS;
     unsigned depth = 0;
 
     for (const struct block *x = b->backing; x; x = x->backing)
@@ -359,7 +360,7 @@ static json_t *node(const struct outside_drive *d, struct block *b, const char *
         "{s:s, s:s, s:s, s:b, s:b, s:i, s:{s:b, s:b, s:b}, s:s, s:o}", "file", name, "node-name", node_name,
         "drv", b->ops->format, "ro", b != d->block || d->drive->disk->read_only || d->drive->read_only,
         "encrypted", 0, "backing_file_depth", (int)depth, "cache", "writeback", !through, "direct", none,
-        "no-flush", strcmp(d->cache, "unsafe") == 0, "detect_zeroes", "off", "image", image(b, name));
+        "no-flush", strcmp(d->cache, "unsafe") == 0, "detect_zeroes", detect[b->detect_zeroes], "image", image(b, name));
     static const char *const limits[] = { "bps",     "bps_rd",  "bps_wr",         "iops",
                                           "iops_rd", "iops_wr", "write_threshold" };
 

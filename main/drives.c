@@ -92,6 +92,8 @@ void drive_stand_on(struct drive_arg *a, struct drive_arg *file)
     a->drive.read_only |= file->drive.read_only;
     a->open.no_lock |= file->open.no_lock;
     a->open.no_discard |= file->open.no_discard;
+    if (!a->open.detect_zeroes)
+        a->open.detect_zeroes = file->open.detect_zeroes;
     if (a->open.cache == BLOCK_WRITEBACK)
         a->open.cache = file->open.cache;
     file->taken = file->drive.used = true;

@@ -95,6 +95,8 @@ static bool set_node(struct options *o, struct drive_arg *a, const struct arg_it
         a->drive.read_only |= arg_bool(opt, key, it->val);
     } else if (strcmp(key, "discard") == 0 || strcmp(key, "file.discard") == 0) {
         drive_arg_discard(a, it);
+    } else if (strcmp(key, "detect-zeroes") == 0 || strcmp(key, "file.detect-zeroes") == 0) {
+        drive_arg_detect_zeroes(a, it);
     } else if (strcmp(key, "cache.direct") == 0 || strcmp(key, "file.cache.direct") == 0) {
         if (arg_bool(opt, key, it->val) && a->open.cache == BLOCK_WRITEBACK)
             a->open.cache = BLOCK_NONE;
@@ -146,10 +148,11 @@ void opt_blockdev(struct options *o, const char *opt, const char *val)
             node = options_keep(o, it.val);
         else if (!set_node(o, a, &it))
             die(EXIT_CODE_USAGE, "%s: unknown property '%s': use driver, node-name, file, file.driver, file.filename, read-only, "
-                "discard, force-share, cache.direct or cache.no-flush", opt, it.key);
+                "discard, detect-zeroes, force-share, cache.direct or cache.no-flush", opt, it.key);
     }
     if (node && a->file)
         die(EXIT_CODE_USAGE, "%s: file=%s is a node, whose file is said already: leave file.filename= out", opt, node);
+    drive_arg_check(a);
     if (node)
         stand_on(o, a, node);
     if (!a->drive.id || !a->file)

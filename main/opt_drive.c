@@ -77,6 +77,28 @@ void drive_arg_discard(struct drive_arg *a, const struct arg_item *it)
     a->open.no_discard = strcmp(it->val, "ignore") == 0 || strcmp(it->val, "off") == 0;
 }
 
+void drive_arg_detect_zeroes(struct drive_arg *a, const struct arg_item *it)
+{
+    static const char *const words[] = BLOCK_DETECT_WORDS;
+    unsigned n = 0;
+
+    arg_one_of(a->opt, it, words, "off, on or unmap");
+    while (strcmp(it->val, words[n]))
+        n++;
+    a->open.detect_zeroes = (enum block_detect_zeroes)n;
+}
+
+void drive_arg_check(struct drive_arg *a)
+{
+    if (a->open.detect_zeroes == BLOCK_DETECT_UNMAP && a->open.no_discard)
+        die(EXIT_CODE_USAGE, "%s: detect-zeroes=unmap gives space back, which discard=ignore forbids: use detect-zeroes=on, or "
+            "discard=unmap", a->opt);
+    if (a->open.copy_on_read && (a->drive.read_only || a->drive.cdrom)) {
+        arg_note("%s: copy-on-read=on: the drive is read-only, so nothing is copied", a->opt);
+        a->open.copy_on_read = false;
+    }
+}
+
 void drive_arg_file_driver(struct drive_arg *a, const struct arg_item *it)
 {
     static const char *const words[] = { "file", "host_device", "host_cdrom", NULL };
@@ -131,6 +153,10 @@ static bool set_drive(struct options *o, struct drive_arg *a, struct arg_item *i
         set_cache(a, it);
     } else if (strcmp(key, "discard") == 0) {
         drive_arg_discard(a, it);
+    } else if (strcmp(key, "detect-zeroes") == 0) {
+        drive_arg_detect_zeroes(a, it);
+    } else if (strcmp(key, "copy-on-read") == 0) {
+        a->open.copy_on_read = arg_bool(a->opt, key, it->val);
     } else if (strcmp(key, "snapshot") == 0) {
         a->snapshot = arg_bool(a->opt, key, it->val);
     } else if (strcmp(key, "readonly") == 0 || strcmp(key, "read-only") == 0) {
@@ -167,8 +193,9 @@ void opt_drive(struct options *o, const char *opt, const char *val)
     while (arg_next(&val, &it))
         if (!set_drive(o, a, &it))
             die(EXIT_CODE_USAGE, "%s: unknown property '%s%s%s': use file, if, index, bus, unit, media, format, cache, "
-                "discard, snapshot, readonly, force-share, id, serial, cyls, heads or secs", opt, it.key, it.val ? "=" : "",
+                "discard, detect-zeroes, copy-on-read, werror, rerror, snapshot, readonly, force-share, id, serial, cyls, heads or secs", opt, it.key, it.val ? "=" : "",
                 it.val ? it.val : "");
+    drive_arg_check(a);
 }
 
 /* ---- while the machine runs ---- */

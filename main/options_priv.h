@@ -34,6 +34,9 @@ void options_display(struct options *);
 struct drive_arg *drive_arg_new(struct options *, const char *opt);
 void drive_arg_format(struct drive_arg *, struct options *, const struct arg_item *);
 void drive_arg_discard(struct drive_arg *, const struct arg_item *);
+void drive_arg_detect_zeroes(struct drive_arg *, const struct arg_item *);
+/* When all has been said of it. */
+void drive_arg_check(struct drive_arg *);
 void drive_arg_file_driver(struct drive_arg *, const struct arg_item *);
 /* False: that is not about locks. */
 bool drive_arg_lock(struct drive_arg *, const struct arg_item *);

@@ -170,6 +170,95 @@ static void order_case(void)
     check_image("a", false);
 }
 
+/* "a" over "base", and what it holds. */
+static void make_overlay(void)
+{
+    struct block *b = NULL;
+    bool over;
+
+    do {
+        block_close(b);
+        make_image("a", SIZE, "base");
+        b = must_open("a", (struct block_open){ 0 });
+        over = b->backing;
+    } while (!over);
+    MUST(!block_read(b, 0, shadow, SIZE), "cannot read");
+    block_close(b);
+}
+
+/* Reads of an overlay that copy: beside writes as without them, and afterwards it needs its backing file no longer. */
+static void copy_case(void)
+{
+    static uint8_t whole[SIZE];
+    enum block_kind kind;
+    struct block *b;
+    uint64_t len, absent = 0;
+
+    make_overlay();
+    run("cp base before");
+    start(must_open("a", (struct block_open){ .writable = true, .copy_on_read = true }));
+    some_requests(300);
+    MUST(!disk_drain(disk) && answered == submitted, "%u of %u requests answered", answered, submitted);
+    b = disk_block(disk);
+    MUST(block_read_writes(b) && !block_read(b, 0, whole, SIZE) && !memcmp(whole, shadow, SIZE), "it reads as something else");
+    for (uint64_t off = 0; off < SIZE; off += len) {
+        len = SIZE - off;
+        MUST(!block_extent(b, off, &len, &kind), "no extent");
+        /* Zeros need not be copied: they are zeros without backing file, too. */
+        for (uint64_t i = off; i < off + len; i++)
+            absent += kind == BLOCK_ABSENT && shadow[i];
+    }
+    MUST(!absent, "%llu bytes were not copied", (unsigned long long)absent);
+    MUST(!disk_free(disk), "close failed");
+    check_image("a", false);
+    MUST(!run("cmp base before"), "the backing file was changed");
+    b = must_open("a", (struct block_open){ .no_backing = true });
+    MUST(!block_read(b, 0, whole, SIZE) && !memcmp(whole, shadow, SIZE), "it still needs its backing file");
+    block_close(b);
+    /* What cannot be copied is read all the same. */
+    make_overlay();
+    b = must_open("a", (struct block_open){ .writable = true, .copy_on_read = true });
+    host_room = 0;
+    MUST(!block_read(b, 0, whole, SIZE) && !memcmp(whole, shadow, SIZE), "a full disk is in the way of reading");
+    host_room = -1;
+    MUST(!block_close(b), "close failed");
+    check_image("a", true);
+}
+
+/* Zeros that are written take space, or none, or give it back. */
+static void detect_case(void)
+{
+    static uint8_t ones[1 << 20], zeros[1 << 20];
+    struct iovec v[2] = { { zeros, 4096 }, { zeros, sizeof(zeros) - 4096 } };
+    unsigned before, after;
+
+    memset(ones, 0x11, sizeof(ones));
+    for (unsigned mode = 0; mode < 3; mode++) {
+        struct block *b;
+
+        run("rm -f r; truncate -s 4M r");
+        b = must_open("r", (struct block_open){ .writable = true, .format = "raw", .detect_zeroes = mode });
+        MUST(!block_write(b, 0, ones, sizeof(ones)) && !block_flush(b), "cannot write");
+        before = (unsigned)(hostfile_disk_usage(&b->file) / 512);
+        MUST(!block_write(b, 0, zeros, sizeof(zeros)) && !block_flush(b), "cannot write");
+        after = (unsigned)(hostfile_disk_usage(&b->file) / 512);
+        MUST(before >= sizeof(ones) / 512, "%u blocks", before);
+        MUST(mode == BLOCK_DETECT_UNMAP ? after < 100 : after >= sizeof(ones) / 512, "mode %u: %u blocks are %u", mode, before, after);
+        MUST(block_writev(b, 2 << 20, v, 2, sizeof(zeros)) <= 0 && !block_flush(b), "cannot write in pieces");
+        MUST(!block_read(b, 0, ones, sizeof(ones)) && !memcmp(ones, zeros, sizeof(ones)), "they are no zeros");
+        memset(ones, 0x11, sizeof(ones));
+        MUST(!block_close(b), "close failed");
+        if (!have_qemu_img())
+            continue;
+        run("rm -f q; qemu-img create -q -f qcow2 q 4M");
+        b = must_open("q", (struct block_open){ .writable = true, .detect_zeroes = mode });
+        MUST(!block_write(b, 1 << 20, zeros, sizeof(zeros)) && !block_write(b, 2 << 20, ones, 65536), "cannot write");
+        MUST(!block_close(b), "close failed");
+        MUST(run("test $(stat -c %%b q) -lt 1500") == !mode, "mode %u: zeros take %s space", mode, mode ? "some" : "no");
+        check_image("q", false);
+    }
+}
+
 /* One that still has to grow. */
 static struct block *growing_image(void)
 {
@@ -554,7 +643,7 @@ int main(void)
 {
     static void (*const cases[])(void) = {
         order_case, locked_case, full_case, full_end_case, overlay_case, lock_case, forge_case, drain_case,
-        bounce_case, policy_case, policy_drain_case,
+        bounce_case, copy_case, detect_case, policy_case, policy_drain_case,
     };
 
     env_start();

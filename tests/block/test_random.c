@@ -95,7 +95,10 @@ static void step(struct block *b)
     random_range(b->size, &off, &len);
     switch (rnd_below(12)) {
     case 0: case 1: case 2: case 3: case 4:
-        random_bytes(buf, len);
+        if (rnd_below(5))
+            random_bytes(buf, len);
+        else
+            memset(buf, 0, len);
         memcpy(shadow + off, buf, len);
         RETRY(r, block_write(b, off, shadow + off, len));
         break;
@@ -149,7 +152,7 @@ static const enum block_cache modes[] = { BLOCK_WRITEBACK, BLOCK_WRITEBACK, BLOC
 static struct block *open_random(const char *name)
 {
     struct block_open o = { .writable = true, .cache = modes[rnd_below(6)], .no_discard = rnd_below(8) == 0,
-                            .table_cache = rnd_below(2) };      /* next to none: tables come and go */
+                            .detect_zeroes = rnd_below(3), .copy_on_read = rnd_below(2), .table_cache = rnd_below(2) };      /* next to none: tables come and go */
     struct block_error e;
     struct block *b = block_open(path(name), &o, &e, NULL);
 

@@ -412,6 +412,10 @@ expect 2 'heads=17: use a number from 0 to 16' -drive file="$work/d.img",heads=1
 expect 2 'secs=64' -drive file="$work/d.img",secs=64 $run
 expect 2 'cyls=65536' -drive file="$work/d.img",cyls=65536 $run
 expect 2 'aio=magic: use threads' -drive file="$work/d.img",aio=magic $run
+expect 2 'detect-zeroes=maybe: use off, on or unmap' -drive file="$work/d.img",detect-zeroes=maybe $run
+expect 2 'discard=ignore forbids' -drive file="$work/d.img",detect-zeroes=unmap,discard=ignore $run
+expect 2 'discard=ignore forbids' -blockdev driver=file,node-name=x,filename="$work/d.img",detect-zeroes=unmap,discard=ignore $run
+expect 67 'copy-on-read=on: the drive is read-only' -drive if=none,id=x,file="$work/d.img",copy-on-read=on,readonly=on $run
 expect 2 'werror=no: use report, ignore, enospc or stop' -drive file="$work/d.img",werror=no $run
 expect 2 'rerror=enospc: use report, ignore or stop' -drive file="$work/d.img",rerror=enospc $run
 expect 2 'if=floppy: werror= and rerror= are for disks' -drive file="$work/d.img",if=floppy,werror=stop $run
