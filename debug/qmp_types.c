@@ -416,11 +416,12 @@ static json_t *value_of(const struct plug_use *u, const struct prop *p)
     }
     if (strcmp(p->name, "bootindex") == 0 && !plug_own_prop(u->plug, p))
         return json_integer(c->bootindex);
-    memcpy(&thing, at, p->type == PROP_BOOL || p->type == PROP_MAC ? 1 : sizeof(thing));
+    memcpy(&thing, at, p->type == PROP_BOOL || p->type == PROP_MAC || p->type == PROP_WORD ? 1 : sizeof(thing));
     switch (p->type) {
     case PROP_NUMBER:
     case PROP_SIZE:    return json_integer((json_int_t)*(const uint64_t *)(const void *)at);
     case PROP_BOOL:    return json_boolean(*(const bool *)(const void *)at);
+    case PROP_WORD:    return json_string(p->words[*(const unsigned *)(const void *)at]);
     case PROP_STRING:  return text_or_empty(thing);
     case PROP_DRIVE:   return text_or_empty(thing ? ((const struct drive *)thing)->id : NULL);
     case PROP_NETDEV:  return text_or_empty(thing ? ((const struct net *)thing)->id : NULL);
