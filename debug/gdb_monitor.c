@@ -268,6 +268,8 @@ static void cmd_why(struct gdb *g, char **arg, FILE *f)
         if (s->event == DEBUG_WATCH)
             fprintf(f, "  at %llx\n", (unsigned long long)s->lin);
         gdb_tell_stop(g, g->m->cpu[i], f);
+        if (!s->event)
+            fault_story_last(g->m->cpu[i], f);
         if (g->m->cpu[i]->halted)
             fprintf(f, "CPU %u waits for an interrupt%s.\n", i, g->m->cpu[i]->eflags & FL_IF ? "" :
                     ", and IF is 0: only an NMI, SMI or reset ends that");

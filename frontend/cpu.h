@@ -331,7 +331,7 @@ struct cpu {
     uint32_t flip_undef;        /* fuzzer: not 0: the interpreter inverts, at random from this seed, flags that
                                    the manual leaves undefined, to see whether anything depends on them;
                                    FLIP_*: makes them all the same */
-    uint8_t chain_len;          /* exceptions nested during delivery, for the fault story */
+    uint8_t chain_len;          /* the last exception and those nested in its delivery, for the fault story; 0: none yet */
 
     unsigned index;             /* vCPU number = initial APIC id */
     const struct cpu_model *model;

@@ -431,23 +431,17 @@ static bool deliver_chain(struct cpu *c, enum exc_class cls)
 
 bool cpu_deliver_fault(struct cpu *c)
 {
-    bool shutdown;
-
-    /* A double fault that was caught goes on with what led to it. */
-    c->chain_len = c->debug && c->debug->deliver && c->chain_len ? c->chain_len - 1 : 0;
     c->inhibit = 0;
     c->step = 0;
     if (c->fault.vector == FAULT_FREEZE) {
         c->halted = HALT_FREEZE;        /* RIP stays: the instruction is tried again behind the interrupt */
         return false;
     }
+    /* A double fault that was caught goes on with what led to it. */
+    c->chain_len = c->debug && c->debug->deliver && c->chain_len ? c->chain_len - 1 : 0;
     c->halted = 0;              /* a trap behind HLT */
-    shutdown = deliver_chain(c, BENIGN);
-    if (!shutdown && !(c->debug && c->debug->pending))
-        c->chain_len = 0;
-    return shutdown;
+    return deliver_chain(c, BENIGN);    /* c->chain stays: `why` tells of it */
 }
-
 
 void cpu_shut_down(struct cpu *c)
 {
@@ -462,7 +456,6 @@ static void deliver_external(struct cpu *c, unsigned vector)
     struct event e = { .vector = (uint8_t)vector, .ext = 1, .flags = cpu_eflags(c), .rip = c->rip };
 
     c->halted = 0;
-    c->chain_len = 0;
     if (log_on(LOG_INT)) {
         char label[SYMBOL_NAME];
 
@@ -474,10 +467,9 @@ static void deliver_external(struct cpu *c, unsigned vector)
             debug_interrupt(c, vector);
         return;
     }
+    c->chain_len = 0;
     if (deliver_chain(c, BENIGN))
         cpu_shut_down(c);
-    else if (!(c->debug && c->debug->pending))
-        c->chain_len = 0;
 }
 
 bool cpu_take_interrupt(struct cpu *c)

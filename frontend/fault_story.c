@@ -179,7 +179,7 @@ void fault_story_now(struct cpu *c, FILE *f)
 void fault_story_last(struct cpu *c, FILE *f)
 {
     if (!c->chain_len) {
-        fprintf(f, "CPU %u has not shut down, and no exception came since it took its last interrupt.\n", c->index);
+        fprintf(f, "CPU %u has not shut down, and has taken no exception yet.\n", c->index);
         return;
     }
     fprintf(f, "CPU %u has not shut down. The last it took, told with its registers and page tables of now:\n", c->index);

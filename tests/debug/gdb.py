@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -305,6 +306,35 @@ def case_catch():
             line.monitor("reset")
     finally:
         m.end()
+
+
+def case_why():
+    """The last exception a guest took that went on, told on demand; interrupts do not make it forgotten."""
+    for engine in ENGINES:
+        m, line, labels = booted(*engine)
+        try:
+            line.set("rip", labels["idle"])
+            line.send("c")
+            time.sleep(0.1)
+            line.raw(b"\3")
+            line.wait()
+            check("none yet", "has taken no exception" in line.monitor("why"))
+            handler = labels["idle"]
+            line.write(0x5000 + 16 * 14, struct.pack("<HHHHQ", handler & 0xffff, 24, 0x8e00, handler >> 16, 0))
+            line.set("idtr_base", 0x5000)
+            line.set("idtr_limit", 0xfff)
+            line.write(0x9000, bytes.fromhex("c7042508005000") + bytes(4))     # mov dword ptr [500008h], 0
+            line.set("rip", 0x9000)
+            line.send("c")
+            time.sleep(0.1)
+            line.raw(b"\3")
+            line.wait()
+            same("in the handler", line.reg("rip"), handler)
+            said = line.monitor("why")
+            for part in "paused", "#PF page fault, code 2, at 0018:9000", "500008", "mov dword ptr", "NOT PRESENT":
+                check("'%s' in: %s" % (part, said), part in said)
+        finally:
+            m.end()
 
 
 def guest_disk():
