@@ -177,7 +177,8 @@ static unsigned unescape(uint8_t *p, unsigned len)
 
 static void packet_done(struct gdb *g)
 {
-    unsigned len;
+    unsigned len, greeting;
+    bool again;
 
     if (!g->no_ack) {
         if (g->sum != g->sum_got) {
@@ -199,6 +200,15 @@ static void packet_done(struct gdb *g)
     g->still = true;
     len = unescape(g->body, g->len);
     g->body[len] = 0;
+    /*
+     * Sent once more because this Latimer took its time to begin: gdb waits for one answer only, and would take the
+     * second for that to what it asks next.
+     */
+    greeting = strncmp((char *)g->body, "qSupported", 10) ? 0 : len << 8 | g->sum;
+    again = greeting && greeting == g->greeted && !g->no_ack;
+    g->greeted = greeting;
+    if (again)
+        return;
     gdb_packet(g, g->body, len);
     if (g->ack_next_off) {              /* QStartNoAckMode: from behind its reply on */
         g->ack_next_off = false;
@@ -308,7 +318,7 @@ static void attach(struct gdb *g, int in, int out)
     g->state = IN_IDLE;
     g->no_ack = g->waiting = g->phys = g->real_linear = g->interrupted = g->swbreak = g->hwbreak = false;
     g->sstep = SSTEP_ENABLE | SSTEP_NOIRQ | SSTEP_NOTIMER;
-    g->cpu_g = g->cpu_c = 0;
+    g->cpu_g = g->cpu_c = g->greeted = 0;
     g->queued = g->last_len = 0;
     if (control_state(g->m->control) == RUN_RUNNING)
         control_stop(g->m->control, RUN_PAUSED);

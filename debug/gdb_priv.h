@@ -66,6 +66,7 @@ struct gdb {
     bool still;                 /* the vCPUs have stood still since this client came */
     bool waiting;               /* the guest runs, and the debugger waits to hear that it stopped */
     bool interrupted;           /* by Ctrl-C */
+    unsigned greeted;           /* the last packet, if it was qSupported: its length and sum */
     bool killed;                /* by `k`: lldb waits to hear that it ended, gdb does not */
     bool swbreak, hwbreak;      /* what stop replies it understands */
     bool phys;                  /* memory accesses are physical */

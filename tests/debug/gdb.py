@@ -460,6 +460,11 @@ def case_packets():
     try:
         check("qSupported", "PacketSize=4000" in line.ask("qSupported:swbreak+;hwbreak+;xmlRegisters=i386"))
         same("threads", (line.ask("qfThreadInfo"), line.ask("qsThreadInfo"), line.ask("qC")), ("m1", "l", "QC1"))
+        # gdb says it again after two seconds, of a Latimer that it has just begun, and wants one answer
+        line.raw(b"$qSupported:swbreak+#%02x" % (sum(b"qSupported:swbreak+") & 255) * 3)
+        check("one answer", "PacketSize" in line.receive())
+        same("the next answer", line.ask("qC"), "QC1")
+        check("asked anew", "PacketSize" in line.ask("qSupported:swbreak+;hwbreak+"))
         check("thread's name", b"CPU#0" in bytes.fromhex(line.ask("qThreadExtraInfo,1")))
         same("attached", line.ask("qAttached"), "1")
         same("sstep", (line.ask("qqemu.sstepbits"), line.ask("qqemu.sstep")), ("ENABLE=1,NOIRQ=2,NOTIMER=4", "0x7"))
