@@ -185,7 +185,16 @@ void hmp_mouse_button(struct hmp *h)
 
 void hmp_screendump(struct hmp *h)
 {
-    DO(h, action_screendump(h->m, h->arg[0].s, NULL, err, sizeof(err)));
+    static const char *const formats[] = { "png", "ppm", "txt" };
+    const char *line = h->arg[0].s, *format = NULL;
+    size_t n = strlen(line);
+    char file[HMP_LINE + 1];
+
+    for (unsigned i = 0; i < 3; i++)
+        if (n > 7 && strncmp(line + n - 7, " -f ", 4) == 0 && strcmp(line + n - 3, formats[i]) == 0)
+            format = formats[i];
+    snprintf(file, sizeof(file), "%.*s", (int)(format ? n - 7 : n), line);
+    DO(h, action_screendump(h->m, file, format, err, sizeof(err)));
 }
 
 /* The other protocol that QEMU has, SPICE, is none of ours. */

@@ -159,6 +159,9 @@ def quick_questions():
     check(ask("screendump", filename=path("s.png")) == {"return": {}}, "screendump")
     check(open(path("s.png"), "rb").read(8) == b"\x89PNG\r\n\x1a\n", "no PNG")
     check(ask("screendump", filename=path("s.ppm")) == {"return": {}} and open(path("s.ppm"), "rb").read(3) == b"P6\n", "no PPM")
+    for form, magic in ("ppm", b"P6\n"), ("png", b"\x89PN"):
+        same(hmp("screendump %s -f %s" % (path("a picture"), form)), "")
+        same(open(path("a picture"), "rb").read(3), magic)
     # A way to the guest, and no longer.
     s = socket.socket()
     s.bind(("127.0.0.1", 0))
