@@ -55,7 +55,7 @@ struct acpi_board {
     uint8_t serial;             /* bit n: COM n+1 is there */
     bool vga;
     bool floppy;                /* its controller is there */
-    bool parallel;              /* LPT1 is there */
+    uint8_t parallel;           /* bit n: LPT n+1 is there */
     uint16_t pvpanic;           /* its port; 0: none */
 };
 /* What a firmware that moves the tables must do again. Offsets are into the tables. */

@@ -224,8 +224,12 @@ static void pci_bridge(struct aml *a, const struct acpi_board *b)
         isa_device(a, "COM3", "PNP0501", 3, 4, 0x3e8, 8, 0, 0);
     if (b->serial & 8)
         isa_device(a, "COM4", "PNP0501", 4, 3, 0x2e8, 8, 0, 0);
-    if (b->parallel)
+    if (b->parallel & 1)
         isa_device(a, "LPT1", "PNP0400", 1, 7, 0x378, 3, 0, 0);
+    if (b->parallel & 2)
+        isa_device(a, "LPT2", "PNP0400", 2, 7, 0x278, 3, 0, 0);
+    if (b->parallel & 4)
+        isa_device(a, "LPT3", "PNP0400", 3, 7, 0x3bc, 3, 0, 0);
     if (b->floppy)
         floppy(a);
     isa_device(a, "PMRS", "PNP0C02", 1, -1, b->pm, b->pm_len, 0x92, 1);

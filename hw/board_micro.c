@@ -85,8 +85,8 @@ static void init(struct machine *m)
         die(EXIT_CODE_HOST, "out of memory for the board");
     phys_map_ram(m->phys, 0, m->ram_low, m->ram, false, "ram");
     pcbase_chips(b, m);
-    desc.serial = b->serial;
-    desc.parallel = b->parallel;
+    desc.serial = b->plugs.serial;
+    desc.parallel = b->plugs.parallel;
     own->acpi = acpi_new(m->chips, &acpi_model, m->ports, PM_PORT, m->clock, pcbase_isa(b, SCI, 0),
                          pcbase_soft_off, m);
     pci = pci_bus_new(m->chips, m->ports, m->phys, &reset_ops, reset_new(m->chips, b->reset),

@@ -1,6 +1,6 @@
 /*
- * debugcon.c - debug console in the manner of Bochs' port E9h: a byte written goes out, a read gives E9h,
- * by which software recognises it.  A byte the outside does not take is lost: the port has no
+ * debugcon.c - debug console in the manner of Bochs' port E9h: a byte written goes out, a read gives E9h
+ * (or what readback= says), by which software recognises it.  A byte the outside does not take is lost: the port has no
  * way to make software wait.
  */
 #include "base/log.h"
@@ -8,11 +8,12 @@
 
 struct debugcon {
     struct chardev *chr;
+    uint8_t readback;
 };
 
 static uint64_t debugcon_read(void *dev, uint64_t off, unsigned size)
 {
-    return 0xe9;
+    return ((const struct debugcon *)dev)->readback;
 }
 
 static void debugcon_write(void *dev, uint64_t off, uint64_t val, unsigned size)
@@ -39,12 +40,13 @@ static const struct chip debugcon_chip = {
     "debugcon", sizeof(struct debugcon), NULL, debugcon_state, NULL
 };
 
-struct debugcon *debugcon_new(struct chip_list *chips, struct ports *ports, uint16_t port,
-                              struct chardev *chr)
+struct debugcon *debugcon_new(struct chip_list *chips, const char *name, struct ports *ports, uint16_t port,
+                              uint8_t readback, struct chardev *chr)
 {
-    struct debugcon *d = chip_new(chips, &debugcon_chip, "debugcon");
+    struct debugcon *d = chip_new(chips, &debugcon_chip, name);
     d->chr = chr;
-    ports_map(ports, port, 1, &debugcon_ops, d, "debugcon");
+    d->readback = readback;
+    ports_map(ports, port, 1, &debugcon_ops, d, name);
     chardev_connect(chr, &debugcon_user, d);
     return d;
 }

@@ -1,4 +1,4 @@
-/* debugcon.h - debug console: bytes written to one port go to a chardev; reading gives E9h. */
+/* debugcon.h - debug console: bytes written to one port go to a chardev; reading gives `readback`. */
 #ifndef HW_DEBUGCON_H
 #define HW_DEBUGCON_H
 
@@ -6,6 +6,8 @@
 #include "hw/dev.h"
 
 struct debugcon;
-struct debugcon *debugcon_new(struct chip_list *, struct ports *, uint16_t port, struct chardev *);
+#define DEBUGCON_READBACK 0xe9u
+struct debugcon *debugcon_new(struct chip_list *, const char *name, struct ports *, uint16_t port, uint8_t readback,
+                              struct chardev *);
 
 #endif

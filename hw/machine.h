@@ -73,8 +73,8 @@ struct machine_config {
     struct chardev *serial[4];
     unsigned nserial;
     struct chardev *debugcon;
-    struct chardev *parallel;                   /* has_parallel: a port that may go nowhere */
-    bool has_parallel;
+    struct chardev *parallel[3];                /* NULL: a port that goes nowhere */
+    unsigned nparallel;
     uint16_t debugcon_port;
     struct {                                    /* -boot, for the firmware */
         const char *order, *once;               /* letters a, c, d, n: floppy, disk, CD, network; NULL: usual */

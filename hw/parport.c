@@ -145,6 +145,8 @@ static void receive(void *dev, const uint8_t *buf, unsigned n)
 {
 }
 
+const struct parport_lpt parport_lpt[PARPORTS] = { { "lpt1", 0x378 }, { "lpt2", 0x278 }, { "lpt3", 0x3bc } };
+
 static const struct io_ops parport_ops = { parport_read, parport_write, 1, LOG_DEV_PARPORT };
 static const struct chardev_user parport_user = { room, receive, NULL, writable };
 

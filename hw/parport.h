@@ -6,6 +6,11 @@
 #include "hw/dev.h"
 
 struct parport;
+/* A PC's parallel ports, LPT1 to LPT3. */
+#define PARPORTS 3u
+#define PARPORT_IRQ 7u
+extern const struct parport_lpt { const char *name; uint16_t port; } parport_lpt[PARPORTS];
+
 struct parport *parport_new(struct chip_list *, const char *name, struct ports *, uint16_t base,
                             struct irq irq, struct clock *, struct chardev *);
 

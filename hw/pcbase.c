@@ -269,9 +269,6 @@ static void rtc_was_set(void *machine, int64_t ahead)
 
 void pcbase_chips(struct pcbase *b, struct machine *m)
 {
-    static const struct { uint16_t port; uint8_t irq; const char *name; } com[4] = {
-        { 0x3f8, 4, "com1" }, { 0x2f8, 3, "com2" }, { 0x3e8, 4, "com3" }, { 0x2e8, 3, "com4" }
-    };
     const struct machine_config *cfg = &m->cfg;
     struct irq a20 = { .set = a20_set, .to = m };
     struct hpet_lines hpet_lines;
@@ -301,17 +298,18 @@ void pcbase_chips(struct pcbase *b, struct machine *m)
     kbc_new(m->chips, m->ports, m->clock, &kbc_lines, kbd, mouse);
     b->ferr = ferr_new(m->chips, m->ports, pcbase_isa(b, 13, 0), (struct irq){ .set = ignne_set, .to = m });
     port92_new(m->chips, m->ports, a20, b->reset);
-    for (unsigned i = 0; i < 4 && i < cfg->nserial; i++) {
-        uart_new(m->chips, com[i].name, m->ports, com[i].port, pcbase_isa(b, com[i].irq, i), m->clock,
+    for (unsigned i = 0; i < UART_COMS && i < cfg->nserial; i++) {
+        uart_new(m->chips, uart_com[i].name, m->ports, uart_com[i].port, pcbase_isa(b, uart_com[i].irq, i), m->clock,
                  cfg->serial[i]);
-        b->serial |= 1u << i;
+        b->plugs.serial |= 1u << i;
     }
-    if (cfg->has_parallel) {
-        parport_new(m->chips, "lpt1", m->ports, 0x378, pcbase_isa(b, 7, 0), m->clock, cfg->parallel);
-        b->parallel = true;
+    for (unsigned i = 0; i < PARPORTS && i < cfg->nparallel; i++) {
+        parport_new(m->chips, parport_lpt[i].name, m->ports, parport_lpt[i].port, pcbase_isa(b, PARPORT_IRQ, i), m->clock,
+                    cfg->parallel[i]);
+        b->plugs.parallel |= 1u << i;
     }
     if (cfg->debugcon)
-        debugcon_new(m->chips, m->ports, cfg->debugcon_port, cfg->debugcon);
+        debugcon_new(m->chips, "debugcon", m->ports, cfg->debugcon_port, DEBUGCON_READBACK, cfg->debugcon);
 }
 
 void pcbase_isa_chips(struct pcbase *b, unsigned slot)

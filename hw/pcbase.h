@@ -20,8 +20,6 @@ struct pcbase {
     struct ferr *ferr;
     struct rtc *rtc;
     struct irq reset;           /* set(true) resets the machine */
-    uint8_t serial;             /* bit n: COM n+1 is there */
-    bool parallel;              /* LPT1 is there */
     uint16_t source[16];        /* per ISA line: who asserts it, one bit a source */
     uint8_t gsi[IOAPIC_PINS];   /* the same per input of the I/O APIC: enum gsi_source */
     struct floppy *floppy;      /* NULL: no drives */

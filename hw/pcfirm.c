@@ -152,7 +152,7 @@ static void tell(struct pcfirm *f, struct machine *m, const struct acpi_board *a
     fw_cfg_file(f->cfg, "etc/smbios/smbios-anchor", anchor, sizeof(anchor));
     fw_cfg_file(f->cfg, "etc/smbios/smbios-tables", tables, len);
     free(tables);
-    if ((b->serial & 1) && m->cfg.serial_screen)        /* nobody looks at the screen */
+    if ((b->plugs.serial & 1) && m->cfg.serial_screen)        /* nobody looks at the screen */
         fw_cfg_file_number(f->cfg, "etc/sercon-port", PC_COM1, 8);
     tell_users(f, m);
     rtc_cmos_set(b->rtc, CMOS_EQUIPMENT, equipment(b));
@@ -172,8 +172,8 @@ void pcfirm_configure(struct pcfirm *f, struct machine *m, struct acpi_board *ac
     const struct pcbase *b = m->board;
 
     acpi->ncpu = info->ncpu = m->ncpu;
-    acpi->serial = b->serial;
-    acpi->parallel = b->parallel;
+    acpi->serial = b->plugs.serial;
+    acpi->parallel = b->plugs.parallel;
     acpi->floppy = b->floppy;
     acpi->pvpanic = b->plugs.pvpanic;
     info->uuid = m->cfg.uuid;

@@ -60,6 +60,7 @@ struct plug_env {               /* what a board offers; zero but for what it set
     struct irq gsi;             /* interrupt input n of the I/O APIC: gsi.set(gsi.to, n, level) */
     struct plug_bus *buses;
     unsigned isa_sources[16], made, groups;
+    uint8_t serial, parallel;   /* bit n: COM n+1, LPT n+1 are there, at their usual places */
     uint16_t pvpanic;           /* the port of one that was made, for the ACPI tables; 0: none */
 };
 

@@ -346,6 +346,10 @@ static uint8_t read_lsr(struct uart *u)
     return v;
 }
 
+const struct uart_com uart_com[UART_COMS] = {
+    { "com1", 0x3f8, 4 }, { "com2", 0x2f8, 3 }, { "com3", 0x3e8, 4 }, { "com4", 0x2e8, 3 }
+};
+
 static uint64_t uart_read(void *dev, uint64_t off, unsigned size)
 {
     struct uart *u = dev;
@@ -427,7 +431,7 @@ static void uart_loaded(void *dev)
     chardev_accept(u->chr);
 }
 
-static const struct io_ops uart_ops = { uart_read, uart_write, 1, LOG_DEV_UART };
+const struct io_ops uart_ops = { uart_read, uart_write, 1, LOG_DEV_UART };
 static const struct chardev_user uart_user = { uart_room, uart_receive, uart_break, uart_writable };
 
 static const struct field uart_state[] = {
@@ -445,14 +449,22 @@ static const struct chip uart_chip = { "16550a", sizeof(struct uart), uart_reset
 struct uart *uart_new(struct chip_list *chips, const char *name, struct ports *ports, uint16_t base,
                       struct irq irq, struct clock *clock, struct chardev *chr)
 {
+    struct uart *u = uart_new_behind(chips, name, irq, clock, chr);
+
+    u->base = base;
+    ports_map(ports, base, 8, &uart_ops, u, name);
+    return u;
+}
+
+struct uart *uart_new_behind(struct chip_list *chips, const char *name, struct irq irq, struct clock *clock,
+                             struct chardev *chr)
+{
     struct uart *u = chip_new(chips, &uart_chip, name);
     u->irq = irq;
     u->clock = clock;
     u->chr = chr;
-    u->base = base;
     timer_init(&u->timeout, clock, timeout_fire, u);
     timer_init(&u->modem_poll, clock, modem_fire, u);
-    ports_map(ports, base, 8, &uart_ops, u, name);
     uart_reset(u);
     chardev_connect(chr, &uart_user, u);
     return u;

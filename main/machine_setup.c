@@ -82,6 +82,7 @@ static uint64_t guest_time(void *clock)
 void machine_setup(struct machine *m, struct options *o)
 {
     static const char *const label[SERIAL_MAX] = { "serial0", "serial1", "serial2", "serial3" };
+    static const char *const printer[PARALLEL_MAX] = { "parallel0", "parallel1", "parallel2" };
     pthread_mutexattr_t recursive;
     struct cpu_model *model;
     const char *wrong = cpu_model_parse(o->cpu, &model);
@@ -118,8 +119,9 @@ void machine_setup(struct machine *m, struct options *o)
     m->cfg.nserial = o->nserial;
     if (o->debugcon)
         m->cfg.debugcon = open_serial(m, o, o->debugcon, "debugcon");
-    m->cfg.has_parallel = strcmp(o->parallel, "none") != 0;
-    m->cfg.parallel = open_serial(m, o, o->parallel, "parallel0");
+    for (unsigned i = 0; i < o->nparallel; i++)
+        m->cfg.parallel[i] = open_serial(m, o, o->parallel[i], printer[i]);
+    m->cfg.nparallel = o->nparallel;
     monitors_open(m, o);
     m->drives = o->drives;
     m->drive = drives_nth;
@@ -173,8 +175,9 @@ bool machine_teardown(struct machine *m, struct options *o)
             chardev_close(m->cfg.serial[i]);
     if (o->debugcon && strncmp(o->debugcon, "chardev:", 8))
         chardev_close(m->cfg.debugcon);
-    if (strncmp(o->parallel, "chardev:", 8))
-        chardev_close(m->cfg.parallel);
+    for (unsigned i = 0; i < m->cfg.nparallel; i++)
+        if (strncmp(o->parallel[i], "chardev:", 8))
+            chardev_close(m->cfg.parallel[i]);
     chardevs_close(o->chardevs);
     for (unsigned i = 0; i < m->ncpu; i++) {
         exec_free(m->cpu[i]);

@@ -221,3 +221,11 @@ void options_devices(struct options *o)
     }
     o->device_args = NULL;
 }
+
+bool options_asked_for(const struct options *o, const char *name)
+{
+    for (const struct plug_use *u = o->devices; u; u = u->next)
+        if (strcmp(u->plug->name, name) == 0)
+            return true;
+    return false;
+}

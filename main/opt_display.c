@@ -176,14 +176,6 @@ void opt_screendump(struct options *o, const char *opt, const char *val)
 
 /* ---- when all of the command line is known ---- */
 
-static bool asked_for(const struct options *o, const char *name)
-{
-    for (const struct plug_use *u = o->devices; u; u = u->next)
-        if (strcmp(u->plug->name, name) == 0)
-            return true;
-    return false;
-}
-
 static void default_display(struct options *o)
 {
     const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
@@ -199,13 +191,13 @@ void options_display(struct options *o)
 {
     struct plug_use *u;
 
-    if (o->vga != VGA_NONE && o->cfg.board->firmware && (o->vga == VGA_STD || !o->nodefaults) && !asked_for(o, "VGA")) {
+    if (o->vga != VGA_NONE && o->cfg.board->firmware && (o->vga == VGA_STD || !o->nodefaults) && !options_asked_for(o, "VGA")) {
         u = plug_use_new(plug_find("VGA"));
         u->props->slot = VGA_SLOT;
         options_add_device_first(o, u);
     } else if (o->vga == VGA_STD && !o->cfg.board->firmware) {
         die(EXIT_CODE_USAGE, "-vga: machine %s has no PCI bus: use -machine pc", o->cfg.board->name);
     }
-    if (!o->display_set && !o->vnc && asked_for(o, "VGA"))
+    if (!o->display_set && !o->vnc && options_asked_for(o, "VGA"))
         default_display(o);
 }

@@ -391,7 +391,13 @@ void opt_serial(struct options *o, const char *opt, const char *val)
 
 void opt_parallel(struct options *o, const char *opt, const char *val)
 {
-    o->parallel = val;
+    if (strcmp(val, "none") == 0) {
+        o->no_parallel = true;
+        return;
+    }
+    if (o->nparallel == PARALLEL_MAX)
+        die(EXIT_CODE_USAGE, "%s: the machine has %u parallel ports", opt, PARALLEL_MAX);
+    o->parallel[o->nparallel++] = val;
 }
 
 void opt_debugcon(struct options *o, const char *opt, const char *val)
@@ -705,11 +711,11 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
         die(EXIT_CODE_USAGE, "-bios: machine %s has no firmware: use -machine pc", o->cfg.board->name);
     if (o->bios && o->cfg.kernel)
         arg_note("the kernel is loaded directly: the firmware given by -bios does not run");
-    if (!o->nserial && !o->nodefaults)
+    if (!o->nserial && !o->nodefaults && !options_asked_for(o, "isa-serial"))
         o->serial[o->nserial++] = o->daemonize || o->display == DISPLAY_TEXT || (o->debugcon && strstr(o->debugcon, "stdio")) ||
                                   options_monitor_stdio(o) ? "null" : "mon:stdio";
-    if (!o->parallel)
-        o->parallel = o->cfg.board->firmware && !o->nodefaults ? "null" : "none";
+    if (!o->nparallel && !o->no_parallel && o->cfg.board->firmware && !o->nodefaults && !options_asked_for(o, "isa-parallel"))
+        o->parallel[o->nparallel++] = "null";
     options_firmware(o);
     options_drives(o);
     options_nics(o);

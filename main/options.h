@@ -12,6 +12,7 @@
 #include "main/netdevs.h"
 
 #define SERIAL_MAX 4
+#define PARALLEL_MAX 3
 #define DATA_DIRS 16
 
 enum display_kind { DISPLAY_NONE, DISPLAY_SDL, DISPLAY_TEXT };
@@ -22,7 +23,9 @@ struct options {
     const char *serial[SERIAL_MAX];
     unsigned nserial;
     const char *debugcon;
-    const char *parallel;       /* NULL: the board's default */
+    const char *parallel[PARALLEL_MAX];
+    unsigned nparallel;
+    bool no_parallel;           /* -parallel none: not the default one either */
     struct smbios_given smbios; /* -smbios; cfg.smbios points here where there is one */
     const char *bios;           /* as given; NULL: the board's usual one */
     const char *dir[DATA_DIRS]; /* -L: where firmware is looked for first */

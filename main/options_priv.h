@@ -30,6 +30,8 @@ void options_add_device_first(struct options *, struct plug_use *);
 bool options_has_device(const struct options *, const char *const *names);
 /* opt_display.c: the machine's video, and a display where none was named. */
 void options_display(struct options *);
+/* There is a -device of that name. */
+bool options_asked_for(const struct options *, const char *name);
 /* opt_drive.c: one more drive, and what -drive and -blockdev say of one alike. Dies where the value is wrong. */
 struct drive_arg *drive_arg_new(struct options *, const char *opt);
 void drive_arg_format(struct drive_arg *, struct options *, const struct arg_item *);

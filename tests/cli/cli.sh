@@ -289,6 +289,12 @@ expect 3 'cannot write its log' -kernel "$work/exit" -chardev null,id=c,logfile=
 expect 4 'it is no serial port' -kernel "$work/exit" -serial /dev/null
 expect 4 'cannot open the pipe' -kernel "$work/exit" -chardev pipe,id=c,path="$work/no/such"
 expect 67 '' -kernel "$work/exit" -device isa-debug-exit -chardev stdio,id=c,signal=off -serial chardev:c
+expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -parallel null -parallel null -chardev null,id=a -chardev null,id=b \
+    -device isa-serial,chardev=a -device pci-serial-2x,chardev1=b -debugcon null -vga none
+expect 2 'has 3 parallel ports' -kernel "$work/exit" -parallel null -parallel null -parallel null -parallel null
+expect 2 'needs chardev=ID' -kernel "$work/exit" -device isa-serial
+expect 2 'already belongs to com1' -kernel "$work/exit" -serial null -chardev null,id=c -device isa-serial,index=0,chardev=c
+expect 2 'another device has it' -kernel "$work/exit" -chardev null,id=c -device isa-serial,chardev=c -device isa-parallel,chardev=c
 expect 3 'cannot write' -kernel "$work/exit" -chardev file,id=c,path="$work/no/such"
 expect 4 'cannot connect to unix' -kernel "$work/exit" -chardev socket,id=c,path="$work/no/such"
 expect 2 'unknown destination' -kernel "$work/exit" -serial tcp:1234

@@ -46,7 +46,7 @@ static void build(struct all *a)
     port92_new(e->chips, e->ports, env_irq(e, 1), env_irq(e, 2));
     uart_new(e->chips, "com1", e->ports, 0x3f8, pic_line(a->pic, 4), e->clock, &e->chr);
     debugexit_new(e->chips, e->ports, 0xf4, 4, stop, NULL);
-    debugcon_new(e->chips, e->ports, 0xe9, NULL);
+    debugcon_new(e->chips, "debugcon", e->ports, 0xe9, DEBUGCON_READBACK, NULL);
     testdev_new(e->chips, e->ports, NULL, (struct irq){ 0 });
 }
 

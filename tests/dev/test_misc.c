@@ -75,7 +75,7 @@ END_TEST
 
 START_TEST(debug_console)
 {
-    debugcon_new(e.chips, e.ports, 0x402, &e.chr);
+    debugcon_new(e.chips, "debugcon", e.ports, 0x402, DEBUGCON_READBACK, &e.chr);
     ck_assert_uint_eq(in8(&e, 0x402), 0xe9);
     out8(&e, 0x402, 'h');
     out8(&e, 0x402, 'i');

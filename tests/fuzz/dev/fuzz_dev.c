@@ -161,8 +161,8 @@ static void configure(struct fuzz *z, uint8_t *bios)
         c->serial[i] = ((struct chardev_slot *)outside_new(z, PROP_CHARDEV, false))->chr;
     c->debugcon = ((struct chardev_slot *)outside_new(z, PROP_CHARDEV, false))->chr;
     c->debugcon_port = 0x402;
-    c->parallel = ((struct chardev_slot *)outside_new(z, PROP_CHARDEV, false))->chr;
-    c->has_parallel = true;
+    c->parallel[0] = ((struct chardev_slot *)outside_new(z, PROP_CHARDEV, false))->chr;
+    c->nparallel = 1;
     c->display = &z->display;
     c->input = input_new();
     c->pcspk = &z->audio;
