@@ -73,7 +73,8 @@ static void make_parallel(struct plug_env *env, void *bus, const void *props)
 }
 
 #define ISA_PROPS(last)                                                                                          \
-    { "index", PROP_NUMBER, offsetof(struct isa_props, index), 0, last, "which of the usual places (default: the first that is free)" }, \
+    { "index", PROP_NUMBER, offsetof(struct isa_props, index), 0, last,                                          \
+      "which of the usual places (default: the first that is free)" },                                           \
     { "iobase", PROP_NUMBER, offsetof(struct isa_props, iobase), 1, 0xfff8, "its first port" },                  \
     { "irq", PROP_NUMBER, offsetof(struct isa_props, irq), 3, 15, "its interrupt" },                             \
     { "chardev", PROP_CHARDEV, offsetof(struct isa_props, chr), 0, 0, "the host's end" },                        \
@@ -88,7 +89,8 @@ const struct plug isa_serial_plug = {
 };
 
 const struct plug isa_parallel_plug = {
-    "isa-parallel", "a parallel port with a printer", "ISA", sizeof(struct isa_props), &isa_defaults, parallel_props, make_parallel
+    "isa-parallel", "a parallel port with a printer", "ISA", sizeof(struct isa_props), &isa_defaults, parallel_props,
+    make_parallel
 };
 
 struct debugcon_props {

@@ -39,6 +39,8 @@ void opt_boot(struct options *o, const char *opt, const char *val)
             o->cfg.firmware.menu = arg_bool(opt, it.key, it.val);
         else if (strcmp(it.key, "strict") == 0)
             o->cfg.firmware.strict = arg_bool(opt, it.key, it.val);
+        else if (it.val && strcmp(it.key, "splash") == 0)
+            options_splash(o, opt, it.val);
         else if (strcmp(it.key, "splash-time") == 0)
             o->cfg.firmware.splash_ms = milliseconds(opt, &it, 65535);
         else if (it.val && strcmp(it.key, "reboot-timeout") == 0 && strcmp(it.val, "-1") == 0)
@@ -46,7 +48,7 @@ void opt_boot(struct options *o, const char *opt, const char *val)
         else if (strcmp(it.key, "reboot-timeout") == 0)
             o->cfg.firmware.retry_ms = (int)milliseconds(opt, &it, 65535);
         else
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use order, once, menu, strict, splash-time or reboot-timeout", opt,
-                it.key);
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use order, once, menu, strict, splash, splash-time or "
+                "reboot-timeout", opt, it.key);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * opt_firmware.c - -smbios and -fw_cfg: what a user tells the machine's firmware and the guest behind it.
+ * opt_firmware.c - -smbios, -fw_cfg and -boot splash=: what a user tells the machine's firmware and the guest behind it.
  *
  * Guests are provisioned by these: systemd and cloud-init read credentials and their data source from SMBIOS texts,
  * Ignition its configuration from a file of the firmware's.
@@ -142,14 +142,26 @@ void opt_smbios(struct options *o, const char *opt, const char *val)
     o->cfg.smbios = g;
 }
 
-/* ---- -fw_cfg ---- */
+/* ---- -fw_cfg, and -boot splash= ---- */
+
+static void add(struct options *o, const char *opt, struct fw_file *f)
+{
+    const struct fw_file *u = o->cfg.fw_files;
+    unsigned n = 0;
+
+    for (; u; u = u->next, n++)
+        if (strcmp(u->name, f->name) == 0)
+            die(EXIT_CODE_USAGE, "%s: name=%s: given twice", opt, f->name);
+    if (n == FILES)
+        die(EXIT_CODE_USAGE, "%s: more than %u files", opt, FILES);
+    f->next = o->cfg.fw_files;
+    o->cfg.fw_files = f;
+}
 
 void opt_fw_cfg(struct options *o, const char *opt, const char *val)
 {
-    const struct fw_file *u = o->cfg.fw_files;
     struct fw_file *f = calloc(1, sizeof(*f));
     struct arg_item it;
-    unsigned n = 0;
 
     if (!f)
         die(EXIT_CODE_HOST, "%s: out of memory", opt);
@@ -175,20 +187,32 @@ void opt_fw_cfg(struct options *o, const char *opt, const char *val)
         die(EXIT_CODE_USAGE, "%s: needs name=NAME and string=TEXT or file=PATH", opt);
     if (strlen(f->name) > FW_CFG_NAME)
         die(EXIT_CODE_USAGE, "%s: name=%s: longer than %u bytes", opt, f->name, FW_CFG_NAME);
-    for (; u; u = u->next, n++)
-        if (strcmp(u->name, f->name) == 0)
-            die(EXIT_CODE_USAGE, "%s: name=%s: given twice", opt, f->name);
-    if (n == FILES)
-        die(EXIT_CODE_USAGE, "%s: more than %u files", opt, FILES);
     if (strncmp(f->name, "opt/", 4) != 0)
         arg_note("-fw_cfg: name=%s: names of users' own files begin with opt/; others are the firmware's", f->name);
-    f->next = o->cfg.fw_files;
-    o->cfg.fw_files = f;
+    add(o, opt, f);
+}
+
+/* What SeaBIOS shows while its menu waits: a JPEG, or a BMP of 24 bits a pixel. */
+void options_splash(struct options *o, const char *opt, const char *path)
+{
+    struct fw_file *f = calloc(1, sizeof(*f));
+    bool jpeg, bmp;
+
+    if (!f)
+        die(EXIT_CODE_HOST, "%s: out of memory", opt);
+    f->data = whole_file(opt, path, FILE_MAX, &f->len);
+    jpeg = f->len > 2 && f->data[0] == 0xff && f->data[1] == 0xd8;
+    bmp = f->len > 30 && f->data[0] == 'B' && f->data[1] == 'M' && f->data[28] == 24 && f->data[29] == 0;
+    if (!jpeg && !bmp)
+        die(EXIT_CODE_FILE, "%s: splash=%s: firmware shows JPEG pictures, and BMP ones of 24 bits a pixel; this is neither", opt,
+            path);
+    f->name = jpeg ? "bootsplash.jpg" : "bootsplash.bmp";
+    add(o, opt, f);
 }
 
 void options_firmware(const struct options *o)
 {
-    const char *what = o->cfg.smbios ? "-smbios" : o->cfg.fw_files ? "-fw_cfg" : NULL;
+    const char *what = o->cfg.smbios ? "-smbios" : o->cfg.fw_files ? "-fw_cfg and -boot splash=" : NULL;
 
     if (what && !o->cfg.board->firmware)
         die(EXIT_CODE_USAGE, "%s: machine %s has no firmware to tell: use -machine pc or q35", what, o->cfg.board->name);

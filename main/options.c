@@ -414,6 +414,23 @@ static uint16_t port(const char *opt, const char *key, const char *val)
     return (uint16_t)n;
 }
 
+/* No machine sleeps with its memory kept (S3) or written out (S4): who turns that off has it so. */
+static bool sleep_state(const char *opt, const char *name, const char *val)
+{
+    static const char *const names[] = {
+        "PIIX4_PM.disable_s3", "PIIX4_PM.disable_s4", "ICH9-LPC.disable_s3", "ICH9-LPC.disable_s4"
+    };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(names[i], name))
+            continue;
+        if (!arg_bool(opt, name, strcmp(val, "1") == 0 ? "on" : strcmp(val, "0") == 0 ? "off" : val))
+            arg_note("%s: %s=%s: no machine has that sleep state, it stays off", opt, name, val);
+        return true;
+    }
+    return false;
+}
+
 static void global(struct options *o, const char *opt, const char *name, const char *val)
 {
     uint64_t n;
@@ -428,9 +445,11 @@ static void global(struct options *o, const char *opt, const char *name, const c
         if (!arg_number(val, &n) || n > 64)
             die(EXIT_CODE_USAGE, "%s: %s=%s: use a number from 0 to 64", opt, name, val);
         o->cfg.ext_tseg = (unsigned)n;
+    } else if (val && sleep_state(opt, name, val)) {
+        ;
     } else {
-        die(EXIT_CODE_USAGE, "%s: unknown property '%s': isa-debugcon.iobase=, cfi.pflash01.secure= and "
-            "mch.extended-tseg-mbytes= are understood", opt, name);
+        die(EXIT_CODE_USAGE, "%s: unknown property '%s': isa-debugcon.iobase=, cfi.pflash01.secure=, "
+            "mch.extended-tseg-mbytes=, PIIX4_PM.disable_s3=, ICH9-LPC.disable_s3= and disable_s4= are understood", opt, name);
     }
 }
 

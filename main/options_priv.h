@@ -29,6 +29,8 @@ void options_add_device_first(struct options *, struct plug_use *);
 /* -device adds one of these; names end with NULL. */
 bool options_has_device(const struct options *, const char *const *names);
 /* opt_display.c: the machine's video, and a display where none was named. */
+/* -boot splash=: a picture for the firmware. Dies where it is none. */
+void options_splash(struct options *, const char *opt, const char *path);
 void options_display(struct options *);
 /* There is a -device of that name. */
 bool options_asked_for(const struct options *, const char *name);

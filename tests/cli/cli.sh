@@ -233,6 +233,11 @@ expect 2 'the machine has this file itself' -M pc -display none -fw_cfg bootorde
 expect 2 'there is no machine .pc-q35-x' -M pc-q35-x
 expect 2 'unknown property .vmport' -M pc,vmport=on
 expect 2 'use milliseconds' -M pc -boot menu=on,splash-time=soon
+expect 3 'this is neither' -M pc -boot splash="$0"
+expect 3 'no/such' -M pc -boot splash="$work/no/such"
+expect 67 '' -M pc -kernel "$work/exit" -device isa-debug-exit -nographic -global PIIX4_PM.disable_s3=1 -global PIIX4_PM.disable_s4=on
+expect 67 'no machine has that sleep state' -M pc -kernel "$work/exit" -device isa-debug-exit -nographic -global ICH9-LPC.disable_s3=0
+expect 2 'on or off' -M pc -global PIIX4_PM.disable_s3=maybe
 
 # ---- boards without a drive's controller ----
 : >"$work/medium"

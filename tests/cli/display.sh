@@ -156,6 +156,24 @@ EOF
     start -k de -vnc unix:"$work/sock",password="$work/password"       # in the place of one that was left behind
     $client --password geheim unix:"$work/sock" key y 2>/dev/null
     left 89 'VNC: a key of another layout, in a socket left behind'
+    if [ -e /usr/share/seabios/bios-256k.bin ] && [ -n "$bios" ]; then       # the firmware shows a picture of 640x480
+        $python -c 'import struct, sys
+sys.stdout.buffer.write(b"BM" + struct.pack("<IIIIiiHHIIiiII", 54 + 921600, 0, 54, 40, 640, 480, 1, 24, 0, 921600, 0, 0, 0, 0) +
+                        b"\x10\x20\xf0" * 307200)' >"$work/splash.bmp"
+        "$latimer" -M pc -m 64 -nodefaults -vga std -boot menu=on,splash-time=60000,splash="$work/splash.bmp" -vnc unix:"$work/splash" \
+            >"$work/out" 2>&1 </dev/null &
+        pid=$! tries=0
+        until [ -S "$work/splash" ] || [ $tries = 100 ]; do
+            sleep 0.2
+            tries=$((tries + 1))
+        done
+        holds 'the picture of -boot splash=' "$client unix:'$work/splash' wait-size 640x480 60 wait-still 1 png '$work/splash.png' &&
+            [ \"\$($client unix:'$work/splash' colours)\" = 1 ]"
+        kill -9 $pid
+        wait $pid 2>/dev/null
+    else
+        skip 'a picture shown by firmware' 'there is no SeaBIOS'
+    fi
     start -vnc 127.0.0.1:4719,to=4799
     port=$(sed -n 's/.*VNC on port [0-9]* (display :\([0-9]*\))/\1/p' "$work/out")
     holds 'VNC: a free port' "$client ':$port' size >/dev/null"
