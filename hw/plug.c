@@ -179,6 +179,14 @@ static bool set_number(uint64_t *to, const struct prop *p, const char *val, bool
 }
 
 const char *const plug_on_error[] = DISK_ON_ERROR_WORDS;
+const char *const plug_cache[] = { [PLUG_CACHE_AUTO] = "auto", [PLUG_CACHE_ON] = "on", [PLUG_CACHE_OFF] = "off", NULL };
+
+void plug_check_rotation(const struct plug_common *c, uint64_t rate)
+{
+    if (rate > 1 && rate <= 0x400)
+        die(EXIT_CODE_USAGE, "-device %s: rotation_rate=%llu: use 1 for a disk that does not rotate, or 1025 to 65534 "
+            "revolutions a minute", c->name, (unsigned long long)rate);
+}
 
 static bool set_word(unsigned *to, const char *const *words, const char *val, char *why, size_t len)
 {

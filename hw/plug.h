@@ -127,6 +127,18 @@ char *plugs_boot_order(const struct plug_use *, bool strict);
 
 /* ---- for boards and devices ---- */
 
+/* write-cache= of a disk device: is it on before the guest says so? `member` is an enum plug_cache; AUTO: it is. */
+enum plug_cache { PLUG_CACHE_AUTO, PLUG_CACHE_ON, PLUG_CACHE_OFF };
+extern const char *const plug_cache[];
+#define WRITE_CACHE_PROP(type, member) \
+    { "write-cache", PROP_WORD, offsetof(type, member), 0, 0, "whether it starts with its write cache on", plug_cache }
+
+/* rotation_rate= of a disk: revolutions a minute; 1: it does not rotate, 0: it does not say (ACS-3 A.9.6, SBC-3 6.6.3). */
+#define ROTATION_PROP(type, member) \
+    { "rotation_rate", PROP_NUMBER, offsetof(type, member), 0, 0xfffe, "1: a solid-state disk; 0: not told; else revolutions a minute" }
+/* Dies for values that mean nothing. */
+void plug_check_rotation(const struct plug_common *, uint64_t rate);
+
 /* werror= and rerror= of a disk device; `member` is its struct disk_policy (hw/disk_if.h). */
 extern const char *const plug_on_error[];
 #define DRIVE_ERROR_PROPS(type, member)                                                                       \

@@ -465,7 +465,8 @@ static void chip_reset(void *dev)
     memset(a->lba, 0, sizeof(a->lba));
     a->multiple = ATA_MULTIPLE;
     a->block_size = ATA_SECTOR;
-    a->write_cache = a->look_ahead = a->smart = 1;
+    a->write_cache = !a->who.cache_off;
+    a->look_ahead = a->smart = 1;
     a->mwdma = 2;
     a->udma = 0xff;
     a->heads = a->drive->chs.heads ? a->drive->chs.heads : 16;

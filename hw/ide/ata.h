@@ -53,6 +53,8 @@ struct ata_who {
     const char *serial, *model, *version;       /* at most 20, 40 and 8 characters */
     unsigned number;            /* the serial number is made of it where there is none */
     uint64_t wwn;               /* 0: it has none */
+    unsigned rotation;          /* revolutions a minute; 1: none, 0: it does not say */
+    bool cache_off;             /* the write cache is, until the guest says otherwise */
     unsigned physical;          /* bytes of a physical sector, a power of two from 512 up */
 };
 

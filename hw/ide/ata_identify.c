@@ -131,7 +131,7 @@ void ata_identify(const struct ata *a, uint8_t *page)
         word(page, 105, 8, 1);
         word(page, 169, 1, 1);
     }
-    word(page, 217, 1, 1);                              /* nothing rotates */
+    word(page, 217, a->who.rotation, 1);
     world_wide_name(a, page);
     serial_ata(a, page, true);
     checksum(page);

@@ -11,7 +11,7 @@
 void ide_attach(struct ide_bus *b, struct chip_list *chips, const char *name, unsigned unit, struct drive *drive,
                 const struct ata_who *who)
 {
-    struct ata_who usual = { .number = 0 };
+    struct ata_who usual = { .rotation = 1 };
 
     if (who)
         usual = *who;
@@ -26,7 +26,8 @@ struct props {
     struct drive *drive;
     struct disk_policy on_error;
     const char *serial, *model, *version;
-    uint64_t unit, wwn, logical, physical;
+    uint64_t unit, wwn, logical, physical, rotation;
+    unsigned cache;
 };
 #define AUTO UINT64_MAX
 
@@ -59,7 +60,8 @@ void ide_bus_path(struct ide_bus *b, const struct pci_dev *pci, const char *type
 static void make(struct plug_env *env, void *bus, const struct props *p, bool cd)
 {
     struct ata_who who = { .serial = p->serial, .model = p->model, .version = p->version, .wwn = p->wwn,
-                           .physical = (unsigned)p->physical };
+                           .physical = (unsigned)p->physical, .rotation = (unsigned)p->rotation,
+                           .cache_off = p->cache == PLUG_CACHE_OFF };
     struct ide_bus *b = bus;
     unsigned unit = p->unit == AUTO ? 0 : (unsigned)p->unit;
 
@@ -74,6 +76,7 @@ static void make(struct plug_env *env, void *bus, const struct props *p, bool cd
             (unsigned long long)p->logical);
     if (p->physical & (p->physical - 1))
         die(EXIT_CODE_USAGE, "-device %s: physical_block_size must be a power of two", p->common.name);
+    plug_check_rotation(&p->common, p->rotation);
     check_text(p, "serial", p->serial, 20);
     check_text(p, "model", p->model, 40);
     check_text(p, "ver", p->version, 8);
@@ -115,11 +118,12 @@ static const struct prop disk_props[] = {
     COMMON_PROPS,
     { "logical_block_size", PROP_NUMBER, offsetof(struct props, logical), 512, 512, "bytes" },
     { "physical_block_size", PROP_NUMBER, offsetof(struct props, physical), 512, 32768, "bytes, a power of two" },
+    ROTATION_PROP(struct props, rotation), WRITE_CACHE_PROP(struct props, cache),
     PROP_END
 };
 static const struct prop cd_props[] = { COMMON_PROPS, PROP_END };
 
-static const struct props defaults = { .unit = AUTO, .logical = 512, .physical = 512 };
+static const struct props defaults = { .unit = AUTO, .logical = 512, .physical = 512, .rotation = 1 };
 
 const struct plug ide_hd_plug = {
     "ide-hd", "IDE or SATA disk", "IDE", sizeof(struct props), &defaults, disk_props, make_disk, NULL, full

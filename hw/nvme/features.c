@@ -24,7 +24,7 @@ void nvme_features_reset(struct nvme *s)
     s->error_recovery = s->coalescing = s->atomicity = s->event_config = 0;
     s->over = TEMPERATURE_WARN;
     s->under = 0;
-    s->write_cache = 1;
+    s->write_cache = !s->config.cache_off;
     for (unsigned v = 0; v < VECTORS; v++)
         s->uncoalesced[v] = 0;
 }
@@ -73,7 +73,7 @@ uint16_t nvme_get_features(struct nvme_cmd *c)
         c->result = first ? 0 : s->error_recovery;
         break;
     case F_WRITE_CACHE:
-        c->result = first ? 1 : s->write_cache;
+        c->result = first ? !s->config.cache_off : s->write_cache;
         break;
     case F_QUEUES:
         c->result = queues(s);

@@ -468,6 +468,7 @@ struct nvme_props {
     const char *serial;
     uint64_t ioqpairs, mdts, block_size;
     bool msix;
+    unsigned cache;
 };
 
 static const struct nvme_props defaults = { .ioqpairs = 64, .mdts = 7, .block_size = 512, .msix = true };
@@ -482,13 +483,14 @@ static const struct prop props[] = {
       "a command transfers at most 4 KiB << N" },
     { "logical_block_size", PROP_NUMBER, offsetof(struct nvme_props, block_size), 512, 4096, "512 or 4096" },
     { "msix", PROP_BOOL, offsetof(struct nvme_props, msix), 0, 0, "message-signalled interrupts" },
+    WRITE_CACHE_PROP(struct nvme_props, cache),
     PROP_END
 };
 
 static void make(struct plug_env *env, void *bus, const void *from)
 {
     const struct nvme_props *p = from;
-    struct nvme_config config = { p->serial, p->ioqpairs, p->mdts, p->block_size, p->msix };
+    struct nvme_config config = { p->serial, p->ioqpairs, p->mdts, p->block_size, p->msix, p->cache == PLUG_CACHE_OFF };
     int slot = p->common.slot >= 0 ? p->common.slot : pci_free_slot(env->pci);
 
     if (!p->drive)

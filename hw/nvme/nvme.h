@@ -13,6 +13,7 @@ struct nvme_config {
     unsigned mdts;              /* a command transfers at most 4 KiB << mdts, 1 to 9 */
     unsigned block_size;        /* 512 or 4096 */
     bool msix;
+    bool cache_off;             /* the write cache is, until the driver says otherwise */
 };
 
 struct nvme;

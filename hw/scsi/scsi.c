@@ -154,7 +154,7 @@ static unsigned vpd_page(const struct scsi_dev *d, uint8_t page, uint8_t *p)
     switch (page) {
     case 0xb0: return vpd_limits(d, p);
     case 0xb1:
-        be_put(p, 2, 1);                /* does not rotate */
+        be_put(p, 2, d->rotation);
         return 60;
     case 0xb2:
         p[1] = 0xe0;                    /* UNMAP, WRITE SAME (16) and (10) with UNMAP */
@@ -416,7 +416,7 @@ static void dev_reset(void *dev)
     d->locked = d->stopped = 0;
     memset(d->sense, 0, sizeof(d->sense));
     d->event = EVENT_NONE;
-    d->wce = 1;
+    d->wce = !d->cache_off;
 }
 
 static const struct chip scsi_chip = { "scsi", sizeof(struct scsi_dev), dev_reset, scsi_state, NULL };
@@ -451,7 +451,8 @@ struct props {
     struct drive *drive;
     struct disk_policy on_error;
     const char *vendor, *product, *version, *serial;
-    uint64_t id, lun, wwn, block;
+    uint64_t id, lun, wwn, block, rotation;
+    unsigned cache;
     bool removable;
 };
 #define AUTO UINT64_MAX
@@ -491,6 +492,7 @@ static struct scsi_dev *make(struct chip_list *chips, struct scsi_bus *bus, cons
             p->drive->id);
     if (p->block & (p->block - 1))
         die(EXIT_CODE_USAGE, "-device %s: logical_block_size must be a power of two", p->common.name);
+    plug_check_rotation(&p->common, p->rotation);
     if (strlen(serial) > 36)
         die(EXIT_CODE_USAGE, "-device %s: serial=%s: at most 36 characters", p->common.name, serial);
     if (!drive_take(p->drive, type == SCSI_CD || p->removable ? &cd_user : &disk_user, d))
@@ -507,6 +509,8 @@ static struct scsi_dev *make(struct chip_list *chips, struct scsi_bus *bus, cons
     d->wwn = p->wwn;
     d->removable = type == SCSI_CD || p->removable;
     d->read_only = type == SCSI_CD || p->drive->read_only || (p->drive->disk && p->drive->disk->read_only);
+    d->rotation = (unsigned)p->rotation;
+    d->cache_off = p->cache == PLUG_CACHE_OFF;
     dev_reset(d);
     add(bus, d, p);
     if (bus->path[0])
@@ -539,12 +543,13 @@ static void make_cd(struct plug_env *env, void *bus, const void *props)
 static const struct prop disk_props[] = {
     COMMON_PROPS,
     { "removable", PROP_BOOL, offsetof(struct props, removable), 0, 0, "the guest may eject it" },
-    { "logical_block_size", PROP_NUMBER, offsetof(struct props, block), 512, 4096, "bytes" }, PROP_END
+    { "logical_block_size", PROP_NUMBER, offsetof(struct props, block), 512, 4096, "bytes" },
+    ROTATION_PROP(struct props, rotation), WRITE_CACHE_PROP(struct props, cache), PROP_END
 };
 static const struct prop cd_props[] = { COMMON_PROPS, PROP_END };
 
 static const struct props disk_defaults = {
-    .vendor = "LATIMER", .product = "HARDDISK", .version = "1.0", .id = AUTO, .block = 512
+    .vendor = "LATIMER", .product = "HARDDISK", .version = "1.0", .id = AUTO, .block = 512, .rotation = 1
 };
 static const struct props cd_defaults = {
     .vendor = "LATIMER", .product = "CD-ROM", .version = "1.0", .id = AUTO, .block = 2048

@@ -49,7 +49,8 @@ struct scsi_dev {                       /* a chip of its own */
     unsigned target, lun, block;        /* block: bytes */
     const char *vendor, *product, *version, *serial;
     uint64_t wwn;                       /* 0: none */
-    bool read_only, removable;
+    unsigned rotation;                  /* revolutions a minute; 1: none, 0: it does not say */
+    bool read_only, removable, cache_off;       /* cache_off: wce is, until the driver says otherwise */
     uint8_t wce;                        /* write cache enabled */
     uint8_t locked, stopped;            /* medium removal is prevented; no access before START */
     uint8_t event;                      /* CD: of the medium, for GET EVENT STATUS NOTIFICATION */

@@ -38,7 +38,7 @@ static unsigned page(const struct scsi_dev *d, unsigned code, unsigned which, ui
     p[0] = (uint8_t)code;
     p[1] = (uint8_t)(len - 2);
     if (code == PAGE_CACHE)
-        p[2] = which == CHANGEABLE || which == DEFAULT || d->wce ? WCE : 0;
+        p[2] = which == CHANGEABLE || (which == DEFAULT ? !d->cache_off : d->wce) ? WCE : 0;
     if (which == CHANGEABLE)
         return len;
     if (code == PAGE_RECOVERY)

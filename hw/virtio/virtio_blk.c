@@ -246,6 +246,7 @@ struct props {
     const char *serial;
     uint64_t queues, queue_size, logical, physical;
     bool wce, discard, zeroes;
+    unsigned cache;
 };
 
 static void check(const struct props *p)
@@ -289,7 +290,7 @@ static void make(struct plug_env *env, void *bus, const void *props)
     virtio_config_set(s->v, CFG_BLK_SIZE, 4, p->logical);
     virtio_config_set(s->v, CFG_PHYS_EXP, 1, exp);
     virtio_config_set(s->v, CFG_MIN_IO, 2, p->physical / p->logical);
-    virtio_config_set(s->v, CFG_WCE, 1, p->wce);
+    virtio_config_set(s->v, CFG_WCE, 1, p->cache ? p->cache == PLUG_CACHE_ON : p->wce);
     virtio_config_writable(s->v, CFG_WCE, 1);
     virtio_config_set(s->v, CFG_QUEUES, 2, p->queues);
     virtio_config_set(s->v, CFG_DISCARD_MAX, 4, RANGE_MAX);
@@ -310,6 +311,7 @@ static const struct prop props_table[] = {
     { "logical_block_size", PROP_NUMBER, offsetof(struct props, logical), 512, 4096, "bytes" },
     { "physical_block_size", PROP_NUMBER, offsetof(struct props, physical), 512, 32768, "bytes" },
     { "config-wce", PROP_BOOL, offsetof(struct props, wce), 0, 0, "starts with the write cache on" },
+    WRITE_CACHE_PROP(struct props, cache),
     { "discard", PROP_BOOL, offsetof(struct props, discard), 0, 0, "offer discard, where the image can" },
     { "write-zeroes", PROP_BOOL, offsetof(struct props, zeroes), 0, 0, "offer writing zeros" },
     VIRTIO_PROPS, PROP_END

@@ -430,6 +430,8 @@ expect 67 'copy-on-read=on: the drive is read-only' -drive if=none,id=x,file="$w
 expect 2 'werror=no: use report, ignore, enospc or stop' -drive file="$work/d.img",werror=no $run
 expect 2 'rerror=enospc: use report, ignore or stop' -drive file="$work/d.img",rerror=enospc $run
 expect 2 'if=floppy: werror= and rerror= are for disks' -drive file="$work/d.img",if=floppy,werror=stop $run
+expect 2 'rotation_rate=5: use 1 for' -drive file="$work/d.img",if=none,id=x -device ide-hd,drive=x,rotation_rate=5 $run
+expect 2 'use auto, on or off' -drive file="$work/d.img",if=none,id=x -device virtio-blk-pci,drive=x,write-cache=maybe $run
 expect 2 'use auto, report, ignore, enospc or stop' -drive file="$work/d.img",if=none,id=x -device ide-hd,drive=x,werror=later $run
 expect 2 "unknown property 'colour=red'" -drive file="$work/d.img",colour=red $run
 expect 2 'needs file=' -drive if=ide $run

@@ -119,8 +119,8 @@ void setup_with(bool staggered)
             disk[i].data[k] = (uint8_t)(k * 7 + (k >> 9) * 13 + (k >> 17) + i);
         drive[i] = (struct drive){ .id = id[i], .disk = &disk[i].d, .cdrom = i == 1, .read_only = i == 1 };
         ide_attach(ahci_bus(s, i), e->chips, id[i], 0, &drive[i],
-                   i ? NULL : &(struct ata_who){ .serial = "SERIAL", .model = "MODEL", .version = "V1",
-                                                 .wwn = 0x5000123456789abcu, .physical = 4096 });
+                   i ? i == 1 ? NULL : &(struct ata_who){ .rotation = 1, .cache_off = true } : &(struct ata_who){ .serial = "SERIAL", .model = "MODEL", .version = "V1",
+                                                 .wwn = 0x5000123456789abcu, .physical = 4096, .rotation = 7200 });
     }
     env_config_write(e, DEVFN, 0x20, PAIR, 4);
     env_config_write(e, DEVFN, 0x24, BAR, 4);

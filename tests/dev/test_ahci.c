@@ -165,13 +165,19 @@ START_TEST(identification)
     ck_assert_uint_eq(word(84) & 0x4120, 0x4120);
     ck_assert_uint_eq(word(87) & 0x4120, 0x4120);
     ck_assert_uint_eq(word(93), 0);
+    ck_assert_uint_eq(word(85) & 0x20, 0x20);           /* its write cache is on */
     ck_assert_uint_eq(word(106), 0x6003);
     ck_assert_uint_eq(word(108), 0x5000);
     ck_assert_uint_eq(word(111), 0x9abc);
+    ck_assert_uint_eq(word(217), 7200);
     ck_assert_uint_eq(word(222), 0x1020);
     for (unsigned i = 0; i < 512; i++)
         sum += ram[DATA + i];
     ck_assert_uint_eq(sum, 0);
+    start(2);
+    ck_assert_uint_eq(run(2, &identify), PS);
+    ck_assert_uint_eq(word(85) & 0x20, 0);              /* this one's is not */
+    ck_assert_uint_eq(word(217), 1);
     /* The CD-ROM refuses, and has one of its own. */
     ck_assert_uint_eq(run(1, &identify), TFE | DHR);
     ck_assert_uint_eq(preg(1, P_CI), 1);

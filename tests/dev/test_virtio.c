@@ -372,6 +372,21 @@ START_TEST(requests)
 }
 END_TEST
 
+/* Off before a driver says anything, which may switch it on. */
+START_TEST(cache_off)
+{
+    start("virtio-blk-pci,drive=disk,write-cache=off");
+    vt_start(v, ALL, false, 1);
+    ck_assert_uint_eq(vt_config(v, 32, 1), 0);
+    ck_assert_uint_eq(one(1, 7, 512), OK);
+    ck_assert_uint_eq(d->fuas, 1);
+    vt_config_write(v, 32, 1, 1);
+    ck_assert_uint_eq(one(1, 7, 512), OK);
+    ck_assert_uint_eq(d->fuas, 1);
+    stop();
+}
+END_TEST
+
 /* Without bus mastering nothing is read or written. */
 START_TEST(no_master)
 {
@@ -649,6 +664,7 @@ int main(void)
     tcase_add_loop_test(t, all_drivers, 0, DRIVERS);
     tcase_add_loop_test(t, batch, 0, DRIVERS);
     tcase_add_test(t, requests);
+    tcase_add_test(t, cache_off);
     tcase_add_test(t, no_master);
     tcase_add_test(t, medium);
     tcase_add_test(t, reset_under_way);

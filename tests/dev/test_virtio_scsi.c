@@ -51,7 +51,7 @@ static void setup(void)
     disks[2]->drive.eject = eject;
     vt_add(v, "virtio-scsi-pci,id=s");
     vt_add(v, "scsi-hd,drive=d0,serial=SN42,wwn=0x5000c50015ea71ac");
-    vt_add(v, "scsi-hd,drive=d1,scsi-id=3,lun=2,logical_block_size=4096,bus=s.0");
+    vt_add(v, "scsi-hd,drive=d1,scsi-id=3,lun=2,logical_block_size=4096,bus=s.0,rotation_rate=7200,write-cache=off");
     vt_add(v, "scsi-cd,drive=d2");
     vt_add(v, "scsi-hd,drive=d3,scsi-id=3,lun=300");
 }
@@ -336,7 +336,19 @@ START_TEST(modes)
     BAD(2, 0x0402, 0, 512, 0x28, 0, 0, 0, 0, 0, 0, 0, 1);
     GOOD(0, 0, 0x1b, 0, 0, 0, 1);
     GOOD(0, 512, 0x28, 0, 0, 0, 0, 0, 0, 0, 1);
+    GOOD(0, 64, 0x12, 1, 0xb1, 0, 64);
+    ck_assert_uint_eq(be(4, 2), 1);             /* nothing rotates */
     target = 3;
+    lun = 2;
+    BAD(6, 0x2900, 0, 0, 0);
+    GOOD(0, 64, 0x12, 1, 0xb1, 0, 64);
+    ck_assert_uint_eq(be(4, 2), 7200);
+    for (unsigned which = 0; which < 3; which += 2) {
+        GOOD(0, 192, 0x5a, 8, 8 | which << 6, 0, 0, 0, 0, 0, 192);
+        ck_assert_uint_eq(be(8, 3), 0x081200);  /* its cache is off, and by default */
+    }
+    GOOD(4096, 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1);
+    ck_assert_uint_eq(disks[1]->fuas, 1);
     lun = 300;
     BAD(6, 0x2900, 0, 0, 0);
     GOOD(0, 192, 0x1a, 8, 8, 0, 192);
