@@ -277,7 +277,7 @@ END_TEST
 START_TEST(blocks_4k)
 {
     nvme_teardown();
-    nvme_setup_with((struct nvme_config){ .ioqpairs = 1, .mdts = 1, .block_size = 4096 });
+    nvme_setup_with((struct nvme_config){ .ioqpairs = 1, .mdts = 1, .block_size = 4096, .cache_off = true });
     ck_assert_uint_eq(env_config_read(e, SLOT << 3, 0x34, 1), 0);       /* no MSI-X */
     ck_assert_uint_eq(create(1, 0), OK);
     ck_assert_uint_eq(run(0, (struct sqe){ .op = 6, .nsid = 1, .prp1 = DATA }), OK);
@@ -285,6 +285,10 @@ START_TEST(blocks_4k)
     ck_assert_uint_eq(r(DATA + 128, 4), 12 << 16);
     ck_assert_uint_eq(rw(1, 2, BLOCKS / 8 - 2, 2, DATA, DATA + 0x3000), OK);
     ck_assert_int_eq(memcmp(ram + DATA + 0x3000, medium + SIZE - 4096, 4096), 0);
+    for (uint32_t which = 0; which < 2; which++) {
+        ck_assert_uint_eq(run(0, (struct sqe){ .op = 10, .dw10 = which << 8 | 6 }), OK);
+        ck_assert_uint_eq(result, 0);           /* the write cache is off, and by default */
+    }
     ck_assert_uint_eq(rw(1, 2, BLOCKS / 8 - 1, 2, DATA, DATA + 0x3000), BAD_LBA);
     ck_assert_uint_eq(rw(1, 2, 0, 3, DATA, LIST), BAD_FIELD);
     set(0x14, 0);
