@@ -577,7 +577,7 @@ static void policy_case(void)
         }
         host_read_error = host_write_error = 0;
         disk_stats(disk, &stats);
-        MUST(stats.failed == !waits, "row %u: %llu failed", i, (unsigned long long)stats.failed);
+        MUST(stats.op[rows[i].op].failed == !waits, "row %u: %llu failed", i, (unsigned long long)stats.op[rows[i].op].failed);
         if (waits && write)
             MUST(!tried(DISK_READ, 0, data) && data[0] == i + 1, "row %u: the write is not there", i);
         /* One that still waits at the end is answered with what was wrong. */
