@@ -492,3 +492,23 @@ void gdb_free(struct gdb *g, int code)
     free(g->cpu);
     free(g);
 }
+
+bool gdb_server(struct machine *m, const char *spec, char *err, size_t len)
+{
+    struct gdb *g = NULL;
+    bool usage;
+
+    if (m->gdb && m->gdb->connected) {
+        snprintf(err, len, "a debugger is connected: it has to detach first");
+        return false;
+    }
+    if (spec && strcmp(spec, "stdio") == 0) {
+        snprintf(err, len, "standard input and output cannot be taken while the machine runs: use tcp::PORT or unix:PATH");
+        return false;
+    }
+    if (spec && !(g = gdb_new(m, spec, err, len, &usage)))
+        return false;
+    gdb_free(m->gdb, 0);
+    m->gdb = g;
+    return true;
+}

@@ -14,6 +14,7 @@
 #include "base/trace.h"
 #include "debug/action.h"
 #include "debug/control.h"
+#include "debug/gdb.h"
 #include "debug/migrate.h"
 #include "debug/profile.h"
 
@@ -54,6 +55,20 @@ void hmp_watchdog_action(struct hmp *h)
 
     if (!action_on_event(h->m, "watchdog", h->arg[0].s, err, sizeof(err)))
         hmp_fail(h, "%s", err);
+}
+
+void hmp_gdbserver(struct hmp *h)
+{
+    const char *where = h->arg[0].s ? h->arg[0].s : "tcp::1234";
+    bool none = strcmp(where, "none") == 0;
+    char err[512];
+
+    if (!gdb_server(h->m, none ? NULL : where, err, sizeof(err)))
+        hmp_fail(h, "%s", err);
+    else if (none)
+        hmp_say(h, "no debugger is listened for now\n");
+    else
+        hmp_say(h, "a debugger can connect to %s\n", where);
 }
 
 void hmp_nmi(struct hmp *h)

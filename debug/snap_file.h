@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SNAP_VERSION 1u
+#define SNAP_VERSION 2u
 #define SNAP_EXTENT (256u << 10)
 
 /* Where a stream goes to: all of it is written, or a negative errno. */

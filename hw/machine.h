@@ -28,6 +28,7 @@ struct pci_bus;
 struct plug_use;
 struct linux_guest;
 struct profile;
+struct gdb;
 struct symbols;
 
 /* What a guest's system is told to have come to, and what is done about it. */
@@ -165,6 +166,7 @@ struct machine {
     struct symbols *symbols;    /* base/symbols.h: names of guest addresses; NULL: there are none */
     struct linux_guest *linux_guest;    /* debug/linux_guest.h; NULL: what the guest has in memory is left alone */
     struct profile *profile;    /* debug/profile.h */
+    struct gdb *gdb;            /* debug/gdb.h; NULL: no debugger is listened for */
     struct migration *migration;        /* debug/migrate.h; NULL: it cannot */
 };
 

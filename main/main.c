@@ -213,7 +213,6 @@ int main(int argc, char **argv)
     sigset_t early;
     struct session s = { .signal = 0 };
     struct options o;
-    struct gdb *gdb;
     bool dumped, profiled, logged, clean;
     int code;
 
@@ -239,7 +238,7 @@ int main(int argc, char **argv)
     crash_thread(NULL);
     watch_signals(&s, o.dump);
     displays_start(s.m.displays, &o);
-    gdb = open_gdb(&s.m, o.gdb);
+    s.m.gdb = open_gdb(&s.m, o.gdb);
     vcpus_start(&s.m, control_state(s.m.control) != RUN_RUNNING, stopped, &s);
     profile_begin(&s.m, &o);
     begin_with(&s.m, &o);
@@ -251,7 +250,7 @@ int main(int argc, char **argv)
     dumped = displays_dump(s.m.displays);
 
     code = exit_code(&s);
-    gdb_free(gdb, code);
+    gdb_free(s.m.gdb, code);
     term_restore();
     if (s.m.stop == STOP_TRIPLE)
         fault_story(s.m.cpu[0], stderr);

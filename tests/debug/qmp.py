@@ -8,6 +8,7 @@ media that are changed, keys typed into its shell, its time while the machine is
 """
 import json, os, pty, re, select, shutil, signal, socket, struct, subprocess, sys, time
 
+from rsp import Line
 from machine import HERE, SLOW, Failed, Qmp, check, command, connect, machine, main, path, same
 
 # ---- without a guest ----
@@ -384,6 +385,31 @@ def quick_dump():
                      ({"protocol": "file:" + path("x"), "begin": 1 << 50, "length": 1}, "no memory from")):
         q.error("dump-guest-memory", paging=False, desc=why, **how)
     check(not os.path.exists(path("x")), "a dump that failed is there")
+    q.cmd("quit")
+    m.ends(0)
+
+
+def quick_gdbserver():
+    """A debugger for a machine that was started without one."""
+    m = machine("-S", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("g"))
+    q = Qmp(path("g"))
+    q.cmd("cont")
+    check("cannot be taken" in q.hmp("gdbserver stdio"), "stdio")
+    check("use tcp::PORT" in q.hmp("gdbserver nowhere"), "nowhere")
+    check("can connect" in q.hmp("gdbserver unix:" + path("first")), "it does not listen")
+    check("can connect" in q.hmp("gdbserver unix:" + path("gdb")), "it does not listen elsewhere")
+    check(not os.path.exists(path("first")), "the first socket is still there")
+    line = Line(path("gdb"))
+    check(line.ask("?").startswith("T") and not q.cmd("query-status")["running"], "connecting does not stop it")
+    check("detach first" in q.hmp("gdbserver none"), "it goes away under the debugger")
+    check("detach first" in line.monitor("gdbserver none"), "it goes away under the debugger that asks")
+    line.ok("D")
+    line.close()
+    end = time.monotonic() + 20 * SLOW
+    while "detach first" in q.hmp("gdbserver none"):
+        check(time.monotonic() < end, "the debugger stays")
+    check(not os.path.exists(path("gdb")), "the socket is still there")
+    check(q.cmd("query-status")["running"], "it does not go on")
     q.cmd("quit")
     m.ends(0)
 
