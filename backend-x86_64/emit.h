@@ -139,6 +139,12 @@ static inline unsigned hole_of(const struct emit *e, int64_t imm)
 /* Can it be used as a memory operand of its type's width? */
 bool use_is_mem(struct emit *e, ir_ref r, struct hm *m);
 bool vuse_is_mem(struct emit *e, ir_ref r, struct hm *m);
+/* Is r (dying now) located in that home, or in temporary d, so that writing there destroys it? home 0xff: none. */
+bool use_occupies(struct emit *e, ir_ref r, unsigned home, unsigned d);
+/* Move value r into register d for modification as type t (homes of narrow types keep the rest). */
+void use_into_typed(struct emit *e, ir_ref r, enum ir_type t, unsigned d, unsigned home);
+/* IR_SHL to IR_SHRD. */
+void emit_shift(struct emit *e, const struct ir_ins *p);
 /* Make EFLAGS (all: every flag, else only CF) hold flags value f. */
 void flags_load(struct emit *e, ir_ref f, bool all);
 /* SHLD, SHRD of 16 bits by more than 16, whose result is each maker's own, on a host that is not Intel's. */
