@@ -8,6 +8,7 @@
 #define HOST_NET_H
 
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #include "hw/net_if.h"
 
@@ -49,12 +50,23 @@ struct net_tap_config {
     bool whole;                 /* vnet_hdr=off: the host finishes all frames for us */
 };
 
-enum net_socket_how { NET_LISTEN, NET_CONNECT, NET_UDP, NET_MCAST };
+enum net_socket_how { NET_LISTEN, NET_CONNECT, NET_DATAGRAMS, NET_MCAST };
+
+struct net_addr {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_un un;
+    };
+    socklen_t len;              /* 0: none */
+};
 
 struct net_socket_config {
     enum net_socket_how how;
-    struct sockaddr_in addr;    /* to listen on, to connect or send to, the group */
-    struct sockaddr_in local;   /* NET_UDP: where to receive; NET_MCAST: the interface */
+    struct net_addr addr;       /* to listen on, to connect or send to, the group (IPv4) */
+    struct net_addr local;      /* NET_DATAGRAMS: where to receive; NET_MCAST: the interface */
+    bool given;                 /* NET_CONNECT, NET_DATAGRAMS: `fd` is it, open and connected; no addresses */
+    int fd;
 };
 
 /* False: err says what the host refused and why. */

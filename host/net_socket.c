@@ -1,9 +1,9 @@
 /*
- * net_socket.c - another emulator as the other end of the cable, by TCP (one listens, one connects; before
- * each frame its length in four bytes, big-endian) or UDP (a frame in each datagram: between two, or to a
- * multicast group). QEMU's -netdev socket speaks the same.
+ * net_socket.c - another program as the other end of the cable, by a stream (TCP or a Unix socket: one listens, one
+ * connects; before each frame its length in four bytes, big-endian) or datagrams (UDP or Unix sockets, a frame in each:
+ * between two, or to a multicast group). QEMU's -netdev socket, stream and dgram speak the same, and so does passt(1).
  *
- * The one that listens takes one connection at a time and, when that has ended, the next. The cable of TCP is
+ * The one that listens takes one connection at a time and, when that has ended, the next. The cable of a stream is
  * up while there is a connection.
  */
 #ifndef _GNU_SOURCE             /* accept4 */
@@ -13,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ struct sock {
     enum net_socket_how how;
     int fd, listen_fd, send_fd; /* -1: none; send_fd: NET_MCAST */
     struct evfd *watch, *listener;
-    struct sockaddr_in to;      /* datagrams */
+    struct net_addr to;         /* datagrams; none: their socket is connected */
+    char *path;                 /* of ours in the file system, NULL: none */
     struct sockaddr_in own;     /* NET_MCAST: of send_fd: our datagrams come back, and are not for us */
     bool connecting, held;
     size_t in_len, out_start, out_len;
@@ -226,8 +228,8 @@ static void sock_send(void *end, const uint8_t *frame, size_t len)
 
     if (is_stream(s))
         stream_send(s, frame, len);
-    else if (sendto(s->send_fd >= 0 ? s->send_fd : s->fd, frame, len, MSG_NOSIGNAL, (struct sockaddr *)&s->to,
-                    sizeof(s->to)) < 0)
+    else if (sendto(s->send_fd >= 0 ? s->send_fd : s->fd, frame, len, MSG_NOSIGNAL, s->to.len ? &s->to.any : NULL,
+                    s->to.len) < 0)
         log_msg(LOG_DEV, "network %s: a frame of %zu bytes was lost: %s", s->net->id, len, strerror(errno));
 }
 
@@ -255,34 +257,86 @@ static void sock_free(void *end)
         close(s->listen_fd);
     if (s->send_fd >= 0)
         close(s->send_fd);
+    if (s->path)
+        unlink(s->path);
+    free(s->path);
     free(s);
 }
 
 static const struct net_end_ops end_ops = { sock_send, sock_hold, sock_free, NULL };
 
-static bool refused(const char *what, const struct sockaddr_in *a, char *err, size_t errlen)
+static bool refused(const char *what, const struct net_addr *a, char *err, size_t errlen)
 {
     char text[INET_ADDRSTRLEN];
     int error = errno;
 
-    inet_ntop(AF_INET, &a->sin_addr, text, sizeof(text));
-    snprintf(err, errlen, "cannot %s %s:%u: %s", what, text, ntohs(a->sin_port), strerror(error));
+    if (a->any.sa_family == AF_UNIX) {
+        snprintf(err, errlen, "cannot %s %s: %s", what, a->un.sun_path, strerror(error));
+        return false;
+    }
+    inet_ntop(AF_INET, &a->in.sin_addr, text, sizeof(text));
+    snprintf(err, errlen, "cannot %s %s:%u: %s", what, text, ntohs(a->in.sin_port), strerror(error));
     return false;
+}
+
+/*
+ * A socket in the file system that nobody has any more, since its owner was killed, is in nobody's way. To ask by one of
+ * another type is answered differently (EPROTOTYPE) by one that lives, and does not disturb it.
+ */
+static bool left_over(const struct net_addr *a, int type)
+{
+    int fd = socket(AF_UNIX, (type == SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    bool left = fd >= 0 && connect(fd, &a->any, a->len) < 0 && errno == ECONNREFUSED;
+
+    if (fd >= 0)
+        close(fd);
+    return left && unlink(a->un.sun_path) == 0;
+}
+
+/* errno says why not. */
+static bool bind_to(struct sock *s, int fd, const struct net_addr *a, int type)
+{
+    bool here = a->any.sa_family == AF_UNIX, bound = bind(fd, &a->any, a->len) == 0;
+
+    if (!bound && here && errno == EADDRINUSE) {
+        bound = left_over(a, type) && bind(fd, &a->any, a->len) == 0;
+        if (!bound)
+            errno = EADDRINUSE;
+    }
+    if (bound && here && !(s->path = strdup(a->un.sun_path)))
+        die(EXIT_CODE_HOST, "out of memory for network %s", s->net->id);
+    return bound;
+}
+
+/* It was open when this process began. */
+static bool take_fd(struct sock *s, const struct net_socket_config *c, char *err, size_t errlen)
+{
+    int type = 0, want = c->how == NET_CONNECT ? SOCK_STREAM : SOCK_DGRAM;
+    socklen_t len = sizeof(type);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != want) {
+        snprintf(err, errlen, "descriptor %d is no open socket for %s", c->fd, want == SOCK_STREAM ? "streams" : "datagrams");
+        return false;
+    }
+    fcntl(c->fd, F_SETFL, fcntl(c->fd, F_GETFL) | O_NONBLOCK);
+    fcntl(c->fd, F_SETFD, FD_CLOEXEC);
+    s->fd = c->fd;
+    return true;
 }
 
 static bool open_stream(struct sock *s, const struct net_socket_config *c, char *err, size_t errlen)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+    int fd = socket(c->addr.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
 
     if (c->how == NET_LISTEN) {
         s->listen_fd = fd;
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        if (fd < 0 || bind(fd, (const struct sockaddr *)&c->addr, sizeof(c->addr)) < 0 || listen(fd, 1) < 0)
+        if (fd < 0 || !bind_to(s, fd, &c->addr, SOCK_STREAM) || listen(fd, 1) < 0)
             return refused("listen on", &c->addr, err, errlen);
         return true;
     }
     s->fd = fd;
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&c->addr, sizeof(c->addr)) == 0)
+    if (fd >= 0 && connect(fd, &c->addr.any, c->addr.len) == 0)
         return true;
     if (fd < 0 || errno != EINPROGRESS)
         return refused("connect to", &c->addr, err, errlen);
@@ -303,25 +357,25 @@ static bool open_datagrams(struct sock *s, const struct net_socket_config *c, ch
 {
     int one = 1;
     socklen_t len = sizeof(s->own);
-    struct ip_mreq group = { c->addr.sin_addr, c->local.sin_addr };
-    const struct sockaddr_in *at = c->how == NET_MCAST ? &c->addr : &c->local;
+    struct ip_mreq group = { c->addr.in.sin_addr, c->local.in.sin_addr };
+    const struct net_addr *at = c->how == NET_MCAST ? &c->addr : &c->local;
 
     s->to = c->addr;
-    s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    s->fd = socket(at->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->how == NET_MCAST)
         setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (s->fd < 0 || bind(s->fd, (const struct sockaddr *)at, sizeof(*at)) < 0)
+    if (s->fd < 0 || !bind_to(s, s->fd, at, SOCK_DGRAM))
         return refused("receive on", at, err, errlen);
-    if (c->how == NET_UDP)
+    if (c->how == NET_DATAGRAMS)
         return true;
     /* All members receive on one port; a socket of its own for sending tells one from the other. */
     s->send_fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (setsockopt(s->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0 || s->send_fd < 0 ||
         setsockopt(s->send_fd, IPPROTO_IP, IP_MULTICAST_LOOP, &one, sizeof(one)) < 0 ||
-        (c->local.sin_addr.s_addr &&
-         setsockopt(s->send_fd, IPPROTO_IP, IP_MULTICAST_IF, &c->local.sin_addr,
-                    sizeof(c->local.sin_addr)) < 0) ||
-        connect(s->send_fd, (const struct sockaddr *)&c->addr, sizeof(c->addr)) < 0 ||
+        (c->local.in.sin_addr.s_addr &&
+         setsockopt(s->send_fd, IPPROTO_IP, IP_MULTICAST_IF, &c->local.in.sin_addr,
+                    sizeof(c->local.in.sin_addr)) < 0) ||
+        connect(s->send_fd, &c->addr.any, c->addr.len) < 0 ||
         getsockname(s->send_fd, (struct sockaddr *)&s->own, &len) < 0)
         return refused("join group", &c->addr, err, errlen);
     return true;
@@ -338,7 +392,8 @@ bool net_open_socket(struct net *n, struct evloop *loop, const struct net_socket
     s->loop = loop;
     s->how = c->how;
     s->fd = s->listen_fd = s->send_fd = -1;
-    if (!(is_stream(s) ? open_stream(s, c, err, errlen) : open_datagrams(s, c, err, errlen))) {
+    if (!(c->given ? take_fd(s, c, err, errlen) :
+          is_stream(s) ? open_stream(s, c, err, errlen) : open_datagrams(s, c, err, errlen))) {
         sock_free(s);
         return false;
     }

@@ -26,7 +26,7 @@ static void open_one(struct machine *m, struct netdev_arg *a)
         ok = net_open_user(&a->net, m->loop, &a->user, err, sizeof(err));
     else if (a->kind == NETDEV_TAP)
         ok = net_open_tap(&a->net, m->loop, &a->tap, err, sizeof(err));
-    else if (a->kind == NETDEV_SOCKET)
+    else if (a->kind >= NETDEV_SOCKET)
         ok = net_open_socket(&a->net, m->loop, &a->socket, err, sizeof(err));
     if (!ok)
         die(EXIT_CODE_HOST, "%s: network %s: %s", a->opt, a->net.id, err);

@@ -14,7 +14,7 @@
 #include "main/options_priv.h"
 
 #define DEFAULT_MODEL "e1000"
-#define KINDS "user, tap, socket or none"
+#define KINDS "user, tap, socket, stream, dgram or none"
 
 /* -nic and -net nic: a chip, and what it is on. */
 struct nic_arg {
@@ -81,7 +81,7 @@ static const char *check_model(const char *opt, const char *name)
 
 /* ---- values ---- */
 
-static void __attribute__((noreturn)) bad(const char *opt, const struct arg_item *it, const char *use)
+void netdev_bad(const char *opt, const struct arg_item *it, const char *use)
 {
     die(EXIT_CODE_USAGE, "%s: %s=%s: use %s", opt, it->key, it->val ? it->val : "", use);
 }
@@ -91,7 +91,7 @@ static struct in_addr ipv4(const char *opt, const struct arg_item *it)
     struct in_addr a;
 
     if (!it->val || inet_pton(AF_INET, it->val, &a) != 1)
-        bad(opt, it, "an address like 10.0.2.2");
+        netdev_bad(opt, it, "an address like 10.0.2.2");
     return a;
 }
 
@@ -100,7 +100,7 @@ static struct in6_addr ipv6(const char *opt, const struct arg_item *it)
     struct in6_addr a;
 
     if (!it->val || inet_pton(AF_INET6, it->val, &a) != 1)
-        bad(opt, it, "an address like fec0::2");
+        netdev_bad(opt, it, "an address like fec0::2");
     return a;
 }
 
@@ -114,8 +114,7 @@ static bool port(const char *s, uint16_t *out)
     return true;
 }
 
-/* [ADDRESS]:PORT; text is cut. An empty address stays 0.0.0.0. */
-static bool addr_port(char *text, struct in_addr *a, uint16_t *p)
+bool netdev_addr_port(char *text, struct in_addr *a, uint16_t *p)
 {
     char *colon = strrchr(text, ':');
 
@@ -123,24 +122,6 @@ static bool addr_port(char *text, struct in_addr *a, uint16_t *p)
         return false;
     *colon = 0;
     return (!*text || inet_pton(AF_INET, text, a) == 1) && port(colon + 1, p);
-}
-
-static struct sockaddr_in sock_addr(const char *opt, const struct arg_item *it, const char *fallback)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET };
-    char text[64];
-    uint16_t p;
-
-    if (!it->val || strlen(it->val) >= sizeof(text))
-        bad(opt, it, "ADDRESS:PORT");
-    strcpy(text, it->val);
-    if (strncmp(text, "localhost:", 10) == 0)
-        memmove(text, text + 9, strlen(text + 9) + 1);
-    inet_pton(AF_INET, fallback, &a.sin_addr);
-    if (!addr_port(text, &a.sin_addr, &p))
-        bad(opt, it, "ADDRESS:PORT, as in 127.0.0.1:1234");
-    a.sin_port = htons(p);
-    return a;
 }
 
 /* NETWORK/BITS or NETWORK/MASK */
@@ -151,13 +132,13 @@ static void set_net(struct netdev_arg *a, const struct arg_item *it)
     uint32_t mask;
 
     if (!it->val || strlen(it->val) >= sizeof(text))
-        bad(a->opt, it, "NETWORK/BITS, as in 10.0.2.0/24");
+        netdev_bad(a->opt, it, "NETWORK/BITS, as in 10.0.2.0/24");
     strcpy(text, it->val);
     slash = strchr(text, '/');
     if (slash)
         *slash++ = 0;
     if (inet_pton(AF_INET, text, &a->user.net) != 1)
-        bad(a->opt, it, "NETWORK/BITS, as in 10.0.2.0/24");
+        netdev_bad(a->opt, it, "NETWORK/BITS, as in 10.0.2.0/24");
     if (!slash) {               /* as the classes were */
         uint32_t net = ntohl(a->user.net.s_addr);
 
@@ -165,10 +146,10 @@ static void set_net(struct netdev_arg *a, const struct arg_item *it)
         a->user.mask.s_addr = htonl(mask);
     } else if (arg_number(slash, &bits)) {
         if (bits < 4 || bits > 30)
-            bad(a->opt, it, "4 to 30 bits of network");
+            netdev_bad(a->opt, it, "4 to 30 bits of network");
         a->user.mask.s_addr = htonl(~(uint32_t)0 << (32 - bits));
     } else if (inet_pton(AF_INET, slash, &a->user.mask) != 1) {
-        bad(a->opt, it, "NETWORK/BITS, as in 10.0.2.0/24");
+        netdev_bad(a->opt, it, "NETWORK/BITS, as in 10.0.2.0/24");
     }
     a->user.net.s_addr &= a->user.mask.s_addr;
 }
@@ -186,8 +167,8 @@ bool netdev_parse_forward(const char *val, bool to, struct net_forward *f)
         return false;
     if (guest)
         *guest++ = 0;
-    return addr_port(text, &f->host, &f->host_port) &&
-           (!to || (addr_port(guest, &f->guest, &f->guest_port) && f->guest_port));
+    return netdev_addr_port(text, &f->host, &f->host_port) &&
+           (!to || (netdev_addr_port(guest, &f->guest, &f->guest_port) && f->guest_port));
 }
 
 static void add_forward(struct netdev_arg *a, struct options *o, const struct arg_item *it)
@@ -197,7 +178,7 @@ static void add_forward(struct netdev_arg *a, struct options *o, const struct ar
     if (!f)
         die(EXIT_CODE_HOST, "out of memory");
     if (!it->val || !netdev_parse_forward(it->val, true, f))
-        bad(a->opt, it, "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT (or udp), as in tcp:127.0.0.1:2222-:22");
+        netdev_bad(a->opt, it, "tcp:[ADDRESS]:PORT-[ADDRESS]:PORT (or udp), as in tcp:127.0.0.1:2222-:22");
     f->text = options_keep(o, it->val);
     while (*last)
         last = &(*last)->next;
@@ -215,7 +196,7 @@ static void add_service(struct netdev_arg *a, struct options *o, const struct ar
     if (!s)
         die(EXIT_CODE_HOST, "out of memory");
     if (!to || strncmp(it->val, "tcp:", 4) || to - it->val - 4 >= (long)sizeof(text))
-        bad(a->opt, it, use);
+        netdev_bad(a->opt, it, use);
     snprintf(text, sizeof(text), "%.*s", (int)(to - it->val - 4), it->val + 4);
     s->text = options_keep(o, it->val);
     to = s->text + (to - it->val) + 1;
@@ -223,8 +204,8 @@ static void add_service(struct netdev_arg *a, struct options *o, const struct ar
         s->command = to + 4;
     else if (strncmp(to, "unix:", 5) == 0)
         s->path = to + 5;
-    if (!addr_port(text, &s->addr, &s->port) || !s->addr.s_addr || !s->port || (!s->command && !s->path))
-        bad(a->opt, it, use);
+    if (!netdev_addr_port(text, &s->addr, &s->port) || !s->addr.s_addr || !s->port || (!s->command && !s->path))
+        netdev_bad(a->opt, it, use);
     s->next = a->user.services;
     a->user.services = s;
 }
@@ -265,7 +246,7 @@ static bool set_user(struct options *o, struct netdev_arg *a, const struct arg_i
         if (strcmp(key, texts[i].key))
             continue;
         if (!it->val || !*it->val)
-            bad(a->opt, it, "a text");
+            netdev_bad(a->opt, it, "a text");
         *texts[i].to = options_keep(o, it->val);
         return true;
     }
@@ -290,7 +271,7 @@ static bool set_user(struct options *o, struct netdev_arg *a, const struct arg_i
         add_search(a, o, it);
     } else if (strcmp(key, "ipv6-prefixlen") == 0) {
         if (!it->val || !arg_number(it->val, &n) || n > 126)
-            bad(a->opt, it, "a number from 0 to 126");
+            netdev_bad(a->opt, it, "a number from 0 to 126");
         a->user.prefix6_len = (uint8_t)n;
     } else {
         return false;
@@ -306,53 +287,22 @@ static bool set_tap(struct options *o, struct netdev_arg *a, const struct arg_it
         a->tap.ifname = options_keep(o, it->val);
     } else if (strcmp(it->key, "fd") == 0) {
         if (!it->val || !arg_number(it->val, &n) || n > 1 << 20)
-            bad(a->opt, it, "the number of an open descriptor");
+            netdev_bad(a->opt, it, "the number of an open descriptor");
         a->tap.fd = (int)n;
     } else if (strcmp(it->key, "vnet_hdr") == 0 && it->val) {
         a->tap.whole = !arg_bool(a->opt, it->key, it->val);
     } else if (strcmp(it->key, "script") == 0 || strcmp(it->key, "downscript") == 0) {
         /* Nothing is run as another user would have to: the interface is configured by who made it. */
         if (!it->val || strcmp(it->val, "no"))
-            bad(a->opt, it, "no: scripts are not run, configure the interface before");
+            netdev_bad(a->opt, it, "no: scripts are not run, configure the interface before");
     } else {
         return false;
     }
     return true;
 }
 
-static bool set_socket(struct netdev_arg *a, const struct arg_item *it, bool *given)
-{
-    static const struct { const char *key; enum net_socket_how how; const char *addr; } ways[] = {
-        { "listen", NET_LISTEN, "0.0.0.0" }, { "connect", NET_CONNECT, "127.0.0.1" },
-        { "udp", NET_UDP, "127.0.0.1" },
-        { "mcast", NET_MCAST, "0.0.0.0" }
-    };
-    char text[64];
-
-    if (strcmp(it->key, "localaddr") == 0) {
-        if (!it->val || strlen(it->val) >= sizeof(text))
-            bad(a->opt, it, "ADDRESS:PORT");
-        a->socket.local.sin_family = AF_INET;
-        if (inet_pton(AF_INET, it->val, &a->socket.local.sin_addr) != 1)
-            a->socket.local = sock_addr(a->opt, it, "0.0.0.0");
-        return true;
-    }
-    for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        if (strcmp(it->key, ways[i].key))
-            continue;
-        if (*given)
-            die(EXIT_CODE_USAGE, "%s: only one of listen=, connect=, udp= and mcast= goes", a->opt);
-        a->socket.how = ways[i].how;
-        a->socket.addr = sock_addr(a->opt, it, ways[i].addr);
-        if (a->socket.how == NET_MCAST && !IN_MULTICAST(ntohl(a->socket.addr.sin_addr.s_addr)))
-            bad(a->opt, it, "a group's address from 224.0.0.0 to 239.255.255.255 and a port");
-        return *given = true;
-    }
-    return false;
-}
-
 /* What depends on what else was given. */
-static void complete(struct netdev_arg *a, bool socket_given)
+static void complete(struct netdev_arg *a)
 {
     struct net_user_config *u = &a->user;
     const struct { const char *key; struct in_addr *to; uint32_t host; } addrs[] = {
@@ -369,10 +319,8 @@ static void complete(struct netdev_arg *a, bool socket_given)
     }
     if (a->kind == NETDEV_USER && !u->ipv4 && !u->ipv6)
         die(EXIT_CODE_USAGE, "%s: with ipv4=off and ipv6=off nothing is left", a->opt);
-    if (a->kind == NETDEV_SOCKET && !socket_given)
-        die(EXIT_CODE_USAGE, "%s: a socket needs listen=, connect=, udp= or mcast=", a->opt);
-    if (a->kind == NETDEV_SOCKET && a->socket.how == NET_UDP && !a->socket.local.sin_port)
-        die(EXIT_CODE_USAGE, "%s: udp= needs localaddr=ADDRESS:PORT, where datagrams come in", a->opt);
+    if (a->kind >= NETDEV_SOCKET)
+        netsock_complete(a);
 }
 
 static const char *const keys[] = {
@@ -381,13 +329,16 @@ static const char *const keys[] = {
                     "ipv6-host or ipv6-dns",
     [NETDEV_TAP] = "ifname, script=no, downscript=no or fd",
     [NETDEV_SOCKET] = "listen, connect, udp, mcast or localaddr",
+    [NETDEV_STREAM] = "server, addr.type, addr.host, addr.port, addr.path or addr.str",
+    [NETDEV_DGRAM] = "local.type, local.host, local.port, local.path, local.str, or the same with remote",
     [NETDEV_NONE] = "id",
 };
 
 static struct netdev_arg *new_netdev(struct options *o, const char *opt, const char *kind)
 {
     static const char *const names[] = {
-        [NETDEV_NONE] = "none", [NETDEV_USER] = "user", [NETDEV_TAP] = "tap", [NETDEV_SOCKET] = "socket"
+        [NETDEV_NONE] = "none", [NETDEV_USER] = "user", [NETDEV_TAP] = "tap", [NETDEV_SOCKET] = "socket",
+        [NETDEV_STREAM] = "stream", [NETDEV_DGRAM] = "dgram"
     };
     struct netdev_arg *a = calloc(1, sizeof(*a)), **last = &o->netdevs;
 
@@ -421,9 +372,9 @@ static bool set_nic(struct options *o, struct nic_arg *nic, const struct arg_ite
     } else if (strcmp(it->key, "mac") == 0 || strcmp(it->key, "macaddr") == 0) {
         if (!it->val || sscanf(it->val, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
                                &tail) != 6)
-            bad(nic->opt, it, "an address like 52:54:00:12:34:56");
+            netdev_bad(nic->opt, it, "an address like 52:54:00:12:34:56");
         if (b[0] & 1)
-            bad(nic->opt, it, "an address of one chip: the first byte is even");
+            netdev_bad(nic->opt, it, "an address of one chip: the first byte is even");
         for (unsigned i = 0; i < 6; i++)
             nic->mac[i] = (uint8_t)b[i];
     } else if (strcmp(it->key, "addr") == 0 && it->val) {
@@ -438,12 +389,11 @@ static bool set_nic(struct options *o, struct nic_arg *nic, const struct arg_ite
 static void set_all(struct options *o, struct netdev_arg *a, struct nic_arg *nic, const char *p)
 {
     struct arg_item it;
-    bool given = false;
 
     while (arg_next(&p, &it)) {
         bool ok = (nic && set_nic(o, nic, &it)) || (a->kind == NETDEV_USER && set_user(o, a, &it)) ||
                   (a->kind == NETDEV_TAP && set_tap(o, a, &it)) ||
-                  (a->kind == NETDEV_SOCKET && set_socket(a, &it, &given));
+                  (a->kind >= NETDEV_SOCKET && netsock_set(o, a, &it));
 
         if (!ok && it.val && strcmp(it.key, "id") == 0) {
             a->net.id = options_keep(o, it.val);
@@ -453,7 +403,7 @@ static void set_all(struct options *o, struct netdev_arg *a, struct nic_arg *nic
             die(EXIT_CODE_USAGE, "%s: unknown property '%s%s%s': use %s%s", a->opt, it.key, it.val ? "=" : "",
                 it.val ? it.val : "", nic ? "model, mac, addr, id, " : "id, ", keys[a->kind]);
     }
-    complete(a, given);
+    complete(a);
 }
 
 static struct nic_arg *new_nic(struct options *o, const char *opt)
@@ -477,7 +427,7 @@ void opt_netdev(struct options *o, const char *opt, const char *val)
     struct arg_item it;
 
     if (!arg_next(&val, &it) || arg_is_help(it.key)) {
-        printf("Kinds of networks: user tap socket\n");
+        printf("Kinds of networks: user tap socket stream dgram\n");
         exit(0);
     }
     o->net_given = true;
@@ -497,7 +447,7 @@ void opt_nic(struct options *o, const char *opt, const char *val)
 
     o->net_given = true;
     if (!arg_next(&val, &it) || arg_is_help(it.key)) {
-        printf("Kinds of networks: user tap socket none\n");
+        printf("Kinds of networks: user tap socket stream dgram none\n");
         list_models();
     }
     if (strcmp(it.key, "none") == 0 && !*val)

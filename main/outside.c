@@ -148,7 +148,8 @@ static bool resize(struct machine *m, struct drive *d, uint64_t size, char *err,
 static bool network(struct machine *m, unsigned n, struct outside_net *out)
 {
     static const char *const kinds[] = { [NETDEV_NONE] = "none", [NETDEV_USER] = "user", [NETDEV_TAP] = "tap",
-                                         [NETDEV_SOCKET] = "socket" };
+                                         [NETDEV_SOCKET] = "socket",
+                                         [NETDEV_STREAM] = "stream", [NETDEV_DGRAM] = "dgram" };
     struct netdev_arg *a = options_of(m)->netdevs;
 
     while (a && n--)

@@ -172,7 +172,7 @@ expect_jit 2 'leave out -accel interp' --check -accel interp -kernel "$work/exit
 # ---- networks ----
 expect 0 e1000 -nic model=help
 expect 0 'hostfwd' --help
-expect 2 'use user, tap, socket or none' -nic foo
+expect 2 'use user, tap, socket, stream, dgram or none' -nic foo
 expect 2 'use .*e1000' -nic user,model=foo
 expect 2 'use an address like' -nic user,mac=1
 expect 2 'first byte is even' -nic user,mac=01:00:00:00:00:00
@@ -193,6 +193,17 @@ expect 2 'ADDRESS:PORT' -nic socket,listen=127.0.0.1:70000
 expect 2 'only one of' -nic socket,listen=:1,connect=:2
 expect 2 'localaddr=' -nic socket,udp=127.0.0.1:1
 expect 2 'a group' -nic socket,mcast=127.0.0.1:1
+expect 2 'a stream needs' -nic stream
+expect 2 'needs addr.type=inet, unix or fd' -nic stream,addr.path=x
+expect 2 'addr.type=unix needs addr.path=' -nic stream,addr.type=unix
+expect 2 'use inet, unix or fd' -nic stream,addr.type=vsock
+expect 2 'needs addr.port=' -nic stream,addr.type=inet,addr.host=127.0.0.1
+expect 2 'use an address like' -nic stream,addr.type=inet,addr.host=nowhere,addr.port=1
+expect 2 'does not go with addr.type=fd' -nic stream,server=on,addr.type=fd,addr.str=7
+expect 2 'unknown property' -nic stream,local.type=unix
+expect 2 'datagrams need' -nic dgram,local.type=unix,local.path=x
+expect 2 'are to be the same' -nic dgram,local.type=unix,local.path=x,remote.type=inet,remote.host=127.0.0.1,remote.port=1
+expect 2 'remote.port= and local.port=' -nic dgram,local.type=inet,local.host=127.0.0.1,remote.type=inet,remote.host=127.0.0.1,remote.port=1
 expect 2 'no: scripts are not run' -nic tap,script=x
 expect 67 '' -M micro -kernel "$work/exit" -nic user -device isa-debug-exit
 expect 2 'no network with id=x' -M pc -object filter-dump,netdev=x,file="$work/pcap"
@@ -200,6 +211,8 @@ expect 2 'no object' -object foo
 expect 3 'cannot write' -M pc -kernel "$work/exit" -nic user,id=q -object filter-dump,netdev=q,file="$work/no/such"
 expect 3 'romfile=nope' -M pc -kernel "$work/exit" -device e1000,romfile=nope
 expect 4 'cannot connect to 127.0.0.1:1: ' -M pc -kernel "$work/exit" -nic socket,connect=127.0.0.1:1
+expect 4 "cannot connect to $work/no: No such file" -M pc -kernel "$work/exit" -nic "stream,addr.type=unix,addr.path=$work/no"
+expect 4 'descriptor 99 is no open socket' -M pc -kernel "$work/exit" -nic stream,addr.type=fd,addr.str=99
 expect 4 'does not let us listen' -M pc -kernel "$work/exit" -nic user,hostfwd=tcp:127.0.0.1:38211-:1,hostfwd=tcp:127.0.0.1:38211-:2
 expect 4 'must not be the router' -M pc -kernel "$work/exit" -nic user,guestfwd=tcp:10.0.2.2:53-cmd:cat
 expect 67 '' -M pc -kernel "$work/exit" -nic none -device isa-debug-exit

@@ -94,6 +94,11 @@ static struct sockaddr_in local(uint16_t port)
                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 }
 
+static struct net_addr net_local(uint16_t port)
+{
+    return (struct net_addr){ .in = local(port), .len = sizeof(struct sockaddr_in) };
+}
+
 static uint16_t free_port(int type)
 {
     struct sockaddr_in at = local(0);
@@ -130,7 +135,7 @@ static void both_ways(void)
 
 START_TEST(streams)
 {
-    struct net_socket_config c = { .how = NET_LISTEN, .addr = local(free_port(SOCK_STREAM)) };
+    struct net_socket_config c = { .how = NET_LISTEN, .addr = net_local(free_port(SOCK_STREAM)) };
 
     ck_assert(net_open_socket(&a.net, loop, &c, err, sizeof(err)));
     ck_assert(!a.net.up);
@@ -159,12 +164,12 @@ END_TEST
 /* Frames in pieces and several at once; then what is none. */
 START_TEST(framing)
 {
-    struct net_socket_config c = { .how = NET_LISTEN, .addr = local(free_port(SOCK_STREAM)) };
+    struct net_socket_config c = { .how = NET_LISTEN, .addr = net_local(free_port(SOCK_STREAM)) };
     uint8_t out[3 * 104], in[104];
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     ck_assert(net_open_socket(&a.net, loop, &c, err, sizeof(err)));
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&c.addr, sizeof(c.addr)), 0);
+    ck_assert_int_eq(connect(fd, &c.addr.any, c.addr.len), 0);
     UNTIL(a.net.up);
     for (unsigned i = 0; i < 3; i++) {
         memcpy(out + 104 * i, "\0\0\0\144", 4);
@@ -193,7 +198,7 @@ END_TEST
 /* Without buffers nothing is lost, and the sender waits in the end. */
 START_TEST(backlog)
 {
-    struct net_socket_config c = { .how = NET_LISTEN, .addr = local(free_port(SOCK_STREAM)) };
+    struct net_socket_config c = { .how = NET_LISTEN, .addr = net_local(free_port(SOCK_STREAM)) };
     uint8_t f[1000];
 
     ck_assert(net_open_socket(&a.net, loop, &c, err, sizeof(err)));
@@ -221,11 +226,11 @@ END_TEST
 START_TEST(datagrams)
 {
     uint16_t p = free_port(SOCK_DGRAM), q = free_port(SOCK_DGRAM);
-    struct net_socket_config c = { .how = NET_UDP, .addr = local(q), .local = local(p) };
+    struct net_socket_config c = { .how = NET_DATAGRAMS, .addr = net_local(q), .local = net_local(p) };
 
     ck_assert(net_open_socket(&a.net, loop, &c, err, sizeof(err)));
-    c.addr = local(p);
-    c.local = local(q);
+    c.addr = net_local(p);
+    c.local = net_local(q);
     ck_assert(net_open_socket(&b.net, loop, &c, err, sizeof(err)));
     a.len[MOST - 1] = 1;
     both_ways();
@@ -234,10 +239,10 @@ END_TEST
 
 START_TEST(group)
 {
-    struct net_socket_config c = { .how = NET_MCAST, .addr = local(free_port(SOCK_DGRAM)),
-                                   .local = local(0) };
+    struct net_socket_config c = { .how = NET_MCAST, .addr = net_local(free_port(SOCK_DGRAM)),
+                                   .local = net_local(0) };
 
-    inet_pton(AF_INET, "239.192.7.9", &c.addr.sin_addr);
+    inet_pton(AF_INET, "239.192.7.9", &c.addr.in.sin_addr);
     if (!net_open_socket(&a.net, loop, &c, err, sizeof(err))) {
         /* An emulated host may lack it. */
         ck_assert_msg(strstr(err, "not available"), "%s", err);
@@ -252,9 +257,81 @@ START_TEST(group)
 }
 END_TEST
 
+static struct net_addr net_path(const char *dir, const char *name)
+{
+    struct net_addr at = { .un.sun_family = AF_UNIX, .len = sizeof(at.un) };
+
+    snprintf(at.un.sun_path, sizeof(at.un.sun_path), "%s/%s", dir, name);
+    return at;
+}
+
+/* Sockets in the file system: they go with their owner, and one whose owner was killed is in nobody's way. */
+START_TEST(paths)
+{
+    char dir[] = "/tmp/test_net.XXXXXX";
+    struct net_socket_config c = { .how = NET_LISTEN };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    c.addr = net_path(dir, "s");
+    ck_assert_int_eq(bind(fd, &c.addr.any, c.addr.len), 0);
+    close(fd);
+    ck_assert(net_open_socket(&a.net, loop, &c, err, sizeof(err)));
+    ck_assert(!net_open_socket(&b.net, loop, &c, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "/s: Address already in use"));
+    c.how = NET_CONNECT;
+    ck_assert(net_open_socket(&b.net, loop, &c, err, sizeof(err)));
+    UNTIL(a.net.up && b.net.up);
+    both_ways();
+    net_close(&a.net);
+    net_close(&b.net);
+    ck_assert(!net_open_socket(&b.net, loop, &c, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "No such file"));
+    a.got = b.got = 0;
+    a.room = b.room = MOST;
+    c.how = NET_DATAGRAMS;
+    c.local = net_path(dir, "a");
+    c.addr = net_path(dir, "b");
+    ck_assert(net_open_socket(&a.net, loop, &c, err, sizeof(err)));
+    c.local = net_path(dir, "b");
+    c.addr = net_path(dir, "a");
+    ck_assert(net_open_socket(&b.net, loop, &c, err, sizeof(err)));
+    both_ways();
+    net_close(&a.net);
+    net_close(&b.net);
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+START_TEST(descriptors)
+{
+    static const struct { int type; enum net_socket_how how, wrong; } kinds[] = {
+        { SOCK_STREAM, NET_CONNECT, NET_DATAGRAMS }, { SOCK_DGRAM, NET_DATAGRAMS, NET_CONNECT }
+    };
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct net_socket_config c = { .how = kinds[i].wrong, .given = true };
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, kinds[i].type, 0, fds), 0);
+        c.fd = fds[0];
+        ck_assert(!net_open_socket(&a.net, loop, &c, err, sizeof(err)));
+        ck_assert_ptr_nonnull(strstr(err, "is no open socket for"));
+        c.how = kinds[i].how;
+        ck_assert(net_open_socket(&a.net, loop, &c, err, sizeof(err)));
+        c.fd = fds[1];
+        ck_assert(net_open_socket(&b.net, loop, &c, err, sizeof(err)));
+        ck_assert(a.net.up && b.net.up);
+        both_ways();
+        net_close(&a.net);
+        net_close(&b.net);
+    }
+}
+END_TEST
+
 START_TEST(capture)
 {
-    struct net_socket_config c = { .how = NET_LISTEN, .addr = local(free_port(SOCK_STREAM)) };
+    struct net_socket_config c = { .how = NET_LISTEN, .addr = net_local(free_port(SOCK_STREAM)) };
     static const uint8_t head[24] = { 0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, [16] = 100, [20] = 1 };
     char path[] = "/tmp/netXXXXXX";
     uint8_t f[200], got[1000];
@@ -408,6 +485,8 @@ int main(void)
     tcase_add_test(t, backlog);
     tcase_add_test(t, datagrams);
     tcase_add_test(t, group);
+    tcase_add_test(t, paths);
+    tcase_add_test(t, descriptors);
     tcase_add_test(t, capture);
     tcase_add_test(t, user_network);
     tcase_add_test(t, tap);
