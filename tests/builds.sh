@@ -50,9 +50,9 @@ sanitizers() {
     tests/fuzz/fuzz --seconds 20
     # Its own signal stacks are Latimer's (crash.c), too.
     ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 LATIMER=$PWD/latimer python3 "$src/tests/debug/gdb.py" packets clients memory steps
-    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 LATIMER=$PWD/latimer python3 "$src/tests/debug/fuzz.py" --seconds 60
+    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 LATIMER=$PWD/latimer python3 "$src/tests/debug/fuzz.py" --seconds 30
     $MAKE -s $parallel tests/fuzz/fuzz_dev
-    tests/fuzz/fuzz_dev --seconds 60
+    tests/fuzz/fuzz_dev --seconds 30
 }
 
 interp() {
