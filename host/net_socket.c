@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -286,7 +287,9 @@ static bool refused(const char *what, const struct net_addr *a, char *err, size_
 static bool left_over(const struct net_addr *a, int type)
 {
     int fd = socket(AF_UNIX, (type == SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-    bool left = fd >= 0 && connect(fd, &a->any, a->len) < 0 && errno == ECONNREFUSED;
+    struct stat st;
+    bool left = fd >= 0 && lstat(a->un.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&      /* files refuse as well */
+                connect(fd, &a->any, a->len) < 0 && errno == ECONNREFUSED;
 
     if (fd >= 0)
         close(fd);

@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <check.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -299,6 +300,14 @@ START_TEST(paths)
     both_ways();
     net_close(&a.net);
     net_close(&b.net);
+    /* What is no socket stays. */
+    c.how = NET_LISTEN;
+    c.addr = net_path(dir, "file");
+    fd = creat(c.addr.un.sun_path, 0600);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    ck_assert(!net_open_socket(&a.net, loop, &c, err, sizeof(err)));
+    ck_assert_int_eq(unlink(c.addr.un.sun_path), 0);
     ck_assert_int_eq(rmdir(dir), 0);
 }
 END_TEST
