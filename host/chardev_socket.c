@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "host/unix_path.h"
 
 struct spec {
     char text[512];
@@ -78,7 +79,9 @@ static int use(int fd, const struct sockaddr *addr, socklen_t len, bool server)
         return -1;
     if (server)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (server ? bind(fd, addr, len) == 0 && listen(fd, 1) == 0 : connect(fd, addr, len) == 0)
+    if (server ? (addr->sa_family == AF_UNIX ? unix_bind(fd, (const struct sockaddr_un *)addr, SOCK_STREAM)
+                                             : bind(fd, addr, len) == 0) && listen(fd, 1) == 0
+               : connect(fd, addr, len) == 0)
         return fd;
     error = errno;
     close(fd);
@@ -89,15 +92,12 @@ static int use(int fd, const struct sockaddr *addr, socklen_t len, bool server)
 static int open_unix(const struct spec *s)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
-    struct stat st;
 
     if (strlen(s->path) >= sizeof(a.sun_path)) {
         errno = ENAMETOOLONG;
         return -1;
     }
     memcpy(a.sun_path, s->path, strlen(s->path));
-    if (s->server && lstat(s->path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(s->path);                /* of one that has ended */
     return use(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), (struct sockaddr *)&a, sizeof(a), s->server);
 }
 

@@ -20,11 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "host/evloop.h"
+#include "host/unix_path.h"
 
 #define BURST   64              /* datagrams read in one round of the event loop */
 #define HEAD    4u
@@ -280,32 +280,11 @@ static bool refused(const char *what, const struct net_addr *a, char *err, size_
     return false;
 }
 
-/*
- * A socket in the file system that nobody has any more, since its owner was killed, is in nobody's way. To ask by one of
- * another type is answered differently (EPROTOTYPE) by one that lives, and does not disturb it.
- */
-static bool left_over(const struct net_addr *a, int type)
-{
-    int fd = socket(AF_UNIX, (type == SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-    struct stat st;
-    bool left = fd >= 0 && lstat(a->un.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&      /* files refuse as well */
-                connect(fd, &a->any, a->len) < 0 && errno == ECONNREFUSED;
-
-    if (fd >= 0)
-        close(fd);
-    return left && unlink(a->un.sun_path) == 0;
-}
-
 /* errno says why not. */
 static bool bind_to(struct sock *s, int fd, const struct net_addr *a, int type)
 {
-    bool here = a->any.sa_family == AF_UNIX, bound = bind(fd, &a->any, a->len) == 0;
+    bool here = a->any.sa_family == AF_UNIX, bound = here ? unix_bind(fd, &a->un, type) : bind(fd, &a->any, a->len) == 0;
 
-    if (!bound && here && errno == EADDRINUSE) {
-        bound = left_over(a, type) && bind(fd, &a->any, a->len) == 0;
-        if (!bound)
-            errno = EADDRINUSE;
-    }
     if (bound && here && !(s->path = strdup(a->un.sun_path)))
         die(EXIT_CODE_HOST, "out of memory for network %s", s->net->id);
     return bound;

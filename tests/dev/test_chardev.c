@@ -323,6 +323,9 @@ START_TEST(socket_and_its_clients)
     snprintf(spec, sizeof(spec), "unix:%s/s,server,nowait", path);
     c = chardev_open(loop, spec, "serial0", err, sizeof(err));
     ck_assert_msg(c != NULL, "%s", err);
+    /* One that is in use is not taken away. */
+    ck_assert_ptr_null(chardev_open(loop, spec, "serial1", err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "in use"));
     memset(&dev, 0, sizeof(dev));
     dev.room = 100;
     chardev_connect(c, &user, NULL);
