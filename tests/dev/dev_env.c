@@ -71,3 +71,16 @@ int main(void)
     srunner_free(r);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
+
+void env_check_state(struct env *e)
+{
+    uint8_t *a, *b;
+    size_t n = chips_save(e->chips, &a), k;
+
+    ck_assert_ptr_null(chips_load(e->chips, a, n));
+    k = chips_save(e->chips, &b);
+    ck_assert_uint_eq(n, k);
+    ck_assert_int_eq(memcmp(a, b, n), 0);
+    free(a);
+    free(b);
+}

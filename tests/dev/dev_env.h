@@ -32,6 +32,8 @@ struct env {
 
 void env_init(struct env *e);
 void env_free(struct env *e);
+/* The chips can be saved and take it back, and are the same then. */
+void env_check_state(struct env *);
 struct irq env_irq(struct env *e, int line);
 static inline uint8_t in8(struct env *e, uint16_t port) { return (uint8_t)ports_read(e->ports, port, 1); }
 static inline void out8(struct env *e, uint16_t port, uint8_t v) { ports_write(e->ports, port, v, 1); }

@@ -29,18 +29,7 @@ static inline void setup(void)
 }
 static inline void teardown(void) { env_free(&e); }
 
-static inline void check_state(void)
-{
-    uint8_t *a, *b;
-    size_t n = chips_save(e.chips, &a), k;
-
-    ck_assert_ptr_null(chips_load(e.chips, a, n));
-    k = chips_save(e.chips, &b);
-    ck_assert_uint_eq(n, k);
-    ck_assert_int_eq(memcmp(a, b, n), 0);
-    free(a);
-    free(b);
-}
+static inline void check_state(void) { env_check_state(&e); }
 
 static inline void cmd(uint8_t c) { out8(&e, 0x64, c); }
 static inline void cmd2(uint8_t c, uint8_t v) { out8(&e, 0x64, c); out8(&e, 0x60, v); }

@@ -11,18 +11,7 @@
 
 static struct env e;
 
-static void check_state(void)
-{
-    uint8_t *a, *b;
-    size_t n = chips_save(e.chips, &a), k;
-
-    ck_assert_ptr_null(chips_load(e.chips, a, n));
-    k = chips_save(e.chips, &b);
-    ck_assert_uint_eq(n, k);
-    ck_assert_int_eq(memcmp(a, b, n), 0);
-    free(a);
-    free(b);
-}
+static void check_state(void) { env_check_state(&e); }
 
 static void setup(void)
 {
