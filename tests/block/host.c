@@ -76,12 +76,13 @@ ssize_t pread(int fd, void *buf, size_t n, off_t off)
     return -1;
 }
 
-ssize_t preadv(int fd, const struct iovec *v, int n, off_t off)
+/* Piece by piece, as a host may that is cut off in between. */
+static ssize_t in_pieces(bool out, int fd, const struct iovec *v, int n, off_t off)
 {
     ssize_t done = 0;
 
     for (int i = 0; i < n; i++) {
-        ssize_t one = pread(fd, v[i].iov_base, v[i].iov_len, off + done);
+        ssize_t one = out ? pwrite(fd, v[i].iov_base, v[i].iov_len, off + done) : pread(fd, v[i].iov_base, v[i].iov_len, off + done);
 
         if (one > 0)
             done += one;
@@ -91,20 +92,14 @@ ssize_t preadv(int fd, const struct iovec *v, int n, off_t off)
     return done;
 }
 
-/* Piece by piece, as a host may that is cut off in between. */
+ssize_t preadv(int fd, const struct iovec *v, int n, off_t off)
+{
+    return in_pieces(false, fd, v, n, off);
+}
+
 ssize_t pwritev(int fd, const struct iovec *v, int n, off_t off)
 {
-    ssize_t done = 0;
-
-    for (int i = 0; i < n; i++) {
-        ssize_t one = pwrite(fd, v[i].iov_base, v[i].iov_len, off + done);
-
-        if (one > 0)
-            done += one;
-        if (one != (ssize_t)v[i].iov_len)
-            return done ? done : one;
-    }
-    return done;
+    return in_pieces(true, fd, v, n, off);
 }
 
 int fdatasync(int fd)
