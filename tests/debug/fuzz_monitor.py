@@ -6,8 +6,9 @@ import select
 
 from machine import HERE, SLOW, connect
 
-# What ends the machine (with its beginnings, which a tab completes), ports of the host, and files outside fuzz.py's folder.
-FORBIDDEN = re.compile(rb"quit|(?<!\w)qu?i?(?!\w)|hostfwd|(?<![xpio])/")
+# What ends the machine or its door for debuggers (with their beginnings, which a tab completes), ports of the host, and
+# files outside fuzz.py's folder.
+FORBIDDEN = re.compile(rb"quit|(?<!\w)qu?i?(?!\w)|gdb|(?<!\w)gd?(?!\w)|hostfwd|(?<![xpio])/")
 ENDS = (b"\n", b"\n", b"\r\n", b"\t", b"\r")
 WORDS = ("", "0", "1", "-1", "0x7fffffffffffffff", "18446744073709551616", "99999999999999999999999", "$rip", "$cs_base+$pc",
          "1/0", "((((", "1<<70", "a" * 300, "a" * 9000, "%s%n", "\\", "'", '"', "file", "on", "off", "none", "base", "ide0", "all",
