@@ -65,6 +65,11 @@ def measure(a, emulator, guest, bus, path, fmt):
     return got
 
 
+def tail(log):
+    with open(log, errors="replace") as f:
+        return f.read()[-2000:]
+
+
 def main():
     p = argparse.ArgumentParser(description="Throughput of disks, beside QEMU.")
     p.add_argument("--latimer", default=os.environ.get("LATIMER", os.path.join(HERE, "../latimer")))
@@ -89,7 +94,10 @@ def main():
                 got = {"latimer": [], "qemu": []}
                 for r in range(a.rounds):
                     for emulator in list(got)[::-1 if r & 1 else 1]:
-                        got[emulator].append(measure(a, emulator, guest, bus, path, fmt))
+                        try:
+                            got[emulator].append(measure(a, emulator, guest, bus, path, fmt))
+                        except Failed as e:
+                            sys.exit(f"disk.py: {emulator}, {bus}, {fmt}, round {r}: {e}\n{tail(a.log)}")
                 for key in got["qemu"][0]:
                     ours, theirs = (statistics.median(m[key] for m in got[e]) for e in got)
                     slower += ours < theirs
