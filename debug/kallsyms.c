@@ -36,11 +36,12 @@ static uint64_t word_at(const uint8_t *p, unsigned word)
 
 size_t kallsyms_candidate(const uint8_t *image, size_t len, size_t from)
 {
-    for (size_t at = (from + 3) & ~(size_t)3; at + 2 * TOKENS <= len; at += 4) {
+    for (size_t at = (from + 3) & ~(size_t)3; at + KALLSYMS_INDEX <= len; at += 4) {
         const uint8_t *p = image + at;
+        uint32_t two = le32(p);         /* of 16 bits: 0, and the length of the first token with its end */
         unsigned i = 1;
 
-        if (p[0] || p[1] || p[3] || p[2] < 2)
+        if (two & 0xff00ffff || two < 2u << 16)
             continue;
         while (i < TOKENS && le16(p + 2 * i) >= le16(p + 2 * i - 2) + 2 &&
                le16(p + 2 * i) <= le16(p + 2 * i - 2) + TOKEN_MAX)
@@ -235,7 +236,7 @@ static bool try_addresses(const uint8_t *image, size_t len, struct kallsyms *k, 
 
 static bool find_addresses(const uint8_t *image, size_t len, size_t number, unsigned word, struct kallsyms *k)
 {
-    size_t offsets = (size_t)k->count * 4, words = (size_t)k->count * word, behind = k->index + 2 * TOKENS;
+    size_t offsets = (size_t)k->count * 4, words = (size_t)k->count * word, behind = k->index + KALLSYMS_INDEX;
 
     for (unsigned pad = 0; pad < 8; pad += 4)
         for (unsigned gap = 0; gap < 8; gap += 4) {
@@ -261,7 +262,7 @@ bool kallsyms_parse(const uint8_t *image, size_t len, size_t index, unsigned wor
     size_t number;
 
     *k = (struct kallsyms){ .index = index };
-    return index + 2 * TOKENS <= len && kallsyms_candidate(image, index + 2 * TOKENS, index) == index &&
+    return index + KALLSYMS_INDEX <= len && kallsyms_candidate(image, index + KALLSYMS_INDEX, index) == index &&
            find_tokens(image, index, &k->tokens) && find_names(image, word, k, &number) &&
            find_addresses(image, len, number, word, k);
 }

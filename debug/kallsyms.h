@@ -24,6 +24,7 @@ struct kallsyms {
     bool percpu;                /* offsets that are not negative are absolute */
 };
 
+#define KALLSYMS_INDEX 512      /* bytes of a token index */
 /*
  * The first place at or behind `from` that looks like a token index; len: there is none. What is there may change
  * meanwhile.

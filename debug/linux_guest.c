@@ -159,18 +159,24 @@ static bool take(struct linux_guest *g, struct cpu *c, const uint8_t *mem, size_
     return found;
 }
 
-/* Look through len bytes of memory, which are at pa, for tables that begin at `from` to `to`. */
+/* Look through len bytes of memory, which are at pa, for a token index that begins at `from` to `to`. */
 static bool search(struct linux_guest *g, struct cpu *c, const uint8_t *mem, size_t len, size_t from, size_t to, uint64_t pa)
 {
-    for (size_t at = from; (at = kallsyms_candidate(mem, len, at)) < to; at += 4)
+    size_t end = len - to < KALLSYMS_INDEX ? len : to + KALLSYMS_INDEX;
+
+    for (size_t at = from; (at = kallsyms_candidate(mem, end, at)) < to; at += 4)
         if (take(g, c, mem, len, at, pa))
             return true;
     return false;
 }
 
+/*
+ * The nearest first, both ways: it is within some 16 MiB, and to read what the guest never touched makes the host provide
+ * memory for it.
+ */
 static void find_own(struct linux_guest *g, struct cpu *c)
 {
-    uint64_t pa, low, run, reach;
+    uint64_t pa, low, run, gate, behind, before;
     const uint8_t *mem;
 
     if (!mmu_debug_translate(c, g->gate, &pa))
@@ -185,11 +191,19 @@ static void find_own(struct linux_guest *g, struct cpu *c)
     }
     if (!mem)
         return;
-    reach = pa - low + SEARCH_BEHIND;
-    if (run > reach)
-        run = reach;
-    if (!search(g, c, mem, run, pa - low, run, low))
-        search(g, c, mem, run, 0, pa - low, low);
+    gate = pa - low;
+    behind = run - gate < SEARCH_BEHIND ? run - gate : SEARCH_BEHIND;
+    before = gate;
+    run = gate + behind;
+    while (behind || before) {
+        uint64_t on = behind < MIB ? behind : MIB, back = before < MIB ? before : MIB;
+
+        if (search(g, c, mem, run, run - behind, run - behind + on, low) ||
+            search(g, c, mem, run, before - back, before, low))
+            return;
+        behind -= on;
+        before -= back;
+    }
 }
 
 /* ---- ORC ---- */
