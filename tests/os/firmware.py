@@ -9,7 +9,6 @@ from guest import Failed
 from loaders import write
 from media import boot_files, debian_disk, medium, package_files
 
-SERIAL = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n"
 
 
 # ---- the network ----
@@ -117,9 +116,12 @@ def efi_guest(run, *args, machine="q35", **more):
 
 
 def grub_efi(path):
-    """A CD whose GRUB is started by UEFI firmware; it has memtest86+ as well."""
+    """
+    A CD whose GRUB is started by UEFI firmware; it has memtest86+ as well. GRUB has the firmware's console, which is on the
+    serial port: were it to drive the port itself, the firmware would still read there, and each would lose what the other takes.
+    """
     tree = path + ".d"
-    write(os.path.join(tree, "boot/grub/grub.cfg"), SERIAL + "echo rescued on $grub_platform\n")
+    write(os.path.join(tree, "boot/grub/grub.cfg"), "echo rescued on $grub_platform\n")
     shutil.copy(os.path.join(package_files("memtest86+"), "boot/memtest86+x64.efi"), os.path.join(tree, "memtest.efi"))
     subprocess.run(["grub-mkrescue", "-d", os.path.join(package_files("grub-efi-amd64-bin"), "usr/lib/grub/x86_64-efi"), "-o",
                     path, tree], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,7 +129,7 @@ def grub_efi(path):
 
 
 def efi_cd():
-    return medium("grub-efi.iso", grub_efi, "grub-mkrescue", "xorriso", "mformat")
+    return medium("grub-efi-console.iso", grub_efi, "grub-mkrescue", "xorriso", "mformat")
 
 
 def scsi_cd(path):
