@@ -121,7 +121,7 @@ def grub_efi(path):
     serial port: were it to drive the port itself, the firmware would still read there, and each would lose what the other takes.
     """
     tree = path + ".d"
-    write(os.path.join(tree, "boot/grub/grub.cfg"), "echo rescued on $grub_platform\n")
+    write(os.path.join(tree, "boot/grub/grub.cfg"), "insmod all_video\necho rescued on $grub_platform\n")
     shutil.copy(os.path.join(package_files("memtest86+"), "boot/memtest86+x64.efi"), os.path.join(tree, "memtest.efi"))
     subprocess.run(["grub-mkrescue", "-d", os.path.join(package_files("grub-efi-amd64-bin"), "usr/lib/grub/x86_64-efi"), "-o",
                     path, tree], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -129,7 +129,7 @@ def grub_efi(path):
 
 
 def efi_cd():
-    return medium("grub-efi-console.iso", grub_efi, "grub-mkrescue", "xorriso", "mformat")
+    return medium("grub-efi-video.iso", grub_efi, "grub-mkrescue", "xorriso", "mformat")
 
 
 def scsi_cd(path):
