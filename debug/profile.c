@@ -1,10 +1,11 @@
 /*
  * profile.c - see profile.h.
  *
- * A thread of its own counts the CPU time that vCPUs get and gives them a tick for each period of it (ops->tick). What
- * the vCPU says for one is two things: the instruction that ran at the tick, and, a moment later, between two blocks,
- * all registers. The stack is walked with the latter; join() makes one stack of both, since the instruction may have been the last of
- * a function that has returned by then, or have called another.
+ * Each vCPU's thread is interrupted so many times a second (ops->start) and asks itself, by the CPU time it has had, whether
+ * a sample is due (profile_tick()): to have another thread ask and signal would wake two threads for each, which cost
+ * more than all the rest. What the vCPU says for one is two things: the instruction that ran at the tick, and, a
+ * moment later, between two blocks, all registers. The stack is walked with the latter; join() makes one stack of both,
+ * since the instruction may have been the last of a function that has returned by then, or have called another.
  *
  * Stacks are kept as addresses, in a tree in which equal beginnings are one; names come when files are written, so
  * symbols that are found late name what was seen early.
@@ -39,20 +40,21 @@ struct node {
     uint8_t kind;
 };
 
+/* The thread's own, and its signal handler's; what others may ask for is atomic. */
 struct vcpu_time {
-    uint64_t had, credit;       /* CPU time in ns at the last look; what of it no tick was given for */
-    uint64_t owed;              /* periods that the next sample stands for (atomic) */
-    uint64_t own;               /* time in ns that samples took and the guest did not have (atomic) */
-    bool sampling;              /* one is being taken: how long that takes is not known yet (atomic) */
+    bool begun;                 /* there was a tick */
+    uint64_t had, credit;       /* CPU time in ns at the last tick; what of it no sample was asked for */
+    uint64_t owed;              /* periods that the next sample stands for */
+    uint64_t own;               /* time in ns that samples took and the guest did not have */
+    volatile bool sampling;     /* one is being taken: how long that takes is not known yet */
+    uint64_t idle;              /* periods in a halt (atomic) */
 };
 
 struct profile {
     struct machine *m;
     const struct profile_ops *ops;
-    pthread_t thread;
-    pthread_mutex_t lock;       /* guards all below, but for what is atomic */
-    pthread_cond_t wake;
-    bool running;
+    pthread_mutex_t lock;       /* guards all below, but for `time` */
+    bool running;                       /* ticks read it without the lock (atomic) */
     bool written;                       /* both files, whole */
     unsigned hz;
     enum unwind_how how;
@@ -63,7 +65,7 @@ struct profile {
     uint32_t n, cap, bucket[BUCKETS];
     char **name;
     uint32_t names;
-    uint64_t samples, idle, lost;
+    uint64_t samples, lost;
 };
 
 /* ---- the tree ---- */
@@ -130,7 +132,7 @@ static void clear(struct profile *p)
     p->names = 0;
     p->written = false;
     p->n = 1;
-    p->samples = p->idle = p->lost = 0;
+    p->samples = p->lost = 0;
 }
 
 /* ---- samples ---- */
@@ -189,33 +191,31 @@ static void name_process(const struct profile *p, struct cpu *c, char *name, siz
         snprintf(name, size, "cr3 0x%llx", (unsigned long long)(c->cr3 & 0x000ffffffffff000));
 }
 
-static uint64_t ns_of(const struct timespec *t)
-{
-    return (uint64_t)t->tv_sec * NS + (uint64_t)t->tv_nsec;
-}
-
-/* Elapsed time, which unlike the thread's CPU time costs no system call. */
-static uint64_t now_ns(void)
+static uint64_t now_ns(clockid_t clock)
 {
     struct timespec t = { 0, 0 };
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return ns_of(&t);
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
 }
 
 void profile_sample(struct cpu *c, const struct exec_sample *s)
 {
     struct profile *p = c->m->profile;
     struct frame f[UNWIND_MAX], leaf = { s->lin, s->cpl == 3 && cpu_pe(c) };
-    uint64_t weight = p ? __atomic_exchange_n(&p->time[c->index].owed, 0, __ATOMIC_SEQ_CST) : 0;
+    struct vcpu_time *t = &p->time[c->index];
+    uint64_t weight, begin;
     char process[64];
-    uint64_t begin;
     unsigned n;
 
-    if (!weight)
+    t->sampling = true;         /* from here on no tick changes anything of t */
+    weight = t->owed;
+    t->owed = 0;
+    if (!weight) {              /* the sample before was for this tick, too */
+        t->sampling = false;
         return;
-    __atomic_store_n(&p->time[c->index].sampling, true, __ATOMIC_SEQ_CST);
-    begin = now_ns();
+    }
+    begin = now_ns(CLOCK_MONOTONIC);    /* which unlike the thread's CPU time costs no system call */
     linux_guest_begin(p->m->linux_guest, c);
     name_process(p, c, process, sizeof(process));
     n = unwind(c, p->m->linux_guest, p->how, f);
@@ -229,65 +229,42 @@ void profile_sample(struct cpu *c, const struct exec_sample *s)
         count(p, process, f, n, weight);
     }
     pthread_mutex_unlock(&p->lock);
-    __atomic_fetch_add(&p->time[c->index].own, now_ns() - begin, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&p->time[c->index].sampling, false, __ATOMIC_SEQ_CST);
+    t->own += now_ns(CLOCK_MONOTONIC) - begin;
+    t->sampling = false;
 }
 
-/* ---- ticks ---- */
-
-/* p->lock is held. periods: how many have passed since the last time. */
-static void look_at(struct profile *p, unsigned cpu, uint64_t periods)
+bool profile_tick(struct cpu *c, unsigned periods, bool halted)
 {
-    struct vcpu_time *t = &p->time[cpu];
-    uint64_t now, period = NS / p->hz;
-    bool halted;
+    struct profile *p = c->m->profile;
+    struct vcpu_time *t = p ? &p->time[c->index] : NULL;
+    uint64_t now, period;
 
-    if (__atomic_load_n(&t->sampling, __ATOMIC_SEQ_CST) || !p->ops->had(p->m, cpu, &now, &halted))
-        return;
-    now -= __atomic_load_n(&t->own, __ATOMIC_SEQ_CST);
-    t->credit += (int64_t)(now - t->had) > 0 ? now - t->had : 0;
+    if (!p || !__atomic_load_n(&p->running, __ATOMIC_ACQUIRE) || t->sampling)
+        return false;
+    period = NS / p->hz;
+    now = now_ns(CLOCK_THREAD_CPUTIME_ID) - t->own;
+    if (t->begun)
+        t->credit += (int64_t)(now - t->had) > 0 ? now - t->had : 0;
+    t->begun = true;
     t->had = now;
     if (halted) {
-        p->idle += periods;
-    } else if (t->credit >= period) {
-        __atomic_fetch_add(&t->owed, t->credit / period, __ATOMIC_SEQ_CST);
-        t->credit %= period;
-        p->ops->tick(p->m, cpu);
+        __atomic_fetch_add(&t->idle, periods, __ATOMIC_RELAXED);
+        return false;
     }
+    if (t->credit < period)
+        return false;
+    t->owed += t->credit / period;
+    t->credit %= period;
+    return true;
 }
 
-static void add_ns(struct timespec *t, uint64_t ns)
+static uint64_t idle(const struct profile *p)
 {
-    ns += (uint64_t)t->tv_nsec;
-    t->tv_sec += (time_t)(ns / NS);
-    t->tv_nsec = (long)(ns % NS);
-}
+    uint64_t n = 0;
 
-static void *ticks(void *arg)
-{
-    struct profile *p = arg;
-    struct timespec next, now;
-    uint64_t period;
-
-    pthread_mutex_lock(&p->lock);
-    period = NS / p->hz;
-    clock_gettime(CLOCK_MONOTONIC, &next);
-    while (p->running) {
-        uint64_t periods = 1;
-
-        add_ns(&next, period);
-        while (p->running && pthread_cond_timedwait(&p->wake, &p->lock, &next) != ETIMEDOUT)
-            ;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (ns_of(&now) > ns_of(&next) + period) {      /* the host was busy elsewhere */
-            periods += (ns_of(&now) - ns_of(&next)) / period;
-            add_ns(&next, (periods - 1) * period);
-        }
-        for (unsigned i = 0; i < p->m->ncpu && p->running; i++)
-            look_at(p, i, periods);
-    }
-    pthread_mutex_unlock(&p->lock);
-    return NULL;
+    for (unsigned i = 0; i < p->m->ncpu; i++)
+        n += __atomic_load_n(&p->time[i].idle, __ATOMIC_RELAXED);
+    return n;
 }
 
 /* ---- files ---- */
@@ -309,7 +286,7 @@ static void describe(struct profile *p, const struct node *n, char *to, size_t s
 static struct flame *make_flame(struct profile *p)
 {
     struct flame *f = flame_new();
-    const char *idle = "[idle]", *lost = "[lost: out of memory]";
+    const char *halts = "[idle]", *lost = "[lost: out of memory]";
     char (*text)[SYMBOL_NAME + 8] = malloc((UNWIND_MAX + 1) * sizeof(*text));
     const char *stack[UNWIND_MAX + 1];
 
@@ -327,8 +304,8 @@ static struct flame *make_flame(struct profile *p)
         flame_add(f, stack + n, UNWIND_MAX + 1 - n, p->node[i].self);
     }
     free(text);
-    if (p->idle)
-        flame_add(f, &idle, 1, p->idle);
+    if (idle(p))
+        flame_add(f, &halts, 1, idle(p));
     if (p->lost)
         flame_add(f, &lost, 1, p->lost);
     return f;
@@ -419,7 +396,6 @@ static bool open_files(struct profile *p, const char *file, char *err, size_t le
 struct profile *profile_new(struct machine *m, const struct profile_ops *ops)
 {
     struct profile *p = calloc(1, sizeof(*p));
-    pthread_condattr_t monotonic;
 
     if (!p || !(p->time = calloc(m->ncpu, sizeof(p->time[0]))))
         die(EXIT_CODE_HOST, "out of memory for the profiler");
@@ -427,17 +403,12 @@ struct profile *profile_new(struct machine *m, const struct profile_ops *ops)
     p->ops = ops;
     p->n = 1;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     return p;
 }
 
 void profile_free(struct profile *p)
 {
     clear(p);
-    pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
     free(p->time);
     free(p);
@@ -465,30 +436,21 @@ bool profile_files(struct profile *p, const char *file, char *err, size_t len)
 
 bool profile_start(struct profile *p, unsigned hz, enum unwind_how how, char *err, size_t len)
 {
-    int wrong;
-
     p->cap = 4096;
     p->node = malloc(p->cap * sizeof(p->node[0]));
     if (!p->node)
         die(EXIT_CODE_HOST, "out of memory for the profiler");
     p->hz = hz;
     p->how = how;
-    for (unsigned i = 0; i < p->m->ncpu; i++) {
-        bool halted;
-
-        p->time[i] = (struct vcpu_time){ 0 };
-        p->ops->had(p->m, i, &p->time[i].had, &halted);
-    }
+    memset(p->time, 0, p->m->ncpu * sizeof(p->time[0]));
     name_of(p, "unknown");              /* number 0, for when there are too many */
-    p->running = true;
-    wrong = pthread_create(&p->thread, NULL, ticks, p);
-    if (wrong) {
-        p->running = false;
-        fclose(p->folded);
-        fclose(p->svg);
-        snprintf(err, len, "cannot start a thread: %s", strerror(wrong));
-    }
-    return !wrong;
+    __atomic_store_n(&p->running, true, __ATOMIC_RELEASE);
+    if (p->ops->start(p->m, NS / hz, err, len))
+        return true;
+    __atomic_store_n(&p->running, false, __ATOMIC_SEQ_CST);
+    fclose(p->folded);
+    fclose(p->svg);
+    return false;
 }
 
 bool profile_stop(struct profile *p, char *err, size_t len)
@@ -497,11 +459,10 @@ bool profile_stop(struct profile *p, char *err, size_t len)
         snprintf(err, len, "the profiler does not run: 'profile start FILE' starts it");
         return false;
     }
+    p->ops->stop(p->m);
     pthread_mutex_lock(&p->lock);
-    p->running = false;
-    pthread_cond_signal(&p->wake);
+    __atomic_store_n(&p->running, false, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&p->lock);
-    pthread_join(p->thread, NULL);
     p->written = write_files(p, err, len);
     return p->written;
 }
@@ -516,6 +477,6 @@ void profile_info(struct profile *p, struct text *out)
     else
         text_say(out, "%s %s.folded and %s.svg, %u Hz, stack=%s: %llu samples, %llu of halts, %u frames kept, %llu lost\n",
                  p->running ? "running, for" : p->written ? "stopped; wrote" : "stopped; did not write all of", p->file, p->file, p->hz, how[p->how],
-                 (unsigned long long)p->samples, (unsigned long long)p->idle, p->n - 1, (unsigned long long)p->lost);
+                 (unsigned long long)p->samples, (unsigned long long)idle(p), p->n - 1, (unsigned long long)p->lost);
     pthread_mutex_unlock(&p->lock);
 }

@@ -23,12 +23,11 @@ struct machine;
 struct profile;
 struct text;
 
-/* How vCPUs are asked: main/vcpu.h and main/tick.h. */
+/* How vCPUs are asked: main/tick.h. */
 struct profile_ops {
-    /* CPU time its thread has had, in ns, and whether it halts; false: it has no thread. */
-    bool (*had)(struct machine *, unsigned cpu, uint64_t *ns, bool *halted);
-    /* Have profile_sample() called in its thread soon. */
-    void (*tick)(struct machine *, unsigned cpu);
+    /* Have profile_tick() called in each vCPU's thread, each `ns` from now on. False: in err, why not. */
+    bool (*start)(struct machine *, uint64_t ns, char *err, size_t len);
+    void (*stop)(struct machine *);
 };
 
 /* Before vCPUs run; freed when they have ended, after profile_end(). */
@@ -47,6 +46,11 @@ bool profile_start(struct profile *, unsigned hz, enum unwind_how, char *err, si
 bool profile_stop(struct profile *, char *err, size_t len);
 void profile_info(struct profile *, struct text *);
 
+/*
+ * A vCPU's own thread, in a signal handler: so many periods have passed, in a halt or not. True: a sample is due, and exec_tick()
+ * is to be called.
+ */
+bool profile_tick(struct cpu *c, unsigned periods, bool halted);
 /* exec_options.sample. */
 void profile_sample(struct cpu *c, const struct exec_sample *);
 

@@ -29,6 +29,7 @@
 #include "main/load.h"
 #include "main/outside.h"
 #include "main/options_priv.h"
+#include "main/tick.h"
 #include "main/vcpu.h"
 #include "translator/backend.h"
 #include "translator/exec.h"
@@ -166,6 +167,7 @@ bool machine_teardown(struct machine *m, struct options *o)
 
     monitors_close(m, o);
     profile_free(m->profile);
+    tick_exit();
     symbols_close(m, o);
     netdevs_close(o->netdevs);
     ok &= audiodevs_close(o->audiodevs);

@@ -87,13 +87,13 @@ void opt_profile(struct options *o, const char *opt, const char *val)
         die(EXIT_CODE_USAGE, "%s: needs the name of the files to write, without .folded and .svg", opt);
 }
 
-static const struct profile_ops profiling = { .had = vcpus_had, .tick = tick_give };
+static const struct profile_ops profiling = { .start = tick_start, .stop = tick_stop };
 
 void profile_open(struct machine *m, const struct options *o)
 {
     char err[512];
 
-    tick_init();
+    tick_init(m);
     m->profile = profile_new(m, &profiling);
     if (o->profile && !profile_files(m->profile, o->profile, err, sizeof(err)))
         die(EXIT_CODE_FILE, "-profile: %s", err);

@@ -527,33 +527,9 @@ static void *thread(void *arg)
     }
 }
 
-bool vcpus_had(struct machine *m, unsigned cpu, uint64_t *ns, bool *asleep)
+bool vcpu_asleep(const struct cpu *c)
 {
-    struct vcpu *v = vcpu_of(m, cpu);
-    struct timespec t;
-    bool ok;
-
-    if (!v)
-        return false;
-    pthread_mutex_lock(&v->mutex);
-    ok = v->has_thread && clock_gettime(v->cpu_time, &t) == 0;
-    pthread_mutex_unlock(&v->mutex);
-    *asleep = __atomic_load_n(&v->asleep, __ATOMIC_SEQ_CST);
-    if (ok)
-        *ns = (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
-    return ok;
-}
-
-void vcpus_signal(struct machine *m, unsigned cpu, int sig)
-{
-    struct vcpu *v = vcpu_of(m, cpu);
-
-    if (!v)
-        return;
-    pthread_mutex_lock(&v->mutex);
-    if (v->has_thread)
-        pthread_kill(v->thread, sig);
-    pthread_mutex_unlock(&v->mutex);
+    return __atomic_load_n(&c->m->vcpus->v[c->index].asleep, __ATOMIC_SEQ_CST);
 }
 
 int vcpus_thread_id(struct machine *m, unsigned cpu)

@@ -32,12 +32,8 @@ void vcpus_resume(struct machine *m);
  */
 void vcpus_wait_still(struct machine *m);
 
-/*
- * How much of the host's CPU time a vCPU's thread has had, in ns, and whether it sleeps (halt, or waits for a start-up
- * IPI). False: it has no thread. And a signal to that thread, if it has one. Any thread, as long as vcpus_join() was not called.
- */
-bool vcpus_had(struct machine *, unsigned cpu, uint64_t *ns, bool *asleep);
-void vcpus_signal(struct machine *, unsigned cpu, int sig);
+/* Whether it sleeps: halt, or waits for a start-up IPI. Its own thread, signal handlers included. */
+bool vcpu_asleep(const struct cpu *c);
 
 /* The host's number of a vCPU's thread; 0: it has not begun. */
 int vcpus_thread_id(struct machine *m, unsigned cpu);
