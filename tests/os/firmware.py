@@ -1,7 +1,8 @@
-"""firmware.py - cases of os.py: firmware other than SeaBIOS and what it starts, and boots by the network."""
+"""firmware.py - cases of os.py: firmware and what it starts, and boots by the network."""
 import os
 import shutil
 import subprocess
+import time
 import zlib
 
 from disks import check_root
@@ -9,6 +10,29 @@ from guest import Failed
 from loaders import write
 from media import boot_files, debian_disk, medium, package_files
 
+
+# ---- SeaBIOS ----
+
+def contents(path):
+    with open(path, encoding="ascii", errors="replace") as f:
+        return f.read()
+
+
+def case_seabios(run):
+    """SeaBIOS until it looks for something to boot, behind its banner; the seconds are those of ten starts."""
+    log, run.cpu = run.path("bios"), 0
+    for _ in range(10):
+        write(log, "")
+        with run.guest("-nic", "none", "-chardev", f"file,id=bios,path={log}", "-device", "isa-debugcon,iobase=0x402,chardev=bios",
+                       memory="256") as g:
+            end = time.monotonic() + 60
+            while "Booting from" not in (said := contents(log)):
+                if time.monotonic() > end or g.process.poll() is not None:
+                    raise Failed(f"SeaBIOS boots nothing: {said[-300:]}")
+                g.drain(0.01)
+            run.cpu += g.cpu()
+        if "SeaBIOS (version" not in said:
+            raise Failed(f"no banner: {said[:300]}")
 
 
 # ---- the network ----

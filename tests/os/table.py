@@ -7,7 +7,8 @@ HEAD = """# Unmodified systems: CPU time beside QEMU's
 Seconds of CPU time, user and system, from the start of the emulator to the case's milestone, which its function in `tests/os`
 names where it sets `run.cpu`; QEMU is `qemu-system-x86_64 -accel tcg` with the same options, right after on the same machine.
 Written by `make os-table`, which runs all cases (`OS=debian-ide` picks); rows of cases it has not measured stay as they are.
-memtest86+ waits, by the clock and without halting, for most of its pass (the bit fade test): that row says little of speed.
+memtest86+ waits, by the clock and without halting, for most of its pass (the bit fade test): that row says little of speed. SeaBIOS's row
+has ten starts.
 
 | case | latimer | qemu | ratio |
 |---|---:|---:|---:|
