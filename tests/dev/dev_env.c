@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/evloop.h"
+#include "host/host_clock.h"
+
 static void line_set(void *to, int line, bool level)
 {
     struct env *e = to;
@@ -50,6 +53,33 @@ void env_free(struct env *e)
     chips_free(e->chips);
     ports_free(e->ports);
     clock_free(e->clock);
+}
+
+struct evloop *env_loop(struct clock **clk, pthread_mutex_t *lock)
+{
+    struct evloop *loop = evloop_new();
+    pthread_mutexattr_t a;
+
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(lock, &a);
+    pthread_mutexattr_destroy(&a);
+    *clk = clock_new(&host_clock);
+    evloop_attach(loop, *clk, lock);
+    return loop;
+}
+
+void env_loop_end(struct evloop *loop, struct clock *clk, pthread_mutex_t *lock)
+{
+    evloop_free(loop);
+    clock_free(clk);
+    pthread_mutex_destroy(lock);
+}
+
+void env_rounds(struct evloop *loop, unsigned n)
+{
+    while (n--)
+        evloop_step(loop, 3 * MS);
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 #define TESTS_DEV_ENV_H
 
 #include <check.h>
+#include <pthread.h>
 
 #include "hw/chardev_if.h"
 #include "hw/clock.h"
@@ -38,6 +39,13 @@ struct irq env_irq(struct env *e, int line);
 static inline uint8_t in8(struct env *e, uint16_t port) { return (uint8_t)ports_read(e->ports, port, 1); }
 static inline void out8(struct env *e, uint16_t port, uint8_t v) { ports_write(e->ports, port, v, 1); }
 static inline void pass(struct env *e, uint64_t ns) { clock_advance(e->clock, ns); }
+
+/* An event loop as a machine has it, with the host's clock and the devices' lock, and its end. */
+struct evloop;
+struct evloop *env_loop(struct clock **, pthread_mutex_t *);
+void env_loop_end(struct evloop *, struct clock *, pthread_mutex_t *);
+/* It goes round n times, each time with 3 ms for what is to come. */
+void env_rounds(struct evloop *, unsigned n);
 
 /* The suites, one a file. */
 Suite *suite_clock(void);

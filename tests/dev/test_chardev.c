@@ -1,6 +1,5 @@
 /* test_chardev.c - the event loop and the host ends of byte streams. */
 #define _GNU_SOURCE
-#include "host/host_clock.h"
 #include "tests/dev/dev_env.h"
 
 #include <errno.h>
@@ -25,19 +24,12 @@ static char err[256];
 
 static void setup(void)
 {
-    pthread_mutexattr_t a;
-    pthread_mutexattr_init(&a);
-    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&dev_lock, &a);
-    clk = clock_new(&host_clock);
-    loop = evloop_new();
-    evloop_attach(loop, clk, &dev_lock);
+    loop = env_loop(&clk, &dev_lock);
 }
 
 static void teardown(void)
 {
-    evloop_free(loop);
-    clock_free(clk);
+    env_loop_end(loop, clk, &dev_lock);
 }
 
 /* A device that takes `room` bytes. */
@@ -52,12 +44,6 @@ static void dev_receive(void *d, const uint8_t *b, unsigned n)
 static void dev_break(void *d) { dev.breaks++; }
 static void dev_writable(void *d) { dev.writable++; }
 static const struct chardev_user user = { dev_room, dev_receive, dev_break, dev_writable };
-
-static void rounds(unsigned n)
-{
-    while (n--)
-        evloop_step(loop, 3 * MS);
-}
 
 static unsigned count;
 static uint64_t when;
@@ -129,7 +115,7 @@ START_TEST(file_output)
     ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"one\n", 4), 4);
     ck_assert_int_eq(read(fd, buf, sizeof(buf)), 4);    /* a line's end writes at once */
     ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"two", 3), 3);
-    rounds(3);
+    env_rounds(loop, 3);
     ck_assert_int_eq(read(fd, buf, sizeof(buf)), 3);    /* the rest soon after */
     chardev_write(c, (const uint8_t *)"end", 3);
     chardev_close(c);
@@ -179,15 +165,15 @@ START_TEST(pty_both_ways)
     chardev_write(c, (const uint8_t *)"hello\n", 6);
     ck_assert_int_eq(read(tty, buf, sizeof(buf)), 6);
     ck_assert(write(tty, "abc", 3) == 3);
-    rounds(5);
+    env_rounds(loop, 5);
     ck_assert_uint_eq(dev.n, 0);                /* the device has no room */
     dev.room = 2;
     chardev_accept(c);
-    rounds(3);
+    env_rounds(loop, 3);
     ck_assert_uint_eq(dev.n, 2);
     dev.room = 2;
     chardev_accept(c);
-    rounds(3);
+    env_rounds(loop, 3);
     ck_assert_mem_eq(dev.got, "abc", 3);
     /* nobody reads: everything is taken, what does not fit is dropped */
     uint8_t block[1024] = { 'x', '\n' };
@@ -231,19 +217,19 @@ START_TEST(stdio_on_pipes)
     ck_assert(!chardev_open(loop, "stdio", "serial1", err, sizeof(err)));
     ck_assert(strstr(err, "already used") != NULL);
     ck_assert(write(in, "ls\n\001\001\001b", 7) == 7);
-    rounds(3);
+    env_rounds(loop, 3);
     ck_assert_uint_eq(dev.n, 4);
     ck_assert_mem_eq(dev.got, "ls\n\001", 4);
     ck_assert_uint_eq(dev.breaks, 1);
     ck_assert(write(in, "\001h", 2) == 2);
-    rounds(3);
+    env_rounds(loop, 3);
     ck_assert(read(out, buf, sizeof(buf)) > 0);
     dev.room = 0;                               /* a guest that takes nothing can still be left */
     ck_assert(write(in, "abc\001x", 5) == 5);
-    rounds(3);
+    env_rounds(loop, 3);
     ck_assert(quit);
     close(in);                                  /* end of input is no event */
-    rounds(3);
+    env_rounds(loop, 3);
     chardev_write(c, (const uint8_t *)"bye\n", 4);
     chardev_close(c);
     while (read(out, buf, 1) == 1)
@@ -266,7 +252,7 @@ START_TEST(an_echo_does_not_wait)
     usleep(5000);
     for (unsigned i = 0; i < 30; i++)
         chardev_write(c, (const uint8_t *)"0123456789", 10);
-    rounds(3);
+    env_rounds(loop, 3);
     for (unsigned seen = 0; seen < 300; seen++)
         ck_assert(read(out, buf, 1) == 1 && buf[0] == '0' + (char)(seen % 10));
     chardev_close(c);
@@ -293,7 +279,7 @@ START_TEST(a_slow_reader_makes_the_device_wait)
     for (unsigned i = 0; i < 200 && seen < sent; i++) {
         while ((n = read(out, buf, sizeof(buf))) > 0)
             seen += (size_t)n;
-        rounds(1);
+        env_rounds(loop, 1);
     }
     ck_assert_uint_eq(seen, sent);
     ck_assert_uint_eq(dev.writable, 1);
@@ -334,25 +320,25 @@ START_TEST(socket_and_its_clients)
     for (unsigned i = 0; i < 3; i++) {          /* one after the other */
         dev.n = 0;
         fd = client(spec);
-        rounds(2);
+        env_rounds(loop, 2);
         ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"hello\n", 6), 6);
         ck_assert_int_eq(read(fd, buf, sizeof(buf)), 6);
         ck_assert_int_eq(write(fd, "abc", 3), 3);
-        rounds(2);
+        env_rounds(loop, 2);
         ck_assert_uint_eq(dev.n, 3);
         close(fd);
-        rounds(3);
+        env_rounds(loop, 3);
         ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"gone\n", 5), 5);
     }
     /* One that does not read makes the device wait; when it goes, the device goes on. */
     fd = client(spec);
-    rounds(2);
+    env_rounds(loop, 2);
     while ((n = chardev_write(c, block, sizeof(block))) == sizeof(block))
-        rounds(1);
+        env_rounds(loop, 1);
     ck_assert_uint_lt(n, sizeof(block));
     ck_assert_uint_eq(dev.writable, 0);
     close(fd);
-    rounds(4);
+    env_rounds(loop, 4);
     ck_assert_uint_eq(dev.writable, 1);
     ck_assert_uint_eq(chardev_write(c, block, sizeof(block)), sizeof(block));
     /* Another Latimer as the client. */
@@ -361,14 +347,14 @@ START_TEST(socket_and_its_clients)
         struct chardev *to = chardev_open(loop, spec, "serial1", err, sizeof(err));
 
         ck_assert_msg(to != NULL, "%s", err);
-        rounds(2);
+        env_rounds(loop, 2);
         dev.n = 0;
         ck_assert_uint_eq(chardev_write(to, (const uint8_t *)"ring\n", 5), 5);
-        rounds(3);
+        env_rounds(loop, 3);
         ck_assert_uint_eq(dev.n, 5);
         chardev_close(to);
     }
-    rounds(2);
+    env_rounds(loop, 2);
     chardev_close(c);
     ck_assert_int_eq(rmdir(path), 0);           /* the socket is gone */
     ck_assert_ptr_null(chardev_open(loop, "unix:x,sever", "serial0", err, sizeof(err)));

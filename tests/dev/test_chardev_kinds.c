@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "host/chardev_int.h"
-#include "host/host_clock.h"
 
 static struct evloop *loop;
 static struct clock *clk;
@@ -39,14 +38,7 @@ static const struct chardev_user user = { dev_room, dev_receive, dev_break, NULL
 
 static void setup(void)
 {
-    pthread_mutexattr_t a;
-
-    pthread_mutexattr_init(&a);
-    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&dev_lock, &a);
-    clk = clock_new(&host_clock);
-    loop = evloop_new();
-    evloop_attach(loop, clk, &dev_lock);
+    loop = env_loop(&clk, &dev_lock);
     snprintf(dir, sizeof(dir), "/tmp/latimer-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     memset(&dev, 0, sizeof(dev));
@@ -54,15 +46,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    evloop_free(loop);
-    clock_free(clk);
+    env_loop_end(loop, clk, &dev_lock);
     ck_assert_int_eq(rmdir(dir), 0);
-}
-
-static void rounds(unsigned n)
-{
-    while (n--)
-        evloop_step(loop, 3 * MS);
 }
 
 static struct chardev *opened(const char *spec, const struct chardev_options *more)
@@ -77,7 +62,7 @@ static struct chardev *opened(const char *spec, const struct chardev_options *mo
 static void say(struct chardev *c, const char *text)
 {
     ck_assert_uint_eq(chardev_write(c, (const uint8_t *)text, (unsigned)strlen(text)), strlen(text));
-    rounds(2);
+    env_rounds(loop, 2);
 }
 
 static void hears(int fd, const char *want)
@@ -150,7 +135,7 @@ START_TEST(named_pipes)
         to = open(in, O_WRONLY | O_NONBLOCK);
         ck_assert_int_eq(write(to, "typed", 5), 5);
         close(to);
-        rounds(3);
+        env_rounds(loop, 3);
         ck_assert_uint_eq(dev.n, 5 * i);
     }
     say(c, "more\n");
@@ -192,7 +177,7 @@ START_TEST(datagrams)
     ck_assert_int_eq(sendto(fd, "abc", 3, 0, (struct sockaddr *)&from, len), 3);
     ck_assert_int_eq(sendto(fd, "", 0, 0, (struct sockaddr *)&from, len), 0);
     ck_assert_int_eq(sendto(fd, "def", 3, 0, (struct sockaddr *)&from, len), 3);
-    rounds(5);
+    env_rounds(loop, 5);
     ck_assert(dev.n == 6 && memcmp(dev.got, "abcdef", 6) == 0);
     close(fd);
     for (unsigned i = 0; i < 4; i++)            /* nobody is there: it is lost, and that is all */
@@ -226,7 +211,7 @@ START_TEST(serial_port)
     say(c, "to\n");
     hears(pty, "to\n");                         /* raw: no carriage return is added */
     ck_assert_int_eq(write(pty, "a\377b\003\r", 5), 5);
-    rounds(3);
+    env_rounds(loop, 3);
     ck_assert(dev.n == 5 && memcmp(dev.got, "a\377b\003\r", 5) == 0);
     ck_assert_uint_eq(dev.breaks, 0);
     chardev_set_line(c, &line);
