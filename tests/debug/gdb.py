@@ -3,86 +3,23 @@
 
 Without arguments those cases that take seconds and need no Debian kernel; `list` lists all, `all` runs all.
 LATIMER: the program (default ./latimer), with arguments if need be.
-Each case is a function case_NAME; SLOW are not run by default.
+Each case is a function case_NAME, here or in gdb_debuggers.py; SLOW are not run by default.
 """
 import os
-import random
-import re
 import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
-here = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, here)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gdb_debuggers import *                 # noqa: E402, F403 - cases
+from gdb_env import ENGINES, Skip, booted, check, guest, guest_disk, same, work     # noqa: E402
 from rsp import Line, Machine, Trouble      # noqa: E402
 
-work = None
 SLOW = ["lockstep", "linux", "lldb", "bars"]
-ENGINES = [["-accel", "interp"], ["-accel", "jit"], ["--check"]]
 
-
-class Skip(Exception):
-    pass
-
-
-def same(what, got, want):
-    if got != want:
-        raise Trouble("%s: got %r, not %r" % (what, got, want))
-
-
-def check(what, ok):
-    if not ok:
-        raise Trouble(what)
-
-
-# ---- the boot sector (guest.S) ----
-
-def guest():
-    """Labels of the boot sector, which is made once: its disk is work/disk."""
-    if guest.labels:
-        return guest.labels
-    gcc = shutil.which("x86_64-linux-gnu-gcc") or shutil.which("gcc")
-    elf = os.path.join(work, "guest.elf")
-    made = gcc and subprocess.run([gcc, "-m64", "-nostdlib", "-no-pie", "-Wl,-Ttext=0x7c00", "-Wl,--build-id=none",
-                                   "-Wl,-N", "-o", elf, os.path.join(here, "guest.S")], stderr=subprocess.DEVNULL)
-    if not made or made.returncode:
-        raise Skip("no compiler for x86-64 here")
-    prefix = gcc[:-3] if gcc.endswith("-gnu-gcc") else ""
-    image = os.path.join(work, "disk")
-    subprocess.run([(prefix or "") + "objcopy", "-O", "binary", "-j", ".text", elf, image], check=True)
-    with open(image, "ab") as f:
-        f.write(bytes(1 << 20))
-    text = subprocess.run([(prefix or "") + "nm", elf], stdout=subprocess.PIPE, check=True, text=True).stdout
-    guest.labels = {n: int(a, 16) for a, _, n in (x.split() for x in text.splitlines())}
-    guest.elf = elf
-    return guest.labels
-
-
-guest.labels = None
-
-
-def booted(*args, to="ready", end="-no-reboot", **kw):
-    """The boot sector's machine, at a label."""
-    labels = guest()
-    m = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", end, *args, **kw)
-    try:
-        line = m.line()
-        at = labels[to]
-        line.ok("Z1,%x,1" % at)
-        check("stops at " + to, line.go("c").startswith("T05"))
-        same("rip at " + to, line.reg("rip"), at)
-        line.ok("z1,%x,1" % at)
-    except BaseException:
-        m.end()
-        raise
-    return m, line, labels
-
-
-# ---- cases ----
 
 def case_modes():
     """From the reset vector through protected to long mode in one session, every packet of one size."""
@@ -337,11 +274,6 @@ def case_why():
             m.end()
 
 
-def guest_disk():
-    guest()
-    return work
-
-
 def case_memory():
     """Memory: partial reads, physical, devices, ROM, binary writes."""
     m, line, labels = booted()
@@ -537,245 +469,7 @@ def case_lockstep():
         b.end()
 
 
-# ---- the debuggers themselves ----
-
-def run_gdb(m, commands, timeout=120, program="gdb"):
-    if not shutil.which(program):
-        raise Skip("%s is not installed" % program)
-    script = os.path.join(work, "commands")
-    with open(script, "w") as f:
-        f.write("set pagination off\nset confirm off\n" + commands.replace("@PATH@", m.path))
-    m.listens()
-    r = subprocess.run([program, "-nx", "-q", "-batch", "-x", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       stdin=subprocess.DEVNULL, text=True, timeout=timeout)
-    return r.stdout
-
-
-def expect(text, *patterns):
-    at = 0
-    for p in patterns:
-        found = re.search(p, text[at:])
-        if not found:
-            raise Trouble("'%s' is not in what was said, in this order:\n%s" % (p, text))
-        at += found.end()
-
-
-def case_gdb():
-    """gdb: a boot sector from F000:FFF0 to long mode, a watched variable."""
-    guest()
-    m = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", "-no-reboot")
-    try:
-        text = run_gdb(m, """
-file %s
-target remote @PATH@
-print/x $cs_base + $pc
-stepi
-break _start
-continue
-break prot
-continue
-print/x $cr0
-break long
-continue
-print $efer
-break ready
-continue
-delete
-watch *(long *) 0x1008
-continue
-print $ecx
-x/2i $pc
-info threads
-detach
-""" % guest.elf)
-        expect(text, r"\$1 = 0xfffffff0", r"Breakpoint 1, 0x0*7c00 in _start", r"Breakpoint 2, .*prot", r"\$2 = 0x.*1",
-               r"Breakpoint 3, .*long", r"LME LMA", r"Breakpoint 4, .*ready", r"Hardware watchpoint 5", r"Old value = 0",
-               r"New value = 4660", r"wrote", r"\$4 = 50000000", r"CPU#0")
-        check("packets of one size", "too long" not in text)
-    finally:
-        m.end()
-
-
-def kernel():
-    """Paths of a Debian kernel, an initramfs for it and an ELF file with its symbols."""
-    if kernel.paths:
-        return kernel.paths
-    sh = os.path.join(here, "..", "boot", "guest.sh")
-
-    def ask(*args):
-        r = subprocess.run(["sh", sh] + list(args), stdout=subprocess.PIPE, text=True,
-                           env=dict(os.environ, BOOT_INIT=os.path.join(here, "kinit")))
-        if r.returncode:
-            raise Skip("there is no Debian kernel: " + " ".join(args))
-        return r.stdout.strip()
-
-    image, initrd = ask("kernel", "amd64"), ask("initramfs", "amd64")
-    latimer = os.environ.get("LATIMER", "./latimer").split()
-    r = subprocess.run(latimer + ["-kernel", image, "-initrd", initrd, "-display", "none", "-net", "none", "-serial", "stdio",
-                                  "-no-reboot", "-append", "console=ttyS0 quiet nokaslr panic=-1 do=symbols"],
-                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300)
-    found = re.search(r"guest: symbols\s(.*)guest: end", r.stdout.replace("\r", ""), re.S)
-    check("no symbols: " + r.stdout[-2000:], found)
-    import base64
-    import gzip
-    names, elf = os.path.join(work, "kallsyms"), os.path.join(work, "kernel.elf")
-    with open(names, "wb") as f:
-        f.write(gzip.decompress(base64.b64decode(found.group(1))))
-    subprocess.run([sys.executable, os.path.join(here, "symbols.py"), names, elf], check=True)
-    kernel.paths = image, initrd, elf
-    kernel.names = names
-    return kernel.paths
-
-
-kernel.paths = None
-LINUX = ["-append", "console=ttyS0 quiet nokaslr panic=-1", "-no-reboot", "-m", "512"]
-
-
-def case_linux():
-    """gdb on a Debian kernel: start_kernel, a system call, a watched variable, with each engine."""
-    image, initrd, elf = kernel()
-    for engine in (["-accel", "jit"], ["-accel", "interp"]):
-        m = Machine(work, "-kernel", image, "-initrd", initrd, *LINUX, *engine)
-        try:
-            text = run_gdb(m, """
-file %s
-target remote @PATH@
-break start_kernel
-continue
-stepi 100
-delete
-break __x64_sys_execve
-continue
-bt 3
-delete
-watch *(unsigned long *) &jiffies_64
-continue
-delete
-break __x64_sys_exit_group
-continue
-continue
-monitor catch pf
-continue
-monitor nocatch
-info registers cr3
-detach
-""" % elf, 300)
-            expect(text, r"Breakpoint 1, .* start_kernel \(\)", r"Breakpoint 2, .*__x64_sys_execve", r"do_syscall_64",
-                   r"Hardware watchpoint 3", r"New value", r"Breakpoint 4, .*__x64_sys_exit_group",
-                   r"Breakpoint 4, .*__x64_sys_exit_group", r"#PF page fault", r"SIGSEGV", r"cr3", r"detached")
-            same("the guest goes on to its end", m.proc.wait(300), 0)
-        finally:
-            m.end()
-
-
-def case_lldb():
-    """lldb: registers, a breakpoint, a watchpoint, steps."""
-    if not shutil.which("lldb"):
-        raise Skip("lldb is not installed")
-    labels = guest()
-    m = Machine(work, "-drive", "file=%s/disk,format=raw,if=ide" % work, "-snapshot", "-no-reboot")
-    try:
-        script = os.path.join(work, "lldb")
-        with open(script, "w") as f:
-            f.write("process connect unix-connect://%s\nregister read rip cr0\nbreakpoint set -H -a %#x\ncontinue\n"
-                    "register read rip efer\nthread step-inst\nregister read rip\nwatchpoint set expression -w write -s 8 -- 0x1008\n"
-                    "continue\nregister read rip rcx\nregister read --set 2\nexpression $rsp + 1\nmemory region 0x7c00\n"
-                    "memory region 0x400000\nprocess plugin packet monitor info status\nprocess detach\n"
-                    "process connect unix-connect://%s\nprocess kill\nquit\n" % (m.path, labels["ready"], m.path))
-        r = subprocess.run(["lldb", "--no-lldbinit", "--batch", "-s", script], stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=120)
-        expect(r.stdout, r"rip = 0x0*fff0", r"rip = 0x0*%x" % labels["ready"], r"efer = 0x0*500",
-               r"rip = 0x0*%x" % labels["strings"], r"rip = 0x0*%x" % labels["wrote"], r"rcx = 0x0*%x" % 50000000,
-               r"xmm15 = ", r"\(unsigned long\) \$\d = 31745", r"0x0*-0x0*400000\) rwx", r"0x0*400000-0xf*\) ---",
-               r"VM status: paused \(debug\)", r"exited with status = 0")
-        check("no assertion of lldb's", "Assertion" not in r.stdout)
-        same("killed", m.proc.wait(10), 0)
-    finally:
-        m.end()
-
-
-# ---- what it costs ----
-
-def cpu_time(m):
-    _, _, usage = os.wait4(m.proc.pid, 0)
-    m.proc.returncode = 0
-    return usage.ru_utime
-
-
-def running_cpu_time(m):
-    with open("/proc/%d/stat" % m.proc.pid) as f:
-        utime, stime = f.read().rsplit(")", 1)[1].split()[11:13]
-    return (int(utime) + int(stime)) / os.sysconf("SC_CLK_TCK")
-
-
-def boot_cost(breaks, *args):
-    """CPU time of a boot, breakpoints that hit (each is taken away), and what -d said."""
-    image, initrd, _ = kernel()
-    m = Machine(work, "-kernel", image, "-initrd", initrd, *LINUX, *args)
-    hit = []
-    line = m.line(timeout=300)
-    line.ok("QStartNoAckMode")
-    line.ack = False
-    for at in breaks:
-        line.ok("Z0,%x,1" % at)
-    while line.go("c", 300)[0] == "T":
-        at = line.reg("rip")
-        line.ok("z0,%x,1" % at)
-        hit.append(at)
-    line.close()
-    return cpu_time(m), hit, m.said()
-
-
-def case_bars():
-    """1,000 breakpoints that do not hit: at most 5 %; a write watchpoint on a hot page: at most 10 times slower."""
-    kernel()
-    text = [int(x.split()[0], 16) for x in open(kernel.names) if x.split()[1] in "tT"]
-    init = [x for x in open(kernel.names) if x.split()[2] == "_sinittext"]
-    text = [x for x in text if x < int(init[0].split()[0], 16)]
-    breaks = sorted(random.Random(2).sample(sorted(set(text)), 2400))
-    hit = set(boot_cost(breaks)[1])
-    breaks = [x for x in breaks if x not in hit][:1000]
-    # A host's load shows in times, and not in what was executed: where the code generator can count that, it is the bar's measure.
-    counts, times = [], []
-    for set_ in ([], breaks):
-        _, hit, said = boot_cost(set_, "-d", "count,stats")
-        check("hits: %s" % hit, len(hit) < 5)           # a boot may come by where the one before did not
-        found = [re.search(p, said) for p in (r"host instructions: ([0-9.]+) each", r"(\d+) lookups", r"CPU \d+: (\d+) blocks of")]
-        counts.append([float(f.group(1)) if f else None for f in found])
-    print("  boot and 200 programs: %s host instructions a guest instruction, %d lookups, %d blocks" % tuple(counts[0]))
-    print("  with 1,000 breakpoints: %s, %d, %d" % tuple(counts[1]))
-    for _ in range(int(os.environ.get("ROUNDS", "5"))):
-        times.append((boot_cost([])[0], boot_cost(breaks)[0]))
-    print("  CPU time in s, without and with: " + ", ".join("%.2f %.2f" % t for t in times))
-    if counts[0][0]:
-        cost = counts[1][0] / counts[0][0]
-    else:
-        cost = min(b for _, b in times) / min(a for a, _ in times)
-    print("  1,000 breakpoints: %.3f times" % cost)
-
-    def loop(watch):
-        m, line, labels = booted()
-        try:
-            line.ok("Z1,%x,1" % labels["after"])
-            if watch:
-                line.ok("Z2,1010,8")
-            start = running_cpu_time(m)
-            line.go("c", 300)
-            return running_cpu_time(m) - start
-        finally:
-            m.end()
-
-    pairs = [(loop(False), loop(True)) for _ in range(5)]
-    c, d = min(x for x, _ in pairs), min(x for _, x in pairs)
-    print("  10^8 writes to a page: %.2f s, watched elsewhere in the page %.2f s: %.1f times" % (c, d, d / c))
-    for one, two in zip(*counts):
-        check("1,000 breakpoints cost too much: %s" % counts, one is None or two < 1.05 * one)
-    check("1,000 breakpoints cost too much: %.3f times" % cost, cost < 1.05)
-    check("a watched page is %.1f times slower" % (d / c), d / c < 10)
-
-
 def main():
-    global work
     cases = {n[5:].replace("_", "-"): f for n, f in sorted(globals().items()) if n.startswith("case_")}
     names = sys.argv[1:]
     if names == ["list"]:
@@ -789,7 +483,6 @@ def main():
     latimer = os.environ.get("LATIMER", "./latimer").split()
     if "no jit" in subprocess.run(latimer + ["-accel", "help"], stdout=subprocess.PIPE, text=True).stdout:
         del ENGINES[1:]
-    work = tempfile.mkdtemp(prefix="latimer-gdb.")
     failed = skipped = 0
     for n in names:
         start = time.monotonic()
@@ -809,7 +502,6 @@ def main():
                 import traceback
                 traceback.print_exc(file=sys.stdout)
         sys.stdout.flush()
-    shutil.rmtree(work, ignore_errors=True)
     return 1 if failed else 77 if skipped == len(names) else 0
 
 
