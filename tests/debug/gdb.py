@@ -3,7 +3,7 @@
 
 Without arguments those cases that take seconds and need no Debian kernel; `list` lists all, `all` runs all.
 LATIMER: the program (default ./latimer), with arguments if need be.
-Each case is a function case_NAME, here or in gdb_debuggers.py; SLOW are not run by default.
+Each case is a function case_NAME, here or in gdb_debuggers.py, gdb_spaces.py, gdb_tables.py; SLOW are not run by default.
 """
 import os
 import shutil
@@ -15,6 +15,8 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gdb_debuggers import *                 # noqa: E402, F403 - cases
+from gdb_spaces import *                    # noqa: E402, F403
+from gdb_tables import *                    # noqa: E402, F403
 from gdb_env import ENGINES, Skip, booted, check, guest, guest_disk, same, work     # noqa: E402
 from rsp import Line, Machine, Trouble      # noqa: E402
 

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 
-from gdb_env import LINUX, Skip, booted, check, expect, guest, kernel, run_gdb, same, work
+from gdb_env import LINUX, Skip, booted, check, expect, guest, kernel, run_gdb, running_cpu_time, same, work
 from rsp import Machine
 
 
@@ -114,12 +114,6 @@ def cpu_time(m):
     _, _, usage = os.wait4(m.proc.pid, 0)
     m.proc.returncode = 0
     return usage.ru_utime
-
-
-def running_cpu_time(m):
-    with open("/proc/%d/stat" % m.proc.pid) as f:
-        utime, stime = f.read().rsplit(")", 1)[1].split()[11:13]
-    return (int(utime) + int(stime)) / os.sysconf("SC_CLK_TCK")
 
 
 def boot_cost(breaks, *args):

@@ -79,6 +79,13 @@ def guest_disk():
     return work
 
 
+def running_cpu_time(m):
+    """CPU time in s a machine's process has used."""
+    with open("/proc/%d/stat" % m.proc.pid) as f:
+        utime, stime = f.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(utime) + int(stime)) / os.sysconf("SC_CLK_TCK")
+
+
 # ---- a Debian kernel ----
 
 def kernel():
