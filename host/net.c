@@ -3,7 +3,8 @@
  * format.
  *
  * Frames from the chip are queued, and sent by the event loop: a vCPU never waits for the host. Frames to the
- * chip wait in a queue while it has no buffers. Both queues are bounded; what is too much is lost, as on a
+ * chip wait in a queue while it has no buffers, and while the machine stands still: its memory and chips stay as they are
+ * then, for debuggers, and for snapshots, which are not made in one moment. Both queues are bounded; what is too much is lost, as on a
  * cable. Captures are written by the event loop, too: a frame is noted when it comes in from outside or
  * leaves.
  */
@@ -44,6 +45,7 @@ struct net_end {
     struct evdelay send, announce;
     unsigned announced;         /* how often since net_announce() */
     bool held;
+    bool still;                 /* the machine stands still: frames for it wait */
     bool up, unplugged;         /* the other end is there; the user pulled the cable out */
     FILE *dump;
     uint32_t dump_max;
@@ -191,7 +193,7 @@ static void chip_ready(struct net *n)
 {
     struct net_end *e = n->arg;
 
-    for (struct frame *f; (f = e->to_chip.first) && n->user && receive(n, &f->offload, f->data, f->len);)
+    for (struct frame *f; !e->still && (f = e->to_chip.first) && n->user && receive(n, &f->offload, f->data, f->len);)
         free(queue_take(&e->to_chip));
     if (!e->to_chip.first)
         hold(e, false);
@@ -212,10 +214,20 @@ void net_deliver_offload(struct net *n, const struct net_offload *o, const uint8
         note(e, frame, len);
     if (!n->user || !n->up)
         return;
-    if (!e->to_chip.first && receive(n, o, frame, len))
+    if (!e->still && !e->to_chip.first && receive(n, o, frame, len))
         return;
     queue_put(&e->to_chip, o, frame, len);
     hold(e, true);
+}
+
+void net_still(struct net *n, bool on)
+{
+    struct net_end *e = n->arg;
+
+    if (!e)
+        return;
+    e->still = on;
+    chip_ready(n);
 }
 
 /* ---- life ---- */

@@ -81,6 +81,10 @@ bool net_dump(struct net *, const char *path, uint32_t max, char *err, size_t er
  * from them, and nobody needs to answer. Of no effect without a chip or a plugged cable.
  */
 void net_announce(struct net *);
+/*
+ * The machine stands still, or (on false) runs again: what comes for the chip waits meanwhile, as far as the queue holds it.
+ */
+void net_still(struct net *, bool on);
 /* Everything net_open_*() and net_dump() made. */
 void net_close(struct net *);
 

@@ -133,6 +133,7 @@ void machine_setup(struct machine *m, struct options *o)
         if (m->cfg.pflash[i])
             m->cfg.flash[i] = drive_contents(m->cfg.pflash[i]);
     netdevs_open(m, o->netdevs);
+    netdevs_watch(m, o->netdevs, &o->nets_watcher);
     audiodevs_open(m, o->audiodevs);
     fsdevs_open(m, o->fsdevs);
     firmware_roms(m, o);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "debug/control.h"
 #include "hw/machine.h"
 
 struct netdev_arg *netdev_find(struct netdev_arg *list, const char *id)
@@ -38,6 +39,19 @@ void netdevs_open(struct machine *m, struct netdev_arg *list)
 {
     for (struct netdev_arg *a = list; a; a = a->next)
         open_one(m, a);
+}
+
+static void run_changed(void *arg, enum run_state now)
+{
+    for (struct netdev_arg *a = arg; a; a = a->next)
+        net_still(&a->net, now != RUN_RUNNING);
+}
+
+void netdevs_watch(struct machine *m, struct netdev_arg *list, struct control_watcher *w)
+{
+    *w = (struct control_watcher){ run_changed, list, NULL };
+    run_changed(list, control_state(m->control));
+    control_watch(m->control, w);
 }
 
 void netdevs_close(struct netdev_arg *list)

@@ -51,6 +51,9 @@ bool netsock_set(struct options *, struct netdev_arg *, const struct arg_item *)
 void netsock_complete(struct netdev_arg *);
 /* Dies with EXIT_CODE_HOST (a capture's file: EXIT_CODE_FILE) and what the host refused. */
 void netdevs_open(struct machine *, struct netdev_arg *list);
+/* From now on what comes from outside waits while the machine stands still. */
+struct control_watcher;
+void netdevs_watch(struct machine *, struct netdev_arg *list, struct control_watcher *);
 void netdevs_close(struct netdev_arg *list);
 void netdevs_free(struct netdev_arg *list);
 

@@ -51,7 +51,7 @@ struct options {
     uint64_t no_features;       /* of the host, exec.h */
     bool tso, host_tso;         /* x86's memory order also with one processor; by a mode of the host */
     uint64_t cache_size;        /* bytes of translated code, 0: the default */
-    struct control_watcher drives_watcher;
+    struct control_watcher drives_watcher, nets_watcher;
     struct drive_arg *drives;   /* -drive and its short forms, in their order */
     const char *pcspk;          /* -machine pcspk-audiodev= */
     struct audiodev *audiodevs; /* -audiodev, in their order */

@@ -7,9 +7,9 @@ quick: what needs no guest but the firmware (make check). guest: a Linux guest t
 is saved and loaded at random moments; what comes out in the end must be what comes out without (make check-snap; CYCLES: how
 often, 200 by default; SEED repeats the moments).
 """
-import os, random, re, subprocess, sys, time, zlib
+import os, random, re, socket, subprocess, sys, time, zlib
 
-from machine import HERE, SLOW, Qmp, check, command, machine, main, path
+from machine import HERE, SLOW, Qmp, check, command, machine, main, path, same
 
 BOOT = os.path.join(HERE, "../boot")
 
@@ -154,6 +154,44 @@ def quick_refused():
     m.ends(0)
     m = machine("-machine", "pc", "-m", "64", "-loadvm", path("bad"))
     check("another version" in m.ends(3), "-loadvm of a bad file")
+
+
+def quick_still():
+    """While a machine stands still nothing comes into it by its network; it waits until the machine runs."""
+    here, there = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    for s in here, there:
+        s.bind(("127.0.0.1", 0))
+    to = there.getsockname()
+    there.close()
+    m, q = start("-M", "pc", "-m", "16", "-S", "-serial", "null", "-netdev", "socket,id=n,udp=127.0.0.1:%d,localaddr=127.0.0.1:%d" %
+                 (here.getsockname()[1], to[1]), "-device", "ne2k_isa,netdev=n,iobase=0x300")
+
+    def packets():
+        """The page its next packet goes to."""
+        hmp(q, "o /b 0x300 0x62")
+        page = int(q.hmp("i /b 0x307").split()[-1], 16)
+        hmp(q, "o /b 0x300 0x22")
+        return page
+
+    # Pages 46h to 7fh are the ring, the next packet goes to 47h; it takes all there are, and is started
+    for port, value in (0x0, 0x21), (0xe, 0x48), (0x1, 0x46), (0x2, 0x80), (0x3, 0x46), (0xc, 0x1c), (0xd, 0), (0x0, 0x61), (0x7, 0x47), (0x0, 0x22):
+        hmp(q, "o /b %#x %#x" % (0x300 + port, value))
+    same(packets(), 0x47)
+    hmp(q, "savevm " + path("still1"))
+    for _ in range(3):
+        here.sendto(b"\xff" * 6 + b"\2\0\0\0\0\1\x88\xb5" + bytes(50), to)
+    time.sleep(0.3)
+    same(packets(), 0x47)
+    hmp(q, "savevm " + path("still2"))
+    check(content(path("still1")) == content(path("still2")), "it was changed while it stood still")
+    q.cmd("cont")
+    end = time.monotonic() + 20 * SLOW
+    while packets() != 0x4a:
+        check(time.monotonic() < end, "what came meanwhile is lost: %#x" % packets())
+        time.sleep(0.05)
+    q.cmd("quit")
+    m.ends(0)
+    here.close()
 
 
 # ---- with Debian's kernel ----
