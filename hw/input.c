@@ -1,7 +1,8 @@
 /*
  * input.c - see input_if.h.
  *
- * Invariant: a key goes up where it went down, even if another keyboard has been registered since.
+ * Invariant: a key goes up where it went down, even if another keyboard has been registered since. While the machine stands
+ * still devices hear nothing; then they hear which keys and buttons have gone up, and where the pointer is now.
  */
 #include "hw/input_if.h"
 
@@ -17,6 +18,12 @@ struct input {
     struct { const struct input_device *ops; void *dev; } d[DEVICES];
     unsigned n;
     void *holder[KEYS];         /* the device that has the key down, NULL: up */
+    bool still;
+    bool late[KEYS];            /* it went up meanwhile, and its holder does not know */
+    struct {
+        bool moved, placed;     /* what came last meanwhile */
+        unsigned x, y, buttons;
+    } now;
 };
 
 struct input *input_new(void)
@@ -103,6 +110,10 @@ void input_key(struct input *in, unsigned key, bool down)
 
     if (!in || key >= KEYS)
         return;
+    if (in->still) {
+        in->late[key] = !down && in->holder[key];
+        return;
+    }
     i = in->holder[key] ? index_of(in, in->holder[key]) : -1;
     if (i < 0 && down)
         i = pick(in, KIND_KEYS, false);
@@ -128,17 +139,43 @@ void input_move(struct input *in, int dx, int dy, int dz, unsigned buttons)
 {
     int i = in ? pick(in, KIND_MOVE, false) : -1;
 
-    if (i >= 0)
+    if (i >= 0 && in->still) {
+        in->now.moved = true;
+        in->now.buttons = buttons;
+    } else if (i >= 0) {
         in->d[i].ops->move(in->d[i].dev, dx, dy, dz, buttons);
+    }
 }
 
 void input_place(struct input *in, unsigned x, unsigned y, int dz, unsigned buttons)
 {
     int i = in ? pick(in, KIND_PLACE, true) : -1;
 
-    if (i >= 0)
+    if (i >= 0 && in->still) {
+        in->now.placed = true;
+        in->now.x = x;
+        in->now.y = y;
+        in->now.buttons = buttons;
+    } else if (i >= 0) {
         in->d[i].ops->place(in->d[i].dev, x > INPUT_ABS_MAX ? INPUT_ABS_MAX : x,
                             y > INPUT_ABS_MAX ? INPUT_ABS_MAX : y, dz, buttons);
+    }
+}
+
+void input_still(struct input *in, bool on)
+{
+    in->still = on;
+    if (on)
+        return;
+    for (unsigned key = 0; key < KEYS; key++)
+        if (in->late[key])
+            input_key(in, key, false);
+    if (in->now.placed)
+        input_place(in, in->now.x, in->now.y, 0, in->now.buttons);
+    else if (in->now.moved)
+        input_move(in, 0, 0, 0, in->now.buttons);
+    memset(in->late, 0, sizeof(in->late));
+    memset(&in->now, 0, sizeof(in->now));
 }
 
 unsigned input_leds(struct input *in)

@@ -53,6 +53,11 @@ bool input_absolute(struct input *);    /* send positions */
 void input_move(struct input *, int dx, int dy, int dz, unsigned buttons);
 void input_place(struct input *, unsigned x, unsigned y, int dz, unsigned buttons);
 unsigned input_leds(struct input *);
+/*
+ * The machine stands still, or (on false) runs again. What is pressed, moved or turned meanwhile is forgotten; keys and
+ * buttons that went up, and where the pointer is, are told when it runs.
+ */
+void input_still(struct input *, bool on);
 
 /* ---- for monitors ---- */
 struct input_view {

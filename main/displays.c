@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "debug/control.h"
 #include "host/displays.h"
 #include "host/evloop.h"
 #include "host/keymap.h"
@@ -26,7 +27,15 @@ struct displays {
     struct sdl *sdl;
     struct text_display *text;
     struct keymap *keymap;      /* NULL: that of the options */
+    struct control_watcher watcher;
 };
+
+static void run_changed(void *arg, enum run_state now)
+{
+    struct displays *d = arg;
+
+    input_still(d->env.input, now != RUN_RUNNING);
+}
 
 struct displays *displays_new(struct machine *m)
 {
@@ -38,6 +47,9 @@ struct displays *displays_new(struct machine *m)
     d->env = (struct display_env){ .screen = screen_new(), .input = input_new(), .lock = &m->lock, .loop = m->loop };
     m->cfg.display = screen_display(d->env.screen);
     m->cfg.input = d->env.input;
+    d->watcher = (struct control_watcher){ run_changed, d, NULL };
+    run_changed(d, control_state(m->control));
+    control_watch(m->control, &d->watcher);
     return d;
 }
 

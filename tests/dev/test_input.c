@@ -51,6 +51,45 @@ static const struct input_device keyboard = { .key = key, .leds = leds }, mouse 
 static const struct input_device tablet = { .place = place, .in_use = in_use };
 static char a[] = "a", b[] = "b", m[] = "m", t[] = "t";
 
+/* While the machine stands still nobody hears anything, and no key stays down that has gone up meanwhile. */
+START_TEST(still)
+{
+    input_add(in, &keyboard, a);
+    input_add(in, &mouse, m);
+    input_key(in, 30, true);
+    input_key(in, 31, true);
+    input_key(in, 32, true);
+    input_move(in, 1, 2, 0, INPUT_LEFT);
+    ck_assert_str_eq(said, "a+30 a+31 a+32 m:1,2,0,1 ");
+    said[0] = 0;
+    input_still(in, true);
+    input_key(in, 30, false);
+    input_key(in, 31, false);
+    input_key(in, 31, true);            /* it is down again before anybody knows */
+    input_key(in, 33, true);
+    input_key(in, 33, false);
+    input_key(in, 34, true);
+    input_move(in, 5, 5, 1, INPUT_LEFT | INPUT_RIGHT);
+    input_move(in, 5, 5, 0, 0);
+    ck_assert_str_eq(said, "");
+    input_still(in, false);
+    ck_assert_str_eq(said, "a-30 m:0,0,0,0 ");
+    said[0] = 0;
+    input_key(in, 34, false);           /* nobody knows that it was down */
+    input_key(in, 31, false);
+    input_key(in, 32, false);
+    ck_assert_str_eq(said, "a-31 a-32 ");
+    said[0] = 0;
+    used = true;
+    input_add(in, &tablet, t);
+    input_still(in, true);
+    input_place(in, 10, 20, 1, INPUT_LEFT);
+    input_place(in, 30, 40, 0, 0);
+    input_still(in, false);
+    ck_assert_str_eq(said, "t:30,40,0,0 ");
+}
+END_TEST
+
 static void setup(void)
 {
     in = input_new();
@@ -109,6 +148,7 @@ int main(void)
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, routes);
+    tcase_add_test(c, still);
     suite_add_tcase(suite, c);
     return run_suite(suite);
 }
