@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""snap_busy.py - a Linux guest all of whose devices are busy, saved and loaded at random moments, here and in another Latimer.
+
+  snap_busy.py [--latimer COMMAND] guest [CASE...]
+
+Three sound cards play, a floppy disk, USB, NVMe and SATA disks are written and compared, a network connection and a virtio console carry
+data, a tablet is moved and a VNC client looks on. CYCLES: how often (20 by default); SEED repeats the moments. Part of make check-snap.
+"""
+import functools, hashlib, http.server, os, random, socket, struct, subprocess, sys, threading, time
+
+from machine import HERE, SLOW, Qmp, check, command, machine, main, path
+from fuzz_snap import same as same_machine
+from snap import BOOT, content, hmp, image
+
+MODULES = """crc-itu-t crc64 crct10dif_common crct10dif_generic crc64-rocksoft crc-t10dif t10-pi scsi_common scsi_mod sd_mod libata libahci ahci
+ nvme-core nvme floppy usb-common usbcore uhci-hcd xhci-hcd xhci-pci usb-storage hid hid-generic usbhid evdev virtio virtio_ring
+ virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_console e1000 soundcore snd snd-timer snd-pcm snd-seq-device snd-rawmidi
+ snd-hwdep snd-opl3-lib snd-mpu401-uart snd-sb-common snd-sb16-csp snd-sb16-dsp snd-sb16 ac97_bus snd-ac97-codec snd-intel8x0 ledtrig-audio
+ snd-intel-sdw-acpi snd-intel-dspcfg snd-hda-core snd-hda-codec snd-hda-codec-generic snd-hda-intel snd-mixer-oss snd-pcm-oss""".split()
+SB16 = {"isapnp": "0", "port": "0x220", "irq": "5", "dma8": "1", "dma16": "5", "mpu_port": "0x330", "fm_port": "0x388"}
+# What goes on in the guest (busy/init): each says so from time to time, or that something is wrong.
+KINDS = ("floppy", "sata", "nvme", "usb", "usb3", "dsp", "dsp1", "dsp2", "console", "tablet", "net")
+
+def served():
+    """A web server with one file of 300 KB: its port and the file's MD5."""
+    os.mkdir(path("www"))
+    data = random.Random(1).randbytes(300000)
+    with open(path("www/file"), "wb") as f:
+        f.write(data)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *unused):
+            pass
+
+        def handle(self):
+            try:
+                super().handle()
+            except OSError:
+                pass                            # the guest's end went when it was loaded
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=path("www")))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1], hashlib.md5(data).hexdigest()
+
+
+def watch_by_vnc(where):
+    """A VNC client that asks for one picture after the other until the server goes."""
+    def client():
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(where)
+            s.recv(12)
+            s.sendall(b"RFB 003.008\n")
+            s.recv(16)
+            s.sendall(b"\1\1")                  # no authentication, shared
+            while True:
+                s.sendall(struct.pack(">BBHHHH", 3, 1, 0, 0, 640, 400))
+                if not s.recv(1 << 20):
+                    return
+                time.sleep(0.01)
+        except OSError:
+            return
+    threading.Thread(target=client, daemon=True).start()
+
+
+class Busy:
+    """One Latimer with all these devices."""
+
+    n = 0
+
+    def __init__(self, guest, words, *more):
+        Busy.n += 1
+        self.at = path("busy%d" % Busy.n)
+        options = ["-M", "pc", "-m", "128", "-kernel", guest[0], "-initrd", guest[1], "-append", "console=ttyS0 quiet " +
+                   words + " " + " ".join("snd-sb16.%s=%s" % p for p in SB16.items()), "-serial", "stdio", "-fda", path("fd.img")]
+        for card in "sb16", "AC97", "intel-hda":
+            options += ["-audiodev", "wav,id=%s,path=%s" % (card, self.at + card), "-device", card + ("" if card == "intel-hda" else ",audiodev=" + card)]
+        options += ["-device", "hda-duplex,audiodev=intel-hda"]
+        for name in "sata", "nvme", "usb", "usb3":
+            options += ["-drive", "if=none,id=%s,file=%s,format=%s" % (name, path(name), "qcow2" if name in ("sata", "usb") else "raw")]
+        options += ["-device", "ahci,id=ahci", "-device", "ide-hd,drive=sata,bus=ahci.0", "-device", "nvme,serial=1,drive=nvme", "-usb", "-device",
+                    "usb-storage,bus=usb-bus.0,drive=usb", "-device", "qemu-xhci,id=x", "-device", "usb-storage,bus=x.0,drive=usb3", "-device",
+                    "usb-tablet,bus=usb-bus.0", "-device", "virtio-serial-pci", "-chardev", "file,id=c,path=" + self.at + "console",
+                    "-device", "virtconsole,chardev=c", "-nic", "user,model=e1000", "-vnc", "unix:%s.vnc" % self.at]
+        self.m = machine("-qmp", "unix:%s,server,nowait" % self.at, *options, *more, stdin=subprocess.PIPE)
+        self.q = Qmp(self.at)
+        watch_by_vnc(self.at + ".vnc")
+
+    def moves(self):
+        for _ in range(20):
+            self.q.cmd("input-send-event", events=[{"type": "abs", "data": {"axis": "x", "value": random.randrange(32768)}},
+                                                   {"type": "abs", "data": {"axis": "y", "value": random.randrange(32768)}}])
+
+    def goes_on(self, seconds=60):
+        """All kinds of work do, and nothing was wrong so far."""
+        left, end = set(KINDS), time.monotonic() + seconds * SLOW
+        while left:
+            check(time.monotonic() < end, "does not go on: %s" % sorted(left))
+            self.moves()
+            found = self.m.expect(r"(GOES|BAD) (\w+)[^\n]*\n", seconds)
+            check(found.group(1) == b"GOES", "wrong: " + found.group(0).decode())
+            left.discard(found.group(2).decode())
+
+    def end(self):
+        self.q.cmd("quit")
+        self.m.ends(0)
+
+
+def guest_busy():
+    """Saved, loaded, saved: the same bytes; and all work goes on, here, in a new process and in one it was sent to."""
+    sh = lambda *a: subprocess.run(["sh", BOOT + "/guest.sh", *a], check=True, capture_output=True, text=True).stdout.strip()
+    os.environ["BOOT_INIT"] = HERE + "/busy/init"
+    guest = sh("kernel", "686"), sh("initramfs", "686", *MODULES)
+    random.seed(int(os.environ.get("SEED", "1")))
+    for name, form in (("sata", "qcow2"), ("nvme", "raw"), ("usb", "qcow2"), ("usb3", "raw")):
+        image(name, "16M", form)
+    with open(path("fd.img"), "wb") as f:
+        f.write(bytes(1474560))
+    file = "file=%d,%s" % served()
+    b = Busy(guest, file)
+    b.goes_on(180)
+    for n in range(int(os.environ.get("CYCLES", "20"))):
+        b.moves()
+        time.sleep(random.random() * 0.5)
+        b.q.cmd("stop")
+        hmp(b.q, "savevm " + path("one"))
+        if n % 2:                               # what is done meanwhile never was
+            b.q.cmd("cont")
+            b.moves()
+            time.sleep(random.random() * 0.5)
+            b.q.cmd("stop")
+        hmp(b.q, "loadvm " + path("one"))
+        hmp(b.q, "savevm " + path("two"))
+        same_machine(content(path("one")), content(path("two")), "cycle %d: saved, loaded, saved" % n)
+        if n % 4 == 3:
+            b.end()
+            b = Busy(guest, file, "-S", "-loadvm", path("one"))
+            hmp(b.q, "savevm " + path("two"))
+            same_machine(content(path("one")), content(path("two")), "cycle %d: loaded by another process, saved" % n)
+        b.q.cmd("cont")
+        if n % 4 == 2:
+            where = "unix:" + path("to%d" % n)
+            to = Busy(guest, file, "-incoming", where)
+            b.q.cmd("migrate", uri=where)
+            while b.q.cmd("query-migrate")["status"] in ("setup", "active", "device"):
+                time.sleep(0.1)
+            check(b.q.cmd("query-migrate")["status"] == "completed", str(b.q.cmd("query-migrate")))
+            b.end()
+            b = to
+        if n % 4 > 1:
+            b.goes_on()
+    b.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__, "snap_busy.py", ["guest"], globals()))
