@@ -6,7 +6,7 @@
 #   interp       without code generator (--disable-jit), what hosts have that no backend knows: unit tests of what executes,
 #                command line
 #   arm          for AArch64 hosts, run by qemu-aarch64: unit tests, fuzzer, command line, pages of 16 and 64 KiB, with and without
-#                the host's optional features, a boot to a shell; needs what `bootstrap arm-test` installs
+#                the host's optional features, a boot to a shell, snapshots of this host's; needs what `bootstrap arm-test` installs
 #   only_arm     the same build, without the tests (make bench-arm)
 #   deb          Debian packages for this machine and, on x86-64, for AArch64: lintian, and the command line with
 #                the program as packaged (there, by qemu-aarch64); one that cannot be made here is skipped, with why
@@ -78,6 +78,14 @@ arm() {
         EMULATOR="qemu-aarch64-static -cpu $cpu" LATIMER="$PWD/run-latimer" sh "$src/tests/features.sh" short
     done
     $MAKE -s check-boot CASES=amd64-jit RUN_LATIMER="$PWD/run-latimer"
+    between_hosts
+}
+
+# Machines this host's Latimer saves and that one loads, and the other way round.
+between_hosts() {
+    native=$here/../latimer
+    [ -x "$native" ] || { echo "builds.sh: snapshots of another host: skipped: there is no $native"; return 0; }
+    SLOW=10 OTHER=$native python3 "$src/tests/debug/snap.py" --latimer "$PWD/run-latimer" hosts
 }
 
 # Hosts with pages of 16 and 64 KiB: the emulator says it is one, the preloaded library refuses what such a one does

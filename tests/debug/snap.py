@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """snap.py - machines that are saved and loaded.
 
-  snap.py [--latimer COMMAND] quick|guest [CASE...]
+  snap.py [--latimer COMMAND] quick|hosts|guest [CASE...]
 
 quick: what needs no guest but the firmware (make check). guest: a Linux guest that computes and writes to its disks while it
 is saved and loaded at random moments; what comes out in the end must be what comes out without (make check-snap; CYCLES: how
-often, 200 by default; SEED repeats the moments).
+often, 200 by default; SEED repeats the moments). hosts: the same machine in the Latimer of another kind of host, which OTHER names.
 """
 import os, random, re, socket, subprocess, sys, time, zlib
 
+import machine as machines_module
+from fuzz_snap import same as same_machine
 from machine import HERE, SLOW, Qmp, check, command, machine, main, path, same
 
 BOOT = os.path.join(HERE, "../boot")
@@ -194,6 +196,41 @@ def quick_still():
     here.close()
 
 
+# ---- between kinds of hosts ----
+
+def hosts_same():
+    """What one saved the other loads, and saves as the same bytes; and it goes on there."""
+    commands = machines_module.latimer, os.environ["OTHER"]
+    drives = []
+    for n, (bus, form) in enumerate((("virtio", "qcow2"), ("ide", "raw"), ("scsi", "raw"))):
+        drives += ["-drive", "if=%s,format=%s,file=%s" % (bus, form, image("host%d" % n, "4M", form))]
+    drives += ["-drive", "if=none,id=n,format=raw,file=" + image("nvme.raw", "4M", "raw"), "-device", "nvme,serial=1,drive=n", "-drive",
+               "if=none,id=u,format=raw,file=" + image("usb.raw", "4M", "raw"), "-device", "usb-storage,drive=u", "-device", "virtio-serial-pci",
+               "-device", "virtio-keyboard-pci", "-fda", image("fd.raw", "1440K", "raw")]
+    try:
+        for one, two in (commands, commands[::-1]):
+            machines_module.latimer = one
+            m, q = start(*EVERYTHING, *drives)
+            time.sleep(1.5 * SLOW)
+            q.cmd("stop")
+            hmp(q, "savevm " + path("saved"))
+            registers = q.hmp("info registers")
+            q.cmd("quit")
+            m.ends(0)
+            machines_module.latimer = two
+            m, q = start(*EVERYTHING, *drives, "-S", "-loadvm", path("saved"))
+            same(q.hmp("info registers"), registers)
+            hmp(q, "savevm " + path("again"))
+            same_machine(content(path("saved")), content(path("again")), "saved by %s, loaded by %s, saved" % (one, two))
+            q.cmd("cont")
+            time.sleep(0.5 * SLOW)
+            check(q.cmd("query-status")["running"], "it does not go on")
+            q.cmd("quit")
+            m.ends(0)
+    finally:
+        machines_module.latimer = commands[0]
+
+
 # ---- with Debian's kernel ----
 
 WORK = r'''n=0; sum=start
@@ -258,4 +295,4 @@ def guest_cycles():
 
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__, "snap.py", ["quick", "guest"], globals()))
+    sys.exit(main(__doc__, "snap.py", ["quick", "hosts", "guest"], globals()))
