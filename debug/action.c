@@ -30,8 +30,7 @@ void action_reset(struct machine *m)
         /* Off, and kept: on again. */
         machine_news(m, NEWS_STOP, NULL, STOP_RESET);
         __atomic_store_n(&m->stop, STOP_RESET, __ATOMIC_SEQ_CST);
-        for (unsigned i = 0; i < m->ncpu; i++)
-            cpu_lines.kick(m, i);
+        cpu_lines.kick(m);
     } else {
         machine_request_stop(m, STOP_RESET, 0);
     }

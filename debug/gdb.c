@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "debug/migrate.h"
 #include "host/chardev_socket.h"
+#include "hw/boards.h"
 #include "translator/exec.h"
 
 #define QUEUE_MAX (4u << 20)
@@ -411,11 +412,16 @@ static bool socket_spec(const char *spec, char *to, size_t len)
 
 struct gdb *gdb_new(struct machine *m, const char *spec, char *err, size_t len, bool *usage)
 {
-    struct gdb *g = calloc(1, sizeof(*g));
     struct chardev_socket s = { .listen = -1 };
+    struct gdb *g;
     char text[512];
 
     *usage = true;
+    if (!m->ncpu) {
+        snprintf(err, len, "-gdb: machine %s has no processor that could be debugged", m->cfg.board->name);
+        return NULL;
+    }
+    g = calloc(1, sizeof(*g));
     if (g)
         g->cpu = calloc(m->ncpu, sizeof(g->cpu[0]));
     if (g)

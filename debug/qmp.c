@@ -267,7 +267,7 @@ void qmp_human_monitor_command(struct qmp_call *q)
     int64_t cpu = qmp_integer(q, "cpu-index", q->m->monitor_cpu);
     struct text_buf answer;
 
-    if (cpu < 0 || cpu >= (int64_t)q->m->ncpu) {
+    if (json_object_get(q->args, "cpu-index") && (cpu < 0 || cpu >= (int64_t)q->m->ncpu)) {
         qmp_fail(q, "Invalid CPU index %lld: there are %u processors", (long long)cpu, q->m->ncpu);
         return;
     }

@@ -155,9 +155,11 @@ void qmp_query_machines(struct qmp_call *q)
     q->ret = json_array();
     for (unsigned i = 0; q->m->outside && q->m->outside->board(i); i++) {
         const struct board *b = q->m->outside->board(i);
-        json_t *j = json_pack("{s:s, s:i, s:b, s:b, s:b, s:s}", "name", b->name, "cpu-max", (int)q->m->outside->max_cpus,
-                              "hotpluggable-cpus", 0, "numa-mem-supported", 0, "deprecated", 0, "default-cpu-type", cpu);
+        json_t *j = json_pack("{s:s, s:i, s:b, s:b, s:b}", "name", b->name, "cpu-max", (int)q->m->outside->max_cpus,
+                              "hotpluggable-cpus", 0, "numa-mem-supported", 0, "deprecated", 0);
 
+        if (!b->bare)
+            json_object_set_new(j, "default-cpu-type", json_string(cpu));
         if (b->usual)
             json_object_set_new(j, "is-default", json_true());
         json_array_append_new(q->ret, j);

@@ -25,27 +25,34 @@
 #include "hw/fs_if.h"
 #include "hw/net_if.h"
 #include "hw/plug.h"
+#include "translator/backend.h"
 
 #define TYPE_MAX 80             /* bytes of a type's name */
 
 /* ---- types ---- */
 
-/* What has no instances. Rows come behind those of their parents. */
-static const struct { const char *name, *parent; } abstract[] = {
-    { "object", NULL },
-    { "machine", "object" },
-    { "device", "object" },
-    { "cpu", "device" },
-    { "x86_64-cpu", "cpu" },
-    { "pci-device", "device" },
-    { "isa-device", "device" },
-    { "ide-device", "device" },
-    { "scsi-device", "device" },
-    { "usb-device", "device" },
-    { "hda-codec", "device" },
-    { "virtio-serial-port", "device" },
+/* What no other table has; real: there are instances. Rows come behind those of their parents. */
+static const struct fixed { const char *name, *parent; bool real; } fixed[] = {
+    { "object", NULL, false },
+    { "machine", "object", false },
+    { "device", "object", false },
+    { "cpu", "device", false },
+    { "x86_64-cpu", "cpu", false },
+    { "pci-device", "device", false },
+    { "isa-device", "device", false },
+    { "ide-device", "device", false },
+    { "scsi-device", "device", false },
+    { "usb-device", "device", false },
+    { "hda-codec", "device", false },
+    { "virtio-serial-port", "device", false },
+    { "accel", "object", false },
+    { "tcg-accel", "accel", true },     /* what libvirt looks for; a build without code generator refuses -accel tcg */
 };
-#define ABSTRACT (sizeof(abstract) / sizeof(abstract[0]))
+
+static const struct fixed *fixed_nth(unsigned n)
+{
+    return n < sizeof(fixed) / sizeof(fixed[0]) - !backend_exists ? &fixed[n] : NULL;
+}
 
 /* Of a device, by the bus it sits on. */
 static const char *parent_of(const struct plug *p)
@@ -65,11 +72,12 @@ static const char *parent_of(const struct plug *p)
 static bool descends(const char *type, const char *from)
 {
     while (type && strcmp(type, from)) {
+        const struct fixed *f;
         unsigned i = 0;
 
-        while (i < ABSTRACT && strcmp(abstract[i].name, type))
+        while ((f = fixed_nth(i)) && strcmp(f->name, type))
             i++;
-        type = i < ABSTRACT ? abstract[i].parent : NULL;
+        type = f ? f->parent : NULL;
     }
     return type;
 }
@@ -95,8 +103,8 @@ void qmp_qom_list_types(struct qmp_call *q)
     char name[TYPE_MAX];
 
     q->ret = json_array();
-    for (unsigned i = 0; i < ABSTRACT; i++)
-        add_type(q, abstract[i].name, abstract[i].parent, true);
+    for (unsigned i = 0; fixed_nth(i); i++)
+        add_type(q, fixed_nth(i)->name, fixed_nth(i)->parent, !fixed_nth(i)->real);
     for (unsigned i = 0; plug_nth(i); i++)
         add_type(q, plug_nth(i)->name, parent_of(plug_nth(i)), false);
     for (unsigned i = 0; cpu_model_nth(i); i++) {
@@ -208,8 +216,8 @@ void qmp_qom_list_properties(struct qmp_call *q)
     bool known = plug || model_of(name);
     size_t n = strlen(name);
 
-    for (unsigned i = 0; !known && i < ABSTRACT; i++)
-        known = strcmp(name, abstract[i].name) == 0;
+    for (unsigned i = 0; !known && fixed_nth(i); i++)
+        known = strcmp(name, fixed_nth(i)->name) == 0;
     for (unsigned i = 0; !known && q->m->outside && q->m->outside->board(i); i++) {
         const char *board = q->m->outside->board(i)->name;
 

@@ -51,7 +51,7 @@ static const char *number(char out[256], const char *kind, unsigned n)
 /* Words "key=value\n", compared line by line so that the difference can be told. */
 static void describe(struct machine *m, struct state_out *o)
 {
-    const struct cpu_model *model = m->cpu[0]->model;
+    const struct cpu_model *model = m->ncpu ? m->cpu[0]->model : NULL;
     const char *names;
     enum x86_feat f;
     char line[256];
@@ -60,13 +60,14 @@ static void describe(struct machine *m, struct state_out *o)
     LINE("board=%s\n", m->cfg.board->name);
     LINE("memory=%" PRIu64 " MiB\n", m->cfg.ram >> 20);
     LINE("processors=%u\n", m->ncpu);
-    LINE("processor=%s\n", model->name);
+    if (model)
+        LINE("processor=%s\n", model->name);
     LINE("hpet=%s\nsmm=%s\n", m->cfg.no_hpet ? "off" : "on", m->cfg.no_smm ? "off" : "on");
     /* By name, so that a difference can be told; then all, those among them that cannot be chosen. */
-    for (unsigned i = 0; (names = cpu_feature_nth(i, &f)); i++)
+    for (unsigned i = 0; model && (names = cpu_feature_nth(i, &f)); i++)
         LINE("%.*s=%s\n", (int)strcspn(names, " "), names, model_has(model, f) ? "on" : "off");
     LINE("features=");
-    for (size_t i = 0; i < sizeof(model->feats) / sizeof(model->feats[0]); i++)
+    for (size_t i = 0; model && i < sizeof(model->feats) / sizeof(model->feats[0]); i++)
         LINE("%016" PRIx64, model->feats[i]);
     LINE("\n");
 #undef LINE

@@ -18,8 +18,9 @@ struct board {
     unsigned ide, ide_units;    /* machine_config's drives of that kind that it has places for; places of a bus */
     bool floppy;                /* it has a controller for them */
     bool usual;                 /* taken where nothing else is asked for and there are disks, or no kernel */
+    bool bare;                  /* it has no processor, and no memory unless that is asked for: m->ncpu is 0 */
 };
 
-extern const struct board board_micro, board_pc, board_q35;
+extern const struct board board_micro, board_none, board_pc, board_q35;
 
 #endif

@@ -15,8 +15,7 @@ void machine_request_stop(struct machine *m, enum stop_reason why, int code)
         __atomic_store_n(&m->stop, why, __ATOMIC_SEQ_CST);     /* read without the lock */
     }
     machine_unlock(m);
-    for (unsigned i = 0; i < m->ncpu; i++)
-        cpu_lines.kick(m, i);
+    cpu_lines.kick(m);
 }
 
 void machine_event(struct machine *m, enum machine_event what, const char *who)

@@ -120,7 +120,7 @@ struct machine {
     struct evloop *loop;
     pthread_mutex_t lock;       /* the device lock, recursive */
     struct cpu **cpu;
-    unsigned ncpu;
+    unsigned ncpu;              /* 0: a board without processors; cpu is NULL */
     void *ram;                  /* the memfd mapping */
     uint64_t ram_low, ram_high; /* bytes of RAM from 0 up, and from 4 GiB up */
     uint32_t rsdp;              /* physical address of the ACPI RSDP, 0: none */
@@ -184,7 +184,7 @@ struct cpu_lines {
     int (*current)(struct machine *);
     int64_t (*tsc_offset)(struct machine *, unsigned cpu);  /* guest TSC - clock_tsc() */
     bool (*in_smm)(struct machine *);   /* does a vCPU in system management mode make the access now being served? */
-    void (*kick)(struct machine *, unsigned cpu);           /* leave the run loop (ATTN_EXIT) */
+    void (*kick)(struct machine *);                         /* m->stop was set: all leave the run loop (ATTN_EXIT) */
 };
 extern const struct cpu_lines cpu_lines;        /* main/vcpu.c */
 

@@ -352,6 +352,8 @@ static void *place(struct plug_env *env, const struct plug *plug, struct plug_co
     const struct board *board = env->m->cfg.board;
     bool some = false;
 
+    if (strcmp(plug->bus, "ISA") == 0 && board->bare)
+        die(EXIT_CODE_USAGE, "-device %s: machine %s has no ISA bus for it: use -machine pc", plug->name, board->name);
     if (strcmp(plug->bus, "ISA") == 0)
         return NULL;
     if (strcmp(plug->bus, "PCI") == 0) {

@@ -70,6 +70,23 @@ static struct cpu *make_cpu(struct machine *m, unsigned index, const struct cpu_
     return c;
 }
 
+/* By -cpu; a board without processors has only had its words checked. */
+static void make_cpus(struct machine *m, struct cpu_model *model, const struct options *o)
+{
+    if (!m->ncpu) {
+        free(model);
+        return;
+    }
+    model->cpus = m->cfg.cpus;
+    if (model->cpus > 1)        /* MWAIT would not see other processors' stores */
+        model->feats[FEAT_MONITOR / 64] &= ~((uint64_t)1 << (FEAT_MONITOR % 64));
+    m->cpu = calloc(m->ncpu, sizeof(m->cpu[0]));
+    if (!m->cpu)
+        die(EXIT_CODE_HOST, "out of memory");
+    for (unsigned i = 0; i < m->ncpu; i++)
+        make_cpu(m, i, model, o);
+}
+
 static const struct control_ops run_control = {
     .pause = vcpus_pause, .resume = vcpus_resume, .wait_still = vcpus_wait_still,
     .act_as = vcpus_act_as,
@@ -138,29 +155,22 @@ void machine_setup(struct machine *m, struct options *o)
     fsdevs_open(m, o->fsdevs);
     firmware_roms(m, o);
     m->displays = displays_new(m);
-    if (!m->cfg.kernel && !m->cfg.pflash[0])
+    if (m->cfg.board->firmware && !m->cfg.kernel && !m->cfg.pflash[0])
         firmware_read(m, o);
     m->cfg.board->init(m);
     evloop_attach(m->loop, m->clock, &m->lock);
     if (m->cfg.kernel)
         load_kernel(m);
 
-    model->cpus = m->cfg.cpus;
-    if (model->cpus > 1)        /* MWAIT would not see other processors' stores */
-        model->feats[FEAT_MONITOR / 64] &= ~((uint64_t)1 << (FEAT_MONITOR % 64));
     phys_set_wake(m->phys, vcpu_wake);
-    m->cpu = calloc(m->ncpu, sizeof(m->cpu[0]));
-    if (!m->cpu)
-        die(EXIT_CODE_HOST, "out of memory");
     host_perf_open(o);
-    for (unsigned i = 0; i < m->ncpu; i++)
-        make_cpu(m, i, model, o);
+    make_cpus(m, model, o);
     profile_open(m, o);
 }
 
 bool machine_teardown(struct machine *m, struct options *o)
 {
-    struct cpu_model *model = (struct cpu_model *)(uintptr_t)m->cpu[0]->model;
+    struct cpu_model *model = m->ncpu ? (struct cpu_model *)(uintptr_t)m->cpu[0]->model : NULL;
     bool ok;
 
     migrate_free(m);

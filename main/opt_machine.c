@@ -43,7 +43,7 @@ static void more_memory(const char *opt, const char *val, const struct arg_item 
 void opt_m(struct options *o, const char *opt, const char *val)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
-    uint64_t n = o->cfg.ram;
+    uint64_t n = o->cfg.ram ? o->cfg.ram : RAM_DEFAULT;
     struct arg_item it;
     bool first = true, more = false;
 

@@ -73,7 +73,7 @@ static void set_accel(struct options *o, const char *opt, const char *name)
         die(EXIT_CODE_USAGE, "%s: unknown engine '%s': use jit or interp", opt, name);
 }
 
-static const struct board *const boards[] = { &board_micro, &board_pc, &board_q35 };
+static const struct board *const boards[] = { &board_micro, &board_none, &board_pc, &board_q35 };
 #define BOARDS (sizeof(boards) / sizeof(boards[0]))
 
 const struct board *options_board(unsigned n)
@@ -98,7 +98,7 @@ static const struct board *board(const char *opt, const char *name)
     for (unsigned i = 0; i < BOARDS; i++)
         if (strcmp(name, boards[i]->name) == 0)
             return boards[i];
-    die(EXIT_CODE_USAGE, "%s: there is no machine '%s': use pc, q35 or, with a kernel given by -kernel, micro", opt,
+    die(EXIT_CODE_USAGE, "%s: there is no machine '%s': use pc, q35, micro (with a kernel given by -kernel) or none", opt,
         name);
 }
 
@@ -685,7 +685,6 @@ static void __attribute__((noreturn)) unknown(const char *arg, const char *name)
 void options_parse(struct options *o, int argc, char **argv, const char *version)
 {
     memset(o, 0, sizeof(*o));
-    o->cfg.ram = 256 * MIB;
     o->interp = !backend_exists;
     o->hot = EXEC_HOT;
     o->cfg.cpus = 1;
@@ -723,7 +722,11 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
         die(EXIT_CODE_USAGE, "-incoming and -loadvm both say what the machine becomes: leave one out");
     if (!o->cfg.board)
         o->cfg.board = o->cfg.kernel && !o->drives ? &board_micro : &board_pc;
-    if (!o->cfg.kernel && !o->cfg.board->firmware)
+    if (!o->cfg.ram && !o->cfg.board->bare)
+        o->cfg.ram = RAM_DEFAULT;
+    if (o->cfg.kernel && o->cfg.board->bare)
+        die(EXIT_CODE_USAGE, "-kernel: machine %s has no processor to run it: use -machine pc or micro", o->cfg.board->name);
+    if (!o->cfg.kernel && !o->cfg.board->firmware && !o->cfg.board->bare)
         die(EXIT_CODE_USAGE, "no kernel: this machine has no firmware, give one with -kernel FILE (--help lists the "
             "options)");
     if (o->bios && !o->cfg.board->firmware)

@@ -9,6 +9,8 @@
 #include "main/optarg.h"
 #include "main/options.h"
 
+#define RAM_DEFAULT ((uint64_t)256 << 20)        /* bytes, of boards that are not bare */
+
 /* opt: as the user wrote it, with dashes; val: its argument, for options without one the version. */
 #define SECTION(title)
 #define OPT(id, names, arg, help) void opt_##id(struct options *, const char *opt, const char *val);

@@ -10,7 +10,8 @@
  * which they sleep. A vCPU sleeps until somebody signals it, not until it runs again: that may take long.
  *
  * All vCPUs park together: the last one to arrive decides whether the machine
- * ends or, after a reset, runs again.
+ * ends or, after a reset, runs again. Where there are none a thread is there that
+ * only does that.
  */
 #ifndef _GNU_SOURCE             /* gettid */
 #define _GNU_SOURCE
@@ -51,7 +52,8 @@ struct vcpu {
 
 struct vcpus {
     struct machine *m;
-    unsigned n;
+    unsigned n, threads;        /* threads: that park, n or the one of nobody() */
+    pthread_t nobody;
     pthread_key_t self;         /* the thread's struct vcpu */
     pthread_mutex_t mutex;      /* guards the rest */
     pthread_cond_t go;
@@ -229,15 +231,14 @@ static int64_t line_tsc_offset(struct machine *m, unsigned cpu)
     return m->cpu && m->cpu[cpu] ? m->cpu[cpu]->tsc_offset : 0;
 }
 
-static void line_kick(struct machine *m, unsigned cpu)
+static void line_kick(struct machine *m)
 {
-    struct vcpu *v = vcpu_of(m, cpu);
-
-    if (!v)
+    if (!m->vcpus)
         return;
-    attend(v, ATTN_EXIT);
+    for (unsigned i = 0; i < m->vcpus->n; i++)
+        attend(&m->vcpus->v[i], ATTN_EXIT);
     pthread_mutex_lock(&m->vcpus->mutex);
-    pthread_cond_broadcast(&m->vcpus->go);      /* one that is parked after soft-off */
+    pthread_cond_broadcast(&m->vcpus->go);      /* one that is parked after soft-off, or nobody() */
     pthread_mutex_unlock(&m->vcpus->mutex);
 }
 
@@ -350,7 +351,7 @@ static bool still(const struct vcpus *s)
     case STOP_NONE:
         return s->held == s->n;
     case STOP_POWEROFF:
-        return s->m->cfg.no_shutdown && s->parked == s->n;
+        return s->m->cfg.no_shutdown && s->parked == s->threads;
     default:
         return false;
     }
@@ -466,7 +467,7 @@ static bool park(struct vcpus *s)
 
     pthread_mutex_lock(&s->mutex);
     generation = s->generation;
-    if (++s->parked == s->n) {
+    if (++s->parked == s->threads) {
         if (decide(s)) {
             /* Unlocked: chips pull on lines. Nobody else runs, and nobody else can be last. */
             pthread_mutex_unlock(&s->mutex);
@@ -527,6 +528,22 @@ static void *thread(void *arg)
     }
 }
 
+/* In the place of vCPUs where there are none. */
+static void *nobody(void *arg)
+{
+    struct vcpus *s = arg;
+
+    trace_thread("nobody");
+    crash_thread(NULL);
+    while (park(s)) {
+        pthread_mutex_lock(&s->mutex);
+        while (stopping(s->m) == STOP_NONE)
+            pthread_cond_wait(&s->go, &s->mutex);
+        pthread_mutex_unlock(&s->mutex);
+    }
+    return NULL;
+}
+
 bool vcpu_asleep(const struct cpu *c)
 {
     return __atomic_load_n(&c->m->vcpus->v[c->index].asleep, __ATOMIC_SEQ_CST);
@@ -548,6 +565,7 @@ void vcpus_start(struct machine *m, bool paused, void (*stopped)(void *arg), voi
         die(EXIT_CODE_HOST, "out of memory for %u vCPUs", m->ncpu);
     s->m = m;
     s->n = m->ncpu;
+    s->threads = s->n ? s->n : 1;
     s->stopped = stopped;
     s->arg = arg;
     s->pauses = paused;
@@ -569,6 +587,8 @@ void vcpus_start(struct machine *m, bool paused, void (*stopped)(void *arg), voi
             die(EXIT_CODE_HOST, "cannot start the thread of CPU %u: %s: try a smaller -smp", i,
                 strerror(err));
     }
+    if (!s->n && (err = pthread_create(&s->nobody, NULL, nobody, s)) != 0)
+        die(EXIT_CODE_HOST, "cannot start a thread: %s", strerror(err));
     clock_pace(m->clock, vcpus_ran, s);
 }
 
@@ -578,6 +598,8 @@ void vcpus_join(struct machine *m)
 
     for (unsigned i = 0; i < s->n; i++)
         pthread_join(s->v[i].thread, NULL);
+    if (!s->n)
+        pthread_join(s->nobody, NULL);
     clock_pace(m->clock, NULL, NULL);
     for (unsigned i = 0; i < s->n; i++) {
         pthread_cond_destroy(&s->v[i].wake);

@@ -8,7 +8,7 @@
 #include "hw/machine.h"
 
 /*
- * One thread per m->cpu[i], each running exec_run(). Resets and boots the
+ * One thread per m->cpu[i], each running exec_run(), and one where there are none. Resets and boots the
  * machine first, and again on every guest reset (unless -no-reboot).
  * stopped(arg) is called once, from a vCPU's thread without the device lock,
  * when the machine has stopped for good: m->stop and m->stop_code say why.

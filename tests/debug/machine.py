@@ -1,5 +1,5 @@
 """machine.py - whole machines under test, their serial port and their monitors, for the scripts beside it."""
-import argparse, json, os, re, select, shlex, shutil, socket, subprocess, sys, tempfile, time
+import argparse, json, os, re, select, shlex, shutil, signal, socket, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = tempfile.mkdtemp(prefix="latimer-test-")
@@ -159,6 +159,20 @@ def machine(*options, **more):
     m = Machine(*options, **more)
     machines.append(m)
     return m
+
+
+class Daemon:
+    """A machine that went into the background (-daemonize -pidfile FILE), for main() to end."""
+    def __init__(self, *options, pidfile):
+        self.pidfile = pidfile
+        machines.append(self)
+        subprocess.run([*command(), *options, "-pidfile", pidfile, "-daemonize"], stdin=subprocess.DEVNULL, check=True)
+
+    def kill(self):
+        try:
+            os.kill(int(open(self.pidfile).read()), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            pass                # it has ended: the file goes with it
 
 
 machines = []

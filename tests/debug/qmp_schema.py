@@ -8,7 +8,7 @@ what type they are. Events are checked the same way.
 """
 import shutil, subprocess, sys
 
-from machine import Qmp, check, command, machine, main, path, same
+from machine import Daemon, Qmp, check, command, machine, main, path, same
 
 
 class Schema:
@@ -61,11 +61,10 @@ class Schema:
                     return why
 
 
-def quick_schema():
-    """Every question that QEMU has, too, answered as its schema wants it; and events."""
+def qemu_schema():
+    """None: there is no QEMU here."""
     if not shutil.which("qemu-system-x86_64"):
-        print("  skipped: there is no qemu-system-x86_64")
-        return
+        return None
     p = subprocess.Popen(["qemu-system-x86_64", "-machine", "none", "-nodefaults", "-display", "none", "-qmp",
                           "unix:%s,server=on,wait=off" % path("qemu")], stdin=subprocess.DEVNULL)
     try:
@@ -74,6 +73,15 @@ def quick_schema():
         theirs.cmd("quit")
     finally:
         p.wait(30)
+    return schema
+
+
+def quick_schema():
+    """Every question that QEMU has, too, answered as its schema wants it; and events."""
+    schema = qemu_schema()
+    if not schema:
+        print("  skipped: there is no qemu-system-x86_64")
+        return
     commands = {n: t for n, t in schema.types.items() if t["meta-type"] == "command"}
     subprocess.run([*command(), "image", "create", "-q", "-f", "qcow2", path("d.qcow2"), "16M"], check=True)
     displays = subprocess.run([*command(), "-display", "help"], stdout=subprocess.PIPE, text=True).stdout.split()
@@ -145,7 +153,7 @@ def quick_types():
             q.cmd("qom-get", path=place, property=p["name"])
     for t in types.values():
         q.cmd("qom-list-properties", typename=t["name"])
-    q.error("qom-list-properties", "DeviceNotFound", typename="none-machine", desc="not found")
+    q.error("qom-list-properties", "DeviceNotFound", typename="x-machine", desc="not found")
     # Processors: this one has no SSE3.
     cpu = q.cmd("query-cpus-fast")[0]["qom-path"]
     same([q.cmd("qom-get", path=cpu, property=f) for f in ("sse3", "pni", "sse2")], [False, False, True])
@@ -169,6 +177,82 @@ def quick_types():
     q.cmd("cont")
     q.cmd("system_reset")       # -no-reboot by now
     m.ends(0)
+
+
+# What libvirt 9.0 asks of a machine that it starts as quick_none() does, as it was seen to; then what other clients ask of one.
+LIBVIRT = [("query-version", {}), ("query-target", {}), ("query-qmp-schema", {}), ("query-commands", {}), ("query-kvm", {}),
+           ("qom-list-types", {})]
+LIBVIRT += [("device-list-properties", {"typename": t}) for t in (
+    "virtio-blk-pci", "virtio-net-pci", "virtio-scsi-pci", "scsi-hd", "ide-hd", "usb-storage", "VGA", "virtio-balloon-pci",
+    "pcie-root-port")]
+LIBVIRT += [("qom-list-properties", {"typename": "max-x86_64-cpu"}), ("query-machines", {}),
+            ("qom-list-properties", {"typename": "none-machine"}), ("query-cpu-definitions", {}),
+            ("query-command-line-options", {}), ("query-migrate-capabilities", {}),
+            ("query-cpu-model-expansion", {"type": "static", "model": {"name": "max"}}),
+            ("query-cpu-model-expansion", {"type": "full", "model": {"name": "max", "props": {"sse3": False}}})]
+
+
+def quick_none():
+    """-machine none: nothing but QMP's answers, as libvirt asks for them; and all that is done to a machine without anything."""
+    schema = qemu_schema()
+    Daemon("-S", "-no-user-config", "-nodefaults", "-nographic", "-machine", "none,accel=tcg" if engine() else "none", "-qmp",
+           "unix:%s,server=on,wait=off" % path("none"), pidfile=path("none.pid"))
+    q = Qmp(path("none"))
+    for name, how in LIBVIRT:
+        answer = q.cmd(name, **how)
+        why = schema and schema.wrong(answer, schema.types[name]["ret-type"], name)
+        check(not why, why)
+    none = [m for m in q.cmd("query-machines") if m["name"] == "none"]
+    check(len(none) == 1 and "default-cpu-type" not in none[0], str(none))
+    check(("tcg-accel" in [t["name"] for t in q.cmd("qom-list-types", implements="accel")]) == engine(), "another engine")
+    same(q.cmd("query-cpus-fast"), [])
+    same(q.cmd("query-pci"), [])
+    same(q.cmd("query-memory-size-summary")["base-memory"], 0)
+    same(q.cmd("qom-get", path="/machine", property="type"), "none-machine")
+    # Every command, none of which finds what it is about; it can be run, reset, switched off and saved all the same.
+    for line in q.hmp("help info").splitlines():
+        if line.startswith("info "):
+            q.hmp("info " + line.split()[1])
+    for line in ("x/4xb 0", "xp/4xb 0", "i/b 0x60", "nmi", "why", "sum 0 16", "cpu 0", "sendkey a", "gva2gpa 0", "mouse_move 1 1",
+                 "info registers -a", "print $eax", "balloon 100", "screendump " + path("no"), "profile start " + path("p"), "profile stop"):
+        q.hmp(line)
+    check("no processor" in q.hmp("gdbserver tcp::1"), q.hmp("gdbserver tcp::1"))
+    q.error("memsave", val=0, size=1, filename=path("no"), desc="0 processors")
+    q.error("dump-guest-memory", paging=False, protocol="file:" + path("no"), desc="no memory")
+    q.cmd("cont")
+    q.event("RESUME")
+    for _ in range(3):
+        q.cmd("system_reset")
+        q.event("RESET")
+        q.cmd("query-pci")      # stands still: the reset is over
+    q.cmd("system_powerdown")
+    q.event("POWERDOWN")
+    same(q.hmp("savevm " + path("none.snap")), "")
+    same(q.hmp("loadvm " + path("none.snap")), "")
+    check(q.cmd("query-status")["running"], "it does not run")
+    q.cmd("quit")
+    q.event("SHUTDOWN")
+    # With memory, and somebody to look at it.
+    m = machine("-M", "none", "-m", "16", "-qmp", "unix:%s,server,nowait" % path("none2"), "-no-shutdown")
+    q = Qmp(path("none2"))
+    same(q.cmd("query-memory-size-summary")["base-memory"], 16 << 20)
+    check("0000000000ffffff" in q.hmp("info mtree"), q.hmp("info mtree"))
+    q.cmd("pmemsave", val=0, size=16 << 20, filename=path("zeros"))
+    check(not any(open(path("zeros"), "rb").read()), "memory is not zero")
+    m.p.terminate()
+    q.event("POWERDOWN")
+    m.p.terminate()
+    m.ends(128 + 15)
+    for why, *options in (("has no processor to run it", "-kernel", "x"), ("no PCI bus", "-device", "e1000"), ("no ISA bus", "-device", "sb16"),
+                          ("no processor that could", "-s"), ("no USB bus", "-device", "usb-tablet"), ("no firmware", "-bios", "x"),
+                          ("no IDE controller", "-hda", "x"), ("no PCI bus", "-vga", "std")):
+        p = subprocess.run([*command(), "-display", "none", "-M", "none", *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        check(p.returncode == 2 and why in p.stderr, "%s: %d: %s" % (options, p.returncode, p.stderr))
+
+
+def engine():
+    """Is there a code generator?"""
+    return "jit " in subprocess.run([*command(), "-accel", "help"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 sys.exit(main(__doc__, "qmp_schema.py", ["quick"], globals()))

@@ -16,6 +16,7 @@
 
 static void line(struct machine *m, unsigned cpu, bool level) { }
 static void event(struct machine *m, unsigned cpu) { }
+static void kick(struct machine *m) { }
 static void sipi(struct machine *m, unsigned cpu, uint8_t vector) { }
 static void a20(struct machine *m, bool on) { }
 static uint64_t apic_base(struct machine *m, unsigned cpu) { return 0xfee00900u; }
@@ -25,7 +26,7 @@ static int64_t tsc_offset(struct machine *m, unsigned cpu) { return 0; }
 /* In the place of main's: there are no processors. */
 const struct cpu_lines cpu_lines = {
     .intr = line, .nmi = event, .init = event, .sipi = sipi, .smi = event, .ignne = line, .a20 = a20,
-    .apic_base = apic_base, .current = current, .tsc_offset = tsc_offset, .kick = event,
+    .apic_base = apic_base, .current = current, .tsc_offset = tsc_offset, .kick = kick,
 };
 
 static const struct board *const boards[] = { &board_micro, &board_pc, &board_q35 };

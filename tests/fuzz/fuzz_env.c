@@ -59,9 +59,10 @@ const char *fuzz_mode_name(enum fuzz_mode m)
 
 /* ---- what the machine needs of its surroundings ---- */
 
-static void kick(struct machine *m, unsigned cpu)
+static void kick(struct machine *m)
 {
-    __atomic_fetch_or(&m->cpu[cpu]->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < m->ncpu; i++)
+        __atomic_fetch_or(&m->cpu[i]->attn, ATTN_EXIT, __ATOMIC_SEQ_CST);
 }
 
 static void no_line(struct machine *m, unsigned cpu) { }

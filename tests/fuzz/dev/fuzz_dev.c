@@ -36,6 +36,7 @@
 
 static void intr(struct machine *m, unsigned cpu, bool level) { }
 static void event(struct machine *m, unsigned cpu) { }
+static void kick(struct machine *m) { }
 static void sipi(struct machine *m, unsigned cpu, uint8_t vector) { }
 static void level(struct machine *m, unsigned cpu, bool on) { }
 static void a20(struct machine *m, bool on) { phys_set_a20(m->phys, on); }
@@ -45,7 +46,7 @@ static int64_t tsc_offset(struct machine *m, unsigned cpu) { return 0; }
 
 const struct cpu_lines cpu_lines = {
     .intr = intr, .nmi = event, .init = event, .sipi = sipi, .smi = event, .ignne = level, .a20 = a20,
-    .apic_base = apic_base, .current = current, .tsc_offset = tsc_offset, .kick = event,
+    .apic_base = apic_base, .current = current, .tsc_offset = tsc_offset, .kick = kick,
 };
 
 /* Guest RAM gets neighbours that nobody may touch (linked with --wrap=mmap). */
