@@ -93,7 +93,7 @@ static bool is_above(const struct above *a, const char *path)
 static int open_backing(struct block *b, const struct block_open *o, const struct above *above,
                         struct block_error *e)
 {
-    struct block_open bo = { .format = b->backing_format, .cache = o->cache, .no_lock = o->no_lock };
+    struct block_open bo = { .format = b->backing_format, .cache = o->cache, .no_lock = o->no_lock, .fds = o->fds };
     struct above here = { &b->file, above, above ? above->depth + 1 : 1 };
     char *path = block_backing_path(b->name, b->backing_name, e);
     struct block_error why;
@@ -199,7 +199,7 @@ static struct block *open_image(const char *path, const struct block_open *o, co
         *error = block_fail(e, ENOMEM, "%s: out of memory", path);
         return NULL;
     }
-    r = hostfile_open(&b->file, path, flags, e);
+    r = hostfile_open(&b->file, o->fds, path, flags, e);
     if (r) {
         free(b->name);
         free(b);
@@ -502,7 +502,7 @@ int block_create(const char *path, const struct block_create *c, struct block_er
 
     if (!raw && (r = qcow2_create_allowed(c, e)))
         return r;
-    r = hostfile_open(&f, path, HOSTFILE_WRITE | HOSTFILE_CREATE, e);
+    r = hostfile_open(&f, NULL, path, HOSTFILE_WRITE | HOSTFILE_CREATE, e);
     if (r)
         return r;
     made = f.made;

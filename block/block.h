@@ -45,6 +45,7 @@ struct block_open {
     enum block_detect_zeroes detect_zeroes;
     bool copy_on_read;          /* what is read from the backing file is in the image afterwards; with writable */
     const char *snapshot;       /* ID or name of an internal snapshot to read instead; not with writable */
+    struct fds *fds;            /* base/fds.h: what /dev/fdset/N is, of the image and of its backing files; NULL: nothing */
     bool no_lock;               /* also if another program writes it: what is read may be inconsistent */
     /* what the backing file should give reads as zeros: to look at the image itself */
     bool no_backing;

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fds.h"
 #include "block/lock.h"
 
 #define BOUNCE ((size_t)1 << 20)
@@ -80,14 +81,14 @@ static int fail_open(struct hostfile *f, unsigned flags, struct block_error *e)
     return block_fail(e, error, "%s: %s", f->path, strerror(error));
 }
 
-static int open_fd(struct hostfile *f, int how, unsigned flags, struct block_error *e)
+static int open_fd(struct hostfile *f, struct fds *fds, int how, unsigned flags, struct block_error *e)
 {
     if (flags & HOSTFILE_CREATE) {
         f->fd = open(f->path, how | O_CREAT | O_EXCL, 0666);
         f->made = f->fd >= 0;
     }
     if (f->fd < 0)
-        f->fd = open(f->path, how | (flags & HOSTFILE_CREATE ? O_CREAT : 0), 0666);
+        f->fd = fds_open(fds, f->path, how | (flags & HOSTFILE_CREATE ? O_CREAT : 0), 0666);
     return f->fd < 0 ? fail_open(f, flags, e) : 0;
 }
 
@@ -101,7 +102,7 @@ static void start(struct hostfile *f, unsigned flags)
     pthread_mutex_init(&f->edges, NULL);
 }
 
-int hostfile_open(struct hostfile *f, const char *path, unsigned flags, struct block_error *e)
+int hostfile_open(struct hostfile *f, struct fds *fds, const char *path, unsigned flags, struct block_error *e)
 {
     int how = O_CLOEXEC | (flags & HOSTFILE_WRITE ? O_RDWR : O_RDONLY), r;
 
@@ -112,7 +113,7 @@ int hostfile_open(struct hostfile *f, const char *path, unsigned flags, struct b
     if (!f->path)
         r = block_fail(e, ENOMEM, "%s: out of memory", path);
     else
-        r = open_fd(f, how, flags, e);
+        r = open_fd(f, fds, how, flags, e);
     if (!r)
         r = identify(f, e);
     if (!r && !(flags & HOSTFILE_NO_LOCK))

@@ -46,8 +46,9 @@ enum {
     HOSTFILE_NO_LOCK = 16,
 };
 
-/* Opens and locks (lock.h). */
-int hostfile_open(struct hostfile *, const char *path, unsigned flags, struct block_error *);
+struct fds;
+/* Opens and locks (lock.h). fds: of which /dev/fdset/N is opened (base/fds.h); NULL: of none. */
+int hostfile_open(struct hostfile *, struct fds *fds, const char *path, unsigned flags, struct block_error *);
 /* A new file without a name, in $TMPDIR or /var/tmp. */
 int hostfile_temporary(struct hostfile *, struct block_error *);
 void hostfile_close(struct hostfile *);

@@ -6,11 +6,14 @@
  */
 #include "debug/action.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fds.h"
 #include "debug/control.h"
 #include "debug/migrate.h"
 #include "debug/monitor_int.h"
@@ -122,6 +125,35 @@ bool action_save(struct machine *m, struct cpu *c, uint64_t addr, uint64_t size,
     }
     control_release(m->control);
     return ok;
+}
+
+/* ---- descriptors ---- */
+
+bool action_getfd(struct machine *m, struct mon *mon, const char *name, char *err, size_t len)
+{
+    int fd = mon ? chardev_take_fd(mon->chr) : -1;
+
+    if (fd < 0) {
+        snprintf(err, len, "No file descriptor supplied via SCM_RIGHTS");
+    } else if (!*name || isdigit((unsigned char)*name)) {
+        close(fd);
+        fd = -1;
+        snprintf(err, len, "Parameter 'fdname' expects a name not starting with a digit");
+    } else {
+        fds_put(m->fds, name, fd);
+    }
+    return fd >= 0;
+}
+
+bool action_closefd(struct machine *m, const char *name, char *err, size_t len)
+{
+    int fd = fds_take(m->fds, name);
+
+    if (fd >= 0)
+        close(fd);
+    else
+        snprintf(err, len, "File descriptor named '%.100s' not found", name);
+    return fd >= 0;
 }
 
 /* ---- media ---- */

@@ -47,6 +47,11 @@ bool action_screendump(struct machine *, const char *file, const char *format, c
 bool action_vnc_password(struct machine *, const char *password, char *err, size_t len);
 bool action_vnc_expire(struct machine *, const char *when, char *err, size_t len);
 
+struct mon;
+/* The descriptor that came with what that monitor (NULL: none) is being told gets that name; and is closed. */
+bool action_getfd(struct machine *, struct mon *, const char *name, char *err, size_t len);
+bool action_closefd(struct machine *, const char *name, char *err, size_t len);
+
 /* A key's number by its name, or a number (0x1c); 0: there is no such key. The n-th key's name; NULL behind
  * the last. */
 unsigned action_key(const char *name, size_t len);

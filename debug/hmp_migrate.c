@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "debug/action.h"
 #include "debug/hmp_int.h"
 #include "debug/migrate.h"
 #include "debug/monitor_int.h"
@@ -33,6 +34,22 @@ void hmp_migrate(struct hmp *h)
     } else if (!hmp_flag(h, 'd')) {
         hmp_say(h, "it goes on by itself: 'info migrate' tells how far it is\n");
     }
+}
+
+void hmp_getfd(struct hmp *h)
+{
+    char err[200];
+
+    if (!action_getfd(h->m, h->m->monitors ? h->m->monitors->asks : NULL, h->arg[0].s, err, sizeof(err)))
+        hmp_fail(h, "%s", err);
+}
+
+void hmp_closefd(struct hmp *h)
+{
+    char err[200];
+
+    if (!action_closefd(h->m, h->arg[0].s, err, sizeof(err)))
+        hmp_fail(h, "%s", err);
 }
 
 void hmp_migrate_cancel(struct hmp *h)

@@ -1,13 +1,18 @@
 /*
  * migrate.c - see migrate.h: what is common to both directions, and what may be done meanwhile.
  */
+#ifndef _GNU_SOURCE             /* asprintf */
+#define _GNU_SOURCE
+#endif
 #include "debug/migrate_int.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fds.h"
 #include "base/log.h"
 #include "debug/control.h"
 #include "debug/outside.h"
@@ -66,6 +71,16 @@ void migrate_tell(struct migration *g, const char *error)
     g->done = NULL;
     if (done)
         done(g->done_arg);
+}
+
+char *migrate_uri(struct machine *m, const char *uri, int *given)
+{
+    char *text = NULL;
+
+    *given = strncmp(uri, "fd:", 3) == 0 && !isdigit((unsigned char)uri[3]) ? fds_take(m->fds, uri + 3) : -1;
+    if ((*given < 0 ? asprintf(&text, "%s", uri) : asprintf(&text, "fd:%d", *given)) < 0)
+        die(EXIT_CODE_HOST, "out of memory for migration");
+    return text;
 }
 
 bool migrate_active(const struct machine *m)

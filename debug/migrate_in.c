@@ -250,6 +250,9 @@ bool migrate_receive(struct machine *m, const char *uri, char *err, size_t len)
 {
     struct migration *g = m->migration;
     struct incoming *in = g->in;
+    char *text;
+    int given;
+    bool ok;
 
     if (!in && control_state(m->control) != RUN_INMIGRATE) {
         snprintf(err, len, "the machine has run already: start Latimer with -incoming defer");
@@ -269,7 +272,12 @@ bool migrate_receive(struct machine *m, const char *uri, char *err, size_t len)
     }
     if (strcmp(uri, "defer") == 0)
         return true;
-    if (!conduit_receive(&in->from, uri, err, len))
+    text = migrate_uri(m, uri, &given);
+    ok = conduit_receive(&in->from, text, err, len);
+    free(text);
+    if (given >= 0)
+        close(given);
+    if (!ok)
         return false;
     in->uri = strdup(uri);
     migrate_enter(g, MIGRATE_SETUP);

@@ -30,6 +30,11 @@ struct migration {
     void *done_arg;
 };
 
+/*
+ * The URI for a conduit (malloc()): fd:NAME is fd:N, N what getfd called so, *given, which is no longer needed when the
+ * conduit is open and is to be closed then; else *given is -1.
+ */
+char *migrate_uri(struct machine *, const char *uri, int *given);
 void migrate_enter(struct migration *, enum migrate_state);
 void migrate_tell(struct migration *, const char *error);       /* it is over: FAILED with an error, or COMPLETED */
 bool outgoing_stopped(const struct migration *);        /* only the rest of it is still to be sent */

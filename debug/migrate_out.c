@@ -42,6 +42,7 @@ struct outgoing {
     struct migration *g;
     struct machine *m;
     char *uri;
+    int given;                  /* what it names, by getfd; -1: nothing */
     enum snapshot_disks disks;
     pthread_t thread;
     pthread_mutex_t mutex;      /* guards the two */
@@ -377,6 +378,8 @@ static void finish(struct outgoing *o)
     close(o->cancel);
     free(o->pages);
     free(o->uri);
+    if (o->given >= 0)
+        close(o->given);
     free(o);
     g->out = NULL;
     migrate_tell(g, error[0] ? error : NULL);
@@ -429,7 +432,7 @@ static bool may_start(struct machine *m, const char *uri, char *err, size_t len)
     else if (migrate_gone(m))
         snprintf(err, len, "the machine has gone elsewhere: 'cont' takes it back, if it does not run there");
     else if (!conduit_known(uri))
-        snprintf(err, len, "'%.200s': use tcp:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER or file:PATH", uri);
+        snprintf(err, len, "'%.200s': use tcp:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER, fd:NAME (of getfd) or file:PATH", uri);
     else if (blocked)
         snprintf(err, len, "%s: %s", chip, blocked);
     else
@@ -450,7 +453,7 @@ bool migrate_start(struct machine *m, const char *uri, bool disks, char *err, si
         die(EXIT_CODE_HOST, "out of memory for migration");
     o->g = g;
     o->m = m;
-    o->uri = strdup(uri);
+    o->uri = migrate_uri(m, uri, &o->given);
     o->disks = disks ? DISKS_IN_STREAM : DISKS_SHARED;
     o->to = (struct conduit){ .fd = -1, .listen = -1 };
     o->ram = phys_ram(m->phys, 0, &o->len);
@@ -458,7 +461,7 @@ bool migrate_start(struct machine *m, const char *uri, bool disks, char *err, si
     o->pages = calloc(o->words, sizeof(*o->pages));
     o->to_loop = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     o->cancel = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!o->uri || !o->pages || o->to_loop < 0 || o->cancel < 0)
+    if (!o->pages || o->to_loop < 0 || o->cancel < 0)
         die(EXIT_CODE_HOST, "cannot begin a migration: %s", strerror(errno));
     pthread_mutex_init(&o->mutex, NULL);
     pthread_cond_init(&o->cond, NULL);

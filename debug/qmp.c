@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fds.h"
 #include "base/log.h"
 #include "config.h"
 #include "debug/hmp.h"
@@ -369,6 +370,16 @@ void qmp_input(struct mon *mon, const uint8_t *buf, unsigned n)
         byte(mon, *buf++);
 }
 
+/* Another client, who may know what this one had given. */
+static bool others(const struct mon *mon)
+{
+    const struct mon *o = mon->all->first;
+
+    while (o && (o == mon || !o->qmp || !o->connected))
+        o = o->next;
+    return o;
+}
+
 void qmp_open(struct mon *mon, bool open)
 {
     struct qmp *p = mon->qmp;
@@ -377,6 +388,8 @@ void qmp_open(struct mon *mon, bool open)
         p = mon->qmp = calloc(1, sizeof(*p));
     if (!p)
         die(EXIT_CODE_HOST, "out of memory for QMP");
+    if (!open && p->ready && !others(mon))
+        fds_forget(mon->all->m->fds);
     p->ready = false;
     fresh(p, false);
     if (open)

@@ -315,7 +315,7 @@ static json_t *image(struct block *b, const char *name)
     struct block_info info = { 0 };
     struct stat st;
 
-    if (stat(name, &st) == 0)
+    if (fstat(b->file.fd, &st) == 0)
         json_object_set_new(j, "actual-size", json_integer((json_int_t)st.st_blocks * 512));
     block_info(b, &info);
     if (info.cluster_size)

@@ -102,8 +102,15 @@ void chardev_connected(struct host_chardev *h, int fd)
 }
 
 /* The client is gone; another one may come. */
+static void close_given(struct host_chardev *h)
+{
+    while (h->ngiven)
+        close(h->given[--h->ngiven]);
+}
+
 static void disconnected(struct host_chardev *h)
 {
+    close_given(h);
     if (h->in)
         evloop_remove(h->in);
     if (h->out)
@@ -293,12 +300,20 @@ static void deliver_to(struct front *f)
     }
 }
 
+/* Bytes to be read now: what descriptors came with is done first, so that each finds its own. */
+static size_t room_for(struct host_chardev *h)
+{
+    unsigned waits = focus(h)->in_len;
+
+    return h->lossy_in ? IN_SIZE : h->ngiven && waits ? 0 : IN_SIZE - waits;
+}
+
 static void deliver(struct host_chardev *h)
 {
     for (unsigned i = 0; i < h->nfronts; i++)
         deliver_to(h->front[i]);
     if (h->in)
-        evloop_change(h->in, focus(h)->in_len < IN_SIZE || h->lossy_in ? POLLIN : 0);
+        evloop_change(h->in, room_for(h) ? POLLIN : 0);
 }
 
 static void deliver_later(void *arg)
@@ -394,16 +409,37 @@ static bool telnet_data(struct host_chardev *h, uint8_t c)
     }
 }
 
+/* read(), with descriptors: those that come replace those that came before and nobody took. */
+static ssize_t receive(struct host_chardev *h, void *buf, size_t room)
+{
+    union {
+        struct cmsghdr head;
+        char buf[CMSG_SPACE(GIVEN_FDS * sizeof(int))];
+    } control;
+    struct iovec piece = { buf, room };
+    struct msghdr m = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+    ssize_t n = recvmsg(h->in_fd, &m, MSG_CMSG_CLOEXEC);
+
+    for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        close_given(h);
+        h->ngiven = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(h->given, CMSG_DATA(c), (size_t)h->ngiven * sizeof(int));
+    }
+    return n;
+}
+
 static void in_ready(void *arg, short revents)
 {
     struct host_chardev *h = arg;
     uint8_t buf[IN_SIZE];
-    size_t room = h->lossy_in ? sizeof(buf) : IN_SIZE - focus(h)->in_len;
+    size_t room = room_for(h);
     if (!room) {
         evloop_change(h->in, 0);
         return;
     }
-    ssize_t n = read(h->in_fd, buf, room);
+    ssize_t n = h->is_socket ? receive(h, buf, room) : read(h->in_fd, buf, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0 && h->is_socket) {
@@ -459,8 +495,19 @@ static int tty_inputs(struct chardev *c)
     return chardev_tty_inputs(host(c)->tty);
 }
 
-static const struct chardev_ops host_ops = { .write = host_write, .accept = host_accept };
-static const struct chardev_ops tty_ops = { host_write, tty_break, host_accept, tty_line, tty_modem, tty_inputs };
+/* In their order. */
+static int host_take_fd(struct chardev *c)
+{
+    struct host_chardev *h = host(c);
+    int fd = h->ngiven ? h->given[0] : -1;
+
+    if (fd >= 0)
+        memmove(h->given, h->given + 1, (size_t)--h->ngiven * sizeof(int));
+    return fd;
+}
+
+static const struct chardev_ops host_ops = { .write = host_write, .accept = host_accept, .take_fd = host_take_fd };
+static const struct chardev_ops tty_ops = { host_write, tty_break, host_accept, tty_line, tty_modem, tty_inputs, NULL };
 
 static struct front *add_front(struct host_chardev *h)
 {
@@ -499,6 +546,7 @@ static void watch(struct host_chardev *h)
 
 static void release(struct host_chardev *h)
 {
+    close_given(h);
     if (h->listen)
         evloop_remove(h->listen);
     if (h->sock.listen >= 0)

@@ -27,6 +27,7 @@ struct evloop;
 
 /* What a specification does not say. */
 struct chardev_options {
+    struct fds *fds;            /* base/fds.h: what /dev/fdset/N is, of file: and logs; NULL: nothing */
     const char *logfile;        /* gets a copy of the output; NULL: none */
     bool log_append, append;    /* to what is in the logfile, in file:PATH */
     int signal;                 /* stdio: Ctrl-C and its like are signals to Latimer; > 0 yes, < 0 no, 0 unless mon: */

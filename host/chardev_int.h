@@ -15,6 +15,7 @@
 
 #define OUT_SIZE 65536u
 #define IN_SIZE 4096u
+#define GIVEN_FDS 16            /* at once; more are closed */
 #define FRONTS 4                /* users of one stream */
 
 /* One user of the stream, with what was typed to it. */
@@ -34,6 +35,7 @@ struct host_chardev {
     char label[32];
     int in_fd, out_fd, slave_fd;        /* -1: none */
     struct evfd *in, *out;
+    int given[GIVEN_FDS], ngiven;       /* came with what was read last (SCM_RIGHTS), and nobody has taken them */
     bool is_socket;             /* in_fd and out_fd are the client's, -1: none */
     struct chardev_socket sock;
     struct evfd *listen;

@@ -14,6 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/fds.h"
 #include "host/chardev_int.h"
 #include "host/term.h"
 
@@ -60,7 +61,7 @@ static bool open_file(struct host_chardev *h, const char *path, const struct cha
         snprintf(err, len, "%s: unknown destination 'file:': a path is missing, as in file:console.log", h->label);
         return false;
     }
-    h->out_fd = open(path, O_WRONLY | O_CREAT | (opt->append ? O_APPEND : O_TRUNC) | O_CLOEXEC | O_NOCTTY, 0666);
+    h->out_fd = fds_open(opt->fds, path, O_WRONLY | O_CREAT | (opt->append ? O_APPEND : O_TRUNC) | O_NOCTTY, 0666);
     if (h->out_fd < 0) {
         snprintf(err, len, "%s: cannot write %s: %s", h->label, path, strerror(errno));
         return false;
@@ -164,7 +165,7 @@ static bool open_log(struct host_chardev *h, const struct chardev_options *opt, 
 {
     if (!opt->logfile)
         return true;
-    h->log_fd = open(opt->logfile, O_WRONLY | O_CREAT | (opt->log_append ? O_APPEND : O_TRUNC) | O_CLOEXEC | O_NOCTTY, 0666);
+    h->log_fd = fds_open(opt->fds, opt->logfile, O_WRONLY | O_CREAT | (opt->log_append ? O_APPEND : O_TRUNC) | O_NOCTTY, 0666);
     if (h->log_fd < 0)
         snprintf(err, len, "%s: cannot write its log %s: %s", h->label, opt->logfile, strerror(errno));
     return h->log_fd >= 0;

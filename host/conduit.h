@@ -3,7 +3,7 @@
  *
  *   tcp:HOST:PORT    unix:PATH       who sends connects, who receives listens; both ways, so that an answer is possible
  *   exec:COMMAND                     a shell's standard input, or output
- *   fd:N                             a descriptor that Latimer was started with
+ *   fd:N                             a descriptor of this process, of which a duplicate is used
  *   file:PATH                        appears when all of it was written
  */
 #ifndef HOST_CONDUIT_H

@@ -32,6 +32,8 @@ struct chardev_ops {
     void (*set_line)(struct chardev *, const struct chardev_line *);
     void (*set_modem)(struct chardev *, unsigned out);
     int (*modem)(struct chardev *);                     /* CHARDEV_CTS to CHARDEV_DCD; -1: it has none */
+    /* A descriptor that came with what is being received (SCM_RIGHTS), the caller's from now on; -1: none. May be NULL. */
+    int (*take_fd)(struct chardev *);
 };
 
 struct chardev_user {
@@ -91,6 +93,12 @@ static inline void chardev_set_modem(struct chardev *c, unsigned out)
 static inline int chardev_modem(struct chardev *c)
 {
     return c && c->ops->modem ? c->ops->modem(c) : -1;
+}
+
+/* A descriptor that came with what is being received, or -1. */
+static inline int chardev_take_fd(struct chardev *c)
+{
+    return c && c->ops->take_fd ? c->ops->take_fd(c) : -1;
 }
 
 /* A stream named on the command line (-chardev), for one device. */

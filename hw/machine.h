@@ -19,6 +19,7 @@ struct cpu_lines;
 struct control;
 struct drive;
 struct drive_arg;
+struct fds;
 struct display;
 struct displays;
 struct input;
@@ -167,6 +168,7 @@ struct machine {
     struct linux_guest *linux_guest;    /* debug/linux_guest.h; NULL: what the guest has in memory is left alone */
     struct profile *profile;    /* debug/profile.h */
     struct gdb *gdb;            /* debug/gdb.h; NULL: no debugger is listened for */
+    struct fds *fds;            /* base/fds.h: descriptors that monitors' clients gave us */
     struct migration *migration;        /* debug/migrate.h; NULL: it cannot */
 };
 

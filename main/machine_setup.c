@@ -113,6 +113,7 @@ void machine_setup(struct machine *m, struct options *o)
     memset(m, 0, sizeof(*m));
     m->cfg = o->cfg;
     m->tell = options_tell_event;
+    m->fds = o->fds;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&m->lock, &recursive);

@@ -1,10 +1,13 @@
 /*
- * opt_chardev.c - -chardev: streams with a name, opened before the board is wired.
+ * opt_chardev.c - -chardev: streams with a name, opened before the board is wired; -add-fd: what they may be made of.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fds.h"
 #include "base/log.h"
 #include "host/chardev.h"
 #include "hw/machine.h"
@@ -20,9 +23,12 @@ struct chardev_arg *chardev_find(struct chardev_arg *list, const char *id)
 
 struct chardev *chardevs_open_one(struct machine *m, const char *spec, const struct chardev_options *more, const char *label)
 {
-    static const struct chardev_options none;
+    struct chardev_options how = more ? *more : (struct chardev_options){ .signal = 0 };
     char err[512];
-    struct chardev *c = chardev_open_with(m->loop, spec, more ? more : &none, label, err, sizeof(err));
+    struct chardev *c;
+
+    how.fds = m->fds;
+    c = chardev_open_with(m->loop, spec, &how, label, err, sizeof(err));
 
     if (!c && err[0]) {
         /* A wrong word is wrong use; what the host refuses is the host's failure. */
@@ -55,6 +61,29 @@ void chardevs_free(struct chardev_arg *list)
         next = a->next;
         free(a);
     }
+}
+
+void opt_add_fd(struct options *o, const char *opt, const char *val)
+{
+    uint64_t fd = UINT64_MAX, set = UINT64_MAX;
+    const char *opaque = NULL;
+    struct arg_item it;
+    int own;
+
+    while (arg_next(&val, &it)) {
+        if (it.val && strcmp(it.key, "opaque") == 0)
+            opaque = options_keep(o, it.val);
+        else if (!it.val || (strcmp(it.key, "fd") && strcmp(it.key, "set")))
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use fd=N,set=N and opaque=TEXT", opt, it.key);
+        else if (!arg_number(it.val, *it.key == 'f' ? &fd : &set) || (*it.key == 'f' ? fd : set) > INT32_MAX)
+            die(EXIT_CODE_USAGE, "%s: %s=%s: use a number", opt, it.key, it.val);
+    }
+    if (fd == UINT64_MAX || set == UINT64_MAX)
+        die(EXIT_CODE_USAGE, "%s: needs fd=N and set=N", opt);
+    own = fd > STDERR_FILENO && !(fcntl((int)fd, F_GETFD) & FD_CLOEXEC) ? fcntl((int)fd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (own < 0)
+        die(EXIT_CODE_USAGE, "%s: fd=%d: Latimer was not started with such a descriptor (0 to 2 are its own)", opt, (int)fd);
+    fds_add(o->fds, (int64_t)set, own, opaque);
 }
 
 /* ---- the option ---- */

@@ -25,6 +25,7 @@ struct drive_arg *drive_arg_new(struct options *o, const char *opt)
     if (!a)
         die(EXIT_CODE_HOST, "out of memory");
     a->opt = opt;
+    a->open.fds = o->fds;
     a->index = a->bus = a->unit = -1;
     while (*last)
         last = &(*last)->next;

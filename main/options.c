@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fds.h"
 #include "base/log.h"
 #include "base/nearest.h"
 #include "frontend/cpu_model.h"
@@ -685,6 +686,7 @@ static void __attribute__((noreturn)) unknown(const char *arg, const char *name)
 void options_parse(struct options *o, int argc, char **argv, const char *version)
 {
     memset(o, 0, sizeof(*o));
+    o->fds = fds_new();
     o->interp = !backend_exists;
     o->hot = EXEC_HOT;
     o->cfg.cpus = 1;
@@ -778,6 +780,7 @@ void options_free(struct options *o)
     chardevs_free(o->chardevs);
     audiodevs_free(o->audiodevs);
     fsdevs_free(o->fsdevs);
+    fds_free(o->fds);
     for (struct kept *k = o->kept, *next; k; k = next) {
         next = k->next;
         free(k);

@@ -69,6 +69,7 @@ struct options {
     const char *profile;        /* -profile: the files' name; NULL: no profiler */
     unsigned profile_hz, profile_how;   /* how: enum unwind_how */
     bool no_kallsyms;           /* -symbols none */
+    struct fds *fds;            /* base/fds.h: of -add-fd and, while the machine runs, of QMP */
     struct chardev_arg *chardevs;       /* -chardev, in their order */
     struct monitor_arg *monitors;       /* -monitor, -mon, -qmp, in their order */
     bool nographic;             /* asked for by name */

@@ -56,13 +56,12 @@ class Qmp:
             raise Failed("QMP: the connection has ended")
         return json.loads(line)
 
-    def ask(self, name, /, **arguments):
+    def ask(self, name, /, fds=(), **arguments):
         self.n += 1
         message = {"execute": name, "id": self.n}
         if arguments:
             message["arguments"] = {k.replace("_", "-"): v for k, v in arguments.items()}
-        self.f.write(json.dumps(message).encode())
-        self.f.flush()
+        socket.send_fds(self.s, [json.dumps(message).encode()], fds)
         while True:
             r = self.read()
             if "event" in r:
@@ -106,10 +105,10 @@ def command():
 
 
 class Machine:
-    def __init__(self, *options, stdin=subprocess.DEVNULL):
+    def __init__(self, *options, stdin=subprocess.DEVNULL, **more):
         self.out = b""
         self.p = subprocess.Popen(command() + ["-display", "none", *options], stdin=stdin,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
     def type(self, text):
         self.p.stdin.write(text.encode())

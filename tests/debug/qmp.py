@@ -298,6 +298,119 @@ def quick_hostile():
     m.ends(0)
 
 
+def unnamed(name, data=b""):
+    """A file that has no name any more: descriptors for reading and writing, and for reading."""
+    with open(path(name), "wb") as f:
+        f.write(data)
+    fds = os.open(path(name), os.O_RDWR), os.open(path(name), os.O_RDONLY)
+    os.unlink(path(name))
+    return fds
+
+
+def quick_descriptors():
+    """Files that Latimer could not open by itself, given to it as descriptors."""
+    options = "-serial", "null", "-nic", "none", "-qmp", "unix:%s,server,nowait" % path("f")
+    m = machine("-S", *options, "-monitor", "unix:%s,server,nowait" % path("g"))
+    q = Qmp(path("f"))
+    for name, how in (("getfd", {"fdname": "a"}), ("add-fd", {})):
+        q.error(name, desc="No file descriptor supplied via SCM_RIGHTS", **how)
+    both, reads = unnamed("image", bytes(1 << 20))
+    q.error("getfd", fds=[reads], fdname="1a", desc="not starting with a digit")
+    q.error("add-fd", fds=[reads], fdset_id=-1, desc="non-negative")
+    q.error("closefd", fdname="a", desc="'a' not found")
+    # A set of one file: each use gets the one that was opened as it needs it.
+    first = q.cmd("add-fd", fds=[reads], opaque="r")
+    same(first["fdset-id"], 0)
+    node = {"driver": "raw", "node_name": "n", "file": {"driver": "file", "filename": "/dev/fdset/0"}}
+    q.error("blockdev-add", desc="Permission denied", **node)
+    q.cmd("add-fd", fds=[both], fdset_id=0)
+    other = q.cmd("add-fd", fds=[both], fdset_id=7, opaque="w")
+    sets = q.cmd("query-fdsets")
+    same([(s["fdset-id"], [f.get("opaque") for f in s["fds"]]) for s in sets], [(0, ["r", None]), (7, ["w"])])
+    q.cmd("blockdev-add", **node)
+    q.cmd("remove-fd", fdset_id=7, fd=other["fd"])
+    q.error("remove-fd", fdset_id=7, desc="fdset-id:7' not found")
+    q.error("remove-fd", fdset_id=0, fd=9999, desc="fd:9999' not found")
+    q.cmd("remove-fd", fdset_id=0)
+    same(q.cmd("query-fdsets"), [])
+    q.cmd("block_resize", node_name="n", size=2 << 20)
+    same(os.fstat(reads).st_size, 2 << 20)
+    q.cmd("blockdev-del", node_name="n")
+    q.error("blockdev-add", desc="No such file", **node)
+    # Two at once: each command has its own.
+    pipes = [os.pipe(), os.pipe()]
+    for name, (_, w) in zip("ab", pipes):
+        socket.send_fds(q.s, [json.dumps({"execute": "getfd", "arguments": {"fdname": name}}).encode()], [w, reads])
+        os.close(w)
+    for _ in pipes:
+        same(q.read(), {"return": {}})
+    q.cmd("closefd", fdname="b")
+    same(os.read(pipes[1][0], 1), b"")
+    check(not select.select([pipes[0][0]], [], [], 0)[0], "the wrong one was closed")
+    q.cmd("getfd", fdname="a", fds=[both])      # in its place
+    same(os.read(pipes[0][0], 1), b"")
+    # What nobody uses goes with the last who knew of it.
+    writes, cd = unnamed("cd", bytes(4096))
+    os.close(writes)
+    q.cmd("add-fd", fds=[cd], fdset_id=1)
+    q.cmd("add-fd", fds=[cd], fdset_id=2)
+    q.cmd("blockdev-change-medium", id="cd", filename="/dev/fdset/1", format="raw")
+    q.s.close()
+    q.f.close()
+    q = Qmp(path("f"))
+    same([s["fdset-id"] for s in q.cmd("query-fdsets")], [1])
+    q.cmd("blockdev-open-tray", id="cd")
+    q.cmd("blockdev-remove-medium", id="cd")
+    q.cmd("blockdev-close-tray", id="cd")
+    # The human monitor; then the machine goes there and comes back from there.
+    h = connect(path("g"))
+    stream, again = unnamed("stream")
+    socket.send_fds(h, [b"getfd out\nprint 3\n"], [stream])
+    data = b""
+    while b"0x3" not in data:
+        data += h.recv(4096)
+    check(b"SCM_RIGHTS" not in data, str(data))
+    q.cmd("migrate", uri="fd:out")
+    for _ in range(int(200 * SLOW)):
+        if q.cmd("query-migrate")["status"] == "completed":
+            break
+        time.sleep(0.05)
+    same(q.cmd("query-migrate")["status"], "completed")
+    check(os.fstat(stream).st_size > 4096, "the file has %d bytes" % os.fstat(stream).st_size)
+    q.error("closefd", fdname="out", desc="not found")
+    q.cmd("quit")
+    m.ends(0)
+    m = machine("-incoming", "defer", "-S", *options)
+    q = Qmp(path("f"))
+    os.lseek(again, 0, os.SEEK_SET)
+    q.cmd("getfd", fdname="in", fds=[again])
+    q.cmd("migrate-incoming", uri="fd:in")
+    for _ in range(int(200 * SLOW)):
+        if q.cmd("query-status")["status"] != "inmigrate":
+            break
+        time.sleep(0.05)
+    check("EIP=0000fff0" in q.hmp("info registers"), q.hmp("info registers"))
+    q.cmd("quit")
+    m.ends(0)
+    # As it starts: an image, and where a stream goes to. mov al,'A'; out E9h,al; jmp $
+    log, _ = unnamed("log")
+    m = machine("-M", "micro", "-kernel", multiboot("says", "b041e6e9ebfe"), *options, "-debugcon", "file:/dev/fdset/2",
+                "-add-fd", "fd=%d,set=2,opaque=the log" % log, "-add-fd", "fd=%d,set=1" % both, "-drive",
+                "if=virtio,format=raw,file=/dev/fdset/1", pass_fds=[log, both])
+    q = Qmp(path("f"))
+    same([s["fdset-id"] for s in q.cmd("query-fdsets")], [1, 2])
+    for _ in range(int(200 * SLOW)):
+        if os.pread(log, 2, 0) == b"A":
+            break
+        time.sleep(0.05)
+    same(os.pread(log, 2, 0), b"A")
+    q.cmd("quit")
+    m.ends(0)
+    for why, options in (("not started with", "fd=77,set=1"), ("not started with", "fd=1,set=1"), ("needs fd=N", "set=1"), ("use a number", "fd=x,set=1")):
+        p = subprocess.run([*command(), "-add-fd", options], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        check(p.returncode == 2 and why in p.stderr, p.stderr)
+
+
 def quick_signals():
     """SIGTERM is the power button, a second one the end: clients hear of both."""
     m = machine("-serial", "null", "-qmp", "unix:%s,server,nowait" % path("s"))
