@@ -22,6 +22,7 @@
 #include "hw/boards.h"
 #include "hw/clock.h"
 #include "hw/input_if.h"
+#include "hw/pcfirm.h"
 #include "hw/virtio/balloon.h"
 
 /* ---- the machine ---- */
@@ -51,6 +52,22 @@ void action_quit(struct machine *m)
 {
     m->monitors->quit_reason = "host-qmp-quit";
     machine_request_stop(m, STOP_QUIT, 0);
+}
+
+bool action_boot_set(struct machine *m, const char *order, char *err, size_t len)
+{
+    if (!m->boot_set) {
+        snprintf(err, len, "machine %s has no firmware to tell", m->cfg.board->name);
+    } else if (!*order || !pcfirm_order_known(order)) {
+        snprintf(err, len, "'%.60s': use each of a (floppy), c (disk), d (CD) and n (network) at most once", order);
+    } else {
+        snprintf(m->cfg.firmware.set, sizeof(m->cfg.firmware.set), "%s", order);
+        m->cfg.firmware.order = m->cfg.firmware.set;
+        m->cfg.firmware.once = NULL;
+        m->boot_set(m);
+        return true;
+    }
+    return false;
 }
 
 void action_nmi(struct machine *m)

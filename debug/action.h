@@ -47,6 +47,9 @@ bool action_screendump(struct machine *, const char *file, const char *format, c
 bool action_vnc_password(struct machine *, const char *password, char *err, size_t len);
 bool action_vnc_expire(struct machine *, const char *when, char *err, size_t len);
 
+/* What firmware boots from, from the next reset on. */
+bool action_boot_set(struct machine *, const char *order, char *err, size_t len);
+
 struct mon;
 /* The descriptor that came with what that monitor (NULL: none) is being told gets that name; and is closed. */
 bool action_getfd(struct machine *, struct mon *, const char *name, char *err, size_t len);

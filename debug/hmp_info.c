@@ -5,8 +5,10 @@
 #include "debug/hmp_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "block/disk.h"
 #include "config.h"
@@ -127,6 +129,17 @@ void info_pci(struct hmp *h)
     }
     if (!n)
         hmp_say(h, "this machine has no PCI bus\n");
+}
+
+void info_ramblock(struct hmp *h)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    uint64_t len;
+    void *p;
+
+    hmp_say(h, "block  host page         bytes  here\n");
+    for (unsigned n = 0; (p = phys_ram(h->m->phys, n, &len)); n++)
+        hmp_say(h, "ram%-3u %5ld KiB %13" PRIu64 "  %p\n", n, page >> 10, len, p);
 }
 
 void info_mtree(struct hmp *h)
@@ -258,6 +271,23 @@ void info_network(struct hmp *h)
         hmp_say(h, "%s: type=%s%s%s, %s, link %s\n", n.net->id ? n.net->id : "(no name)", n.kind,
                 *n.what ? "," : "", n.what, n.net->user ? "a chip is on it" : "no chip is on it",
                 n.net->up ? "up" : "down");
+}
+
+void info_usernet(struct hmp *h)
+{
+    struct outside_net n;
+    unsigned shown = 0;
+
+    for (unsigned i = 0; h->m->outside && h->m->outside->net(h->m, i, &n); i++) {
+        char *text = h->m->outside->connections(h->m, n.net);
+
+        if (text)
+            hmp_say(h, "%s:\n%s", n.net->id ? n.net->id : "(no name)", text);
+        shown += text != NULL;
+        free(text);
+    }
+    if (!shown)
+        hmp_say(h, "there are no user networks\n");
 }
 
 void info_chardev(struct hmp *h)

@@ -17,6 +17,7 @@
 #include "debug/gdb.h"
 #include "debug/migrate.h"
 #include "debug/profile.h"
+#include "hw/input_if.h"
 
 /* ---- running ---- */
 
@@ -150,7 +151,18 @@ void hmp_balloon(struct hmp *h)
         DO(h, action_balloon(h->m, h->arg[0].n << 20, err, sizeof(err)));
 }
 
+void hmp_boot_set(struct hmp *h)
+{
+    DO(h, action_boot_set(h->m, h->arg[0].s, err, sizeof(err)));
+}
+
 /* ---- keyboard, mouse, screen ---- */
+
+void hmp_mouse_set(struct hmp *h)
+{
+    if (h->arg[0].n > UINT32_MAX || !input_choose(h->m->cfg.input, (unsigned)h->arg[0].n))
+        hmp_fail(h, "there is no pointer %" PRIu64 ": 'info mice' lists them", h->arg[0].n);
+}
 
 void hmp_sendkey(struct hmp *h)
 {

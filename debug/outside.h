@@ -56,6 +56,8 @@ struct outside {
     bool (*drive)(struct machine *, unsigned n, struct outside_drive *);
     bool (*net)(struct machine *, unsigned n, struct outside_net *);
     bool (*chardev)(struct machine *, unsigned n, struct outside_chardev *);
+    const char *(*chardev_kind)(unsigned n);            /* of -chardev; NULL: there are no more */
+    char *(*connections)(struct machine *, struct net *);       /* of a user network, in lines (free()); NULL: it is none */
     /* An image for that drive, not in it yet; format NULL: by its first bytes. NULL: err says why. */
     struct disk *(*open)(struct machine *, struct drive *, const char *file, const char *format,
                          enum outside_medium, char *err, size_t len);

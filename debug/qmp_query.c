@@ -260,6 +260,13 @@ void qmp_query_chardev(struct qmp_call *q)
             q->ret, json_pack("{s:s, s:s, s:b}", "label", c.id, "filename", c.spec, "frontend-open", c.open));
 }
 
+void qmp_query_chardev_backends(struct qmp_call *q)
+{
+    q->ret = json_array();
+    for (unsigned i = 0; q->m->outside && q->m->outside->chardev_kind(i); i++)
+        json_array_append_new(q->ret, json_pack("{s:s}", "name", q->m->outside->chardev_kind(i)));
+}
+
 /* ---- PCI ---- */
 
 static json_t *regions(const struct pci_view *v)

@@ -113,6 +113,8 @@ void net_set_up(struct net *, bool up);
 void net_plug(struct net *, bool in);
 /* One more way through a user network, or one less (by where it begins). False: err says why. */
 bool net_user_forward(struct net *, bool add, const struct net_forward *, char *err, size_t errlen);
+/* What a user network's connections are, as libslirp tells it, in lines (free()). NULL: it is none. */
+char *net_user_connections(const struct net *);
 /* Does net_user_forward() make sense? */
 bool net_is_user(const struct net *);
 

@@ -244,6 +244,13 @@ bool net_is_user(const struct net *n)
     return net_end_of(n, &end_ops) != NULL;
 }
 
+char *net_user_connections(const struct net *n)
+{
+    struct user *u = net_end_of(n, &end_ops);
+
+    return u ? slirp_connection_info(u->slirp) : NULL;          /* of g_malloc(), which is malloc() since GLib 2.46 */
+}
+
 bool net_user_forward(struct net *n, bool add, const struct net_forward *f, char *err, size_t errlen)
 {
     struct user *u = net_end_of(n, &end_ops);

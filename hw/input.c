@@ -17,6 +17,7 @@
 struct input {
     struct { const struct input_device *ops; void *dev; } d[DEVICES];
     unsigned n;
+    void *chosen;               /* a pointer that the user wants to have what he does; NULL: none */
     void *holder[KEYS];         /* the device that has the key down, NULL: up */
     bool still;
     bool late[KEYS];            /* it went up meanwhile, and its holder does not know */
@@ -61,6 +62,8 @@ void input_remove(struct input *in, void *dev)
         in->n--;
         i--;
     }
+    if (in->chosen == dev)
+        in->chosen = NULL;
     for (unsigned k = 0; k < KEYS; k++)
         if (in->holder[k] == dev)
             in->holder[k] = NULL;
@@ -78,11 +81,22 @@ static bool takes(const struct input_device *o, enum kind kind)
     }
 }
 
-/* The last one of that kind that is in use; if none is, the last one. -1: none. */
+/* Who was chosen of a kind of pointer. -1: nobody, or who takes none of that. */
+static int chosen_for(const struct input *in, enum kind kind)
+{
+    for (unsigned i = 0; i < in->n; i++)
+        if (in->chosen && in->d[i].dev == in->chosen && (kind == KIND_MOVE || kind == KIND_PLACE) && takes(in->d[i].ops, kind))
+            return (int)i;
+    return -1;
+}
+
+/* Who was chosen, or the last one of that kind that is in use; if none is, the last one. -1: none. */
 static int pick(const struct input *in, enum kind kind, bool used)
 {
-    int last = -1;
+    int last = -1, chosen = chosen_for(in, kind);
 
+    if (chosen >= 0 || (in->chosen && kind == KIND_PLACE && used))
+        return chosen;
     for (int i = (int)in->n - 1; i >= 0; i--) {
         const struct input_device *o = in->d[i].ops;
 
@@ -183,6 +197,16 @@ unsigned input_leds(struct input *in)
     int i = in ? pick(in, KIND_LEDS, false) : -1;
 
     return i < 0 ? 0 : in->d[i].ops->leds(in->d[i].dev);
+}
+
+bool input_choose(struct input *in, unsigned n)
+{
+    for (unsigned i = 0; in && i < in->n; i++)
+        if ((in->d[i].ops->move || in->d[i].ops->place) && !n--) {
+            in->chosen = in->d[i].dev;
+            return true;
+        }
+    return false;
 }
 
 bool input_nth(const struct input *in, unsigned n, struct input_view *v)

@@ -66,5 +66,7 @@ struct input_view {
 };
 /* The n-th device. False: there are no more. */
 bool input_nth(const struct input *, unsigned n, struct input_view *);
+/* The n-th of those that move or place gets movements and positions from now on, whoever else is in use. False: there is none. */
+bool input_choose(struct input *, unsigned n);
 
 #endif

@@ -80,6 +80,7 @@ struct machine_config {
     uint16_t debugcon_port;
     struct {                                    /* -boot, for the firmware */
         const char *order, *once;               /* letters a, c, d, n: floppy, disk, CD, network; NULL: usual */
+        char set[5];                            /* what `order` is since a monitor said so */
         bool menu;
         bool strict;                            /* nothing but what has a bootindex, if anything has */
         bool any_floppy;                        /* the firmware boots from floppy disks without a boot signature, too */
@@ -145,6 +146,7 @@ struct machine {
     struct balloon *balloon;    /* virtio/balloon.h; NULL: there is none */
     void *board;
     void (*board_reset)(struct machine *);
+    void (*boot_set)(struct machine *); /* cfg.firmware.order has changed; NULL: there is no firmware to tell */
     /* direct boot: puts CPU and memory into the loaded kernel's entry state after each reset */
     void (*boot)(struct machine *);
     struct boot *boot_image;    /* what main/load.c read */

@@ -95,6 +95,14 @@ static void boot_order(struct rtc *rtc, const char *order, bool any_floppy)
     rtc_cmos_set(rtc, CMOS_BOOT3, device[2] << 4 | any_floppy);
 }
 
+/* m->boot_set */
+static void boot_set(struct machine *m)
+{
+    const struct pcbase *b = m->board;
+
+    boot_order(b->rtc, m->cfg.firmware.order, m->cfg.firmware.any_floppy);
+}
+
 /* Bits 7-6: floppy drives beside the first; 2: mouse; 1: coprocessor; 0: there are floppy drives. */
 static uint8_t equipment(const struct pcbase *board)
 {
@@ -181,6 +189,7 @@ void pcfirm_configure(struct pcfirm *f, struct machine *m, struct acpi_board *ac
     info->ram_low = m->ram_low;
     info->ram_high = m->ram_high;
     tell(f, m, acpi, info);
+    m->boot_set = boot_set;
     make_flash(m);
     if (!m->cfg.kernel) {
         if (!m->cfg.pflash[0])
@@ -195,6 +204,14 @@ void pcfirm_configure(struct pcfirm *f, struct machine *m, struct acpi_board *ac
             f->tables_len,
             f->smbios_len);
     m->rsdp = TABLES;
+}
+
+bool pcfirm_order_known(const char *order)
+{
+    for (const char *p = order; *p; p++)
+        if (!strchr("acdn", *p) || strchr(p + 1, *p))
+            return false;
+    return true;
 }
 
 void pcfirm_reset(struct pcfirm *f, struct machine *m)

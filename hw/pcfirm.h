@@ -22,6 +22,8 @@ struct pcfirm {
 void pcfirm_init(struct pcfirm *, struct machine *);
 /* When all devices are there: items and files, the firmware's ROM or, with a kernel, the tables. */
 void pcfirm_configure(struct pcfirm *, struct machine *, struct acpi_board *, struct smbios_info *);
+/* Letters as of -boot: a, c, d and n, each once at most. */
+bool pcfirm_order_known(const char *order);
 /* On resets. */
 void pcfirm_reset(struct pcfirm *, struct machine *);
 /* On resets, with a kernel: puts tables where C0000-FFFFF is RAM already, and other chips as firmware leaves them. */

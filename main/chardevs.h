@@ -27,6 +27,8 @@ void chardevs_open(struct machine *, struct chardev_arg *);
 void chardevs_close(struct chardev_arg *);
 void chardevs_free(struct chardev_arg *);
 /* One by its specification (host/chardev.h), more NULL: nothing more is said; dies the same way. NULL: none. */
+/* The n-th kind of -chardev, NULL behind the last. */
+const char *chardevs_kind(unsigned n);
 struct chardev *chardevs_open_one(struct machine *, const char *spec, const struct chardev_options *more, const char *label);
 
 #endif

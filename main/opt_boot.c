@@ -4,14 +4,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hw/pcfirm.h"
 #include "main/options_priv.h"
 
 static const char *order(struct options *o, const char *opt, const char *val)
 {
-    for (const char *p = val; *p; p++)
-        if (!strchr("acdn", *p) || strchr(p + 1, *p))
-            die(EXIT_CODE_USAGE, "%s: order '%s': use each of a (floppy), c (disk), d (CD) and n (network) at most once",
-                opt, val);
+    if (!pcfirm_order_known(val))
+        die(EXIT_CODE_USAGE, "%s: order '%s': use each of a (floppy), c (disk), d (CD) and n (network) at most once", opt, val);
     return options_keep(o, val);
 }
 

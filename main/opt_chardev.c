@@ -162,6 +162,11 @@ static const struct backend backends[] = {
 };
 #define BACKENDS (sizeof(backends) / sizeof(backends[0]))
 
+const char *chardevs_kind(unsigned n)
+{
+    return n < BACKENDS ? backends[n].name : NULL;
+}
+
 static const struct backend *backend(const char *opt, const char *name)
 {
     for (unsigned i = 0; i < BACKENDS; i++)

@@ -181,6 +181,11 @@ static bool hostfwd(struct machine *m, const char *id, bool add, const char *tex
     return net_user_forward(&a->net, add, &f, err, len);
 }
 
+static char *connections(struct machine *m, struct net *n)
+{
+    return net_user_connections(n);
+}
+
 static void plug(struct machine *m, struct net *n, bool in)
 {
     net_plug(n, in);
@@ -250,6 +255,8 @@ void outside_new(struct machine *m, struct options *o)
     static const struct outside outside = { .drive = drive,
                                             .net = network,
                                             .chardev = chardev,
+                                            .chardev_kind = chardevs_kind,
+                                            .connections = connections,
                                             .open = open_medium,
                                             .put = put_medium,
                                             .close = close_medium,

@@ -103,6 +103,23 @@ def quick_questions():
     check("lent" not in hmp("info mem") and "paging is off" in hmp("info mem"), hmp("info mem"))
     check("usb" in hmp("info usb"), hmp("info usb"))
     check("virtio-net-pci" in hmp("info pci") and "behind" in hmp("info pci"), hmp("info pci"))
+    # What streams are made of, as -chardev help says; networks' connections; memory; pointers; what is booted from.
+    kinds = subprocess.run([*command(), "-chardev", "help"], stdout=subprocess.PIPE, text=True, check=True).stdout.split(":")[1].split()
+    same([c["name"] for c in ask("query-chardev-backends")["return"]], kinds)
+    check("n0:\n" in hmp("info usernet") and "Protocol" in hmp("info usernet"), hmp("info usernet"))
+    check(re.search("ram0 .* %d " % (256 << 20), hmp("info ramblock")), hmp("info ramblock"))
+    current = lambda: [line[0] for line in hmp("info mice").splitlines()]
+    moves = lambda: [p["absolute"] for p in ask("query-mice")["return"] if p["current"]]
+    before = current()
+    check("info mice" in hmp("mouse_set 2") and current() == before and len(before) == 2, hmp("info mice"))
+    for n in (0, 1, 0):
+        same(hmp("mouse_set %d" % n), "")
+        same(current(), ["*" if i == n else " " for i in range(2)])
+        same(moves(), [n == 1])
+    check("at most once" in hmp("boot_set cdd") and "at most once" in hmp("boot_set z"), hmp("boot_set z"))
+    cmos = lambda i: (hmp("o/b 0x70 0x%x" % i), hmp("i/b 0x71"))[1].split()[-1]
+    same(hmp("boot_set nd"), "")
+    same([int(cmos(0x3d), 0), int(cmos(0x38), 0) >> 4], [0x34, 0])
     check(hmp("eject d0").startswith("Device 'd0' is not removable"), hmp("eject d0"))
     check(ask("block_resize", device="d0", size=2 << 20) == {"return": {}}, "block_resize")
     check(os.path.getsize(disk) == 2 << 20, "the image has not grown")
@@ -153,10 +170,10 @@ def quick_questions():
     same(ask("blockdev-del", **{"node-name": "n"}), {"return": {}})
     node("not a qcow2", driver="qcow2", node_name="n", file="f")
     node(driver="raw", node_name="n", file="f", read_only=True)
-    for command, how in (("blockdev-open-tray", {"id": "cd"}), ("blockdev-remove-medium", {"id": "cd"}),
+    for name, how in (("blockdev-open-tray", {"id": "cd"}), ("blockdev-remove-medium", {"id": "cd"}),
                          ("blockdev-insert-medium", {"id": "cd", "node-name": "n"}), ("blockdev-close-tray", {"id": "cd"}),
                          ("blockdev-del", {"node-name": "n"}), ("blockdev-del", {"node-name": "f"})):
-        same(ask(command, **how), {"return": {}})
+        same(ask(name, **how), {"return": {}})
     check(ask("screendump", filename=path("s.png")) == {"return": {}}, "screendump")
     check(open(path("s.png"), "rb").read(8) == b"\x89PNG\r\n\x1a\n", "no PNG")
     check(ask("screendump", filename=path("s.ppm")) == {"return": {}} and open(path("s.ppm"), "rb").read(3) == b"P6\n", "no PPM")
