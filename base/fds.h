@@ -39,9 +39,9 @@ bool fds_nth(const struct fds *, unsigned n, struct fds_view *);
 void fds_forget(struct fds *);
 
 /*
- * open(2), with O_CLOEXEC; /dev/fdset/N: a duplicate of the one of that set whose access mode is that of `flags`, or else of one for
- * both ways; it then has those of O_APPEND, O_DIRECT and O_NONBLOCK that flags have, and with O_TRUNC is made empty. -1 and errno: ENOENT where there is
- * no such set, EACCES where none of it was opened that way.
+ * open(2), with O_CLOEXEC; /dev/fdset/N: a duplicate of the one of that set whose access mode is that of `flags`, or else
+ * of one for both ways; it then has those of O_APPEND, O_DIRECT and O_NONBLOCK that flags have, and with O_TRUNC is made
+ * empty. -1 and errno: ENOENT where there is no such set, EACCES where none of it was opened that way.
  */
 int fds_open(struct fds *, const char *path, int flags, mode_t mode);
 

@@ -432,7 +432,8 @@ static bool may_start(struct machine *m, const char *uri, char *err, size_t len)
     else if (migrate_gone(m))
         snprintf(err, len, "the machine has gone elsewhere: 'cont' takes it back, if it does not run there");
     else if (!conduit_known(uri))
-        snprintf(err, len, "'%.200s': use tcp:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER, fd:NAME (of getfd) or file:PATH", uri);
+        snprintf(err, len, "'%.200s': use tcp:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER, fd:NAME (of getfd) or "
+                 "file:PATH", uri);
     else if (blocked)
         snprintf(err, len, "%s: %s", chip, blocked);
     else

@@ -18,6 +18,7 @@
 struct block;
 struct board;
 struct screen;
+struct vnc_peer;
 
 struct outside_drive {
     struct drive *drive;
@@ -80,6 +81,7 @@ struct outside {
     void (*announce)(struct machine *, struct net *);          /* where its chip is now (net_announce()) */
     struct screen *(*screen)(struct machine *);
     void (*vnc)(struct machine *, struct outside_vnc *);
+    bool (*vnc_client)(struct machine *, unsigned n, struct vnc_peer *);        /* as vnc_client() (host/displays.h) */
     /* Of clients that come from now on; when: seconds since the epoch, 0: never. False: the server asks for none. */
     bool (*vnc_password)(struct machine *, const char *password);
     bool (*vnc_expire)(struct machine *, time_t when);

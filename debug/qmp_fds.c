@@ -43,8 +43,8 @@ void qmp_remove_fd(struct qmp_call *q)
     bool one = json_object_get(q->args, "fd");
 
     if ((one && (fd < 0 || fd > INT32_MAX)) || !fds_remove(q->m->fds, set, (int)fd))
-        qmp_fail(q, one ? "File descriptor named 'fdset-id:%lld, fd:%lld' not found" : "File descriptor named 'fdset-id:%lld' not found",
-                 (long long)set, (long long)fd);
+        qmp_fail(q, one ? "File descriptor named 'fdset-id:%lld, fd:%lld' not found" :
+                 "File descriptor named 'fdset-id:%lld' not found", (long long)set, (long long)fd);
 }
 
 void qmp_query_fdsets(struct qmp_call *q)

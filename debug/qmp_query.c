@@ -12,6 +12,7 @@
 #include "debug/outside.h"
 #include "frontend/cpu.h"
 #include "frontend/cpu_model.h"
+#include "host/displays.h"
 #include "hw/boards.h"
 #include "hw/input_if.h"
 #include "hw/pci.h"
@@ -226,28 +227,61 @@ void qmp_query_mice(struct qmp_call *q)
                                             "index", n++, "current", v.current, "absolute", v.places));
 }
 
-void qmp_query_vnc(struct qmp_call *q)
+/* Members of where the server listens; NULL: there is none. */
+static json_t *vnc_server(struct qmp_call *q)
 {
     struct outside_vnc v = { NULL };
     const char *colon;
+    char port[16];
 
     if (q->m->outside)
         q->m->outside->vnc(q->m, &v);
     colon = v.address ? strrchr(v.address, ':') : NULL;
-    if (!colon) {
-        q->ret = json_pack("{s:b}", "enabled", 0);
-    } else if (strncmp(v.address, "unix:", 5) == 0) {
-        q->ret = json_pack("{s:b, s:s, s:s, s:s, s:s}", "enabled", 1, "host", v.address + 5, "service", "",
-                           "family", "unix", "auth", v.password ? "vnc" : "none");
-    } else {
-        char port[16];
+    if (!colon)
+        return NULL;
+    if (strncmp(v.address, "unix:", 5) == 0)
+        return json_pack("{s:s, s:s, s:s, s:s}", "host", "", "service", v.address + 5, "family", "unix", "auth",
+                         v.password ? "vnc" : "none");
+    snprintf(port, sizeof(port), "%d", 5900 + atoi(colon + 1));
+    return json_pack("{s:o, s:s, s:s, s:s}", "host",
+                     colon == v.address ? json_string("127.0.0.1") :
+                                          json_stringn(v.address, (size_t)(colon - v.address)),
+                     "service", port, "family", "ipv4", "auth", v.password ? "vnc" : "none");
+}
 
-        snprintf(port, sizeof(port), "%d", 5900 + atoi(colon + 1));
-        q->ret = json_pack("{s:b, s:o, s:s, s:s, s:s}", "enabled", 1, "host",
-                           colon == v.address ? json_string("127.0.0.1") :
-                                                json_stringn(v.address, (size_t)(colon - v.address)),
-                           "service", port, "family", "ipv4", "auth", v.password ? "vnc" : "none");
-    }
+static json_t *vnc_clients_of(struct qmp_call *q)
+{
+    json_t *list = json_array();
+    struct vnc_peer p;
+
+    for (unsigned i = 0; q->m->outside && q->m->outside->vnc_client(q->m, i, &p); i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "host", p.host, "service", p.service, "family",
+                                              p.family, "websocket", 0));
+    return list;
+}
+
+void qmp_query_vnc(struct qmp_call *q)
+{
+    json_t *server = vnc_server(q);
+
+    q->ret = json_pack("{s:b}", "enabled", server != NULL);
+    if (!server)
+        return;
+    json_object_update(q->ret, server);
+    json_object_set_new(q->ret, "clients", vnc_clients_of(q));
+    json_decref(server);
+}
+
+void qmp_query_vnc_servers(struct qmp_call *q)
+{
+    json_t *server = vnc_server(q), *auth = json_object_get(server, "auth");
+
+    q->ret = json_array();
+    if (!server)
+        return;
+    json_object_set_new(server, "websocket", json_false());
+    json_array_append_new(q->ret, json_pack("{s:s, s:O, s:[o], s:o}", "id", "default", "auth", auth, "server", server,
+                                            "clients", vnc_clients_of(q)));
 }
 
 void qmp_query_chardev(struct qmp_call *q)

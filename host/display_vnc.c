@@ -46,13 +46,17 @@ struct vnc {
     struct viewer viewer;
     uint32_t *pixels;           /* red in bits 7:0, as the library wants it */
     unsigned width, height;
+    struct vnc_peer peer;       /* of the client that the library is given */
     _Atomic unsigned clients;   /* written by the thread */
-    pthread_mutex_t secret;     /* what follows, which others set and the thread reads */
+    pthread_mutex_t shared;     /* what follows, of which others set all but `first`, and read that */
+    struct client *first;
     char password[9];
     time_t expires;             /* 0: never */
 };
 
 struct client {
+    struct client *next;
+    struct vnc_peer peer;
     struct key_sender keys;
     int x, y;                   /* of the pointer; -1: not known yet */
     unsigned buttons;
@@ -127,10 +131,10 @@ static rfbBool on_password(rfbClientPtr cl, const char *response, int len)
     char password[9];
     time_t expires;
 
-    pthread_mutex_lock(&v->secret);
+    pthread_mutex_lock(&v->shared);
     memcpy(password, v->password, sizeof(password));
     expires = v->expires;
-    pthread_mutex_unlock(&v->secret);
+    pthread_mutex_unlock(&v->shared);
     if (!password[0] || len != CHALLENGESIZE || (expires && time(NULL) >= expires))
         return FALSE;
     memcpy(want, cl->authChallenge, sizeof(want));
@@ -147,6 +151,13 @@ static void on_gone(rfbClientPtr cl)
     pthread_mutex_lock(v->env.lock);
     input_release(v->env.input);
     pthread_mutex_unlock(v->env.lock);
+    pthread_mutex_lock(&v->shared);
+    for (struct client **at = &v->first; *at; at = &(*at)->next)
+        if (*at == cl->clientData) {
+            *at = (*at)->next;
+            break;
+        }
+    pthread_mutex_unlock(&v->shared);
     free(cl->clientData);
     cl->clientData = NULL;
     v->clients--;
@@ -161,6 +172,11 @@ static enum rfbNewClientAction on_client(rfbClientPtr cl)
         return RFB_CLIENT_REFUSE;
     c->keys = (struct key_sender){ .map = v->env.keymap, .input = v->env.input };
     c->x = c->y = -1;
+    c->peer = v->peer;
+    pthread_mutex_lock(&v->shared);
+    c->next = v->first;
+    v->first = c;
+    pthread_mutex_unlock(&v->shared);
     cl->clientData = c;
     cl->clientGoneHook = on_gone;
     v->clients++;
@@ -216,6 +232,20 @@ static void update(struct vnc *v)
 
 /* ---- the thread ---- */
 
+/* Who is at the other end. */
+static void find_peer(struct vnc_peer *p, int fd)
+{
+    struct sockaddr_storage at;
+    socklen_t len = sizeof(at);
+
+    *p = (struct vnc_peer){ .family = "unix" };
+    if (getpeername(fd, (struct sockaddr *)&at, &len) < 0 || at.ss_family == AF_UNIX)
+        return;
+    p->family = at.ss_family == AF_INET6 ? "ipv6" : "ipv4";
+    getnameinfo((struct sockaddr *)&at, len, p->host, sizeof(p->host), p->service, sizeof(p->service),
+                NI_NUMERICHOST | NI_NUMERICSERV);
+}
+
 static void *thread(void *arg)
 {
     struct vnc *v = arg;
@@ -232,8 +262,10 @@ static void *thread(void *arg)
             int fd = accept4(v->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
             update(v);          /* the new client asks for the size first */
-            if (fd >= 0)
+            if (fd >= 0) {
+                find_peer(&v->peer, fd);
                 fd = vnc_pump_add(v->pump, fd);
+            }
             if (fd >= 0)
                 rfbNewClient(v->rfb, fd);
         }
@@ -357,7 +389,7 @@ struct vnc *vnc_start(const struct display_env *env, const struct vnc_config *c,
         return NULL;
     }
     v->env = *env;
-    pthread_mutex_init(&v->secret, NULL);
+    pthread_mutex_init(&v->shared, NULL);
     v->listen_fd = strncmp(c->address, "unix:", 5) == 0 ? listen_unix(v, c->address + 5, err, len) :
                    listen_tcp(c, err, len);
     if (v->listen_fd < 0) {
@@ -426,7 +458,7 @@ void vnc_stop(struct vnc *v)
         unlink(v->path);
     close(v->listen_fd);
     close(v->stop_fd);
-    pthread_mutex_destroy(&v->secret);
+    pthread_mutex_destroy(&v->shared);
     free(v->path);
     free(v->pixels);
     free(v);
@@ -437,16 +469,30 @@ unsigned vnc_clients(struct vnc *v)
     return v->clients;
 }
 
+bool vnc_client(struct vnc *v, unsigned n, struct vnc_peer *p)
+{
+    const struct client *c;
+
+    pthread_mutex_lock(&v->shared);
+    c = v->first;
+    while (c && n--)
+        c = c->next;
+    if (c)
+        *p = c->peer;
+    pthread_mutex_unlock(&v->shared);
+    return c;
+}
+
 void vnc_password(struct vnc *v, const char *password)
 {
-    pthread_mutex_lock(&v->secret);
+    pthread_mutex_lock(&v->shared);
     snprintf(v->password, sizeof(v->password), "%.8s", password);
-    pthread_mutex_unlock(&v->secret);
+    pthread_mutex_unlock(&v->shared);
 }
 
 void vnc_expire(struct vnc *v, time_t when)
 {
-    pthread_mutex_lock(&v->secret);
+    pthread_mutex_lock(&v->shared);
     v->expires = when;
-    pthread_mutex_unlock(&v->secret);
+    pthread_mutex_unlock(&v->shared);
 }

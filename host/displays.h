@@ -24,6 +24,12 @@ struct vnc_config {
 struct vnc *vnc_start(const struct display_env *, const struct vnc_config *, char *err, size_t len);
 void vnc_stop(struct vnc *);
 unsigned vnc_clients(struct vnc *);     /* how many are connected now */
+struct vnc_peer {
+    char host[64], service[16]; /* numbers; "" for "unix" */
+    const char *family;         /* "ipv4", "ipv6", "unix" */
+};
+/* The n-th of those. False: there are no more. Any thread. */
+bool vnc_client(struct vnc *, unsigned n, struct vnc_peer *);
 /*
  * For clients that come from now on, of a server with `auth`: the password, of which 8 bytes count (empty: nobody gets in),
  * and until when it holds, in seconds since the epoch (0: always). Any thread.

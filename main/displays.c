@@ -115,6 +115,15 @@ unsigned displays_vnc_clients(struct displays *d)
     return 0;
 }
 
+bool displays_vnc_client(struct displays *d, unsigned n, struct vnc_peer *p)
+{
+#ifdef HAVE_VNC
+    return d && d->vnc && vnc_client(d->vnc, n, p);
+#else
+    return false;
+#endif
+}
+
 bool displays_vnc_password(struct displays *d, const char *password)
 {
 #ifdef HAVE_VNC

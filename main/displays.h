@@ -15,6 +15,8 @@ bool displays_dump(struct displays *);
 struct screen *displays_screen(struct displays *);
 /* VNC clients that are connected; with the device lock held. */
 unsigned displays_vnc_clients(struct displays *);
+/* As vnc_client(). */
+bool displays_vnc_client(struct displays *, unsigned n, struct vnc_peer *);
 /* As vnc_password() and vnc_expire(). False: there is no VNC server, or none that asks for a password. */
 bool displays_vnc_password(struct displays *, const char *password);
 bool displays_vnc_expire(struct displays *, time_t);

@@ -230,6 +230,11 @@ static void vnc(struct machine *m, struct outside_vnc *v)
                                displays_vnc_clients(m->displays) };
 }
 
+static bool vnc_peer(struct machine *m, unsigned n, struct vnc_peer *p)
+{
+    return displays_vnc_client(m->displays, n, p);
+}
+
 static bool password(struct machine *m, const char *text)
 {
     return displays_vnc_password(m->displays, text);
@@ -270,6 +275,7 @@ void outside_new(struct machine *m, struct options *o)
                                             .announce = announce,
                                             .screen = screen,
                                             .vnc = vnc,
+                                            .vnc_client = vnc_peer,
                                             .vnc_password = password,
                                             .vnc_expire = expire,
                                             .name = name,

@@ -423,7 +423,8 @@ def quick_descriptors():
     same(os.pread(log, 2, 0), b"A")
     q.cmd("quit")
     m.ends(0)
-    for why, options in (("not started with", "fd=77,set=1"), ("not started with", "fd=1,set=1"), ("needs fd=N", "set=1"), ("use a number", "fd=x,set=1")):
+    for why, options in (("not started with", "fd=77,set=1"), ("not started with", "fd=1,set=1"), ("needs fd=N", "set=1"),
+                         ("use a number", "fd=x,set=1")):
         p = subprocess.run([*command(), "-add-fd", options], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         check(p.returncode == 2 and why in p.stderr, p.stderr)
 

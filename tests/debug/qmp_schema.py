@@ -6,9 +6,9 @@
 What the schema says of a machine without any device holds for ours: which members an answer must have and may have, and of
 what type they are. Events are checked the same way.
 """
-import shutil, subprocess, sys
+import shutil, socket, subprocess, sys, time
 
-from machine import Daemon, Qmp, check, command, machine, main, path, same
+from machine import SLOW, Daemon, Qmp, check, command, connect, machine, main, path, same
 
 
 class Schema:
@@ -124,6 +124,48 @@ def quick_schema():
     m.ends(0)
 
 
+def quick_vnc():
+    """Where the VNC server listens, and who is connected, as the clients see themselves."""
+    displays = subprocess.run([*command(), "-display", "help"], stdout=subprocess.PIPE, text=True).stdout.split()
+    if "vnc=ADDRESS" not in displays:
+        print("  skipped: this build has no VNC server")
+        return
+    with socket.socket() as s:          # a port that is free
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    port += 5900 if port < 5900 else 0
+    for address, server in ((("127.0.0.1", port), {"host": "127.0.0.1", "service": str(port), "family": "ipv4"}),
+                            (path("rfb"), {"host": "", "service": path("rfb"), "family": "unix"})):
+        where = "unix:" + address if isinstance(address, str) else "127.0.0.1:%d" % (port - 5900)
+        m = machine("-S", "-M", "pc", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("v"), "-vnc", where)
+        q = Qmp(path("v"))
+
+        def clients(n):
+            """When there are so many: one is told of RFB a moment before it counts."""
+            end = time.monotonic() + 20 * SLOW
+            while len(q.cmd("query-vnc")["clients"]) != n and time.monotonic() < end:
+                time.sleep(0.02)
+            return sorted(q.cmd("query-vnc")["clients"], key=lambda c: c["service"])
+
+        same(q.cmd("query-vnc"), {"enabled": True, "auth": "none", "clients": [], **server})
+        here = []
+        for _ in range(2):
+            here.append(connect(address))
+            same(here[-1].recv(12), b"RFB 003.008\n")
+        me = [s.getsockname() for s in here]
+        wanted = [{"host": "", "service": "", "family": "unix", "websocket": False} if isinstance(address, str) else
+                  {"host": a[0], "service": str(a[1]), "family": "ipv4", "websocket": False} for a in me]
+        same(clients(2), sorted(wanted, key=lambda c: c["service"]))
+        servers = q.cmd("query-vnc-servers")
+        same([{k: servers[0][k] for k in ("id", "auth", "server")}],
+             [{"id": "default", "auth": "none", "server": [{"auth": "none", "websocket": False, **server}]}])
+        same(sorted(servers[0]["clients"], key=lambda c: c["service"]), clients(2))
+        here.pop().close()
+        same(clients(1), wanted[:1])
+        q.cmd("quit")
+        m.ends(0)
+
+
 def quick_types():
     """Types, objects, options: what clients look through before they use a machine."""
     m = machine("-S", "-M", "q35", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("t"), "-netdev", "user,id=n", "-device",
@@ -213,8 +255,9 @@ def quick_none():
     for line in q.hmp("help info").splitlines():
         if line.startswith("info "):
             q.hmp("info " + line.split()[1])
-    for line in ("x/4xb 0", "xp/4xb 0", "i/b 0x60", "nmi", "why", "sum 0 16", "cpu 0", "sendkey a", "gva2gpa 0", "mouse_move 1 1",
-                 "info registers -a", "print $eax", "balloon 100", "screendump " + path("no"), "profile start " + path("p"), "profile stop"):
+    for line in ("x/4xb 0", "xp/4xb 0", "i/b 0x60", "nmi", "why", "sum 0 16", "cpu 0", "sendkey a", "gva2gpa 0",
+                 "mouse_move 1 1", "info registers -a", "print $eax", "balloon 100", "screendump " + path("no"),
+                 "profile start " + path("p"), "profile stop", "boot_set c", "mouse_set 0"):
         q.hmp(line)
     check("no processor" in q.hmp("gdbserver tcp::1"), q.hmp("gdbserver tcp::1"))
     q.error("memsave", val=0, size=1, filename=path("no"), desc="0 processors")
@@ -243,10 +286,11 @@ def quick_none():
     q.event("POWERDOWN")
     m.p.terminate()
     m.ends(128 + 15)
-    for why, *options in (("has no processor to run it", "-kernel", "x"), ("no PCI bus", "-device", "e1000"), ("no ISA bus", "-device", "sb16"),
-                          ("no processor that could", "-s"), ("no USB bus", "-device", "usb-tablet"), ("no firmware", "-bios", "x"),
-                          ("no IDE controller", "-hda", "x"), ("no PCI bus", "-vga", "std")):
-        p = subprocess.run([*command(), "-display", "none", "-M", "none", *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    for why, *options in (("has no processor to run it", "-kernel", "x"), ("no PCI bus", "-device", "e1000"),
+                          ("no ISA bus", "-device", "sb16"), ("no processor that could", "-s"), ("no PCI bus", "-vga", "std"),
+                          ("no USB bus", "-device", "usb-tablet"), ("no firmware", "-bios", "x"), ("no IDE controller", "-hda", "x")):
+        p = subprocess.run([*command(), "-display", "none", "-M", "none", *options], stdin=subprocess.DEVNULL, capture_output=True,
+                           text=True, timeout=60)
         check(p.returncode == 2 and why in p.stderr, "%s: %d: %s" % (options, p.returncode, p.stderr))
 
 
