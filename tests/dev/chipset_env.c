@@ -2,6 +2,7 @@
  * chipset_env.c - see chipset_env.h.
  */
 #include "tests/dev/chipset_env.h"
+#include "tests/dev/check_state.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -112,13 +113,5 @@ void env_write(struct env *e, uint64_t pa, uint32_t val)
 
 void env_check_state(struct env *e)
 {
-    uint8_t *a, *b;
-    size_t n = chips_save(e->chips, &a), k;
-
-    ck_assert_ptr_null(chips_load(e->chips, a, n));
-    k = chips_save(e->chips, &b);
-    ck_assert_uint_eq(n, k);
-    ck_assert_int_eq(memcmp(a, b, n), 0);
-    free(a);
-    free(b);
+    check_state(e->chips);
 }

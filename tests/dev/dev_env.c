@@ -1,5 +1,6 @@
 /* dev_env.c - the chips' test bench, and main: runs every suite of this folder. */
 #include "tests/dev/dev_env.h"
+#include "tests/dev/check_state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -104,13 +105,5 @@ int main(void)
 
 void env_check_state(struct env *e)
 {
-    uint8_t *a, *b;
-    size_t n = chips_save(e->chips, &a), k;
-
-    ck_assert_ptr_null(chips_load(e->chips, a, n));
-    k = chips_save(e->chips, &b);
-    ck_assert_uint_eq(n, k);
-    ck_assert_int_eq(memcmp(a, b, n), 0);
-    free(a);
-    free(b);
+    check_state(e->chips);
 }
