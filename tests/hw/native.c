@@ -176,9 +176,12 @@ bool hw_native_differs(const struct hw_case *c)
     __get_cpuid(0, &max, &b, &cx, &d);
     if (b == signature_INTEL_ebx)
         return false;
-    /* REX.B makes AMD's PAUSE an XCHG, registers make its prefetches undefined; sums of NaNs: backend-x86_64/features.c. */
+    /*
+     * REX.B makes AMD's PAUSE an XCHG, registers make its prefetches undefined; sums of NaNs: backend-x86_64/features.c.
+     * PUSH of ES, CS, SS, DS (06 to 1E) by 32 bits: Intel's write the lower half alone (SDM, PUSH), AMD's zeros above it.
+     */
     return (!strcmp(name, "pause") && (c->insn.rex & 1)) || (!strcmp(name, "nop") && c->insn.opcode == 0x0d) ||
-           !strcmp(name, "dpps") || !strcmp(name, "dppd");
+           !strcmp(name, "dpps") || !strcmp(name, "dppd") || (!strcmp(name, "push") && (c->insn.opcode & ~0x18u) == 0x06);
 }
 
 bool hw_native32_exists(void)
