@@ -47,7 +47,8 @@ struct vcpu_time {
     uint64_t owed;              /* periods that the next sample stands for */
     uint64_t own;               /* time in ns that samples took and the guest did not have */
     volatile bool sampling;     /* one is being taken: how long that takes is not known yet */
-    uint64_t idle;              /* periods in a halt (atomic) */
+    uint64_t idle;              /* periods in halts that are over, and in this one's beginning (atomic) */
+    uint64_t rests;             /* since when nothing ticks in this halt, ns (atomic); 0: ticks come */
 };
 
 struct profile {
@@ -233,24 +234,34 @@ void profile_sample(struct cpu *c, const struct exec_sample *s)
     t->sampling = false;
 }
 
-bool profile_tick(struct cpu *c, unsigned periods, bool halted)
+/* NULL: nothing is counted. */
+static struct vcpu_time *time_of(const struct cpu *c)
 {
     struct profile *p = c->m->profile;
-    struct vcpu_time *t = p ? &p->time[c->index] : NULL;
-    uint64_t now, period;
 
-    if (!p || !__atomic_load_n(&p->running, __ATOMIC_ACQUIRE) || t->sampling)
-        return false;
-    period = NS / p->hz;
-    now = now_ns(CLOCK_THREAD_CPUTIME_ID) - t->own;
+    return p && __atomic_load_n(&p->running, __ATOMIC_ACQUIRE) && !p->time[c->index].sampling ? &p->time[c->index] : NULL;
+}
+
+/* What CPU time there was since the last tick. */
+static void credit(struct vcpu_time *t)
+{
+    uint64_t now = now_ns(CLOCK_THREAD_CPUTIME_ID) - t->own;
+
     if (t->begun)
         t->credit += (int64_t)(now - t->had) > 0 ? now - t->had : 0;
     t->begun = true;
     t->had = now;
-    if (halted) {
-        __atomic_fetch_add(&t->idle, periods, __ATOMIC_RELAXED);
+}
+
+bool profile_tick(struct cpu *c)
+{
+    struct vcpu_time *t = time_of(c);
+    uint64_t period;
+
+    if (!t)
         return false;
-    }
+    period = NS / c->m->profile->hz;
+    credit(t);
     if (t->credit < period)
         return false;
     t->owed += t->credit / period;
@@ -258,12 +269,45 @@ bool profile_tick(struct cpu *c, unsigned periods, bool halted)
     return true;
 }
 
+void profile_rest(struct cpu *c, unsigned periods)
+{
+    struct vcpu_time *t = time_of(c);
+
+    if (!t)
+        return;
+    credit(t);
+    __atomic_fetch_add(&t->idle, periods, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->rests, now_ns(CLOCK_MONOTONIC), __ATOMIC_RELAXED);
+}
+
+/* Periods that began to pass at `since`. */
+static uint64_t rested(const struct profile *p, uint64_t since)
+{
+    return since ? (now_ns(CLOCK_MONOTONIC) - since) / (NS / p->hz) : 0;
+}
+
+/* The vCPU wakes, or nothing more is counted. */
+static void end_rest(struct profile *p, struct vcpu_time *t)
+{
+    uint64_t since = __atomic_exchange_n(&t->rests, 0, __ATOMIC_RELAXED);
+
+    __atomic_fetch_add(&t->idle, rested(p, since), __ATOMIC_RELAXED);
+}
+
+void profile_wake(struct cpu *c)
+{
+    struct vcpu_time *t = time_of(c);
+
+    if (t)
+        end_rest(c->m->profile, t);
+}
+
 static uint64_t idle(const struct profile *p)
 {
     uint64_t n = 0;
 
     for (unsigned i = 0; i < p->m->ncpu; i++)
-        n += __atomic_load_n(&p->time[i].idle, __ATOMIC_RELAXED);
+        n += __atomic_load_n(&p->time[i].idle, __ATOMIC_RELAXED) + rested(p, __atomic_load_n(&p->time[i].rests, __ATOMIC_RELAXED));
     return n;
 }
 
@@ -463,6 +507,8 @@ bool profile_stop(struct profile *p, char *err, size_t len)
     pthread_mutex_lock(&p->lock);
     __atomic_store_n(&p->running, false, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < p->m->ncpu; i++)
+        end_rest(p, &p->time[i]);
     p->written = write_files(p, err, len);
     return p->written;
 }

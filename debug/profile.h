@@ -47,10 +47,13 @@ bool profile_stop(struct profile *, char *err, size_t len);
 void profile_info(struct profile *, struct text *);
 
 /*
- * A vCPU's own thread, in a signal handler: so many periods have passed, in a halt or not. True: a sample is due, and exec_tick()
- * is to be called.
+ * A vCPU's own thread, in a signal handler. profile_tick(): it runs; true: a sample is due, and exec_tick() is to be
+ * called. profile_rest(): it has halted, `periods` ago, and no tick comes until the halt is over; then, outside of the handler,
+ * profile_wake().
  */
-bool profile_tick(struct cpu *c, unsigned periods, bool halted);
+bool profile_tick(struct cpu *c);
+void profile_rest(struct cpu *c, unsigned periods);
+void profile_wake(struct cpu *c);
 /* exec_options.sample. */
 void profile_sample(struct cpu *c, const struct exec_sample *);
 

@@ -1,8 +1,9 @@
 /*
  * tick.c - see tick.h.
  *
- * A timer's signal is for one thread and is delivered where that thread runs, so nobody else is woken for it. There is
- * one machine in a process, and one handler.
+ * A timer's signal is for one thread and is delivered where that thread runs, so nobody else is woken for it. A thread
+ * that sleeps is woken, and for nothing: the first tick in a halt stops the timer, until the halt is over. There is one
+ * machine in a process, and one handler.
  */
 #ifndef _GNU_SOURCE             /* REG_RIP, gettid */
 #define _GNU_SOURCE
@@ -36,6 +37,7 @@ struct ticks {
 };
 
 static _Thread_local struct cpu *vcpu;
+static _Thread_local volatile bool resting;     /* the handler has stopped the timer */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* guards what follows */
 static struct ticks *ticks;     /* by vCPU */
 static uint64_t period;         /* ns; 0: none are wanted */
@@ -45,8 +47,16 @@ static void on_tick(int sig, siginfo_t *info, void *context)
     unsigned periods = info->si_code == SI_TIMER && info->si_overrun > 0 ? 1 + (unsigned)info->si_overrun : 1;
 
     (void)sig;
-    if (vcpu && profile_tick(vcpu, periods, vcpu_asleep(vcpu)))
+    if (!vcpu)
+        return;
+    if (vcpu_asleep(vcpu)) {
+        /* Without the lock: tick_stop() may have deleted it, and then this is an error that changes nothing. */
+        timer_settime(ticks[vcpu->index].timer, 0, &(struct itimerspec){ 0 }, NULL);
+        resting = true;
+        profile_rest(vcpu, periods);
+    } else if (profile_tick(vcpu)) {
         exec_tick(vcpu, (const void *)host_pc(context), (const void *)host_link_register(context));
+    }
 }
 
 void tick_init(struct machine *m)
@@ -69,17 +79,37 @@ void tick_exit(void)
 }
 
 /* 0, or why not (errno). */
-static int arm(struct ticks *t)
+static int begin(const struct ticks *t)
 {
     struct itimerspec each = { .it_interval = { .tv_sec = (time_t)(period / 1000000000), .tv_nsec = (long)(period % 1000000000) } };
+
+    each.it_value = each.it_interval;
+    return timer_settime(t->timer, 0, &each, NULL) < 0 ? errno : 0;
+}
+
+static int arm(struct ticks *t)
+{
     struct sigevent to = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF };
 
     to.sigev_notify_thread_id = t->tid;
-    each.it_value = each.it_interval;
     if (timer_create(CLOCK_MONOTONIC, &to, &t->timer) < 0)
         return errno;
     t->armed = true;
-    return timer_settime(t->timer, 0, &each, NULL) < 0 ? errno : 0;
+    return begin(t);
+}
+
+void tick_wake(struct cpu *c)
+{
+    if (!resting)
+        return;
+    struct ticks *t = &ticks[c->index];
+
+    resting = false;
+    profile_wake(c);
+    pthread_mutex_lock(&lock);
+    if (t->armed)
+        begin(t);               /* it has begun before, so it can */
+    pthread_mutex_unlock(&lock);
 }
 
 void tick_thread(struct cpu *c)

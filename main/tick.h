@@ -18,6 +18,8 @@ void tick_init(struct machine *);
 void tick_exit(void);
 /* On a vCPU's own thread, when exec_thread() and crash_thread() (for the signal's stack) were called. */
 void tick_thread(struct cpu *c);
+/* The same: it has slept in a halt (vcpu_asleep()), and does not any more. */
+void tick_wake(struct cpu *c);
 /*
  * Each `ns` of elapsed time from now on, until tick_stop(); a vCPU that halts is woken from no halt. Also before their threads
  * have begun. Any thread. False: in err, why there are none.

@@ -125,6 +125,7 @@ static void sleep_until(struct vcpu *v, uint32_t bits)
     __atomic_store_n(&v->asleep, 0, __ATOMIC_SEQ_CST);
     idle_end(v);
     pthread_mutex_unlock(&v->mutex);
+    tick_wake(v->c);
 }
 
 static void attend(struct vcpu *v, uint32_t bits)

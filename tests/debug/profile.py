@@ -100,6 +100,38 @@ def quick_interp():
     bare("-accel", "interp")
 
 
+def switches(m):
+    """How often the process's threads have gone to sleep."""
+    tasks = "/proc/%d/task" % m.p.pid
+    return sum(int(re.search(r"\nvoluntary_ctxt_switches:\s*(\d+)", open("%s/%s/status" % (tasks, t)).read()).group(1))
+               for t in os.listdir(tasks))
+
+
+def quick_halted():
+    """Halts count as they are long, also while they last, and ticks do not wake who sleeps."""
+    hz = 2000
+    m = machine("-m", "16", "-boot", "order=n", "-nic", "none", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("h"))
+    q = Qmp(path("h"))
+    end = time.monotonic() + 60 * SLOW
+
+    def halted():
+        return int(re.search(r"(\d+) of halts", q.hmp("profile info")).group(1))
+
+    check(q.hmp("profile start %s %d" % (path("halted"), hz)) == "", "not started")
+    while halted() < 500:       # the firmware has found nothing to boot
+        check(time.monotonic() < end, "it does not halt: " + q.hmp("profile info"))
+    n, slept, began = halted(), switches(m), time.monotonic()
+    time.sleep(1)
+    n, slept, took = halted() - n, switches(m) - slept, time.monotonic() - began
+    check(0.5 * hz * took < n < 1.1 * hz * took, "%d periods of halts in %.2f s" % (n, took))
+    check(slept < hz * took / 4, "%d sleeps in %.2f s" % (slept, took))
+    check(q.hmp("profile stop") == "", "not stopped")
+    n = halted()
+    check(n == Folded(path("halted")).stacks["[idle]"] == halted(), "halts are counted when it has stopped")
+    q.cmd("quit")
+    m.ends(0)
+
+
 def guest(name, kind):
     return subprocess.run(["sh", os.path.join(BOOT, "guest.sh"), kind, name], stdout=subprocess.PIPE, check=True,
                           text=True).stdout.strip()
