@@ -2,7 +2,7 @@
  * main.c - start, signals, exit code.
  *
  * The main thread runs the event loop; the vCPUs have threads of their own (vcpu.c).  Signals that
- * ask Latimer to end are blocked everywhere and read from a descriptor by the event loop, so that they
+ * ask Latimer to end are blocked everywhere and read from a descriptor by the event loop (signals.c), so that they
  * are handled like any other input of the machine, under the device lock.
  */
 #include <errno.h>
@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -34,6 +33,7 @@
 #include "main/machine_setup.h"
 #include "main/options.h"
 #include "main/pidfile.h"
+#include "main/signals.h"
 #include "main/vcpu.h"
 #include "translator/exec.h"
 #include "translator/features.h"
@@ -46,8 +46,7 @@
 
 struct session {
     struct machine m;
-    sigset_t signals;
-    int signal_fd;
+    struct signals signals;
     int signal;                 /* that ends us, 0: none */
     bool pressed;               /* the power button, by SIGTERM */
 };
@@ -69,14 +68,14 @@ static void stopped(void *arg)
 static void on_signal(void *arg, short revents)
 {
     struct session *s = arg;
-    struct signalfd_siginfo info;
+    int sig;
 
-    while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGUSR1) {
+    while ((sig = signals_next(&s->signals))) {
+        if (sig == SIGUSR1) {
             displays_dump(s->m.displays);
             continue;
         }
-        if (info.ssi_signo == SIGTERM && !s->pressed) {
+        if (sig == SIGTERM && !s->pressed) {
             s->pressed = true;
             fprintf(stderr, "latimer: SIGTERM: power button pressed; a second one ends Latimer\n");
             machine_lock(&s->m);
@@ -84,11 +83,11 @@ static void on_signal(void *arg, short revents)
             machine_unlock(&s->m);
             continue;
         }
-        s->signal = (int)info.ssi_signo;
+        s->signal = sig;
         monitors_reason(&s->m, "host-signal");
         machine_request_stop(&s->m, STOP_QUIT, 0);
         /* Should the vCPUs not come back, one more kills. */
-        pthread_sigmask(SIG_UNBLOCK, &s->signals, NULL);
+        pthread_sigmask(SIG_UNBLOCK, &s->signals.set, NULL);
     }
 }
 
@@ -104,24 +103,22 @@ static void add_signal(sigset_t *set, int sig)
 /* Before the threads start: they inherit the mask. */
 static void watch_signals(struct session *s, bool dumps)
 {
-    sigset_t usr1;
+    sigset_t set, usr1;
 
-    sigemptyset(&s->signals);
-    add_signal(&s->signals, SIGTERM);
-    add_signal(&s->signals, SIGINT);
-    add_signal(&s->signals, SIGHUP);
+    sigemptyset(&set);
+    add_signal(&set, SIGTERM);
+    add_signal(&set, SIGINT);
+    add_signal(&set, SIGHUP);
     if (dumps)                  /* asked for, whatever our parent ignores */
-        sigaddset(&s->signals, SIGUSR1);
-    s->signal_fd = signalfd(-1, &s->signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (s->signal_fd < 0)
-        die(EXIT_CODE_HOST, "cannot watch signals: %s", strerror(errno));
-    pthread_sigmask(SIG_BLOCK, &s->signals, NULL);
+        sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signals_begin(&s->signals, &set);
     if (!dumps) {               /* main() has blocked it */
         sigemptyset(&usr1);
         sigaddset(&usr1, SIGUSR1);
         pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
     }
-    evloop_add(s->m.loop, s->signal_fd, POLLIN, on_signal, s);
+    evloop_add(s->m.loop, s->signals.from, POLLIN, on_signal, s);
 }
 
 static void report_stats(struct cpu *c)
@@ -266,7 +263,7 @@ int main(int argc, char **argv)
     if (!logged && !code)
         code = EXIT_CODE_HOST;
     options_free(&o);
-    close(s.signal_fd);
+    signals_end(&s.signals);
     if (!clean) {
         pidfile_remove();
         fflush(NULL);

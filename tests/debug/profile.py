@@ -73,6 +73,9 @@ def bare(*options):
     f.about(f.share(re.escape(top + "heavy_[k]")), 0.65, 0.85)
     f.about(f.share(re.escape(top + "light_[k]")), 0.15, 0.35)
     check("stopped; wrote" in q.hmp("profile info"), q.hmp("profile info"))
+    check(q.hmp("profile start %s 2000" % path("often")) == "", "not started")
+    wakes_nobody(m, 2000)
+    check(q.hmp("profile stop") == "", "not stopped")
     # Once more, by the monitor, into other files; and what it says of names.
     check("does not run" in q.hmp("profile stop"), "stopped twice")
     check("cannot write" in q.hmp("profile start /no/such/place"), "it wrote where there is nothing")
@@ -107,8 +110,16 @@ def switches(m):
                for t in os.listdir(tasks))
 
 
+def wakes_nobody(m, hz):
+    """A second of ticks, in which threads sleep as they would without."""
+    slept, began = switches(m), time.monotonic()
+    time.sleep(1)
+    slept, took = switches(m) - slept, time.monotonic() - began
+    check(slept < hz * took / 4, "%d sleeps in %.2f s" % (slept, took))
+
+
 def quick_halted():
-    """Halts count as they are long, also while they last, and ticks do not wake who sleeps."""
+    """Halts count as they are long, also while they last, and ticks do not wake the vCPU."""
     hz = 2000
     m = machine("-m", "16", "-boot", "order=n", "-nic", "none", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("h"))
     q = Qmp(path("h"))
@@ -120,11 +131,10 @@ def quick_halted():
     check(q.hmp("profile start %s %d" % (path("halted"), hz)) == "", "not started")
     while halted() < 500:       # the firmware has found nothing to boot
         check(time.monotonic() < end, "it does not halt: " + q.hmp("profile info"))
-    n, slept, began = halted(), switches(m), time.monotonic()
-    time.sleep(1)
-    n, slept, took = halted() - n, switches(m) - slept, time.monotonic() - began
+    n, began = halted(), time.monotonic()
+    wakes_nobody(m, hz)
+    n, took = halted() - n, time.monotonic() - began
     check(0.5 * hz * took < n < 1.1 * hz * took, "%d periods of halts in %.2f s" % (n, took))
-    check(slept < hz * took / 4, "%d sleeps in %.2f s" % (slept, took))
     check(q.hmp("profile stop") == "", "not stopped")
     n = halted()
     check(n == Folded(path("halted")).stacks["[idle]"] == halted(), "halts are counted when it has stopped")
