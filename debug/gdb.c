@@ -353,7 +353,6 @@ void gdb_detach(struct gdb *g, bool go)
                 cpu_shut_down(c);
         }
         c->debug = NULL;
-        exec_debug_changed(c);
     }
     g->connected = false;
     if (go && (was == RUN_RUNNING || was == RUN_PAUSED || was == RUN_DEBUG || was == RUN_PRELAUNCH))

@@ -82,13 +82,29 @@ static void *must(void *p)
     return p;
 }
 
-/* True: they are others than before. */
-static bool take_breaks(struct gdb *g)
+/* The pages, ascending, of addresses that are in one of two ascending lists and not in the other. Room for a + b of them. */
+static unsigned differing_pages(const uint64_t *x, unsigned a, const uint64_t *y, unsigned b, uint64_t *page)
+{
+    unsigned n = 0;
+
+    while (a || b) {
+        uint64_t at = a && (!b || *x <= *y) ? *x : *y;
+        bool one = a && *x == at, other = b && *y == at;
+
+        x += one, a -= one;
+        y += other, b -= other;
+        if (one != other && (!n || page[n - 1] != (at & PAGE_MASK)))
+            page[n++] = at & PAGE_MASK;
+    }
+    return n;
+}
+
+/* The pages whose breakpoints are others than before, to be freed, and their number. */
+static uint64_t *take_breaks(struct gdb *g, unsigned *changed)
 {
     struct debug_points *p = &g->points;
-    uint64_t *brk = must(malloc((g->npoint + 1) * sizeof(brk[0])));
+    uint64_t *brk = must(malloc((g->npoint + 1) * sizeof(brk[0]))), *page;
     unsigned n = 0, unique = 0;
-    bool same;
 
     for (unsigned i = 0; i < g->npoint; i++)
         if (g->point[i].kind <= POINT_HW)
@@ -97,11 +113,12 @@ static bool take_breaks(struct gdb *g)
     for (unsigned i = 0; i < n; i++)
         if (!i || brk[i] != brk[unique - 1])
             brk[unique++] = brk[i];
-    same = unique == p->nbrk && (!unique || !memcmp(brk, p->brk, unique * sizeof(brk[0])));
+    page = must(malloc((p->nbrk + unique + 1) * sizeof(page[0])));
+    *changed = differing_pages(p->brk, p->nbrk, brk, unique, page);
     free(p->brk);
     p->brk = brk;
     p->nbrk = unique;
-    return !same;
+    return page;
 }
 
 static bool take_watches(struct gdb *g)
@@ -131,18 +148,22 @@ static bool take_watches(struct gdb *g)
 
 void gdb_points_apply(struct gdb *g)
 {
+    uint64_t *page;
+    unsigned n;
     bool watches;
 
     if (!g->points_changed)
         return;
     g->points_changed = false;
-    g->points.changes += take_breaks(g);
+    page = take_breaks(g, &n);
     watches = take_watches(g);
     for (unsigned i = 0; i < g->m->ncpu; i++) {
-        exec_debug_changed(g->m->cpu[i]);
+        if (n)
+            exec_debug_changed(g->m->cpu[i], page, n);
         if (watches)
             mmu_debug_changed(g->m->cpu[i]);
     }
+    free(page);
 }
 
 /* ---- memory ---- */

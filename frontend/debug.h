@@ -55,7 +55,6 @@ struct debug_points {
         unsigned nmsr, nio;
         bool triple, reset;
     } catch;
-    uint64_t changes;           /* counts changes of brk */
 };
 
 /* How a vCPU goes on. */
@@ -72,7 +71,6 @@ struct cpu_debug {
     bool pending;               /* an exception was caught: when the vCPU goes on, with the same RIP, it is */
     bool again;                 /* ... raised by the instruction once more (else c->fault is delivered) */
     bool deliver;               /* ... and not caught again */
-    uint64_t seen;              /* points->changes when code was last looked at */
     struct debug_stop stop;     /* cleared by whoever lets it go on */
 };
 

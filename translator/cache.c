@@ -258,12 +258,20 @@ void cache_flush(struct cache *k)
     k->flushes++;
 }
 
-void cache_kill_mode(struct cache *k, uint32_t mode)
+static int by_page(const void *key, const void *page)
+{
+    uint64_t x = *(const uint64_t *)key, y = *(const uint64_t *)page;
+    return x < y ? -1 : x > y;
+}
+
+void cache_kill_broken(struct cache *k, const uint64_t *page, unsigned n)
 {
     for (unsigned i = 0; i < CACHE_REGIONS; i++)
-        for (unsigned j = 0; j < k->region[i].n; j++)
-            if (k->region[i].block[j]->mode & mode)
-                cache_kill(k, k->region[i].block[j]);
+        for (unsigned j = 0; j < k->region[i].n; j++) {
+            struct block *b = k->region[i].block[j];
+            if ((b->mode & M_BP) && bsearch(&b->lin_page, page, n, sizeof(*page), by_page))
+                cache_kill(k, b);
+        }
 }
 
 /* ---- adding ---- */

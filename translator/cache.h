@@ -100,8 +100,8 @@ void cache_link(struct cache *, struct link *, struct block *to, uint32_t key_fr
 void cache_invalidate(struct cache *, uint64_t pa, unsigned len);
 void cache_kill(struct cache *, struct block *);
 void cache_flush(struct cache *);
-/* Discard every block whose mode has one of these bits. */
-void cache_kill_mode(struct cache *, uint32_t mode);
+/* Discard every block with M_BP of one of n linear pages, which ascend. */
+void cache_kill_broken(struct cache *, const uint64_t *page, unsigned n);
 static inline const void *block_rx(const struct cache *k, const struct block *b)
 {
     return b->rw + k->mem.rx_off;

@@ -66,10 +66,10 @@ void exec_left(struct cpu *c, enum exec_why why);
 void exec_run(struct cpu *c);
 
 /*
- * For debuggers, while the vCPU stands still: c->debug or the breakpoints in c->debug->points changed. What
- * was translated with others in mind is not run any more.
+ * For debuggers, while the vCPU stands still: the breakpoints in c->debug->points have changed, in these n linear pages, which
+ * ascend. What was translated with others in mind is not run any more. (c->debug changes only while there are none.)
  */
-void exec_debug_changed(struct cpu *c);
+void exec_debug_changed(struct cpu *c, const uint64_t *page, unsigned n);
 
 /*
  * For profilers, in a handler of a signal that interrupted c's own thread at this place of the host's code (lr: as for

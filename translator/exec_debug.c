@@ -16,8 +16,8 @@
  *     a key stands for a linear page in an address space: so they may join blocks with and without it
  *     (try_link()).
  *   - The jump cache knows linear addresses.
- *   - When breakpoints change, all blocks with M_BP are discarded, and all keys and tags are new
- *     (exec_debug_changed()). Blocks without it stay as they are.
+ *   - When breakpoints change, blocks with M_BP of their linear pages are discarded, and all keys and tags are new
+ *     (exec_debug_changed()). All others stay as they are: of a thousand breakpoints one that goes costs little.
  *   - Flags that the code at an exit's target overwrites unseen are not kept up to date (lift_live.c). A
  *     breakpoint there sees them: it counts as reading all.
  *   - Stencils know nothing of breakpoints: a block of stencils that would reach one is translated as a
@@ -49,15 +49,10 @@
 /* What may wait while one instruction runs. */
 #define ATTN_EVENTS (~(ATTN_EXIT | ATTN_WORK | ATTN_SAMPLE | ATTN_INIT | ATTN_SIPI))
 
-void exec_debug_changed(struct cpu *c)
+void exec_debug_changed(struct cpu *c, const uint64_t *page, unsigned n)
 {
     struct exec *e = c->exec;
-    uint64_t now = c->debug ? c->debug->points->changes : 0;
-    if (c->debug && c->debug->seen == now)
-        return;
-    if (c->debug)
-        c->debug->seen = now;
-    cache_kill_mode(&e->cache, M_BP);
+    cache_kill_broken(&e->cache, page, n);
     exec_new_gen(e);
     e->stale = true;
 }

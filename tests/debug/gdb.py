@@ -6,6 +6,7 @@ LATIMER: the program (default ./latimer), with arguments if need be.
 Each case is a function case_NAME, here or in gdb_debuggers.py, gdb_spaces.py, gdb_tables.py; SLOW are not run by default.
 """
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -104,6 +105,10 @@ def case_steps():
             m.end()
 
 
+def translated(line):
+    return int(re.search(r"blocks translated +(\d+)", line.monitor("info jit")).group(1))
+
+
 def case_breakpoints():
     """Breakpoints in a hot loop: exact, at two linear addresses of one page, hundreds that do not hit."""
     for engine in ENGINES:
@@ -140,6 +145,24 @@ def case_breakpoints():
             line.ok("Z0,%x,1" % labels["hotloop"])
             line.go("c")
             same("flags in the loop", line.reg("eflags") & 0x8d5, 0x04 if bin(6).count("1") % 2 == 0 else 0)
+            line.ok("z0,%x,1" % labels["hotloop"])
+
+            def made():
+                """Blocks translated until the loop is over."""
+                before = translated(line)
+                line.set("rcx", 1000)
+                line.set("rip", labels["hotloop"])
+                line.go("c")
+                same("rip", line.reg("rip"), labels["after"])
+                return translated(line) - before
+
+            made()
+            usual = made()
+            for packet in "Z0,19200,1", "z0,19200,1":
+                line.ok(packet)
+                same("blocks made when breakpoints of another page change", made(), usual)
+            line.ok("Z0,%x,1" % (labels["after"] + 1))
+            check("blocks made when its own change: as many as usual", made() > usual or engine == ENGINES[0])
         finally:
             m.end()
 
