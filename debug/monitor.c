@@ -107,7 +107,7 @@ static void opened(void *dev, bool open)
 
 /* ---- life ---- */
 
-static const struct chardev_user user = { room, receive, NULL, writable, opened };
+static const struct chardev_user user = { room, receive, NULL, writable, opened, .outside = true };
 
 void monitor_add(struct machine *m, struct chardev *chr, enum monitor_mode mode)
 {

@@ -10,8 +10,12 @@
  *
  * A socket has one client at a time; output while there is none is dropped, as is the rest for one that goes.
  *
- * Input is read ahead into a 4 KiB buffer, so that the escape key works while the guest takes
+ * Input is read ahead into a buffer of 4,096 bytes, so that the escape key works while the guest takes
  * nothing; beyond it a pipe waits, and a terminal's keys are lost.  End of input is no event.
+ *
+ * While the machine stands still its devices are not called: debuggers and snapshots, which are not made in one moment,
+ * see chips that nobody changes.  Input for them stays with the host if nobody else has the stream, and in the buffer if the
+ * escape key is to be found; monitors behind the same stream go on.
  */
 #include "host/chardev.h"
 
@@ -58,6 +62,12 @@ static bool is_open(const struct host_chardev *h, const struct front *f)
     return (!h->is_socket || h->out_fd >= 0) && f == h->front[h->focus];
 }
 
+/* It is the machine's, and that stands still: it hears nothing. */
+static bool rests(const struct front *f)
+{
+    return f->h->still && !(f->base.user && f->base.user->outside);
+}
+
 static void tell_opened(void *arg)
 {
     struct host_chardev *h = arg;
@@ -66,7 +76,7 @@ static void tell_opened(void *arg)
         struct front *f = h->front[i];
         bool open = is_open(h, f);
 
-        if (f->told_open == open || !f->base.user)
+        if (f->told_open == open || !f->base.user || rests(f))
             continue;
         f->told_open = open;
         if (!open && f->base.user->opened)
@@ -211,7 +221,7 @@ static void tell_writable(struct host_chardev *h)
     for (unsigned i = 0; i < h->nfronts && h->out_len < OUT_SIZE / 2; i++) {
         struct front *f = h->front[i];
 
-        if (!f->stalled)
+        if (!f->stalled || rests(f))
             continue;
         f->stalled = false;
         if (f->base.user && f->base.user->writable)
@@ -283,29 +293,46 @@ static struct front *focus(const struct host_chardev *h)
     return h->front[h->focus];
 }
 
+/* Takes what comes first: bytes (how many, at most `max`), or a break, which is none. */
+static unsigned take(struct front *f, uint8_t *buf, unsigned max)
+{
+    unsigned n = 0, at = f->in_start;
+
+    while (n < max && n < f->in_len && f->in_buf[at] != IN_BREAK) {
+        buf[n++] = (uint8_t)f->in_buf[at];
+        at = (at + 1) % IN_SIZE;
+    }
+    f->in_start = n ? at : (at + 1) % IN_SIZE;
+    f->in_len -= n ? n : 1;
+    return n;
+}
+
 static void deliver_to(struct front *f)
 {
     const struct chardev_user *user = f->base.user;
+    uint8_t buf[IN_SIZE];
+    unsigned room, n;
 
-    while (f->in_len && user) {
-        unsigned n = user->room(f->base.dev), run = IN_SIZE - f->in_start, at = f->in_start;
-
-        n = f->in_len < n ? f->in_len : n;
-        n = run < n ? run : n;
-        if (!n)
-            break;
-        f->in_start = (f->in_start + n) % IN_SIZE;
-        f->in_len -= n;
-        user->receive(f->base.dev, f->in_buf + at, n);
+    while (f->in_len && user && !rests(f) && (room = user->room(f->base.dev)) > 0) {
+        n = take(f, buf, room < IN_SIZE ? room : IN_SIZE);
+        if (n)
+            user->receive(f->base.dev, buf, n);
+        else if (user->receive_break)
+            user->receive_break(f->base.dev);
     }
 }
 
-/* Bytes to be read now: what descriptors came with is done first, so that each finds its own. */
+/*
+ * Bytes to be read now. What descriptors came with is done first, so that each finds its own; what is for the machine
+ * while that stands still waits where it is, unless somebody else may have to hear of it.
+ */
 static size_t room_for(struct host_chardev *h)
 {
     unsigned waits = focus(h)->in_len;
 
-    return h->lossy_in ? IN_SIZE : h->ngiven && waits ? 0 : IN_SIZE - waits;
+    if ((h->ngiven && waits) || (!h->mux && rests(focus(h))))
+        return 0;
+    return h->lossy_in ? IN_SIZE : IN_SIZE - waits;
 }
 
 static void deliver(struct host_chardev *h)
@@ -332,20 +359,26 @@ static void host_accept(struct chardev *c)
         evloop_delay(h->loop, &h->open_delay, 0);
 }
 
-static void push(struct host_chardev *h, uint8_t byte)
+void chardev_still(struct chardev *c, bool on)
+{
+    struct host_chardev *h = c ? host(c) : NULL;
+
+    if (!h || h->still == on)
+        return;
+    h->still = on;
+    /* From the event loop: who let the machine go on may be behind this stream, and not be done. */
+    evloop_delay(h->loop, &h->deliver_delay, 0);
+    evloop_delay(h->loop, &h->flush_delay, 0);
+    evloop_delay(h->loop, &h->open_delay, 0);
+}
+
+/* A byte, or IN_BREAK. */
+static void push(struct host_chardev *h, uint16_t what)
 {
     struct front *f = focus(h);
 
     if (f->in_len < IN_SIZE)
-        f->in_buf[(f->in_start + f->in_len++) % IN_SIZE] = byte;
-}
-
-static void send_break(struct host_chardev *h)
-{
-    struct chardev *c = &focus(h)->base;
-
-    if (c->user && c->user->receive_break)
-        c->user->receive_break(c->dev);
+        f->in_buf[(f->in_start + f->in_len++) % IN_SIZE] = what;
 }
 
 static void help(struct host_chardev *h)
@@ -369,7 +402,7 @@ static void escape(struct host_chardev *h, uint8_t key)
         evloop_quit(h->loop);
         break;
     case 'b': case 'B':
-        send_break(h);
+        push(h, IN_BREAK);
         break;
     case 'c': case 'C':
         deliver(h);             /* what was typed before is for the one before */
@@ -391,7 +424,7 @@ static bool telnet_data(struct host_chardev *h, uint8_t c)
     case IAC_IAC:
         h->iac = c == TELNET_SB ? IAC_SUB : c >= TELNET_WILL && c <= TELNET_DONT ? IAC_OPTION : IAC_NONE;
         if (c == TELNET_BREAK)
-            send_break(h);
+            push(h, IN_BREAK);
         return c == TELNET_IAC;
     case IAC_OPTION:
         h->iac = IAC_NONE;
@@ -457,8 +490,7 @@ static void in_ready(void *arg, short revents)
 
         buf[i] = (uint8_t)c;
         if (c == CHARDEV_TTY_BREAK) {
-            deliver(h);         /* what came before it */
-            send_break(h);
+            push(h, IN_BREAK);
         } else if (c < 0 || (h->telnet && !telnet_data(h, buf[i]))) {
             ;
         } else if (h->escaped) {

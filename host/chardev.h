@@ -47,6 +47,12 @@ bool chardev_is_open(const struct chardev *);
  * next. One more of them; NULL: the stream has one user only, or too many. It goes with the stream.
  */
 struct chardev *chardev_front(struct chardev *);
+/*
+ * The machine stands still, or (on false) runs again. Meanwhile its devices behind the stream are told nothing: what comes
+ * for them is left with the host, or, where an escape key may be among it, read ahead as far as the buffer holds it.
+ * Monitors go on. When it runs all of it is delivered, in its order. NULL: there is no stream.
+ */
+void chardev_still(struct chardev *, bool on);
 /* Writes out what is buffered (giving a slow reader a second) and gives the terminal back. */
 void chardev_close(struct chardev *);
 

@@ -18,6 +18,8 @@
 #define GIVEN_FDS 16            /* at once; more are closed */
 #define FRONTS 4                /* users of one stream */
 
+#define IN_BREAK 0x100u         /* a break, among the bytes that came before and after it */
+
 /* One user of the stream, with what was typed to it. */
 struct front {
     struct chardev base;        /* first: the chips' view */
@@ -25,7 +27,7 @@ struct front {
     bool stalled;               /* it waits for writable() */
     bool told_open;
     unsigned in_start, in_len;
-    uint8_t in_buf[IN_SIZE];
+    uint16_t in_buf[IN_SIZE];   /* bytes and IN_BREAK */
 };
 
 struct host_chardev {
@@ -42,6 +44,7 @@ struct host_chardev {
     bool nonblocking;           /* out_fd is, or never blocks */
     bool drops;                 /* full buffer: drop (pty) instead of making the device wait */
     bool dead;                  /* out_fd failed */
+    bool still;                 /* the machine stands still */
     bool lossy_in;              /* what comes while there is no room is lost: a terminal's keys, datagrams */
     bool stdio, mux, escaped;
     bool datagrams;             /* a UDP socket */

@@ -2,7 +2,8 @@
  * chardev_if.h - a stream of bytes between a chip and the outside, seen from the chip.
  *
  * The outside (host/chardev.c, or a test) implements struct chardev_ops; a chip implements struct
- * chardev_user.  Both are called with the device lock held.  A NULL chardev swallows and sends nothing.
+ * chardev_user.  Both are called with the device lock held.  A NULL chardev swallows and sends nothing.  While
+ * the machine stands still no chip is called: what comes for it waits.
  */
 #ifndef HW_CHARDEV_IF_H
 #define HW_CHARDEV_IF_H
@@ -43,6 +44,8 @@ struct chardev_user {
     void (*writable)(void *dev);                        /* may be NULL */
     /* Somebody is at the other end from now on, or no longer; may be NULL. Never from within write(). */
     void (*opened)(void *dev, bool open);
+    /* It is no part of the machine: it is called, and served, also while that stands still. */
+    bool outside;
 };
 
 struct chardev {

@@ -141,6 +141,7 @@ void machine_setup(struct machine *m, struct options *o)
     for (unsigned i = 0; i < o->nparallel; i++)
         m->cfg.parallel[i] = open_serial(m, o, o->parallel[i], printer[i]);
     m->cfg.nparallel = o->nparallel;
+    chardevs_watch(m, o->chardevs, &o->chardevs_watcher);
     monitors_open(m, o);
     m->drives = o->drives;
     m->drive = drives_nth;

@@ -47,6 +47,29 @@ void chardevs_open(struct machine *m, struct chardev_arg *list)
         a->slot.chr = chardevs_open_one(m, a->spec, &a->more, a->label);
 }
 
+/* Streams that are told twice, as -serial chardev:ID is, hear it once. */
+static void run_changed(void *arg, enum run_state now)
+{
+    const struct chardevs_watcher *w = arg;
+    const struct machine_config *cfg = &w->m->cfg;
+    bool still = now != RUN_RUNNING;
+
+    for (struct chardev_arg *a = w->list; a; a = a->next)
+        chardev_still(a->slot.chr, still);
+    for (unsigned i = 0; i < cfg->nserial; i++)
+        chardev_still(cfg->serial[i], still);
+    for (unsigned i = 0; i < cfg->nparallel; i++)
+        chardev_still(cfg->parallel[i], still);
+    chardev_still(cfg->debugcon, still);
+}
+
+void chardevs_watch(struct machine *m, struct chardev_arg *list, struct chardevs_watcher *w)
+{
+    *w = (struct chardevs_watcher){ { run_changed, w, NULL }, m, list };
+    run_changed(w, control_state(m->control));
+    control_watch(m->control, &w->watcher);
+}
+
 void chardevs_close(struct chardev_arg *list)
 {
     for (struct chardev_arg *a = list; a; a = a->next) {

@@ -7,11 +7,11 @@ quick: what needs no guest but the firmware (make check). guest: a Linux guest t
 is saved and loaded at random moments; what comes out in the end must be what comes out without (make check-snap; CYCLES: how
 often, 200 by default; SEED repeats the moments). hosts: the same machine in the Latimer of another kind of host, which OTHER names.
 """
-import os, random, re, socket, subprocess, sys, time, zlib
+import os, random, re, socket, subprocess, sys, threading, time, zlib
 
 import machine as machines_module
 from fuzz_snap import same as same_machine
-from machine import HERE, SLOW, Qmp, check, command, machine, main, path, same
+from machine import HERE, SLOW, Qmp, check, command, connect, machine, main, path, same
 
 BOOT = os.path.join(HERE, "../boot")
 
@@ -229,6 +229,75 @@ def hosts_same():
             m.ends(0)
     finally:
         machines_module.latimer = commands[0]
+
+
+class Port:
+    """COM1, read by the monitor."""
+    def __init__(self, q):
+        self.q = q
+
+    def takes(self, n, seconds=20):
+        """The next n bytes that come in."""
+        got, end = b"", time.monotonic() + seconds * SLOW
+        read = lambda port: int(self.q.hmp("i /b %#x" % port).split()[-1], 16)
+        while len(got) < n:
+            check(time.monotonic() < end, "%d bytes, and then none: %r" % (len(got), got))
+            if read(0x3fd) & 1:
+                got += bytes([read(0x3f8)])
+        return got
+
+
+def quick_streams():
+    """While a machine stands still no byte comes into its serial port and its console; they come when it runs, and all of them."""
+    m, q = start("-M", "pc", "-m", "16", "-S", "-serial", "unix:%s,server,nowait" % path("com"), "-chardev",
+                 "socket,id=c,path=%s,server=on,wait=off" % path("con"), "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=c")
+    data = bytes(range(256))
+    com, con = connect(path("com")), connect(path("con"))
+    sends = threading.Event()
+
+    def feed():
+        for n in range(0, len(data), 8):        # 32 pieces: more, and a host may let us wait
+            com.sendall(data[n:n + 8])
+            con.sendall(data[n:n + 8])
+            if n == 32:
+                sends.set()
+            time.sleep(0.03)
+
+    for round in range(2):                      # before it has ever run; then stopped by the monitor
+        hmp(q, "savevm " + path("first"))
+        sender = threading.Thread(target=feed)
+        sender.start()
+        sends.wait()
+        hmp(q, "savevm " + path("second"))
+        hmp(q, "loadvm " + path("first"))
+        sender.join()
+        hmp(q, "savevm " + path("third"))
+        for name in "second", "third":
+            check(content(path("first")) == content(path(name)), "round %d: the %s is another machine" % (round, name))
+        q.cmd("cont")
+        same(Port(q).takes(len(data)), data)
+        q.cmd("stop")
+    q.cmd("quit")
+    m.ends(0)
+
+
+def quick_shared():
+    """A monitor behind the serial port's stream is there while the machine stands still; what was typed to the port waits."""
+    m, q = start("-M", "pc", "-m", "16", "-S", "-serial", "mon:stdio", stdin=subprocess.PIPE)
+    m.type("first\1cinfo status\n")
+    m.expect(r"paused")
+    m.type("\1c, and second\1ccont\n")
+    same(Port(q).takes(17), b"first, and second")
+    m.type("stop\n\1c")
+    while q.cmd("query-status")["status"] != "paused":
+        time.sleep(0.05)
+    m.type("third\1cinfo status\n")
+    m.expect(r"paused")
+    same(int(q.hmp("i /b 0x3fd").split()[-1], 16) & 1, 0)
+    m.type("cont\n")
+    same(Port(q).takes(5), b"third")
+    m.type("quit\n")
+    m.ends(0)
 
 
 # ---- with Debian's kernel ----

@@ -4,11 +4,11 @@
   snap_busy.py [--latimer COMMAND] guest [CASE...]
 
 Three sound cards play, a floppy disk, USB, NVMe and SATA disks are written and compared, a network connection and a virtio console carry
-data, a tablet is moved and a VNC client looks on. CYCLES: how often (20 by default); SEED repeats the moments. Part of make check-snap.
+data, bytes come in on a serial port and a virtio stream, a tablet is moved and a VNC client looks on. CYCLES: how often (20 by default); SEED repeats the moments. Part of make check-snap.
 """
 import functools, hashlib, http.server, os, random, socket, struct, subprocess, sys, threading, time
 
-from machine import HERE, SLOW, Qmp, check, command, machine, main, path
+from machine import HERE, SLOW, Qmp, check, command, connect, machine, main, path
 from fuzz_snap import same as same_machine
 from snap import BOOT, content, hmp, image
 
@@ -19,7 +19,7 @@ MODULES = """crc-itu-t crc64 crct10dif_common crct10dif_generic crc64-rocksoft c
  snd-intel-sdw-acpi snd-intel-dspcfg snd-hda-core snd-hda-codec snd-hda-codec-generic snd-hda-intel snd-mixer-oss snd-pcm-oss""".split()
 SB16 = {"isapnp": "0", "port": "0x220", "irq": "5", "dma8": "1", "dma16": "5", "mpu_port": "0x330", "fm_port": "0x388"}
 # What goes on in the guest (busy/init): each says so from time to time, or that something is wrong.
-KINDS = ("floppy", "sata", "nvme", "usb", "usb3", "dsp", "dsp1", "dsp2", "console", "tablet", "net")
+KINDS = ("floppy", "sata", "nvme", "usb", "usb3", "dsp", "dsp1", "dsp2", "console", "tablet", "net", "serial", "stream")
 
 def served():
     """A web server with one file of 300 KB: its port and the file's MD5."""
@@ -63,6 +63,18 @@ def watch_by_vnc(where):
     threading.Thread(target=client, daemon=True).start()
 
 
+def feed(write):
+    """Gives one line after the other until nobody takes them any more."""
+    def sender():
+        try:
+            while True:
+                write(b"what is typed\n" * 4)
+                time.sleep(0.01)
+        except OSError:
+            return
+    threading.Thread(target=sender, daemon=True).start()
+
+
 class Busy:
     """One Latimer with all these devices."""
 
@@ -81,10 +93,13 @@ class Busy:
         options += ["-device", "ahci,id=ahci", "-device", "ide-hd,drive=sata,bus=ahci.0", "-device", "nvme,serial=1,drive=nvme", "-usb", "-device",
                     "usb-storage,bus=usb-bus.0,drive=usb", "-device", "qemu-xhci,id=x", "-device", "usb-storage,bus=x.0,drive=usb3", "-device",
                     "usb-tablet,bus=usb-bus.0", "-device", "virtio-serial-pci", "-chardev", "file,id=c,path=" + self.at + "console",
-                    "-device", "virtconsole,chardev=c", "-nic", "user,model=e1000", "-vnc", "unix:%s.vnc" % self.at]
+                    "-device", "virtconsole,chardev=c", "-device", "virtio-serial-pci,id=streams", "-chardev", "socket,id=s,path=%s.s,server=on,"
+                    "wait=off" % self.at, "-device", "virtserialport,bus=streams.0,chardev=s", "-nic", "user,model=e1000", "-vnc", "unix:%s.vnc" % self.at]
         self.m = machine("-qmp", "unix:%s,server,nowait" % self.at, *options, *more, stdin=subprocess.PIPE)
         self.q = Qmp(self.at)
         watch_by_vnc(self.at + ".vnc")
+        feed(functools.partial(os.write, self.m.p.stdin.fileno()))
+        feed(connect(self.at + ".s").sendall)
 
     def moves(self):
         for _ in range(20):

@@ -33,7 +33,7 @@ static void teardown(void)
 }
 
 /* A device that takes `room` bytes. */
-static struct { uint8_t got[8192]; unsigned n, room, breaks, writable; } dev;
+static struct { uint8_t got[8192]; unsigned n, room, breaks, break_at, writable; } dev;
 static unsigned dev_room(void *d) { return dev.room; }
 static void dev_receive(void *d, const uint8_t *b, unsigned n)
 {
@@ -41,7 +41,11 @@ static void dev_receive(void *d, const uint8_t *b, unsigned n)
     dev.n += n;
     dev.room -= n;
 }
-static void dev_break(void *d) { dev.breaks++; }
+static void dev_break(void *d)
+{
+    dev.breaks++;
+    dev.break_at = dev.n;
+}
 static void dev_writable(void *d) { dev.writable++; }
 static const struct chardev_user user = { dev_room, dev_receive, dev_break, dev_writable };
 
@@ -366,6 +370,136 @@ START_TEST(socket_and_its_clients)
 }
 END_TEST
 
+/* ---- while the machine stands still ---- */
+
+/* A monitor behind the same stream. */
+static struct { char said[64]; unsigned n, opened; } mon;
+static unsigned mon_room(void *d) { return sizeof(mon.said) - mon.n; }
+static void mon_receive(void *d, const uint8_t *b, unsigned n)
+{
+    memcpy(mon.said + mon.n, b, n);
+    mon.n += n;
+}
+static void mon_opened(void *d, bool open) { mon.opened += open; }
+static const struct chardev_user monitor = { mon_room, mon_receive, .opened = mon_opened, .outside = true };
+
+static void type(int fd, const char *text)
+{
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    env_rounds(loop, 3);
+}
+
+START_TEST(a_shared_stream_while_the_machine_stands)
+{
+    int in, out;
+    struct chardev *c = on_pipes("mon:stdio", &in, &out), *m = chardev_front(c);
+
+    quit = false;
+    evloop_on_quit(loop, on_quit, NULL);
+    memset(&mon, 0, sizeof(mon));
+    chardev_connect(m, &monitor, NULL);
+    type(in, "run");
+    ck_assert_uint_eq(dev.n, 3);
+    chardev_still(c, true);
+    type(in, "ab\001bcd");                      /* a break is in its place among the bytes */
+    ck_assert_uint_eq(dev.n, 3);
+    ck_assert_uint_eq(dev.breaks, 0);
+    type(in, "\001cstop");                      /* the monitor's */
+    ck_assert_uint_eq(mon.opened, 1);
+    ck_assert(mon.n == 4 && memcmp(mon.said, "stop", 4) == 0);
+    type(in, "\001c\001\001e");
+    ck_assert_uint_eq(dev.n, 3);
+    type(in, "\001c!");
+    ck_assert(mon.n == 5 && mon.said[4] == '!');
+    chardev_still(c, false);                    /* whoever is typed to */
+    env_rounds(loop, 1);
+    ck_assert_uint_eq(dev.n, 9);
+    ck_assert_mem_eq(dev.got, "runabcd\001e", 9);
+    ck_assert(dev.breaks == 1 && dev.break_at == 5);
+    chardev_still(c, true);
+    type(in, "\001x");
+    ck_assert(quit);
+    chardev_close(c);
+    close(in);
+}
+END_TEST
+
+/* No byte is lost, none is read: the sender waits. */
+START_TEST(input_waits_while_the_machine_stands)
+{
+    char path[] = "/tmp/latimer-test-XXXXXX", spec[80];
+    struct chardev *c;
+    size_t sent = 0, seen = 0;
+    uint8_t block[1000];
+    ssize_t n;
+    int fd;
+
+    ck_assert_ptr_nonnull(mkdtemp(path));
+    snprintf(spec, sizeof(spec), "unix:%s/s,server,nowait", path);
+    c = chardev_open(loop, spec, "serial0", err, sizeof(err));
+    ck_assert_msg(c != NULL, "%s", err);
+    memset(&dev, 0, sizeof(dev));
+    chardev_still(c, true);
+    chardev_connect(c, &user, NULL);
+    dev.room = sizeof(dev.got);
+    snprintf(spec, sizeof(spec), "%s/s", path);
+    fd = client(spec);
+    env_rounds(loop, 3);
+    for (;; sent += (size_t)n) {
+        for (unsigned i = 0; i < sizeof(block); i++)
+            block[i] = (uint8_t)((sent + i) % 251);
+        n = send(fd, block, sizeof(block), MSG_NOSIGNAL);
+        env_rounds(loop, 1);
+        if (n <= 0)
+            break;
+    }
+    ck_assert_int_eq(errno, EAGAIN);
+    chardev_accept(c);
+    env_rounds(loop, 3);
+    ck_assert_uint_eq(dev.n, 0);
+    ck_assert_uint_gt(sent, sizeof(dev.got));
+    chardev_still(c, false);
+    while (seen < sent) {
+        env_rounds(loop, 2);
+        ck_assert_uint_gt(dev.n, 0);
+        for (unsigned i = 0; i < dev.n; i++, seen++)
+            ck_assert_uint_eq(dev.got[i], seen % 251);
+        dev.n = 0;
+        dev.room = sizeof(dev.got);
+        chardev_accept(c);
+    }
+    ck_assert_uint_eq(seen, sent);
+    close(fd);
+    chardev_close(c);
+    ck_assert_int_eq(rmdir(path), 0);
+}
+END_TEST
+
+/* Nor does a device hear that it may send: what it holds may have gone elsewhere. */
+START_TEST(output_goes_on_when_the_machine_does)
+{
+    int in, out;
+    uint8_t block[1000], buf[4096];
+    struct chardev *c = on_pipes("stdio", &in, &out);
+
+    memset(block, 'y', sizeof(block));
+    while (chardev_write(c, block, sizeof(block)) == sizeof(block))
+        ;
+    chardev_still(c, true);
+    for (unsigned i = 0; i < 100; i++) {
+        while (read(out, buf, sizeof(buf)) > 0)
+            ;
+        env_rounds(loop, 1);
+    }
+    ck_assert_uint_eq(dev.writable, 0);
+    chardev_still(c, false);
+    env_rounds(loop, 1);
+    ck_assert_uint_eq(dev.writable, 1);
+    chardev_close(c);
+    close(in);
+}
+END_TEST
+
 Suite *suite_chardev(void)
 {
     Suite *s = suite_create("chardev");
@@ -381,6 +515,9 @@ Suite *suite_chardev(void)
     tcase_add_test(t, an_echo_does_not_wait);
     tcase_add_test(t, a_slow_reader_makes_the_device_wait);
     tcase_add_test(t, socket_and_its_clients);
+    tcase_add_test(t, a_shared_stream_while_the_machine_stands);
+    tcase_add_test(t, input_waits_while_the_machine_stands);
+    tcase_add_test(t, output_goes_on_when_the_machine_does);
     suite_add_tcase(s, t);
     return s;
 }
