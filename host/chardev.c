@@ -68,6 +68,24 @@ static bool rests(const struct front *f)
     return f->h->still && !(f->base.user && f->base.user->outside);
 }
 
+static struct front *focus(const struct host_chardev *h)
+{
+    return h->front[h->focus];
+}
+
+/*
+ * Bytes to be read now. What descriptors came with is done first, so that each finds its own; what is for the machine
+ * while that stands still waits where it is, unless somebody else may have to hear of it.
+ */
+static size_t room_for(struct host_chardev *h)
+{
+    unsigned waits = focus(h)->in_len;
+
+    if ((h->ngiven && waits) || (!h->mux && rests(focus(h))))
+        return 0;
+    return h->lossy_in ? IN_SIZE : IN_SIZE - waits;
+}
+
 static void tell_opened(void *arg)
 {
     struct host_chardev *h = arg;
@@ -129,7 +147,7 @@ static void disconnected(struct host_chardev *h)
     close(h->out_fd);
     h->in_fd = h->out_fd = -1;
     h->out_len = 0;
-    h->blocked = false;
+    h->blocked = h->deaf = false;
     if (h->listen)
         evloop_change(h->listen, POLLIN);
     evloop_delay(h->loop, &h->flush_delay, 0);  /* whoever waited to write need not */
@@ -147,8 +165,14 @@ void chardev_client_ready(void *arg, short revents)
     chardev_connected(h, fd);
 }
 
+/* A client's end is found where it is read, behind what it has sent; at once where nobody reads. */
 static void output_failed(struct host_chardev *h)
 {
+    if (h->is_socket && (room_for(h) || rests(focus(h)))) {
+        h->deaf = true;
+        h->out_len = 0;
+        return;
+    }
     if (h->is_socket) {
         disconnected(h);
         return;
@@ -264,7 +288,7 @@ static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
     struct host_chardev *h = host(c);
     unsigned take;
     bool line_end = memchr(buf, '\n', n) != NULL;
-    if (h->dead || h->out_fd < 0)
+    if (h->dead || h->deaf || h->out_fd < 0)
         return logged(h, buf, n);
     for (take = 0; take < n; take++) {
         unsigned twice = h->telnet && buf[take] == TELNET_IAC;
@@ -280,18 +304,13 @@ static unsigned host_write(struct chardev *c, const uint8_t *buf, unsigned n)
         flush(h);
     else
         evloop_delay(h->loop, &h->flush_delay, FLUSH_NS);
-    if (h->drops || h->dead || h->out_fd < 0)
+    if (h->drops || h->dead || h->deaf || h->out_fd < 0)
         return logged(h, buf, n);
     ((struct front *)c)->stalled |= take < n;
     return logged(h, buf, take);
 }
 
 /* ---- input ---- */
-
-static struct front *focus(const struct host_chardev *h)
-{
-    return h->front[h->focus];
-}
 
 /* Takes what comes first: bytes (how many, at most `max`), or a break, which is none. */
 static unsigned take(struct front *f, uint8_t *buf, unsigned max)
@@ -320,19 +339,6 @@ static void deliver_to(struct front *f)
         else if (user->receive_break)
             user->receive_break(f->base.dev);
     }
-}
-
-/*
- * Bytes to be read now. What descriptors came with is done first, so that each finds its own; what is for the machine
- * while that stands still waits where it is, unless somebody else may have to hear of it.
- */
-static size_t room_for(struct host_chardev *h)
-{
-    unsigned waits = focus(h)->in_len;
-
-    if ((h->ngiven && waits) || (!h->mux && rests(focus(h))))
-        return 0;
-    return h->lossy_in ? IN_SIZE : IN_SIZE - waits;
 }
 
 static void deliver(struct host_chardev *h)

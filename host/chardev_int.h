@@ -44,6 +44,7 @@ struct host_chardev {
     bool nonblocking;           /* out_fd is, or never blocks */
     bool drops;                 /* full buffer: drop (pty) instead of making the device wait */
     bool dead;                  /* out_fd failed */
+    bool deaf;                  /* the client takes no more, and what it sent before it went is still to be read */
     bool still;                 /* the machine stands still */
     bool lossy_in;              /* what comes while there is no room is lost: a terminal's keys, datagrams */
     bool stdio, mux, escaped;

@@ -475,6 +475,62 @@ START_TEST(input_waits_while_the_machine_stands)
 }
 END_TEST
 
+/* What a client sent before it went is received, also by a device that finds out first that nobody hears it. */
+START_TEST(a_client_that_sends_and_goes)
+{
+    char path[] = "/tmp/latimer-test-XXXXXX", spec[80];
+    struct chardev *c;
+    int fd;
+
+    ck_assert_ptr_nonnull(mkdtemp(path));
+    snprintf(spec, sizeof(spec), "unix:%s/s,server,nowait", path);
+    c = chardev_open(loop, spec, "serial0", err, sizeof(err));
+    ck_assert_msg(c != NULL, "%s", err);
+    memset(&dev, 0, sizeof(dev));
+    dev.room = sizeof(dev.got);
+    chardev_connect(c, &user, NULL);
+    snprintf(spec, sizeof(spec), "%s/s", path);
+    for (unsigned still = 0; still < 2; still++) {
+        dev.n = 0;
+        fd = client(spec);
+        env_rounds(loop, 2);
+        chardev_still(c, still);
+        ck_assert_int_eq(write(fd, "abc", 3), 3);
+        close(fd);
+        usleep(1000);
+        ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"one\n", 4), 4);
+        ck_assert_uint_eq(chardev_write(c, (const uint8_t *)"two\n", 4), 4);
+        env_rounds(loop, 3);
+        ck_assert_uint_eq(dev.n, still ? 0 : 3);
+        chardev_still(c, false);
+        env_rounds(loop, 3);
+        ck_assert_uint_eq(dev.n, 3);
+        ck_assert_mem_eq(dev.got, "abc", 3);
+    }
+    fd = client(spec);                          /* the next one is served */
+    env_rounds(loop, 2);
+    type(fd, "xyz");
+    ck_assert_uint_eq(dev.n, 6);
+    dev.room = 0;                               /* one whom nobody reads goes as soon as that is found */
+    type(fd, "more");
+    for (unsigned n = 0; n < 5; n++)
+        ck_assert_int_eq(write(fd, (const uint8_t[1000]){ 0 }, 1000), 1000);
+    env_rounds(loop, 3);
+    close(fd);
+    fd = client(spec);
+    env_rounds(loop, 2);
+    for (unsigned n = 0; n < 2; n++) {
+        usleep(1000);
+        chardev_write(c, (const uint8_t *)"three\n", 6);
+        env_rounds(loop, 3);
+    }
+    ck_assert_int_eq(read(fd, spec, sizeof(spec)), 6);
+    close(fd);
+    chardev_close(c);
+    ck_assert_int_eq(rmdir(path), 0);
+}
+END_TEST
+
 /* Nor does a device hear that it may send: what it holds may have gone elsewhere. */
 START_TEST(output_goes_on_when_the_machine_does)
 {
@@ -517,6 +573,7 @@ Suite *suite_chardev(void)
     tcase_add_test(t, socket_and_its_clients);
     tcase_add_test(t, a_shared_stream_while_the_machine_stands);
     tcase_add_test(t, input_waits_while_the_machine_stands);
+    tcase_add_test(t, a_client_that_sends_and_goes);
     tcase_add_test(t, output_goes_on_when_the_machine_does);
     suite_add_tcase(s, t);
     return s;
