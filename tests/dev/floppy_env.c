@@ -12,6 +12,7 @@ struct floppy *f;
 struct image image[2];
 struct drive drive[2];
 uint8_t *ram, result[16];
+unsigned moves;
 
 /* ---- the medium ---- */
 
@@ -60,11 +61,88 @@ void insert(unsigned n, uint64_t size)
     drive[n].disk = &i->disk;
 }
 
+/* ---- the machine ---- */
+
+static void build(struct drive *const drives[2])
+{
+    e = env_new();
+    ram = phys_ram_alloc(e->phys, RAM);
+    phys_map_ram(e->phys, 0, RAM, ram, false, "ram");
+    dma = dma8237_new(e->chips, e->ports, e->phys);
+    f = floppy_new(e->chips, e->ports, e->clock, env_line(e, IRQ), dma, drives);
+}
+
+void make(uint64_t a, uint64_t b)
+{
+    struct drive *drives[2] = { NULL, NULL };
+
+    memset(drive, 0, sizeof(drive));
+    for (unsigned n = 0; n < 2; n++) {
+        drive[n].id = n ? "b" : "a";
+        if (n ? b : a)
+            drives[n] = &drive[n];
+        if ((n ? b : a) > 1)
+            insert(n, n ? b : a);
+    }
+    build(drives);
+}
+
+/* What the medium was asked is forgotten; flushes are no part of the machine's state. */
+static void forget(struct image *i)
+{
+    if (i->first && i->first->op == DISK_FLUSH)
+        answer(i);
+    i->first = NULL;
+    i->end = &i->first;
+}
+
+static void move(const uint8_t *state, size_t len)
+{
+    struct drive *drives[2] = { NULL, NULL };
+    struct env *before = e;
+    const uint8_t *old = ram;
+    struct clock_state now;
+
+    for (unsigned n = 0; n < 2; n++) {
+        forget(&image[n]);
+        if (drive[n].used)
+            drives[n] = &drive[n];
+        drive[n].used = false;
+    }
+    clock_save(e->clock, &now);
+    build(drives);
+    memcpy(ram + BUF, old + BUF, BUF_SIZE);     /* the only memory that is used */
+    clock_load(e->clock, &now);
+    ck_assert_ptr_null(chips_load(e->chips, state, len));
+    ck_assert_int_eq(memcmp(e->line, before->line, sizeof(e->line)), 0);
+    memcpy(e->edges, before->edges, sizeof(e->edges));
+    env_free(before);
+}
+
+static void step(void)
+{
+    static uint8_t *last;
+    static size_t last_len;
+    static unsigned n;
+    uint8_t *state;
+    size_t len;
+
+    if (!moves || ++n % moves)
+        return;
+    len = chips_save(e->chips, &state);
+    if (len != last_len || memcmp(state, last, len) != 0)
+        move(state, len);
+    free(last);
+    last = state;
+    last_len = len;
+}
+
 /* ---- the driver ---- */
 
 void out(unsigned reg, unsigned val)
 {
     ports_write(e->ports, FLOPPY_PORT + reg, val, 1);
+    step();
 }
 
 unsigned in(unsigned reg)
@@ -77,6 +155,7 @@ void pass(unsigned us)
 {
     for (unsigned i = 0; i < us; i += 10) {
         clock_advance(e->clock, 10 * US);
+        step();
         answer(&image[0]);
         answer(&image[1]);
     }
@@ -155,25 +234,6 @@ void channel(unsigned mode, unsigned count)
 unsigned lba(unsigned c, unsigned h, unsigned r, unsigned heads, unsigned secs)
 {
     return ((c * heads + h) * secs + r - 1) * 512;
-}
-
-void make(uint64_t a, uint64_t b)
-{
-    struct drive *drives[2] = { NULL, NULL };
-
-    e = env_new();
-    ram = phys_ram_alloc(e->phys, RAM);
-    phys_map_ram(e->phys, 0, RAM, ram, false, "ram");
-    dma = dma8237_new(e->chips, e->ports, e->phys);
-    memset(drive, 0, sizeof(drive));
-    for (unsigned n = 0; n < 2; n++) {
-        drive[n].id = n ? "b" : "a";
-        if (n ? b : a)
-            drives[n] = &drive[n];
-        if ((n ? b : a) > 1)
-            insert(n, n ? b : a);
-    }
-    f = floppy_new(e->chips, e->ports, e->clock, env_line(e, IRQ), dma, drives);
 }
 
 void finish(void)

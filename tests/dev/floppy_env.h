@@ -14,6 +14,7 @@
 #define IRQ   6
 #define US    1000u
 #define BUF   0x20000u          /* of DMA */
+#define BUF_SIZE 0x10000u
 
 struct image {
     struct disk disk;
@@ -29,6 +30,11 @@ extern struct floppy *f;
 extern struct image image[2];
 extern struct drive drive[2];
 extern uint8_t *ram, result[16];
+/*
+ * Each so many steps (writes to registers, 10 us of pass()) a machine whose chips are other than at the last move is saved and goes on
+ * in a new one, which asks the medium again what has not been answered; 0: never.
+ */
+extern unsigned moves;
 
 /* The medium answers what it was asked. */
 void answer(struct image *i);

@@ -460,6 +460,8 @@ START_TEST(random_accesses)
     srand(82077);
     finish();
     make(1474560, 360 * 1024);
+    if (moves)
+        moves = 4999;           /* of so many steps nearly all are new */
     out(2, 0x3c);
     for (unsigned i = 0; i < 200000; i++) {
         unsigned r = rand(), v = rand() & 0xff;
@@ -507,12 +509,24 @@ START_TEST(random_accesses)
 }
 END_TEST
 
-int main(void)
+/* All of it once more, by machines that are saved and go on elsewhere at each moment. */
+static void setup_moving(void)
 {
-    Suite *suite = suite_create("floppy");
-    TCase *t = tcase_create("floppy");
+    setup();
+    moves = 1;
+}
 
-    tcase_add_checked_fixture(t, setup, finish);
+static void finish_moving(void)
+{
+    finish();
+    moves = 0;
+}
+
+static TCase *cases(const char *name, void (*before)(void), void (*after)(void))
+{
+    TCase *t = tcase_create(name);
+
+    tcase_add_checked_fixture(t, before, after);
     tcase_set_timeout(t, 120);
     tcase_add_test(t, identity_and_reset);
     tcase_add_test(t, seeks);
@@ -525,6 +539,14 @@ int main(void)
     tcase_add_test(t, format);
     tcase_add_test(t, reset_while_busy);
     tcase_add_test(t, random_accesses);
-    suite_add_tcase(suite, t);
+    return t;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("floppy");
+
+    suite_add_tcase(suite, cases("floppy", setup, finish));
+    suite_add_tcase(suite, cases("moving", setup_moving, finish_moving));
     return run_suite(suite);
 }
