@@ -370,11 +370,14 @@ void timer_set(struct timer *t, uint64_t due)
         c->earlier(c->earlier_arg);
 }
 
+static bool is_paused(const struct clock *c)
+{
+    return c->src && atomic_load(&c->frozen) != RUNNING;
+}
+
 uint64_t clock_next(struct clock *c)
 {
-    if (!c->timers || (c->src && atomic_load(&c->frozen) != RUNNING))
-        return UINT64_MAX;
-    return c->timers->key;
+    return c->timers && !is_paused(c) ? c->timers->key : UINT64_MAX;
 }
 
 uint64_t clock_wait(struct clock *c)
@@ -395,8 +398,11 @@ uint64_t clock_wait(struct clock *c)
 void clock_run(struct clock *c)
 {
     /* The time is read once, and the number bounded: a timer whose guest-chosen period is shorter
-     * than its handler must not hold the device lock for ever. */
+     * than its handler must not hold the device lock for ever.  What is due when time is stopped is due
+     * until it goes on: chips do nothing in a machine that is being looked at, saved or sent. */
     uint64_t now = clock_now(c);
+    if (is_paused(c))
+        return;
     for (unsigned n = 0; n < 64 && c->timers && c->timers->key <= now; n++) {
         struct timer *t = c->timers;
         c->firing = t->key;             /* until it has fired, and a periodic one is set again */

@@ -92,7 +92,7 @@ void timer_cancel(struct timer *);
 #define CLOCK_END (UINT64_MAX / 4)
 
 void clock_free(struct clock *);
-void clock_run(struct clock *);                 /* fire what is due */
+void clock_run(struct clock *);                 /* fire what is due, if time is not paused */
 /* Called when an earlier deadline than before was set (wakes the event loop). */
 void clock_on_earlier(struct clock *, void (*fn)(void *), void *arg);
 /* Entropy: the other input that must come through one door (RDRAND, virtio-rng). */

@@ -227,6 +227,31 @@ START_TEST(a_paused_clock_owes_nothing)
 }
 END_TEST
 
+/* What is due by then, or is made so meanwhile, waits until time goes on. */
+START_TEST(a_paused_clock_fires_nothing)
+{
+    struct clock *c = paced();
+    struct probe a = probe('a'), b = probe('b');
+
+    fired = 0;
+    timer_init(&a.t, c, probe_fire, &a);
+    timer_init(&b.t, c, probe_fire, &b);
+    timer_set(&a.t, 1 * MS);
+    goes(c, 12, 100 * US, 100 * US);            /* the event loop is late */
+    ck_assert_uint_gt(clock_now(c), 1 * MS);
+    clock_pause(c, true);
+    timer_set(&b.t, clock_now(c));
+    clock_run(c);
+    ck_assert_uint_eq(fired, 0);
+    ck_assert_uint_eq(clock_wait(c), UINT64_MAX);
+    clock_pause(c, false);
+    ck_assert_uint_eq(clock_wait(c), 0);
+    clock_run(c);
+    ck_assert_uint_eq(fired, 2);
+    clock_free(c);
+}
+END_TEST
+
 /* 32 times slower: so is what the processor gets. */
 START_TEST(a_slow_clock_follows_too)
 {
@@ -424,6 +449,7 @@ Suite *suite_clock(void)
     tcase_add_test(t, a_loop_beside_a_starved_processor_does_not_spin);
     tcase_add_test(t, waits_are_shorter_while_time_is_paid_back);
     tcase_add_test(t, a_paused_clock_owes_nothing);
+    tcase_add_test(t, a_paused_clock_fires_nothing);
     tcase_add_test(t, a_slow_clock_follows_too);
     tcase_add_test(t, the_source_gives_zone_and_entropy);
     tcase_add_test(t, a_saved_time_is_one_that_comes);
