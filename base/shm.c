@@ -32,12 +32,20 @@ static int sized(int fd, uint64_t size)
  * Nobody starts a program from it (that is all the seal forbids; it may be mapped
  * executable): so it is had even where vm.memfd_noexec is 2.
  */
+int shm_memfd_with(const char *name, uint64_t size, unsigned flags)
+{
+    int fd;
+
+    flags |= MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL)              /* an older kernel */
+        fd = memfd_create(name, flags);
+    return sized(fd, size);
+}
+
 int shm_memfd(const char *name, uint64_t size)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-    if (fd < 0 && errno == EINVAL)              /* an older kernel */
-        fd = memfd_create(name, MFD_CLOEXEC);
-    return sized(fd, size);
+    return shm_memfd_with(name, size, 0);
 }
 
 int shm_file(const char *folder, uint64_t size)

@@ -323,6 +323,22 @@ bool action_drive_del(struct machine *m, const char *id, char *err, size_t len)
     return outside_find_drive(m, id, &d, err, len) && m->outside->remove(m, d.drive, err, len);
 }
 
+bool action_object_add(struct machine *m, const char *text, char *err, size_t len)
+{
+    if (m->outside)
+        return m->outside->object_add(m, text, err, len);
+    snprintf(err, len, "this machine has no objects");
+    return false;
+}
+
+bool action_object_del(struct machine *m, const char *id, char *err, size_t len)
+{
+    if (m->outside)
+        return m->outside->object_del(m, id, err, len);
+    snprintf(err, len, "object '%s' not found", id);
+    return false;
+}
+
 bool action_resize(struct machine *m, const char *id, uint64_t size, char *err, size_t len)
 {
     struct outside_drive d;

@@ -36,6 +36,9 @@ bool action_remove(struct machine *, const char *drive, char *err, size_t len);
 /* One that no device has, as -drive says it or, node, -blockdev; and without it again. */
 bool action_drive_add(struct machine *, const char *text, bool node, char *err, size_t len);
 bool action_drive_del(struct machine *, const char *id, char *err, size_t len);
+/* A memory backend, as -object takes it, and without it again. */
+bool action_object_add(struct machine *, const char *text, char *err, size_t len);
+bool action_object_del(struct machine *, const char *id, char *err, size_t len);
 bool action_resize(struct machine *, const char *drive, uint64_t size, char *err, size_t len);
 bool action_link(struct machine *, const char *net, bool up, char *err, size_t len);
 bool action_balloon(struct machine *, uint64_t bytes, char *err, size_t len);

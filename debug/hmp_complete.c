@@ -16,6 +16,7 @@
 #include "block/block.h"
 #include "debug/action.h"
 #include "debug/outside.h"
+#include "host/memdev.h"
 
 struct completion {
     struct machine *m;
@@ -65,6 +66,12 @@ static void nets(const struct completion *c)
     for (unsigned i = 0; c->m->outside && c->m->outside->net(c->m, i, &n); i++)
         if (n.net->id)
             offer(c, n.net->id);
+}
+
+static void memdevs(const struct completion *c)
+{
+    for (const struct memdev *d = c->m->memdevs; d; d = d->next)
+        offer(c, d->id);
 }
 
 static void states(const struct completion *c)
@@ -148,7 +155,7 @@ static void symbols(const struct completion *c)
 static void argument(const struct completion *c, const char *spec)
 {
     static const struct { const char *name; void (*all)(const struct completion *); } kinds[] = {
-        { "cmd", commands }, { "item", items }, { "drive", drives }, { "net", nets }, { "state", states }, { "event", events },
+        { "cmd", commands }, { "item", items }, { "drive", drives }, { "net", nets }, { "memdev", memdevs }, { "state", states }, { "event", events },
         { "file", files }, { "name", snapshots }, { "keys", keys }
     };
     size_t n = strcspn(spec, ":");

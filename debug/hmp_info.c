@@ -15,6 +15,7 @@
 #include "debug/control.h"
 #include "debug/monitor_int.h"
 #include "debug/outside.h"
+#include "host/memdev.h"
 #include "hw/boards.h"
 #include "hw/input_if.h"
 #include "hw/pci.h"
@@ -129,6 +130,24 @@ void info_pci(struct hmp *h)
     }
     if (!n)
         hmp_say(h, "this machine has no PCI bus\n");
+}
+
+static const char *yes(bool is)
+{
+    return is ? "true" : "false";
+}
+
+void info_memdev(struct hmp *h)
+{
+    for (const struct memdev *d = h->m->memdevs; d; d = d->next) {
+        hmp_say(h, "memory backend: %s\n  size:  %" PRIu64 "\n  merge: %s\n  dump: %s\n  prealloc: %s\n  share: %s\n  reserve: %s\n  policy: %s\n"
+                "  host nodes:", d->id, d->size, yes(d->merge), yes(d->dump != MEMDEV_OFF), yes(d->prealloc), yes(d->share), yes(d->reserved),
+                memdev_policy_name(d->policy));
+        for (unsigned n = 0; n < MEMDEV_NODES; n++)
+            if (d->nodes[n / 64] >> n % 64 & 1)
+                hmp_say(h, " %u", n);
+        hmp_say(h, "\n");
+    }
 }
 
 void info_ramblock(struct hmp *h)

@@ -133,6 +133,16 @@ void hmp_drive_del(struct hmp *h)
     DO(h, action_drive_del(h->m, h->arg[0].s, err, sizeof(err)));
 }
 
+void hmp_object_add(struct hmp *h)
+{
+    DO(h, action_object_add(h->m, h->arg[0].s, err, sizeof(err)));
+}
+
+void hmp_object_del(struct hmp *h)
+{
+    DO(h, action_object_del(h->m, h->arg[0].s, err, sizeof(err)));
+}
+
 void hmp_block_resize(struct hmp *h)
 {
     uint64_t size;

@@ -85,6 +85,9 @@ struct outside {
     /* Of clients that come from now on; when: seconds since the epoch, 0: never. False: the server asks for none. */
     bool (*vnc_password)(struct machine *, const char *password);
     bool (*vnc_expire)(struct machine *, time_t when);
+    /* A memory backend more or less (m->memdevs), as -object takes it, as a list or as JSON. */
+    bool (*object_add)(struct machine *, const char *text, char *err, size_t len);
+    bool (*object_del)(struct machine *, const char *id, char *err, size_t len);
     const struct board *(*board)(unsigned n);           /* the kinds of machine; NULL: no more */
     /* The n-th option of the command line: its names, parted by blanks, and its usage (NULL: it has no value). */
     bool (*option)(unsigned n, const char **names, const char **usage);

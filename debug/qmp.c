@@ -135,11 +135,15 @@ static char argument(const char *args, const char *name, bool *optional)
 {
     size_t n = strlen(name);
 
-    for (const char *s = args; *s; s += strcspn(s, " "), s += *s == ' ')
+    *optional = true;
+    for (const char *s = args; *s; s += strcspn(s, " "), s += *s == ' ') {
         if (strncmp(s, name, n) == 0 && s[n] == ':') {
             *optional = s[n + 2] == '?';
             return s[n + 1];
         }
+        if (*s == '*')
+            return 'a';
+    }
     return 0;
 }
 

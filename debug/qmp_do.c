@@ -218,6 +218,19 @@ void qmp_blockdev_del(struct qmp_call *q)
     DO(q, action_drive_del(q->m, qmp_string(q, "node-name"), err, sizeof(err)));
 }
 
+void qmp_object_add(struct qmp_call *q)
+{
+    char *text = json_dumps(q->args, 0);
+
+    DO(q, action_object_add(q->m, text ? text : "{}", err, sizeof(err)));
+    free(text);
+}
+
+void qmp_object_del(struct qmp_call *q)
+{
+    DO(q, action_object_del(q->m, qmp_string(q, "id"), err, sizeof(err)));
+}
+
 void qmp_block_resize(struct qmp_call *q)
 {
     const char *device = qmp_string(q, "device"), *node = qmp_string(q, "node-name");

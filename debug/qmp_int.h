@@ -54,6 +54,11 @@ json_t *qmp_version(void);
 
 /* qmp_types.c: the type of a CPU model's processors, and the place of one among the objects. */
 void qmp_cpu_type(const char *model, char *buf, size_t len);
+struct memdev;
+/* The host's nodes of a memory backend. */
+json_t *qmp_memdev_nodes(const struct memdev *);
+/* What memory backends take, as a schema has members. */
+void qmp_object_members(json_t *list);
 void qmp_cpu_path(unsigned cpu, char *buf, size_t len);
 
 #define CMD(id, name, when, args) void qmp_##id(struct qmp_call *);

@@ -13,6 +13,7 @@
 #include "frontend/cpu.h"
 #include "frontend/cpu_model.h"
 #include "host/displays.h"
+#include "host/memdev.h"
 #include "hw/boards.h"
 #include "hw/input_if.h"
 #include "hw/pci.h"
@@ -43,6 +44,21 @@ static const struct { char letter; const char *name, *json; } types[] = {
     { 's', "str", "string" }, { 'i', "int", "int" }, { 'b', "bool", "boolean" }, { 'a', "any", "value" }
 };
 
+/* Of a word of a row. */
+static json_t *argument_schema(const char *s)
+{
+    const char *colon = strchr(s, ':'), *type = colon[1] == 'l' ? "[any]" : "any";
+    json_t *member;
+
+    for (unsigned k = 0; k < sizeof(types) / sizeof(types[0]); k++)
+        if (types[k].letter == colon[1])
+            type = types[k].name;
+    member = json_pack("{s:s%, s:s}", "name", s, (size_t)(colon - s), "type", type);
+    if (colon[2] == '?')
+        json_object_set_new(member, "default", json_null());
+    return member;
+}
+
 /* What the table says; what it does not say (answers, what is in lists) is "any". */
 void qmp_query_qmp_schema(struct qmp_call *q)
 {
@@ -59,16 +75,10 @@ void qmp_query_qmp_schema(struct qmp_call *q)
 
         snprintf(name, sizeof(name), "%s-arg", r->name);
         for (const char *s = r->args; *s; s += strcspn(s, " "), s += *s == ' ') {
-            const char *colon = strchr(s, ':'), *type = colon[1] == 'l' ? "[any]" : "any";
-            json_t *member;
-
-            for (unsigned k = 0; k < sizeof(types) / sizeof(types[0]); k++)
-                if (types[k].letter == colon[1])
-                    type = types[k].name;
-            member = json_pack("{s:s%, s:s}", "name", s, (size_t)(colon - s), "type", type);
-            if (colon[2] == '?')
-                json_object_set_new(member, "default", json_null());
-            json_array_append_new(members, member);
+            if (*s == '*')
+                qmp_object_members(members);
+            else
+                json_array_append_new(members, argument_schema(s));
         }
         json_array_append_new(
             q->ret, json_pack("{s:s, s:s, s:o}", "name", name, "meta-type", "object", "members", members));
@@ -156,7 +166,7 @@ void qmp_query_machines(struct qmp_call *q)
     q->ret = json_array();
     for (unsigned i = 0; q->m->outside && q->m->outside->board(i); i++) {
         const struct board *b = q->m->outside->board(i);
-        json_t *j = json_pack("{s:s, s:i, s:b, s:b, s:b}", "name", b->name, "cpu-max", (int)q->m->outside->max_cpus,
+        json_t *j = json_pack("{s:s, s:s, s:i, s:b, s:b, s:b}", "name", b->name, "default-ram-id", b->ram_id, "cpu-max", (int)q->m->outside->max_cpus,
                               "hotpluggable-cpus", 0, "numa-mem-supported", 0, "deprecated", 0);
 
         if (!b->bare)
@@ -197,6 +207,25 @@ void qmp_query_cpus_fast(struct qmp_call *q)
                       "thread-id", q->m->outside ? q->m->outside->thread_id(q->m, i) : 0, "target", "x86_64",
                       "props", "socket-id", (int)i, "core-id", 0, "thread-id", 0));
     }
+}
+
+json_t *qmp_memdev_nodes(const struct memdev *d)
+{
+    json_t *list = json_array();
+
+    for (unsigned n = 0; n < MEMDEV_NODES; n++)
+        if (d->nodes[n / 64] >> n % 64 & 1)
+            json_array_append_new(list, json_integer(n));
+    return list;
+}
+
+void qmp_query_memdev(struct qmp_call *q)
+{
+    q->ret = json_array();
+    for (const struct memdev *d = q->m->memdevs; d; d = d->next)
+        json_array_append_new(q->ret, json_pack("{s:s, s:I, s:b, s:b, s:b, s:b, s:b, s:s, s:o}", "id", d->id, "size", (json_int_t)d->size,
+                                                "merge", d->merge, "dump", d->dump != MEMDEV_OFF, "prealloc", d->prealloc, "share", d->share,
+                                                "reserve", d->reserved, "policy", memdev_policy_name(d->policy), "host-nodes", qmp_memdev_nodes(d)));
 }
 
 void qmp_query_memory_size_summary(struct qmp_call *q)

@@ -9,6 +9,7 @@
  *   /machine/peripheral/ID                     devices with an id
  *   /machine/peripheral-anon/device[N]         those without
  *   /machine/unattached/device[N]              processors
+ *   /objects/ID                                memory backends
  */
 #include "debug/qmp_int.h"
 
@@ -19,6 +20,7 @@
 #include "debug/outside.h"
 #include "frontend/cpu.h"
 #include "frontend/cpu_model.h"
+#include "host/memdev.h"
 #include "hw/boards.h"
 #include "hw/chardev_if.h"
 #include "hw/disk_if.h"
@@ -45,6 +47,7 @@ static const struct fixed { const char *name, *parent; bool real; } fixed[] = {
     { "usb-device", "device", false },
     { "hda-codec", "device", false },
     { "virtio-serial-port", "device", false },
+    { "memory-backend", "object", false },
     { "accel", "object", false },
     { "tcg-accel", "accel", true },     /* what libvirt looks for; a build without code generator refuses -accel tcg */
 };
@@ -111,6 +114,8 @@ void qmp_qom_list_types(struct qmp_call *q)
         qmp_cpu_type(cpu_model_nth(i), name, sizeof(name));
         add_type(q, name, "x86_64-cpu", false);
     }
+    for (unsigned c = 0; c < MEMDEV_CLASSES; c++)
+        add_type(q, memdev_class_name(c), "memory-backend", false);
     for (unsigned i = 0; q->m->outside && q->m->outside->board(i); i++) {
         snprintf(name, sizeof(name), "%s-machine", q->m->outside->board(i)->name);
         add_type(q, name, "machine", false);
@@ -168,6 +173,34 @@ static void device_properties(json_t *list, const struct plug *plug)
         add_property(list, p->name, type_name(p), p->help);
 }
 
+static const char *memdev_type(const struct memdev_prop *p)
+{
+    static const char *const types[] = { [MEMDEV_BOOL] = "bool", [MEMDEV_CHOICE] = "bool", [MEMDEV_SIZE] = "int",
+                                         [MEMDEV_TEXT] = "string", [MEMDEV_POLICY] = "HostMemPolicy", [MEMDEV_NODE_SET] = "int" };
+
+    return types[p->type];
+}
+
+static void memdev_properties(json_t *list, enum memdev_class class)
+{
+    const struct memdev_prop *p;
+
+    for (unsigned i = 0; (p = memdev_prop_nth(class, i)); i++)
+        add_property(list, p->name, memdev_type(p), p->help);
+}
+
+void qmp_object_members(json_t *list)
+{
+    static const char *const types[] = { [MEMDEV_BOOL] = "bool", [MEMDEV_CHOICE] = "bool", [MEMDEV_SIZE] = "int",
+                                         [MEMDEV_TEXT] = "str", [MEMDEV_POLICY] = "str", [MEMDEV_NODE_SET] = "[any]" };
+    const struct memdev_prop *p;
+
+    for (unsigned c = 0; c < MEMDEV_CLASSES; c++)
+        for (unsigned i = 0; (p = memdev_prop_nth(c, i)); i++)
+            if ((unsigned)__builtin_ctz(p->classes) == c)       /* once */
+                json_array_append_new(list, json_pack("{s:s, s:s, s:n}", "name", p->name, "type", types[p->type], "default"));
+}
+
 /* Each name of a feature by itself: f's are parted by blanks. */
 static void each_feature(const struct cpu_model *m, void (*fn)(void *, const char *, bool), void *arg)
 {
@@ -213,7 +246,8 @@ void qmp_qom_list_properties(struct qmp_call *q)
 {
     const char *name = qmp_string(q, "typename");
     const struct plug *plug = plug_find(name);
-    bool known = plug || model_of(name);
+    enum memdev_class class = memdev_class_find(name);
+    bool known = plug || model_of(name) || class < MEMDEV_CLASSES;
     size_t n = strlen(name);
 
     for (unsigned i = 0; !known && fixed_nth(i); i++)
@@ -234,19 +268,70 @@ void qmp_qom_list_properties(struct qmp_call *q)
         device_properties(q->ret, plug);
     else if (model_of(name))
         each_feature(NULL, list_feature, q->ret);
+    else if (class < MEMDEV_CLASSES)
+        memdev_properties(q->ret, class);
 }
 
-/* "static" is answered in full, too: no name here stands for a set of features that later versions will keep. */
+/* What tells a processor from others, beside its features. */
+static void set_identity(json_t *props, const struct cpu_model *m)
+{
+    json_object_set_new(props, "vendor", json_string(m->vendor));
+    json_object_set_new(props, "family", json_integer(m->family));
+    json_object_set_new(props, "model", json_integer(m->model));
+    json_object_set_new(props, "stepping", json_integer(m->stepping));
+    json_object_set_new(props, "model-id", json_string(m->brand));
+}
+
+/* A model of that name, by its `props` with more or fewer features; what it was told to be may come along. NULL: it failed. */
+static struct cpu_model *model_with(struct qmp_call *q, const char *name, json_t *props)
+{
+    json_t *own = json_object(), *val;
+    const char *key, *wrong = NULL;
+    struct cpu_model *m = NULL;
+    char spec[4096];
+    bool known = false;
+
+    for (unsigned i = 0; cpu_model_nth(i); i++)
+        known |= strcmp(cpu_model_nth(i), name) == 0;
+    if (!known)
+        qmp_fail(q, "CPU model '%.100s' not found", name);
+    else if (!(wrong = cpu_model_parse(name, &m)))
+        set_identity(own, m);
+    snprintf(spec, sizeof(spec), "%s", name);
+    json_object_foreach(props, key, val) {
+        size_t n = strlen(spec);
+
+        if (*q->error || json_equal(val, json_object_get(own, key)))
+            continue;
+        if (json_object_get(own, key))
+            qmp_fail(q, "Property '%s.%.60s' cannot be another", name, key);
+        else if (!json_is_boolean(val) || strchr(key, ',') || n + strlen(key) + 8 > sizeof(spec))
+            qmp_fail(q, "Invalid parameter type for 'model.props.%.60s', expected: boolean", key);
+        else
+            snprintf(spec + n, sizeof(spec) - n, ",%s=%s", key, json_is_true(val) ? "on" : "off");
+    }
+    free(m);
+    m = NULL;
+    if (!wrong && !*q->error)
+        wrong = cpu_model_parse(spec, &m);
+    if (wrong)
+        qmp_fail(q, "%s", wrong);
+    json_decref(own);
+    return m;
+}
+
+/*
+ * "static" is answered in full, too: no name here stands for a set of features that later versions will keep. "host" is what
+ * libvirt calls the best processor that a guest can have, whatever runs it, and takes the host's own features for where that
+ * is not answered: here the best is "max".
+ */
 void qmp_query_cpu_model_expansion(struct qmp_call *q)
 {
-    const char *type = qmp_string(q, "type"), *key;
+    const char *type = qmp_string(q, "type");
     const json_t *model = json_object_get(q->args, "model");
     const char *name = json_string_value(json_object_get(model, "name"));
-    json_t *props = json_object_get(model, "props"), *val, *all;
-    char spec[4096];
     struct cpu_model *m;
-    bool known = false;
-    const char *wrong;
+    json_t *all;
 
     if (strcmp(type, "full") && strcmp(type, "static")) {
         qmp_fail(q, "Parameter 'type' does not accept value '%.60s'", type);
@@ -256,45 +341,31 @@ void qmp_query_cpu_model_expansion(struct qmp_call *q)
         qmp_fail(q, "Parameter 'model.name' is missing");
         return;
     }
-    for (unsigned i = 0; cpu_model_nth(i); i++)
-        known |= strcmp(cpu_model_nth(i), name) == 0;
-    if (!known) {
-        qmp_fail(q, "CPU model '%.100s' not found", name);
+    if (strcmp(name, "host") == 0)
+        name = "max";
+    m = model_with(q, name, json_object_get(model, "props"));
+    if (!m)
         return;
-    }
-    snprintf(spec, sizeof(spec), "%s", name);
-    json_object_foreach(props, key, val) {
-        size_t n = strlen(spec);
-
-        if (!json_is_boolean(val) || strchr(key, ',') || n + strlen(key) + 8 > sizeof(spec)) {
-            qmp_fail(q, "Invalid parameter type for 'model.props.%.60s', expected: boolean", key);
-            return;
-        }
-        snprintf(spec + n, sizeof(spec) - n, ",%s=%s", key, json_is_true(val) ? "on" : "off");
-    }
-    wrong = cpu_model_parse(spec, &m);
-    if (wrong) {
-        qmp_fail(q, "%s", wrong);
-        return;
-    }
     all = json_object();
     each_feature(m, set_feature, all);
+    set_identity(all, m);
     free(m);
     q->ret = json_pack("{s:{s:s, s:o}}", "model", "name", name, "props", all);
 }
 
 /* ---- objects ---- */
 
-enum place { NOWHERE, ROOT, MACHINE, PERIPHERAL, ANON, UNATTACHED, DEVICE, CPU };
+enum place { NOWHERE, ROOT, MACHINE, PERIPHERAL, ANON, UNATTACHED, OBJECTS, DEVICE, CPU, MEMORY };
 
 struct object {
     enum place place;
     const struct plug_use *use;         /* DEVICE */
+    const struct memdev *memory;        /* MEMORY */
 };
 
 static const struct { const char *path; enum place place; } places[] = {
     { "/", ROOT }, { "/machine", MACHINE }, { "/machine/peripheral", PERIPHERAL },
-    { "/machine/peripheral-anon", ANON }, { "/machine/unattached", UNATTACHED },
+    { "/machine/peripheral-anon", ANON }, { "/machine/unattached", UNATTACHED }, { "/objects", OBJECTS },
 };
 
 /* The n-th device with or without an id. */
@@ -318,23 +389,25 @@ static bool find(struct qmp_call *q, struct object *o)
     const struct plug_use *u;
     char name[TYPE_MAX + 40];
 
-    *o = (struct object){ NOWHERE, NULL };
+    *o = (struct object){ .place = NOWHERE };
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
         if (strcmp(places[i].path, path) == 0)
             o->place = places[i].place;
     for (unsigned i = 0; (u = nth_use(q->m, true, i)) && !o->place; i++)
         if (strncmp(path, "/machine/peripheral/", 20) == 0 && strcmp(path + 20, u->props->id) == 0)
-            *o = (struct object){ DEVICE, u };
+            *o = (struct object){ .place = DEVICE, .use = u };
     for (unsigned i = 0; (u = nth_use(q->m, false, i)) && !o->place; i++) {
         snprintf(name, sizeof(name), "/machine/peripheral-anon/device[%u]", i);
         if (strcmp(name, path) == 0)
-            *o = (struct object){ DEVICE, u };
+            *o = (struct object){ .place = DEVICE, .use = u };
     }
     for (unsigned i = 0; i < q->m->ncpu && !o->place; i++) {
         qmp_cpu_path(i, name, sizeof(name));
         if (strcmp(name, path) == 0)
             o->place = CPU;
     }
+    if (strncmp(path, "/objects/", 9) == 0 && (o->memory = memdev_find(q->m->memdevs, path + 9)))
+        o->place = MEMORY;
     if (o->place)
         return true;
     qmp_fail(q, "Device '%.100s' not found", path);
@@ -355,6 +428,7 @@ static void type_of(struct qmp_call *q, const struct object *o, char *buf, size_
     switch (o->place) {
     case MACHINE: snprintf(buf, len, "%s-machine", q->m->cfg.board->name); break;
     case DEVICE:  snprintf(buf, len, "%s", o->use->plug->name); break;
+    case MEMORY:  snprintf(buf, len, "%s", memdev_class_name(o->memory->class)); break;
     case CPU:     qmp_cpu_type(cpu_model_nth(0), buf, len); break;
     default:      snprintf(buf, len, "container"); break;
     }
@@ -382,25 +456,32 @@ void qmp_qom_list(struct qmp_call *q)
     add_property(q->ret, "type", "string", NULL);
     switch (o.place) {
     case ROOT:
-        type_of(q, &(struct object){ MACHINE, NULL }, type, sizeof(type));
+        type_of(q, &(struct object){ .place = MACHINE }, type, sizeof(type));
         add_child(q->ret, "machine", type);
+        add_child(q->ret, "objects", "container");
         break;
     case MACHINE:
-        for (unsigned i = 2; i < sizeof(places) / sizeof(places[0]); i++)
-            add_child(q->ret, places[i].path + strlen("/machine/"), "container");
+        for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+            if (strncmp(places[i].path, "/machine/", 9) == 0)
+                add_child(q->ret, places[i].path + 9, "container");
+        break;
+    case OBJECTS:
+        for (const struct memdev *d = q->m->memdevs; d; d = d->next)
+            add_child(q->ret, d->id, memdev_class_name(d->class));
         break;
     case PERIPHERAL:
     case ANON:
         add_uses(q, o.place == PERIPHERAL);
         break;
     case UNATTACHED:
-        type_of(q, &(struct object){ CPU, NULL }, type, sizeof(type));
+        type_of(q, &(struct object){ .place = CPU }, type, sizeof(type));
         for (unsigned i = 0; i < q->m->ncpu; i++) {
             snprintf(name, sizeof(name), "device[%u]", i);
             add_child(q->ret, name, type);
         }
         break;
     case DEVICE: device_properties(q->ret, o.use->plug); break;
+    case MEMORY: memdev_properties(q->ret, o.memory->class); break;
     default:     each_feature(NULL, list_feature, q->ret); break;
     }
 }
@@ -443,6 +524,25 @@ static json_t *value_of(const struct plug_use *u, const struct prop *p)
     return NULL;
 }
 
+/* NULL: it has no such property. */
+static json_t *memory_value(const struct memdev *d, const char *name)
+{
+    const struct memdev_prop *p = memdev_prop_find(d->class, name);
+    const void *at = p ? (const char *)d + p->offset : NULL;
+
+    if (!p)
+        return NULL;
+    switch (p->type) {
+    case MEMDEV_BOOL:     return json_boolean(*(const bool *)at);
+    case MEMDEV_CHOICE:   return json_boolean(at == &d->dump ? d->dump != MEMDEV_OFF : d->reserved);
+    case MEMDEV_SIZE:     return json_integer((json_int_t)*(const uint64_t *)at);
+    case MEMDEV_TEXT:     return text_or_empty(d->path);
+    case MEMDEV_POLICY:   return json_string(memdev_policy_name(d->policy));
+    case MEMDEV_NODE_SET: return qmp_memdev_nodes(d);
+    }
+    return NULL;
+}
+
 /* A processor's feature; the machine's processors are all alike. */
 static json_t *feature_of(struct qmp_call *q, const char *name)
 {
@@ -471,6 +571,8 @@ void qmp_qom_get(struct qmp_call *q)
         q->ret = value_of(o.use, p);
     else if (o.place == CPU)
         q->ret = feature_of(q, name);
+    else if (o.place == MEMORY)
+        q->ret = memory_value(o.memory, name);
     if (!q->ret && p)
         qmp_fail(q, "Property '%s.%.60s' cannot be read", type, name);
     else if (!q->ret)

@@ -115,5 +115,5 @@ static void board_free(struct machine *m)
 
 const struct board board_micro = {
     "micro", "a PC's basic chips without firmware; kernels are loaded directly (default with -kernel)", false, init,
-    board_free, power_button
+    board_free, power_button, .ram_id = "pc.ram"
 };

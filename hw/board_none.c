@@ -14,7 +14,7 @@ static void init(struct machine *m)
     m->ports = ports_new();
     m->chips = chips_new();
     if (m->cfg.ram) {
-        m->ram = phys_ram_alloc(m->phys, m->cfg.ram);
+        m->ram = machine_ram(m);
         m->ram_low = m->cfg.ram;
         phys_map_ram(m->phys, 0, m->ram_low, m->ram, false, "ram");
     }
@@ -34,6 +34,6 @@ static void power_button(struct machine *m)
 }
 
 const struct board board_none = {
-    "none", "no processor and no device, for questions by QMP", .bare = true, .init = init, .free = board_free,
+    "none", "no processor and no device, for questions by QMP", .bare = true, .ram_id = "ram", .init = init, .free = board_free,
     .power_button = power_button
 };

@@ -176,5 +176,5 @@ static void board_free(struct machine *m)
 
 const struct board board_pc = {
     "pc", "i440FX and PIIX with firmware (SeaBIOS) or a kernel loaded directly", true,
-    init, board_free, power_button, 4, 2, true, true
+    init, board_free, power_button, 4, 2, true, true, .ram_id = "pc.ram"
 };

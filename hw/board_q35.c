@@ -189,5 +189,5 @@ static void board_free(struct machine *m)
 
 const struct board board_q35 = {
     "q35", "Q35 and ICH9, PCI Express, with firmware (SeaBIOS) or a kernel loaded directly", true, init, board_free,
-    power_button, AHCI_PORTS, 1, true
+    power_button, AHCI_PORTS, 1, true, .ram_id = "pc.ram"
 };

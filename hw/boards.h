@@ -18,6 +18,7 @@ struct board {
     unsigned ide, ide_units;    /* machine_config's drives of that kind that it has places for; places of a bus */
     bool floppy;                /* it has a controller for them */
     bool usual;                 /* taken where nothing else is asked for and there are disks, or no kernel */
+    const char *ram_id; /* what QEMU calls its memory */
     bool bare;                  /* it has no processor, and no memory unless that is asked for: m->ncpu is 0 */
 };
 

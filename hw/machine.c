@@ -18,6 +18,11 @@ void machine_request_stop(struct machine *m, enum stop_reason why, int code)
     cpu_lines.kick(m);
 }
 
+void *machine_ram(struct machine *m)
+{
+    return m->cfg.memory ? phys_ram_lend(m->phys, m->cfg.memory) : phys_ram_alloc(m->phys, m->cfg.ram);
+}
+
 void machine_event(struct machine *m, enum machine_event what, const char *who)
 {
     static const enum machine_news news[] = {

@@ -30,6 +30,7 @@ struct plug_use;
 struct linux_guest;
 struct profile;
 struct gdb;
+struct memdev;
 struct symbols;
 
 /* What a guest's system is told to have come to, and what is done about it. */
@@ -67,6 +68,7 @@ struct rom_image {
 struct machine_config {
     const struct board *board;                  /* boards.h */
     uint64_t ram;
+    const struct phys_lent *memory;             /* what that is, `ram` bytes at least; NULL: what the board makes */
     unsigned cpus;
     const char *kernel, *initrd, *append;       /* initrd may be "file args,file args" for multiboot */
     const uint8_t *bios;                        /* the firmware's image, if it is to run */
@@ -152,6 +154,7 @@ struct machine {
     struct boot *boot_image;    /* what main/load.c read */
     struct vcpus *vcpus;        /* main/vcpu.c: the vCPU threads */
     void (*settle)(struct machine *);   /* waits until no disk writes to memory any more; NULL: no disks */
+    struct memdev *memdevs;     /* host/memdev.h: memory backends, the machine's own among them */
     struct drive_arg *drives;   /* main/drives.c */
     struct drive *(*drive)(struct machine *, unsigned n);       /* the n-th of them, NULL behind the last */
     /* The user is told, before what cfg says is done; NULL: nobody listens */
@@ -202,6 +205,8 @@ static inline void machine_news(struct machine *m, enum machine_news what, const
 }
 /* The user presses the power button; the device lock is held. */
 void machine_power_button(struct machine *);
+/* The machine's memory, cfg.ram bytes: what cfg.memory lends, or made. For boards. */
+void *machine_ram(struct machine *);
 /* Chips and board back to power-on; the caller resets the CPUs and calls m->boot. All vCPUs parked. */
 void machine_reset(struct machine *);
 static inline void machine_lock(struct machine *m) { pthread_mutex_lock(&m->lock); }

@@ -246,7 +246,7 @@ struct pcbase *pcbase_new(struct machine *m, uint64_t hole)
     b = m->board = chip_new(m->chips, &pcbase_chip, "board");
     b->reset = (struct irq){ .set = reset_set, .to = m };
 
-    m->ram = phys_ram_alloc(m->phys, cfg->ram);
+    m->ram = machine_ram(m);
     m->ram_low = cfg->ram < hole ? cfg->ram : hole;
     m->ram_high = cfg->ram - m->ram_low;
     if (m->ram_high)

@@ -75,7 +75,7 @@ static void on_signal(void *arg, short revents)
             displays_dump(s->m.displays);
             continue;
         }
-        if (sig == SIGTERM && !s->pressed) {
+        if (sig == SIGTERM && !s->pressed && s->m.ncpu) {       /* nobody would see it otherwise */
             s->pressed = true;
             fprintf(stderr, "latimer: SIGTERM: power button pressed; a second one ends Latimer\n");
             machine_lock(&s->m);

@@ -37,25 +37,39 @@ static void flatten(FILE *to, const char *opt, const char *prefix, json_t *objec
     }
 }
 
-static const char *from_json(struct options *o, const char *opt, const char *text)
+json_t *options_json(const char *opt, const char *text)
 {
     json_error_t e;
     json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, &e);
-    char *list = NULL;
-    size_t len = 0;
-    FILE *to;
 
     if (!json_is_object(j))
         die(EXIT_CODE_USAGE, "%s: that is no JSON: %s (column %d)", opt, j ? "not an object" : e.text, j ? 1 : e.column);
-    to = open_memstream(&list, &len);
+    return j;
+}
+
+const char *options_json_list(struct options *o, const char *opt, json_t *j)
+{
+    const char *text;
+    char *list = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&list, &len);
+
     if (!to)
         die(EXIT_CODE_HOST, "out of memory");
     flatten(to, opt, "", j);
     fclose(to);
-    json_decref(j);
     text = options_keep(o, *list ? list + 1 : list);
     free(list);
     return text;
+}
+
+static const char *from_json(struct options *o, const char *opt, const char *text)
+{
+    json_t *j = options_json(opt, text);
+    const char *list = options_json_list(o, opt, j);
+
+    json_decref(j);
+    return list;
 }
 
 /* "qcow2,node-name=..." is "driver=qcow2,node-name=...". */

@@ -40,6 +40,18 @@ static void more_memory(const char *opt, const char *val, const struct arg_item 
         die(EXIT_CODE_USAGE, "%s %s: slots=%s: use a number from 0 to 256", opt, val, it->val ? it->val : "");
 }
 
+void options_check_memory(const char *opt, const char *val, uint64_t n)
+{
+    if (n < RAM_MIN)
+        die(EXIT_CODE_USAGE, "%s %s: too little memory: the machine needs at least %u MiB", opt, val,
+            (unsigned)(RAM_MIN / MIB));
+    if (n > RAM_MAX)
+        die(EXIT_CODE_USAGE, "%s %s: too much memory: guest addresses have %u bits: use at most %uG", opt, val,
+            MMU_PA_BITS, (unsigned)(RAM_MAX >> 30));
+    if (n % 4096)
+        die(EXIT_CODE_USAGE, "%s %s: not a multiple of 4 KiB", opt, val);
+}
+
 void opt_m(struct options *o, const char *opt, const char *val)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
@@ -57,14 +69,7 @@ void opt_m(struct options *o, const char *opt, const char *val)
     }
     if (more)
         arg_note("%s: slots= and maxmem= have no effect: no memory is plugged in while the machine runs", opt);
-    if (n < RAM_MIN)
-        die(EXIT_CODE_USAGE, "%s %s: too little memory: the machine needs at least %u MiB", opt, val,
-            (unsigned)(RAM_MIN / MIB));
-    if (n > RAM_MAX)
-        die(EXIT_CODE_USAGE, "%s %s: too much memory: guest addresses have %u bits: use at most %uG", opt, val,
-            MMU_PA_BITS, (unsigned)(RAM_MAX >> 30));
-    if (n % 4096)
-        die(EXIT_CODE_USAGE, "%s %s: not a multiple of 4 KiB", opt, val);
+    options_check_memory(opt, val, n);
     if (pages > 0 && page > 0 && n / (uint64_t)page > (uint64_t)pages)
         arg_note("the guest gets more memory than this host has: if it uses all, this process may be killed");
     o->cfg.ram = n;

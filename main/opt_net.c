@@ -496,21 +496,26 @@ void opt_net(struct options *o, const char *opt, const char *val)
 /* ---- captures ---- */
 
 struct dump_arg {
-    const char *opt, *netdev, *file;
+    const char *opt, *id, *netdev, *file;
     uint32_t max;
     struct dump_arg *next;
 };
 
-void opt_object(struct options *o, const char *opt, const char *val)
+bool options_dump_called(const struct options *o, const char *id)
 {
-    struct dump_arg *d;
+    for (const struct dump_arg *d = o->dumps; d; d = d->next)
+        if (d->id && strcmp(d->id, id) == 0)
+            return true;
+    return false;
+}
+
+void options_add_dump(struct options *o, const char *opt, const char *val)
+{
+    struct dump_arg *d = calloc(1, sizeof(*d));
+    const char *id = NULL;
     struct arg_item it;
     uint64_t n;
 
-    if (!arg_next(&val, &it) || strcmp(it.val ? it.val : it.key, "filter-dump"))
-        die(EXIT_CODE_USAGE, "%s: there is no object '%s': use filter-dump,id=NAME,netdev=ID,file=PATH", opt,
-            it.val ? it.val : it.key);
-    d = calloc(1, sizeof(*d));
     if (!d)
         die(EXIT_CODE_HOST, "out of memory");
     *d = (struct dump_arg){ .opt = opt, .max = 65536, .next = o->dumps };
@@ -523,13 +528,18 @@ void opt_object(struct options *o, const char *opt, const char *val)
         else if (it.val && strcmp(it.key, "maxlen") == 0 && arg_number(it.val, &n) && n > 0 &&
                  n <= UINT32_MAX)
             d->max = (uint32_t)n;
-        else if (strcmp(it.key, "id"))
+        else if (it.val && strcmp(it.key, "id") == 0)
+            id = options_keep(o, it.val);
+        else if (strcmp(it.key, "filter-dump") && strcmp(it.key, "qom-type"))
             die(EXIT_CODE_USAGE, "%s filter-dump: %s%s%s: use id=, netdev=, file= or maxlen=BYTES", opt,
                 it.key,
                 it.val ? "=" : "", it.val ? it.val : "");
     }
+    if (id && (options_dump_called(o, id) || memdev_find(o->memdevs, id)))
+        die(EXIT_CODE_USAGE, "%s filter-dump: there is an object of id=%s already: take another", opt, id);
     if (!d->netdev || !d->file)
         die(EXIT_CODE_USAGE, "%s filter-dump: needs netdev=ID and file=PATH", opt);
+    d->id = id;
 }
 
 /* ---- what they make ---- */

@@ -110,10 +110,10 @@ static bool smm_wanted(const char *opt, const char *val)
     return strcmp(val, "off");
 }
 
-/* Properties that say nothing to a guest here: of KVM, and of how the process's memory is treated. */
+/* Properties that say nothing to a guest here: of KVM, and of how the host treats memory that could be merged. */
 static bool without_effect(const char *key)
 {
-    static const char *const keys[] = { "kernel-irqchip", "kernel_irqchip", "dump-guest-core", "mem-merge" };
+    static const char *const keys[] = { "kernel-irqchip", "kernel_irqchip", "mem-merge" };
 
     for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (strcmp(key, keys[i]) == 0)
@@ -141,6 +141,10 @@ void opt_machine(struct options *o, const char *opt, const char *val)
             set_accel(o, opt, it.val);
         else if (it.val && strcmp(it.key, "pcspk-audiodev") == 0)
             o->pcspk = options_keep(o, it.val);
+        else if (it.val && strcmp(it.key, "memory-backend") == 0)
+            o->memory_backend = options_keep(o, it.val);
+        else if (strcmp(it.key, "dump-guest-core") == 0)
+            o->no_core = !arg_bool(opt, it.key, it.val);
         else if (it.val && strcmp(it.key, "smm") == 0)
             o->cfg.no_smm = !smm_wanted(opt, it.val);
         else if (strcmp(it.key, "hpet") == 0)
@@ -150,7 +154,7 @@ void opt_machine(struct options *o, const char *opt, const char *val)
         else if (it.val && strcmp(it.key, "vmport") == 0 && strcmp(it.val, "on") != 0)
             continue;           /* there is none */
         else if (!it.val || !without_effect(it.key))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, smm=, hpet=, usb=, vmport=off and pcspk-audiodev= are understood", opt,
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, memory-backend=, smm=, hpet=, usb=, dump-guest-core=, vmport=off and pcspk-audiodev= are understood", opt,
                 it.key);
     }
 }
@@ -724,8 +728,7 @@ void options_parse(struct options *o, int argc, char **argv, const char *version
         die(EXIT_CODE_USAGE, "-incoming and -loadvm both say what the machine becomes: leave one out");
     if (!o->cfg.board)
         o->cfg.board = o->cfg.kernel && !o->drives ? &board_micro : &board_pc;
-    if (!o->cfg.ram && !o->cfg.board->bare)
-        o->cfg.ram = RAM_DEFAULT;
+    options_memory(o);
     if (o->cfg.kernel && o->cfg.board->bare)
         die(EXIT_CODE_USAGE, "-kernel: machine %s has no processor to run it: use -machine pc or micro", o->cfg.board->name);
     if (!o->cfg.kernel && !o->cfg.board->firmware && !o->cfg.board->bare)
@@ -779,6 +782,7 @@ void options_free(struct options *o)
     netdevs_free(o->netdevs);
     chardevs_free(o->chardevs);
     audiodevs_free(o->audiodevs);
+    memdevs_free(o);
     fsdevs_free(o->fsdevs);
     fds_free(o->fds);
     for (struct kept *k = o->kept, *next; k; k = next) {

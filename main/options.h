@@ -5,6 +5,7 @@
 #define MAIN_OPTIONS_H
 
 #include "host/displays.h"
+#include "host/memdev.h"
 #include "hw/plug.h"
 #include "hw/smbios.h"
 #include "main/chardevs.h"
@@ -57,6 +58,12 @@ struct options {
     const char *pcspk;          /* -machine pcspk-audiodev= */
     struct audiodev *audiodevs; /* -audiodev, in their order */
     struct fsdev_arg *fsdevs;   /* -fsdev and -virtfs, in their order */
+    struct memdev *memdevs;     /* memory backends: -object, and the machine's own */
+    const char *memory_backend; /* -machine memory-backend=; NULL: its own */
+    struct memdev *memory;      /* what that is; NULL: the machine has none */
+    const char *mem_path;       /* -mem-path; NULL: none */
+    bool mem_prealloc;
+    bool no_core;               /* -machine dump-guest-core=off */
     bool snapshot;              /* -snapshot: of all drives */
     bool usb;                   /* -usb */
     unsigned usb_disks;         /* -usbdevice disk: */

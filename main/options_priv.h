@@ -4,6 +4,8 @@
 #ifndef MAIN_OPTIONS_PRIV_H
 #define MAIN_OPTIONS_PRIV_H
 
+#include <jansson.h>
+
 #include "main/audiodevs.h"
 #include "main/fsdevs.h"
 #include "main/optarg.h"
@@ -66,6 +68,23 @@ void monitors_open(struct machine *, struct options *);
 void monitors_close(struct machine *, struct options *);
 /* opt_usb.c: the controllers that -usb stands for. */
 void options_usb(struct options *);
+
+/* opt_net.c: a capture, as -object says it; there is one of that id. */
+void options_add_dump(struct options *, const char *opt, const char *list);
+bool options_dump_called(const struct options *, const char *id);
+/* opt_blockdev.c: JSON that is an object, and that as a list that arg_next() takes; die on what is none. */
+json_t *options_json(const char *opt, const char *text);
+const char *options_json_list(struct options *, const char *opt, json_t *);
+/* opt_object.c: what the machine's memory is, when all has been said. */
+void options_memory(struct options *);
+/* m->memdevs and m->cfg.memory; and when the machine has gone. */
+void memdevs_open(struct machine *, struct options *);
+void memdevs_free(struct options *);
+/* For monitors, while the machine is there: as -object takes it. False: err says what is wrong. */
+bool options_add_object(struct options *, struct machine *, const char *text, char *err, size_t len);
+bool options_remove_object(struct options *, struct machine *, const char *id, char *err, size_t len);
+/* opt_machine.c: dies for a size that no machine can have. */
+void options_check_memory(const char *opt, const char *val, uint64_t size);
 
 /* opt_debug.c: m->symbols and who finds them. */
 void symbols_open(struct machine *, struct options *);

@@ -105,6 +105,16 @@ static bool remove_drive(struct machine *m, struct drive *d, char *err, size_t l
     return ok;
 }
 
+static bool add_object(struct machine *m, const char *text, char *err, size_t len)
+{
+    return options_add_object(options_of(m), m, text, err, len);
+}
+
+static bool remove_object(struct machine *m, const char *id, char *err, size_t len)
+{
+    return options_remove_object(options_of(m), m, id, err, len);
+}
+
 static bool resize(struct machine *m, struct drive *d, uint64_t size, char *err, size_t len)
 {
     struct drive_arg *a = d->arg;
@@ -268,6 +278,8 @@ void outside_new(struct machine *m, struct options *o)
                                             .disks = drives_turn,
                                             .add = add_drive,
                                             .remove = remove_drive,
+                                            .object_add = add_object,
+                                            .object_del = remove_object,
                                             .move = move_medium,
                                             .resize = resize,
                                             .hostfwd = hostfwd,

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -354,7 +355,8 @@ void phys_free(struct phys *p)
         free(p->retired[i]);
     free(p->view);
     for (unsigned i = 0; i < p->nram; i++) {
-        munmap(p->ram[i].p, p->ram[i].len);
+        if (!p->ram[i].lent)
+            munmap(p->ram[i].p, p->ram[i].len);
         if (p->ram[i].fd >= 0)
             close(p->ram[i].fd);
     }
@@ -574,7 +576,7 @@ bool phys_ram_map(struct phys_ram *r, uint64_t len)
     }
     /* Shared-memory huge pages are often switched off on the host: then this changes nothing. */
     madvise(m, len, MADV_HUGEPAGE);
-    *r = (struct phys_ram){ m, len, fd };
+    *r = (struct phys_ram){ .p = m, .len = len, .fd = fd, .holes = fd >= 0 };
     return true;
 }
 
@@ -588,6 +590,19 @@ void *phys_ram_alloc(struct phys *p, uint64_t len)
     if (!phys_ram_map(r, len))
         die(EXIT_CODE_HOST, "cannot have %" PRIu64 " MiB of guest memory (%s); try a smaller -m", len >> 20,
             strerror(errno));
+    p->nram++;
+    return r->p;
+}
+
+/* A descriptor of its own: what is loaded may take the memory's place, and another one's that of the descriptor. */
+void *phys_ram_lend(struct phys *p, const struct phys_lent *l)
+{
+    struct phys_ram *r = &p->ram[p->nram];
+
+    assert(p->nram < PHYS_RAMS && l->p && l->len % PAGE_SIZE == 0);
+    *r = (struct phys_ram){ .p = l->p, .len = l->len, .fd = -1, .holes = l->holes, .fixed = l->fixed, .taken = l->taken, .lent = true };
+    if (l->fd >= 0 && (r->fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 3)) < 0)
+        die(EXIT_CODE_HOST, "cannot have another descriptor for guest memory: %s", strerror(errno));
     p->nram++;
     return r->p;
 }

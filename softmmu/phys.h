@@ -64,7 +64,13 @@ struct phys {
     unsigned next_retired;
     struct cpu *cpu[PHYS_MAX_CPUS];
     unsigned ncpu;
-    struct phys_ram { void *p; uint64_t len; int fd; } ram[PHYS_RAMS];    /* fd -1: it has none */
+    struct phys_ram {
+        void *p;
+        uint64_t len;
+        int fd;                 /* -1: it has none */
+        bool holes, fixed, taken;       /* as in struct phys_lent */
+        bool lent;              /* the mapping is somebody else's */
+    } ram[PHYS_RAMS];
     unsigned nram;
     bool monitored;             /* MWAIT has been used: writes look for processors that wait */
     void (*wake)(struct cpu *);
@@ -150,5 +156,7 @@ void tracks_free(struct phys *);
 
 /* `len` bytes, whole pages of the host, zeros, shared. False: errno says why the host has none. */
 bool phys_ram_map(struct phys_ram *, uint64_t len);
+/* As phys_ram_used(). */
+bool phys_ram_has(const struct phys_ram *, uint64_t off, uint64_t *len);
 
 #endif

@@ -30,7 +30,7 @@ static void discard(struct phys *p, uint8_t *host, uint64_t len)
         to = ((uintptr_t)host + len) & ~(page - 1);
         /*
          * By the descriptor: madvise() is taken for a hint by some (user-mode emulators). Where the host cannot do it
-         * (a file system without holes), the memory just stays.
+         * (a file system without holes, or a copy of a file's contents), the memory just stays.
          */
         if (from < to && (p->ram[i].fd < 0 || fallocate(p->ram[i].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                                        (off_t)(from - base), (off_t)(to - from)) != 0))
@@ -65,9 +65,9 @@ void *phys_ram(struct phys *p, unsigned n, uint64_t *len)
     return p->ram[n].p;
 }
 
-bool phys_ram_used(struct phys *p, unsigned n, uint64_t off, uint64_t *len)
+bool phys_ram_has(const struct phys_ram *r, uint64_t off, uint64_t *len)
 {
-    int fd = p->ram[n].fd;
+    int fd = r->holes ? r->fd : -1;
     off_t data = fd < 0 ? (off_t)off : lseek(fd, (off_t)off, SEEK_DATA), end;
 
     if (data < 0)
@@ -80,4 +80,9 @@ bool phys_ram_used(struct phys *p, unsigned n, uint64_t off, uint64_t *len)
     if (end > (off_t)off && (uint64_t)end - off < *len)
         *len = (uint64_t)end - off;
     return true;
+}
+
+bool phys_ram_used(struct phys *p, unsigned n, uint64_t off, uint64_t *len)
+{
+    return phys_ram_has(&p->ram[n], off, len);
 }

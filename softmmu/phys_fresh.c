@@ -2,7 +2,8 @@
  * phys_fresh.c - RAM that becomes another (softmmu.h).
  *
  * Whoever puts damaged contents together drops them, and the guest has lost nothing. The new memory is moved to the
- * old one's addresses, so nothing that points there becomes wrong, and the old contents are gone at once.
+ * old one's addresses, so nothing that points there becomes wrong, and the old contents are gone at once. Where the old memory
+ * has to stay, since others see it, the contents are copied.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE            /* mremap(), fallocate() */
@@ -97,16 +98,51 @@ int phys_fresh_put(struct phys_fresh *f, uint64_t off, const void *data, size_t 
     return error ? error : put(f, off + begin, from + begin, len - begin);
 }
 
+/* [off, off + len) becomes zeros, and the host has its pages back, as far as it may. */
+static void clear(const struct phys_ram *r, uint64_t off, uint64_t len)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+
+    if (r->fd >= 0 && !r->taken &&
+        fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) == 0)
+        return;
+    for (uint64_t n; len; off += n, len -= n) {
+        uint8_t *at = (uint8_t *)r->p + off;
+
+        n = len < PAGE_SIZE ? len : PAGE_SIZE;
+        if (memcmp(at, zeros, n) != 0)
+            memset(at, 0, n);
+    }
+}
+
+/* Memory that nothing may take the place of gets the contents. */
+static void copy(struct phys_fresh *f, const struct phys_ram *to)
+{
+    for (uint64_t off = 0, n; off < to->len; off += n) {
+        n = to->len - off;
+        if (phys_ram_has(&f->ram, off, &n))
+            memcpy((uint8_t *)to->p + off, (const uint8_t *)f->ram.p + off, n);
+        else
+            clear(to, off, n);
+    }
+}
+
 void phys_fresh_use(struct phys_fresh *f)
 {
     struct phys_ram *old = &f->phys->ram[f->n];
 
+    if (old->fixed) {
+        copy(f, old);
+        phys_fresh_drop(f);
+        return;
+    }
     if (mremap(f->ram.p, f->ram.len, old->len, MREMAP_MAYMOVE | MREMAP_FIXED, old->p) != old->p)
         die(EXIT_CODE_HOST, "cannot move guest memory: %s", strerror(errno));
     madvise(old->p, old->len, MADV_HUGEPAGE);
     if (old->fd >= 0)
         close(old->fd);
     old->fd = f->ram.fd;
+    old->holes = f->ram.holes;
     free(f);
 }
 

@@ -285,7 +285,17 @@ void phys_io_write(struct phys *, uint64_t pa, uint64_t val, unsigned size);
 /* Guest RAM from one shared memfd, huge pages asked for. */
 void *phys_ram_alloc(struct phys *, uint64_t len);
 #define PHYS_RAMS 8             /* so many at most */
-/* What phys_ram_alloc() gave, in order: its n-th memory and that one's length; NULL behind the last. */
+/* RAM that somebody else has mapped, for as long as the phys is there (host/memdev.h). */
+struct phys_lent {
+    void *p;
+    uint64_t len;               /* bytes: whole pages, the guest's and the host's */
+    int fd;                     /* of a shared mapping from its beginning, for ranges to be given back by; -1: there is none */
+    bool holes;                 /* fd tells what was never written (lseek(2), SEEK_DATA) */
+    bool fixed;                 /* contents are changed where they are: nothing else may take its place */
+    bool taken;                 /* the host has given all of it already, and is given nothing back but by phys_dma_discard() */
+};
+void *phys_ram_lend(struct phys *, const struct phys_lent *);
+/* What these two gave, in order: the n-th memory and that one's length; NULL behind the last. */
 void *phys_ram(struct phys *, unsigned n, uint64_t *len);
 /* Was anything at [off, off + *len) of it ever written? No: it is zeros, and need not be read. *len may become smaller. */
 bool phys_ram_used(struct phys *, unsigned n, uint64_t off, uint64_t *len);

@@ -543,9 +543,17 @@ for opt in -no-user-config -nodefconfig -no-kvm '-cpu max,check' \
     expect 67 '' $run $opt
     holds "$opt needs no word" '! grep -q note: "$work/out"'
 done
-for opt in '-msg timestamp=on' '-overcommit mem-lock=off' '-mem-path /dev/shm' -mem-prealloc -no-quit --show-cursor; do
+for opt in '-msg timestamp=on' '-overcommit mem-lock=off' -no-quit --show-cursor; do
     expect 67 "note: ${opt%% *} has no effect: " $run $opt
 done
+for opt in "-mem-path $work -mem-prealloc" '-machine pc,memory-backend=a -object memory-backend-ram,id=a,size=64M,share=on' \
+    '-M pc,dump-guest-core=off,memory-backend=a -object memory-backend-memfd,id=a,size=64M -m 64'; do
+    expect 67 '' $run $opt
+    holds "$opt needs no word" '! grep -q note: "$work/out"'
+done
+expect 0 'memory-backend-file  *a file' -object help
+expect 0 'mem-path  *the file' -object memory-backend-file,help
+expect 2 "there is no object 'x': -object help" $run -object x,id=a
 for opt in whpx:hvf:interp $($jit && echo kvm:tcg tcg,thread=multi tcg,thread=single); do      # who allows what there is needs no word
     expect 67 '' $run -accel $opt
     holds "$opt needs no word" '! grep -q note: "$work/out"'

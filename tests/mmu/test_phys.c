@@ -2,6 +2,7 @@
  * test_phys.c - the physical map: priorities, moves, access sizes, DMA, RAM.
  */
 #include "base/log.h"
+#include "base/shm.h"
 #include "tests/mmu/mmu_env.h"
 #include "tests/run_suite.h"
 
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* A device that is memory and notes each call as "r4@8 ". */
 struct dev {
@@ -232,6 +235,87 @@ START_TEST(dma)
 }
 END_TEST
 
+/* Memory of somebody else's: given back and loaded where it is, so that who else maps it sees that. */
+START_TEST(lent)
+{
+    static uint8_t page[PAGE_SIZE];
+    const uint64_t len = 1 << 20;
+    int fd = shm_memfd("test", len);
+    uint8_t *mine = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    uint8_t *theirs = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    ck_assert(fd >= 0 && mine != MAP_FAILED && theirs != MAP_FAILED);
+    for (unsigned taken = 0; taken < 2; taken++) {
+        struct phys *p = phys_new(NULL);
+        struct phys_lent l = { .p = mine, .len = len, .fd = fd, .holes = true, .fixed = true, .taken = taken };
+        struct phys_fresh *f;
+        uint64_t n = len;
+
+        ck_assert_ptr_eq(phys_ram_lend(p, &l), mine);
+        phys_map_ram(p, 0, len, mine, false, "ram");
+        ck_assert_ptr_eq(phys_ram(p, 0, &n), mine);
+        memset(page, 0x5a, sizeof(page));
+        phys_write(p, 0x3000, page, sizeof(page));
+        phys_write(p, 0x8000, page, sizeof(page));
+        phys_write(p, 0x40000, page, sizeof(page));
+        ck_assert_int_eq(theirs[0x3fff], 0x5a);
+        phys_dma_discard(p, 0x3000, PAGE_SIZE);
+        ck_assert_int_eq(theirs[0x3fff], 0);
+        f = phys_fresh_new(p, 0);
+        ck_assert_ptr_nonnull(f);
+        memset(page, 0xc3, sizeof(page));
+        ck_assert_int_eq(phys_fresh_put(f, 0x8000, page, sizeof(page)), 0);
+        ck_assert_int_eq(theirs[0x8000], 0x5a);
+        phys_fresh_use(f);
+        ck_assert_int_eq(theirs[0x8000], 0xc3);
+        ck_assert_int_eq(theirs[0x40000], 0);
+        theirs[0x40000] = 1;
+        phys_read(p, 0x40000, page, 1);
+        ck_assert_int_eq(page[0], 1);
+        phys_free(p);
+        ck_assert_int_eq(mine[0x8000], 0xc3);
+        memset(mine, 0, len);
+    }
+    munmap(mine, len);
+    munmap(theirs, len);
+    close(fd);
+}
+END_TEST
+
+/* A copy of a file's contents: what was never written is not zero, and other memory takes its place. */
+START_TEST(lent_copy)
+{
+    const uint64_t len = 1 << 20;
+    int fd = shm_memfd("test", len);
+    uint8_t *file = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    uint8_t *mine = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0), b = 0;
+    struct phys *p = phys_new(NULL);
+    struct phys_fresh *f;
+    uint64_t n = len;
+
+    ck_assert(fd >= 0 && file != MAP_FAILED && mine != MAP_FAILED);
+    file[0x5000] = 7;
+    phys_ram_lend(p, &(struct phys_lent){ .p = mine, .len = len, .fd = -1 });
+    phys_map_ram(p, 0, len, mine, false, "ram");
+    ck_assert(phys_ram_used(p, 0, 0, &n) && n == len);
+    phys_dma_discard(p, 0, len);
+    phys_read(p, 0x5000, &b, 1);
+    ck_assert_int_eq(b, 7);
+    f = phys_fresh_new(p, 0);
+    ck_assert_ptr_nonnull(f);
+    b = 9;
+    ck_assert_int_eq(phys_fresh_put(f, 0x6000, &b, 1), 0);
+    phys_fresh_use(f);
+    ck_assert(mine[0x6000] == 9 && mine[0x5000] == 0 && file[0x5000] == 7 && file[0x6000] == 0);
+    n = len;
+    ck_assert(!phys_ram_used(p, 0, 0, &n) && n <= 0x6000);
+    phys_free(p);
+    munmap(mine, len);
+    munmap(file, len);
+    close(fd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("phys");
@@ -242,6 +326,8 @@ int main(void)
     tcase_add_test(t, sizes);
     tcase_add_test(t, dma);
     tcase_add_test(t, overtaken);
+    tcase_add_test(t, lent);
+    tcase_add_test(t, lent_copy);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

@@ -1,0 +1,351 @@
+/*
+ * opt_object.c - -object, and object-add and object-del of monitors: captures of networks (opt_net.c makes them), memory backends;
+ * and which of these is the machine's memory.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/log.h"
+#include "hw/boards.h"
+#include "main/options_priv.h"
+
+static void help(void)
+{
+    printf("Objects:\n  %-22s a network's frames go to a file\n", "filter-dump");
+    for (unsigned c = 0; c < MEMDEV_CLASSES; c++)
+        printf("  %-22s %s\n", memdev_class_name(c), memdev_class_help(c));
+    printf("CLASS,help lists the properties of a memory backend\n");
+    exit(0);
+}
+
+static void help_properties(enum memdev_class class)
+{
+    const struct memdev_prop *p;
+
+    printf("%s: %s\n", memdev_class_name(class), memdev_class_help(class));
+    for (unsigned i = 0; (p = memdev_prop_nth(class, i)); i++)
+        printf("  %-38s %s\n", p->name, p->help);
+    exit(0);
+}
+
+/* ---- reading ---- */
+
+/* The value of that name; the class may come first without one. NULL: it is not there. */
+static const char *value(struct options *o, const char *list, const char *name)
+{
+    bool first = true, class = strcmp(name, "qom-type") == 0;
+    const char *found = NULL;
+    struct arg_item it;
+
+    for (; arg_next(&list, &it); first = false) {
+        if (it.val && strcmp(it.key, name) == 0)
+            found = options_keep(o, it.val);
+        else if (first && class && !it.val)
+            found = options_keep(o, it.key);
+    }
+    return found;
+}
+
+static bool is_type(const json_t *j, enum memdev_type type)
+{
+    switch (type) {
+    case MEMDEV_BOOL:
+    case MEMDEV_CHOICE:   return json_is_boolean(j);
+    case MEMDEV_SIZE:     return json_is_integer(j);
+    case MEMDEV_NODE_SET: return json_is_array(j);
+    default:              return json_is_string(j);
+    }
+}
+
+/* Words of a list are of no type, JSON's are. */
+static void check_type(const char *opt, const struct memdev_prop *p, const json_t *val)
+{
+    static const char *const names[] = { [MEMDEV_BOOL] = "boolean", [MEMDEV_CHOICE] = "boolean", [MEMDEV_SIZE] = "integer",
+                                         [MEMDEV_TEXT] = "string", [MEMDEV_POLICY] = "string", [MEMDEV_NODE_SET] = "array" };
+    const json_t *one;
+    size_t i;
+
+    if (!is_type(val, p->type))
+        die(EXIT_CODE_USAGE, "%s: Invalid parameter type for '%s', expected: %s", opt, p->name, names[p->type]);
+    json_array_foreach(val, i, one)
+        if (!json_is_integer(one))
+            die(EXIT_CODE_USAGE, "%s: Invalid parameter type for '%s[%zu]', expected: integer", opt, p->name, i);
+}
+
+/* "nodes": [0, 1] is nodes=0,nodes=1 in a list, behind the others. */
+static const char *with_arrays(struct options *o, const char *list, json_t *arrays)
+{
+    const char *key;
+    json_t *val, *one;
+    char *text = NULL;
+    size_t len = 0, i;
+    FILE *to = open_memstream(&text, &len);
+
+    if (!to)
+        die(EXIT_CODE_HOST, "out of memory");
+    fputs(list, to);
+    json_object_foreach(arrays, key, val)
+        json_array_foreach(val, i, one)
+            fprintf(to, ",%s=%" JSON_INTEGER_FORMAT, key, json_integer_value(one));
+    fclose(to);
+    list = options_keep(o, text);
+    free(text);
+    return list;
+}
+
+static const char *from_json(struct options *o, const char *opt, const char *text)
+{
+    json_t *j = options_json(opt, text), *arrays = json_object(), *val;
+    const char *class = json_string_value(json_object_get(j, "qom-type")), *key, *list;
+    enum memdev_class c = class ? memdev_class_find(class) : MEMDEV_CLASSES;
+    void *next;
+
+    json_object_foreach_safe(j, next, key, val) {
+        const struct memdev_prop *p = c < MEMDEV_CLASSES ? memdev_prop_find(c, key) : NULL;
+
+        if (!p)
+            continue;
+        check_type(opt, p, val);
+        if (!json_is_array(val))
+            continue;
+        json_object_set(arrays, key, val);
+        json_object_del(j, key);
+    }
+    list = with_arrays(o, options_json_list(o, opt, j), arrays);
+    json_decref(arrays);
+    json_decref(j);
+    return list;
+}
+
+static void set_property(struct memdev *d, const char *opt, const struct arg_item *it)
+{
+    const struct memdev_prop *p = memdev_prop_find(d->class, it->key);
+    char err[300];
+
+    if (!p)
+        die(EXIT_CODE_USAGE, "%s %s: Parameter '%.100s' is unexpected: -object %s,help lists what it takes", opt, memdev_class_name(d->class), it->key,
+            memdev_class_name(d->class));
+    if (!memdev_set(d, p, it->val, err, sizeof(err)))
+        die(EXIT_CODE_USAGE, "%s %s,id=%s: %s", opt, memdev_class_name(d->class), d->id, err);
+}
+
+/* A letter, then letters, digits, '-', '.' and '_'. */
+static bool well_formed(const char *id)
+{
+    bool ok = isalpha((unsigned char)*id);
+
+    for (; ok && *id; id++)
+        ok = isalnum((unsigned char)*id) || strchr("-._", *id);
+    return ok;
+}
+
+static void add_memdev(struct options *o, const char *opt, enum memdev_class class, const char *list)
+{
+    const char *id = value(o, list, "id");
+    struct memdev *d, **end = &o->memdevs;
+    struct arg_item it;
+
+    if (!id || !well_formed(id))
+        die(EXIT_CODE_USAGE, id ? "%s %s: id=%s: Parameter 'id' expects an identifier: a letter, then letters, digits, '-', '.' and '_'" :
+            "%s %s: Parameter 'id' is missing: add id=NAME", opt, memdev_class_name(class), id);
+    if (memdev_find(o->memdevs, id) || options_dump_called(o, id))
+        die(EXIT_CODE_USAGE, "%s %s,id=%s: there is an object of that id already: take another", opt, memdev_class_name(class), id);
+    while (*end)
+        end = &(*end)->next;
+    d = *end = memdev_new(class, id);
+    for (bool first = true; arg_next(&list, &it); first = false) {
+        bool names = strcmp(it.key, "qom-type") == 0 || strcmp(it.key, "id") == 0 || (first && !it.val);
+
+        if (first && !names)
+            die(EXIT_CODE_USAGE, "%s: the class comes first, as in %s,id=%s", opt, memdev_class_name(class), id);
+        if (!names)
+            set_property(d, opt, &it);
+    }
+    if (!d->size)
+        die(EXIT_CODE_USAGE, "%s %s,id=%s: Parameter 'size' is missing: add size=SIZE", opt, memdev_class_name(class), id);
+    if (class == MEMDEV_FILE && !d->path)
+        die(EXIT_CODE_USAGE, "%s %s,id=%s: Parameter 'mem-path' is missing: add mem-path=PATH", opt, memdev_class_name(class), id);
+}
+
+static void add_object(struct options *o, const char *opt, const char *list)
+{
+    const char *name = value(o, list, "qom-type");
+    enum memdev_class class = name ? memdev_class_find(name) : MEMDEV_CLASSES;
+
+    if (!name)
+        die(EXIT_CODE_USAGE, "%s: Parameter 'qom-type' is missing: the class comes first (-object help lists them)", opt);
+    if (class < MEMDEV_CLASSES)
+        add_memdev(o, opt, class, list);
+    else if (strcmp(name, "filter-dump") == 0)
+        options_add_dump(o, opt, list);
+    else
+        die(EXIT_CODE_USAGE, "%s: there is no object '%s': -object help lists what there is", opt, name);
+}
+
+void opt_object(struct options *o, const char *opt, const char *val)
+{
+    const char *list = *val == '{' ? from_json(o, opt, val) : val, *name = value(o, list, "qom-type");
+    enum memdev_class class = name ? memdev_class_find(name) : MEMDEV_CLASSES;
+    struct arg_item it;
+
+    if (name && arg_is_help(name))
+        help();
+    for (const char *s = list; class < MEMDEV_CLASSES && arg_next(&s, &it);)
+        if (!it.val && arg_is_help(it.key))
+            help_properties(class);
+    add_object(o, opt, list);
+}
+
+/* ---- the machine's memory ---- */
+
+void opt_mem_path(struct options *o, const char *opt, const char *val)
+{
+    o->mem_path = options_keep(o, val);
+}
+
+void opt_mem_prealloc(struct options *o, const char *opt, const char *val)
+{
+    o->mem_prealloc = true;
+}
+
+/* QEMU's name of a board's memory. */
+static const char *own_id(const struct options *o)
+{
+    return o->cfg.board->ram_id;
+}
+
+static void take_named(struct options *o)
+{
+    struct memdev *d = memdev_find(o->memdevs, o->memory_backend);
+
+    if (!d)
+        die(EXIT_CODE_USAGE, "-machine: Memory backend '%s' not found: -object memory-backend-ram,id=%s,size=SIZE makes one", o->memory_backend,
+            o->memory_backend);
+    if (o->mem_path || o->mem_prealloc)
+        die(EXIT_CODE_USAGE, "-mem-path and -mem-prealloc cannot be used together with -machine memory-backend=: use mem-path= and prealloc= of "
+            "-object");
+    if (d->readonly)
+        die(EXIT_CODE_USAGE, "-machine: memory-backend=%s: a machine writes to its memory, and that is readonly=on: leave this out (with share=off "
+            "the file is only read)", d->id);
+    if (o->cfg.ram && o->cfg.ram != d->size)
+        die(EXIT_CODE_USAGE, "-m: Machine memory size does not match the size of the memory backend: %" PRIu64 " bytes, and %s has %" PRIu64
+            ": leave -m out, or use the same size", o->cfg.ram, d->id, d->size);
+    options_check_memory("-object", d->id, d->size);
+    o->cfg.ram = d->size;
+    o->memory = d;
+}
+
+/* What is said of memory that is no -object. */
+static void make_own(struct options *o)
+{
+    struct memdev *d;
+
+    if (memdev_find(o->memdevs, own_id(o)))
+        die(EXIT_CODE_USAGE, "-object: id=%s is reserved for the machine's own memory: take another, or use -machine memory-backend=%s", own_id(o),
+            own_id(o));
+    d = memdev_new(o->mem_path ? MEMDEV_FILE : MEMDEV_RAM, own_id(o));
+    d->size = o->cfg.ram;
+    d->path = o->mem_path ? strdup(o->mem_path) : NULL;
+    d->prealloc = o->mem_prealloc;
+    d->next = o->memdevs;
+    o->memdevs = o->memory = d;
+}
+
+void options_memory(struct options *o)
+{
+    if (o->memory_backend)
+        take_named(o);
+    if (!o->cfg.ram && !o->cfg.board->bare)
+        o->cfg.ram = RAM_DEFAULT;
+    if (o->cfg.ram && !o->memory)
+        make_own(o);
+    if (o->memory)
+        o->memory->used = true;
+}
+
+/* ---- while there is a machine ---- */
+
+static void open_one(struct options *o, struct memdev *d)
+{
+    char err[512];
+    int code;
+
+    if (d->dump == MEMDEV_UNSAID)
+        d->dump = o->no_core ? MEMDEV_OFF : MEMDEV_ON;
+    code = memdev_open(d, err, sizeof(err));
+    if (code && d == o->memory && !o->memory_backend)
+        die(code, "%s%s", o->mem_path ? "-mem-path: " : "", err);
+    if (code)
+        die(code, "%s,id=%s: %s", memdev_class_name(d->class), d->id, err);
+}
+
+void memdevs_open(struct machine *m, struct options *o)
+{
+    for (struct memdev *d = o->memdevs; d; d = d->next)
+        open_one(o, d);
+    m->memdevs = o->memdevs;
+    m->cfg.memory = o->memory ? &o->memory->lent : NULL;
+}
+
+void memdevs_free(struct options *o)
+{
+    for (struct memdev *d = o->memdevs, *next; d; d = next) {
+        next = d->next;
+        memdev_free(d);
+    }
+    o->memdevs = NULL;
+}
+
+struct adding {
+    struct options *o;
+    const char *text;
+    struct memdev **end;        /* where it is put, if all is well */
+};
+
+static void add_one(void *arg)
+{
+    struct adding *n = arg;
+    const char *list = *n->text == '{' ? from_json(n->o, "object-add", n->text) : n->text, *name = value(n->o, list, "qom-type");
+
+    if (name && memdev_class_find(name) == MEMDEV_CLASSES)
+        die(EXIT_CODE_USAGE, "Parameter 'qom-type' does not accept value '%s': memory backends can be added while the machine runs", name);
+    add_object(n->o, "object-add", list);
+    open_one(n->o, *n->end);
+}
+
+bool options_add_object(struct options *o, struct machine *m, const char *text, char *err, size_t len)
+{
+    struct adding n = { o, text, &o->memdevs };
+    bool ok;
+
+    while (*n.end)
+        n.end = &(*n.end)->next;
+    ok = !die_caught(add_one, &n, err, len);
+    if (!ok && *n.end) {
+        memdev_free(*n.end);
+        *n.end = NULL;
+    }
+    m->memdevs = o->memdevs;
+    return ok;
+}
+
+bool options_remove_object(struct options *o, struct machine *m, const char *id, char *err, size_t len)
+{
+    struct memdev **at = &o->memdevs, *d;
+
+    while (*at && strcmp((*at)->id, id))
+        at = &(*at)->next;
+    d = *at;
+    if (!d || d->used) {
+        snprintf(err, len, d ? "object '%s' is in use, can not be deleted: it is the machine's memory" : "object '%s' not found", id);
+        return false;
+    }
+    *at = d->next;
+    memdev_free(d);
+    m->memdevs = o->memdevs;
+    return true;
+}
