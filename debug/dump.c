@@ -356,9 +356,11 @@ bool dump_write(struct machine *m, const struct dump *d, uint64_t *size, char *e
 
     if (d->begin >> 52 || d->length >> 52) {
         snprintf(err, len, "there is no such memory: physical addresses have 52 bits");
+        if (d->fd >= 0)
+            close(d->fd);
         return false;
     }
-    w.fd = open(d->file, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    w.fd = d->fd >= 0 ? d->fd : open(d->file, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
     if (w.fd >= 0 && (fstat(w.fd, &st) || !S_ISREG(st.st_mode))) {
         close(w.fd);
         snprintf(err, len, "cannot write %s: it is no regular file", d->file);
@@ -379,7 +381,7 @@ bool dump_write(struct machine *m, const struct dump *d, uint64_t *size, char *e
     if (ok && !w.memory.n)
         snprintf(err, len, "there is no memory from 0x%llx on", (unsigned long long)d->begin);
     ok &= w.memory.n != 0;
-    if (!ok)
+    if (!ok && d->fd < 0)
         unlink(d->file);
     free(w.memory.p);
     free(w.segments.p);

@@ -274,7 +274,7 @@ void hmp_pmemsave(struct hmp *h)
 
 void hmp_dump_guest_memory(struct hmp *h)
 {
-    struct dump d = { h->arg[0].s, hmp_flag(h, 'p'), h->arg[1].n, h->arg[2].n };
+    struct dump d = { h->arg[0].s, -1, hmp_flag(h, 'p'), h->arg[1].n, h->arg[2].n };
     uint64_t size = 0;
     char err[512];
 

@@ -27,6 +27,7 @@ struct outside_drive {
     char place[16];             /* by its place, as QEMU calls it: "ide1-cd0", "floppy0"; "" for none */
     const char *cache;          /* "writeback", ... */
     bool snapshot;              /* what is written goes away */
+    bool node;                  /* of -blockdev: its id is that of the image, and the drive has no name to QMP's clients */
     bool taken;                 /* the file of a format that is another node: nothing of its own to show */
     bool stops;                 /* there are errors of it that stop the machine */
     bool removable;             /* media of it can be changed */
@@ -98,7 +99,12 @@ struct outside {
     const char *(*name)(struct machine *);      /* -name, "" for none */
 };
 
-/* The drive of that id, or whose device has it. False: err says so. */
+/*
+ * What QEMU's clients call the device that has the drive: its id, or its path among the objects (qmp_types.c), of which virtio's
+ * have one more part; of the machine's own controllers the drive's place; else its id.
+ */
+void outside_device(struct machine *, const struct outside_drive *, char *buf, size_t len);
+/* The drive of that id, or whose device has it, or is called so by outside_device(). False: err says so. */
 bool outside_find_drive(struct machine *, const char *id, struct outside_drive *, char *err, size_t len);
 bool outside_find_net(struct machine *, const char *id, struct outside_net *, char *err, size_t len);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fds.h"
 #include "debug/action.h"
 #include "debug/dump.h"
 #include "debug/migrate.h"
@@ -103,17 +104,20 @@ void qmp_dump_guest_memory(struct qmp_call *q)
 {
     const char *to = qmp_string(q, "protocol"), *format = qmp_string(q, "format");
     int64_t begin = qmp_integer(q, "begin", -1), length = qmp_integer(q, "length", -1);
-    struct dump d = { NULL, qmp_boolean(q, "paging", false), begin < 0 ? 0 : (uint64_t)begin,
+    struct dump d = { NULL, -1, qmp_boolean(q, "paging", false), begin < 0 ? 0 : (uint64_t)begin,
                       length < 0 ? 0 : (uint64_t)length };
+    bool given = strncmp(to, "fd:", 3) == 0;
     uint64_t size = 0;
 
-    if (strncmp(to, "file:", 5))
-        qmp_fail(q, "Parameter 'protocol' must start with 'file:'");
+    if (!given && strncmp(to, "file:", 5))
+        qmp_fail(q, "Parameter 'protocol' must start with 'file:' or 'fd:'");
     else if (format && strcmp(format, "elf"))
         qmp_fail(q, "Parameter 'format' does not accept value '%.60s': use elf", format);
     else if ((begin < 0) != (length <= 0) || (begin >= 0 && d.paging))
         qmp_fail(q, "Parameters 'begin' and 'length' belong together, and not to 'paging'");
-    d.file = to + 5;
+    d.file = given ? to : to + 5;
+    if (!*q->error && given && (d.fd = fds_take(q->m->fds, to + 3)) < 0)
+        qmp_fail(q, "File descriptor named '%.100s' not found", to + 3);
     if (*q->error)
         return;
     DO(q, dump_write(q->m, &d, &size, err, sizeof(err)));

@@ -158,11 +158,12 @@ void qmp_query_hotpluggable_cpus(struct qmp_call *q)
     qmp_fail(q, "machine does not support hot-plugging CPUs");
 }
 
+/* The default processor by that of its names which QEMU's clients know: libvirt makes no machine of one that it knows nothing of. */
 void qmp_query_machines(struct qmp_call *q)
 {
     char cpu[80];
 
-    qmp_cpu_type(cpu_model_nth(0), cpu, sizeof(cpu));
+    qmp_cpu_type("qemu64", cpu, sizeof(cpu));
     q->ret = json_array();
     for (unsigned i = 0; q->m->outside && q->m->outside->board(i); i++) {
         const struct board *b = q->m->outside->board(i);
@@ -450,15 +451,30 @@ static const char *io_status(const struct outside_drive *d)
     return !waits ? "ok" : waits == -ENOSPC || waits == -EDQUOT ? "nospace" : "failed";
 }
 
+/* By what names clients know a drive; of an image that no device has there is none. NULL: that is it. */
+static json_t *names(struct qmp_call *q, const struct outside_drive *d)
+{
+    char device[200];
+
+    if (d->node && !d->drive->used)
+        return NULL;
+    outside_device(q->m, d, device, sizeof(device));
+    return json_pack("{s:s, s:s}", "device", d->node ? "" : d->drive->id, "qdev", device);
+}
+
 void qmp_query_block(struct qmp_call *q)
 {
     struct outside_drive d;
 
     q->ret = json_array();
     EACH_DRIVE(q, d) {
-        json_t *j = json_pack("{s:s, s:s, s:s, s:b}", "device", d.drive->id, "qdev",
-                              *d.place ? d.place : d.drive->id, "type", "unknown", "removable", d.removable);
         struct drive_tray t = { false, false };
+        json_t *j = names(q, &d);
+
+        if (!j)
+            continue;
+        json_object_set_new(j, "type", json_string("unknown"));
+        json_object_set_new(j, "removable", json_boolean(d.removable));
 
         if (d.removable && d.drive->user && d.drive->user->tray) {
             d.drive->user->tray(d.drive->dev, &t);
@@ -530,15 +546,19 @@ static json_t *stats(const struct outside_drive *d)
     return j;
 }
 
+/* query-nodes: of images, not of drives. */
 void qmp_query_blockstats(struct qmp_call *q)
 {
+    bool nodes = qmp_boolean(q, "query-nodes", false);
     struct outside_drive d;
 
     q->ret = json_array();
     EACH_DRIVE(q, d) {
-        json_t *j = json_pack("{s:s, s:s, s:o}", "device", d.drive->id, "qdev", *d.place ? d.place : d.drive->id, "stats",
-                              stats(&d));
+        json_t *j = nodes && d.drive->disk ? json_object() : nodes ? NULL : names(q, &d);
 
+        if (!j)
+            continue;
+        json_object_set_new(j, "stats", stats(&d));
         if (d.drive->disk)
             json_object_set_new(j, "node-name", json_string(d.drive->id));
         json_array_append_new(q->ret, j);

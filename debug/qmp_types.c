@@ -9,7 +9,7 @@
  *   /machine/peripheral/ID                     devices with an id
  *   /machine/peripheral-anon/device[N]         those without
  *   /machine/unattached/device[N]              processors
- *   /objects/ID                                memory backends
+ *   /objects/ID                                memory backends and secrets
  */
 #include "debug/qmp_int.h"
 
@@ -21,6 +21,7 @@
 #include "frontend/cpu.h"
 #include "frontend/cpu_model.h"
 #include "host/memdev.h"
+#include "host/secret.h"
 #include "hw/boards.h"
 #include "hw/chardev_if.h"
 #include "hw/disk_if.h"
@@ -48,6 +49,8 @@ static const struct fixed { const char *name, *parent; bool real; } fixed[] = {
     { "hda-codec", "device", false },
     { "virtio-serial-port", "device", false },
     { "memory-backend", "object", false },
+    { "secret_common", "object", false },
+    { "secret", "secret_common", true },
     { "accel", "object", false },
     { "tcg-accel", "accel", true },     /* what libvirt looks for; a build without code generator refuses -accel tcg */
 };
@@ -323,7 +326,8 @@ static struct cpu_model *model_with(struct qmp_call *q, const char *name, json_t
 /*
  * "static" is answered in full, too: no name here stands for a set of features that later versions will keep. "host" is what
  * libvirt calls the best processor that a guest can have, whatever runs it, and takes the host's own features for where that
- * is not answered: here the best is "max".
+ * is not answered: here the best is "max". As in QEMU it has no invariant TSC unless it is "migratable": false, since libvirt saves
+ * no machine whose processor has one.
  */
 void qmp_query_cpu_model_expansion(struct qmp_call *q)
 {
@@ -331,7 +335,7 @@ void qmp_query_cpu_model_expansion(struct qmp_call *q)
     const json_t *model = json_object_get(q->args, "model");
     const char *name = json_string_value(json_object_get(model, "name"));
     struct cpu_model *m;
-    json_t *all;
+    json_t *all, *props;
 
     if (strcmp(type, "full") && strcmp(type, "static")) {
         qmp_fail(q, "Parameter 'type' does not accept value '%.60s'", type);
@@ -341,9 +345,16 @@ void qmp_query_cpu_model_expansion(struct qmp_call *q)
         qmp_fail(q, "Parameter 'model.name' is missing");
         return;
     }
-    if (strcmp(name, "host") == 0)
+    props = json_copy(json_object_get(model, "props"));
+    if (strcmp(name, "host") == 0) {
         name = "max";
-    m = model_with(q, name, json_object_get(model, "props"));
+        if (!props)
+            props = json_object();
+        if (!json_is_false(json_object_get(props, "migratable")))
+            json_object_set_new(props, "invtsc", json_false());
+    }
+    m = model_with(q, name, props);
+    json_decref(props);
     if (!m)
         return;
     all = json_object();
@@ -355,7 +366,7 @@ void qmp_query_cpu_model_expansion(struct qmp_call *q)
 
 /* ---- objects ---- */
 
-enum place { NOWHERE, ROOT, MACHINE, PERIPHERAL, ANON, UNATTACHED, OBJECTS, DEVICE, CPU, MEMORY };
+enum place { NOWHERE, ROOT, MACHINE, PERIPHERAL, ANON, UNATTACHED, OBJECTS, DEVICE, CPU, MEMORY, SECRET };
 
 struct object {
     enum place place;
@@ -408,6 +419,8 @@ static bool find(struct qmp_call *q, struct object *o)
     }
     if (strncmp(path, "/objects/", 9) == 0 && (o->memory = memdev_find(q->m->memdevs, path + 9)))
         o->place = MEMORY;
+    else if (strncmp(path, "/objects/", 9) == 0 && secret_find(q->m->secrets, path + 9))
+        o->place = SECRET;
     if (o->place)
         return true;
     qmp_fail(q, "Device '%.100s' not found", path);
@@ -430,6 +443,7 @@ static void type_of(struct qmp_call *q, const struct object *o, char *buf, size_
     case DEVICE:  snprintf(buf, len, "%s", o->use->plug->name); break;
     case MEMORY:  snprintf(buf, len, "%s", memdev_class_name(o->memory->class)); break;
     case CPU:     qmp_cpu_type(cpu_model_nth(0), buf, len); break;
+    case SECRET:  snprintf(buf, len, "secret"); break;
     default:      snprintf(buf, len, "container"); break;
     }
 }
@@ -468,6 +482,8 @@ void qmp_qom_list(struct qmp_call *q)
     case OBJECTS:
         for (const struct memdev *d = q->m->memdevs; d; d = d->next)
             add_child(q->ret, d->id, memdev_class_name(d->class));
+        for (const struct secret *s = q->m->secrets; s; s = s->next)
+            add_child(q->ret, s->id, "secret");
         break;
     case PERIPHERAL:
     case ANON:
@@ -482,7 +498,8 @@ void qmp_qom_list(struct qmp_call *q)
         break;
     case DEVICE: device_properties(q->ret, o.use->plug); break;
     case MEMORY: memdev_properties(q->ret, o.memory->class); break;
-    default:     each_feature(NULL, list_feature, q->ret); break;
+    case CPU:    each_feature(NULL, list_feature, q->ret); break;
+    default:     break;         /* what a secret is nobody is told */
     }
 }
 

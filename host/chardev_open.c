@@ -199,14 +199,14 @@ bool chardev_find_end(struct host_chardev *h, const char *spec, const struct cha
         return open_tty(h, path ? path : spec, err, len);
     if (after(spec, "udp:"))
         return open_udp(h, spec + 4, err, len);
-    if (h->telnet || after(spec, "tcp:") || after(spec, "unix:"))
+    if (h->telnet || after(spec, "tcp:") || after(spec, "unix:") || after(spec, "fd:"))
         return open_socket(h, spec, err, len);
     if (strcmp(spec, "vc") == 0 || after(spec, "vc:"))
         snprintf(err, len, "%s: unknown destination '%s': windows have no consoles of text: use pty, stdio, telnet: or unix:",
                  h->label, spec);
     else
         snprintf(err, len, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pipe:PATH, pty, null, none, "
-                 "tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH, udp:HOST:PORT@HOST:PORT or a serial port (/dev/...)",
+                 "tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH, udp:HOST:PORT@HOST:PORT, fd:N or a serial port (/dev/...)",
                  h->label, spec);
     return false;
 }

@@ -4,6 +4,7 @@
 #include "host/chardev_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 struct spec {
     char text[512];
     const char *host, *port, *path;     /* path: unix */
+    const char *fd;             /* that Latimer was started with */
     bool server, wait;
 };
 
@@ -52,6 +54,10 @@ static bool parse(struct spec *s, const char *spec)
             }
         if (!known)
             return false;
+    }
+    if (strncmp(s->text, "fd:", 3) == 0) {
+        s->fd = s->text + 3;
+        return *s->fd && !s->fd[strspn(s->fd, "0123456789")] && strlen(s->fd) < 7;
     }
     if (strncmp(s->text, "unix:", 5) == 0) {
         s->path = s->text + 5;
@@ -118,6 +124,21 @@ static int open_tcp(const struct spec *s, const char **why)
     return fd;
 }
 
+/* Somebody else has made it, and listens there or is connected; of our own descriptors none is inherited. -1 and errno. */
+static int open_given(const struct spec *s, const char **why)
+{
+    int fd = atoi(s->fd), flags = fcntl(fd, F_GETFD), listens = 0;
+    socklen_t len = sizeof(listens);
+
+    if (fd <= STDERR_FILENO || flags < 0 || flags & FD_CLOEXEC)
+        *why = "Latimer was not started with such a descriptor (0 to 2 are its own)";
+    else if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
+        *why = "that is no socket";
+    else if (!!listens != s->server)
+        *why = listens ? "that socket listens: use server=on" : "that socket does not listen: use server=off";
+    return *why ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 bool chardev_socket_open(const char *spec, const char *label, struct chardev_socket *to, char *err,
                          size_t len)
 {
@@ -128,11 +149,11 @@ bool chardev_socket_open(const char *spec, const char *label, struct chardev_soc
     *to = (struct chardev_socket){ .listen = -1, .fd = -1 };
     if (!parse(&s, spec)) {
         snprintf(err, len,
-                 "%s: unknown destination '%s': use tcp:HOST:PORT (up to 65535) or unix:PATH, with ,server to listen and "
+                 "%s: unknown destination '%s': use tcp:HOST:PORT (up to 65535), unix:PATH or fd:N, with ,server to listen and "
                  ",server,nowait not to wait for a client", label, spec);
         return false;
     }
-    fd = s.path ? open_unix(&s) : open_tcp(&s, &why);
+    fd = s.fd ? open_given(&s, &why) : s.path ? open_unix(&s) : open_tcp(&s, &why);
     if (fd < 0) {
         snprintf(err, len, "%s: cannot %s %.*s: %s", label, s.server ? "listen on" : "connect to",
                  (int)strcspn(spec, ","), spec, why ? why : strerror(errno));

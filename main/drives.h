@@ -20,6 +20,7 @@ struct drive_arg {
     int bus, unit;              /* the same, as the user said it; -1: not given */
     const char *file;           /* NULL: no medium */
     struct block_open open;
+    bool node;                  /* of -blockdev: its id is that of the image alone */
     bool file_node;             /* -blockdev driver=file: a format may stand on it */
     struct drive_arg *below;    /* -blockdev file=NODE: whose file this is; NULL: it has its own */
     bool taken;                 /* it is `below` another, which opens its file: nobody else has it */

@@ -159,7 +159,7 @@ void machine_setup(struct machine *m, struct options *o)
     m->displays = displays_new(m);
     if (m->cfg.board->firmware && !m->cfg.kernel && !m->cfg.pflash[0])
         firmware_read(m, o);
-    memdevs_open(m, o);
+    objects_open(m, o);
     m->cfg.board->init(m);
     evloop_attach(m->loop, m->clock, &m->lock);
     if (m->cfg.kernel)

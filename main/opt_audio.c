@@ -102,6 +102,7 @@ void opt_audiodev(struct options *o, const char *opt, const char *val)
     struct audiodev *d = new_dev(o);
     struct arg_item it;
 
+    val = options_list(o, opt, val, "driver");
     for (bool first = true; arg_next(&val, &it); first = false) {
         if (first && !it.val)
             d->driver = driver_of(opt, it.key);

@@ -20,6 +20,10 @@ static void flatten(FILE *to, const char *opt, const char *prefix, json_t *objec
         char name[256];
 
         snprintf(name, sizeof(name), "%s%.100s", prefix, key);
+        if (json_is_null(val)) {
+            fprintf(to, ",%s=", name);
+            continue;
+        }
         if (json_is_object(val)) {
             strncat(name, ".", sizeof(name) - strlen(name) - 1);
             flatten(to, opt, name, val);
@@ -63,6 +67,23 @@ const char *options_json_list(struct options *o, const char *opt, json_t *j)
     return text;
 }
 
+const char *options_list(struct options *o, const char *opt, const char *text, const char *first)
+{
+    json_t *j, *head;
+
+    if (*text != '{')
+        return text;
+    j = options_json(opt, text);
+    head = json_object();
+    if (json_object_get(j, first))
+        json_object_set(head, first, json_object_get(j, first));
+    json_object_update_missing(head, j);
+    text = options_json_list(o, opt, head);
+    json_decref(head);
+    json_decref(j);
+    return text;
+}
+
 static const char *from_json(struct options *o, const char *opt, const char *text)
 {
     json_t *j = options_json(opt, text);
@@ -103,6 +124,11 @@ static bool set_node(struct options *o, struct drive_arg *a, const struct arg_it
         a->file_node = true;
     } else if (strcmp(key, "file.driver") == 0) {
         drive_arg_file_driver(a, it);
+    } else if (it->val && strcmp(key, "backing") == 0) {
+        if (*it->val)
+            die(EXIT_CODE_USAGE, "%s: backing=%s: an image says itself what is beneath it: leave that out, or use \"backing\": null to look at the image alone",
+                opt, it->val);
+        a->open.no_backing = true;
     } else if (it->val && (strcmp(key, "filename") == 0 || strcmp(key, "file.filename") == 0)) {
         a->file = options_keep(o, it->val);
     } else if (strcmp(key, "read-only") == 0 || strcmp(key, "file.read-only") == 0) {
@@ -156,13 +182,14 @@ void opt_blockdev(struct options *o, const char *opt, const char *val)
         val = with_driver(o, val);
     a = drive_arg_new(o, opt);
     a->iface = DRIVE_IF_NONE;
+    a->node = true;
     a->open.format = "raw";
     while (arg_next(&val, &it)) {
         if (it.val && strcmp(it.key, "file") == 0)
             node = options_keep(o, it.val);
         else if (!set_node(o, a, &it))
             die(EXIT_CODE_USAGE, "%s: unknown property '%s': use driver, node-name, file, file.driver, file.filename, read-only, "
-                "discard, detect-zeroes, force-share, cache.direct or cache.no-flush", opt, it.key);
+                "discard, detect-zeroes, force-share, backing, cache.direct or cache.no-flush", opt, it.key);
     }
     if (node && a->file)
         die(EXIT_CODE_USAGE, "%s: file=%s is a node, whose file is said already: leave file.filename= out", opt, node);

@@ -144,13 +144,15 @@ static bool flag(const struct given *g, const char *opt, const char *key, bool o
 
 static const char *socket_spec(struct options *o, const char *opt, const struct given *g)
 {
-    const char *path = find(g, "path"), *host = find(g, "host"), *port = find(g, "port");
+    const char *path = find(g, "path"), *host = find(g, "host"), *port = find(g, "port"), *fd = find(g, "fd");
     bool wait = flag(g, opt, "wait", !find(g, "nowait"));
     char text[4096];
 
-    if (!path == !port)
-        die(EXIT_CODE_USAGE, "%s socket: needs path=PATH, or port=N and host=NAME", opt);
-    if (path)
+    if (!!path + !!port + !!fd != 1)
+        die(EXIT_CODE_USAGE, "%s socket: needs path=PATH, fd=N, or port=N and host=NAME", opt);
+    if (fd)
+        snprintf(text, sizeof(text), "fd:%s", fd);
+    else if (path)
         snprintf(text, sizeof(text), "unix:%s", path);
     else
         snprintf(text, sizeof(text), "%s:%s:%s", flag(g, opt, "telnet", false) ? "telnet" : "tcp", host ? host : "", port);
@@ -178,7 +180,7 @@ static const struct backend backends[] = {
     { "pipe", " path ", "pipe:", NULL },
     { "pty", "", "pty", NULL },
     { "null", "", "null", NULL },
-    { "socket", " path host port telnet server wait nowait ", NULL, socket_spec },
+    { "socket", " path host port fd telnet server wait nowait ", NULL, socket_spec },
     { "udp", " host port localaddr localport ", NULL, udp_spec },
     { "serial", " path ", "tty:", NULL },
     { "tty", " path ", "tty:", NULL },

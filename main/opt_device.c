@@ -95,8 +95,9 @@ void opt_device(struct options *o, const char *opt, const char *val)
     struct device_arg *a, **last = &o->device_args;
     struct arg_item it;
     const struct plug *plug;
-    const char *p = val;
+    const char *p;
 
+    p = val = options_list(o, opt, val, "driver");
     /* What help is asked for, and wrong names, need not wait. */
     if (!arg_next(&p, &it) || arg_is_help(it.key))
         list_devices();
@@ -158,6 +159,25 @@ static struct fs *find_fsdev(void *arg, const char *id)
     return fsdevs_find(((struct options *)arg)->fsdevs, id);
 }
 
+/* CD-ROM drives that were given none have an empty one; clients know it by the device's id. */
+static void add_empty(struct options *o, const char *opt, struct plug_use *use)
+{
+    static const char *const kinds[] = { "ide-cd", "scsi-cd", NULL };
+    const struct prop *p = plug_prop(use->plug, "drive");
+    const char *const *kind = kinds;
+    struct drive *d;
+
+    while (*kind && strcmp(*kind, use->plug->name))
+        kind++;
+    if (!*kind)
+        return;
+    memcpy(&d, (const char *)use->props + p->offset, sizeof(d));
+    if (d)
+        return;
+    d = options_empty_drive(o, opt, use->props->id);
+    memcpy((char *)use->props + p->offset, &d, sizeof(d));
+}
+
 static void make_device(struct options *o, const struct device_arg *a)
 {
     const struct plug_names names = { .drive = find_drive, .netdev = find_netdev, .chardev = find_chardev,
@@ -176,6 +196,7 @@ static void make_device(struct options *o, const struct device_arg *a)
         if (!plug_set(use, prop, val, &names, why, sizeof(why)))
             die(EXIT_CODE_USAGE, "%s: %s: %s=%s: %s", a->opt, use->plug->name, it.key, val, why);
     }
+    add_empty(o, a->opt, use);
     options_add_device(o, use);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "host/audiodev.h"
 #include "host/keymap.h"
 #include "hw/boards.h"
 #include "main/options_priv.h"
@@ -79,6 +80,37 @@ void opt_full_screen(struct options *o, const char *opt, const char *val)
     o->full_screen = true;
 }
 
+static void set_password(struct options *o, const char *password, const char *where)
+{
+    if (strlen(password) >= sizeof(o->vnc_config.password))
+        arg_note("VNC passwords have 8 characters: the rest of the one in %s does not count", where);
+    snprintf(o->vnc_config.password, sizeof(o->vnc_config.password), "%.8s", password);
+}
+
+/* What the server's clients would hear in QEMU. */
+static void check_audiodev(const struct options *o)
+{
+    const struct audiodev *d = o->audiodevs;
+
+    while (o->vnc_audiodev && d && strcmp(d->audio.id, o->vnc_audiodev))
+        d = d->next;
+    if (o->vnc_audiodev && !d)
+        die(EXIT_CODE_USAGE, "-vnc: audiodev=%s: there is no -audiodev with that id", o->vnc_audiodev);
+    if (o->vnc_audiodev && strcmp(d->driver, "none"))
+        arg_note("-vnc: audiodev=%s: VNC clients are sent no sound: it is heard where -audiodev says", o->vnc_audiodev);
+}
+
+/* What the options name may come behind them. */
+static void take_secret(struct options *o)
+{
+    const struct secret *s = o->vnc_secret ? secret_find(o->secrets, o->vnc_secret) : NULL;
+
+    if (o->vnc_secret && !s)
+        die(EXIT_CODE_USAGE, "-vnc: password-secret=%s: there is no -object secret with that id", o->vnc_secret);
+    if (s)
+        set_password(o, (const char *)s->data, s->id);
+}
+
 static void read_password(struct options *o, const char *opt, const char *path)
 {
     FILE *f = fopen(path, "re");
@@ -92,9 +124,7 @@ static void read_password(struct options *o, const char *opt, const char *path)
     line[strcspn(line, "\r\n")] = 0;
     if (!line[0])
         die(EXIT_CODE_FILE, "%s: %s: its first line is to be the password", opt, path);
-    if (strlen(line) >= sizeof(o->vnc_config.password))
-        arg_note("VNC passwords have 8 characters: the rest of the one in %s does not count", path);
-    snprintf(o->vnc_config.password, sizeof(o->vnc_config.password), "%.8s", line);
+    set_password(o, line, path);
     o->vnc_config.auth = true;
 }
 
@@ -115,6 +145,7 @@ static bool no_loopback(const char *address)
 
 void opt_vnc(struct options *o, const char *opt, const char *val)
 {
+    const char *address;
     struct arg_item it;
     uint64_t n;
 
@@ -122,10 +153,12 @@ void opt_vnc(struct options *o, const char *opt, const char *val)
     die(EXIT_CODE_USAGE, "%s: this Latimer was built without libvncserver", opt);
 #endif
     arg_next(&val, &it);
-    o->vnc = strcmp(it.key, "none") != 0;
-    if (o->vnc && !is_address(it.key))
-        die(EXIT_CODE_USAGE, "%s: '%s': use HOST:N, as in :0 for port 5900 of this host, or unix:PATH", opt, it.key);
-    o->vnc_config = (struct vnc_config){ .address = options_keep(o, it.key) };
+    address = it.val && strcmp(it.key, "vnc") == 0 ? it.val : it.key;
+    o->vnc = strcmp(address, "none") != 0;
+    if (o->vnc && !is_address(address))
+        die(EXIT_CODE_USAGE, "%s: '%s': use HOST:N, as in :0 for port 5900 of this host, or unix:PATH", opt, address);
+    o->vnc_config = (struct vnc_config){ .address = options_keep(o, address) };
+    o->vnc_secret = o->vnc_audiodev = NULL;
     while (arg_next(&val, &it)) {
         if (it.val && strcmp(it.key, "to") == 0 && arg_number(it.val, &n) && n <= 59635)
             o->vnc_config.to = (unsigned)n;
@@ -133,9 +166,14 @@ void opt_vnc(struct options *o, const char *opt, const char *val)
             o->vnc_config.auth = true;
         else if (it.val && strcmp(it.key, "password") == 0 && strcmp(it.val, "off"))
             read_password(o, opt, it.val);
+        else if (it.val && strcmp(it.key, "password-secret") == 0)
+            o->vnc_secret = options_keep(o, it.val);
+        else if (it.val && strcmp(it.key, "audiodev") == 0)
+            o->vnc_audiodev = options_keep(o, it.val);
         else if (!it.val || (strcmp(it.key, "share") && strcmp(it.key, "password")))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use password=FILE, password=on or to=N", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use password=FILE, password=on, password-secret=ID, audiodev=ID or to=N", opt, it.key);
     }
+    o->vnc_config.auth |= o->vnc_secret != NULL;
     if (o->vnc && no_loopback(o->vnc_config.address) && !o->vnc_config.auth)
         arg_note("%s: whoever reaches this host can use the guest: give a password=FILE, or only :N", opt);
 }
@@ -191,6 +229,8 @@ void options_display(struct options *o)
 {
     struct plug_use *u;
 
+    take_secret(o);
+    check_audiodev(o);
     if (o->vga != VGA_NONE && o->cfg.board->firmware && (o->vga == VGA_STD || !o->nodefaults) && !options_asked_for(o, "VGA")) {
         u = plug_use_new(plug_find("VGA"));
         u->props->slot = VGA_SLOT;

@@ -199,6 +199,24 @@ void opt_drive(struct options *o, const char *opt, const char *val)
     drive_arg_check(a);
 }
 
+struct drive *options_empty_drive(struct options *o, const char *opt, const char *id)
+{
+    struct drive_arg *a = drive_arg_new(o, opt);
+    unsigned n = 0;
+
+    a->iface = DRIVE_IF_NONE;
+    a->node = a->drive.cdrom = a->drive.read_only = true;
+    if (id && !drive_find(o->drives, id)) {
+        a->drive.id = id;
+        return &a->drive;
+    }
+    do
+        snprintf(a->name, sizeof(a->name), "empty%u", n++);
+    while (drive_find(o->drives, a->name));
+    a->drive.id = a->name;
+    return &a->drive;
+}
+
 /* ---- while the machine runs ---- */
 
 struct adding {

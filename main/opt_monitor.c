@@ -72,7 +72,7 @@ void opt_mon(struct options *o, const char *opt, const char *val)
             control = strcmp(it.val, "control") == 0;
         else if (strcmp(it.key, "pretty") == 0)
             pretty = arg_bool(opt, it.key, it.val);
-        else
+        else if (!it.val || strcmp(it.key, "id"))       /* its name; nothing here speaks of monitors by name */
             die(EXIT_CODE_USAGE, "%s: '%s%s%s': use chardev=ID, mode=readline, mode=control or pretty=on",
                 opt, it.key, it.val ? "=" : "", it.val ? it.val : "");
     }

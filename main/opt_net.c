@@ -426,6 +426,7 @@ void opt_netdev(struct options *o, const char *opt, const char *val)
     struct netdev_arg *a;
     struct arg_item it;
 
+    val = options_list(o, opt, val, "type");
     if (!arg_next(&val, &it) || arg_is_help(it.key)) {
         printf("Kinds of networks: user tap socket stream dgram\n");
         exit(0);
@@ -535,7 +536,7 @@ void options_add_dump(struct options *o, const char *opt, const char *val)
                 it.key,
                 it.val ? "=" : "", it.val ? it.val : "");
     }
-    if (id && (options_dump_called(o, id) || memdev_find(o->memdevs, id)))
+    if (id && options_object_called(o, id))
         die(EXIT_CODE_USAGE, "%s filter-dump: there is an object of id=%s already: take another", opt, id);
     if (!d->netdev || !d->file)
         die(EXIT_CODE_USAGE, "%s filter-dump: needs netdev=ID and file=PATH", opt);

@@ -1,5 +1,5 @@
 /*
- * opt_object.c - -object, and object-add and object-del of monitors: captures of networks (opt_net.c makes them), memory backends;
+ * opt_object.c - -object, and object-add and object-del of monitors: captures of networks (opt_net.c makes them), secrets, memory backends;
  * and which of these is the machine's memory.
  */
 #include <ctype.h>
@@ -18,6 +18,7 @@ static void help(void)
     printf("Objects:\n  %-22s a network's frames go to a file\n", "filter-dump");
     for (unsigned c = 0; c < MEMDEV_CLASSES; c++)
         printf("  %-22s %s\n", memdev_class_name(c), memdev_class_help(c));
+    printf("  %-22s a password or a key, as data= or in file=\n", "secret");
     printf("CLASS,help lists the properties of a memory backend\n");
     exit(0);
 }
@@ -143,26 +144,74 @@ static bool well_formed(const char *id)
     return ok;
 }
 
-static void add_memdev(struct options *o, const char *opt, enum memdev_class class, const char *list)
+bool options_object_called(const struct options *o, const char *id)
+{
+    return memdev_find(o->memdevs, id) || secret_find(o->secrets, id) || options_dump_called(o, id);
+}
+
+/* The id of a new object. */
+static const char *new_id(struct options *o, const char *opt, const char *class, const char *list)
 {
     const char *id = value(o, list, "id");
+
+    if (!id)
+        die(EXIT_CODE_USAGE, "%s %s: Parameter 'id' is missing: add id=NAME", opt, class);
+    if (!well_formed(id))
+        die(EXIT_CODE_USAGE, "%s %s: id=%s: Parameter 'id' expects an identifier: a letter, then letters, digits, '-', '.' and '_'", opt, class, id);
+    if (options_object_called(o, id))
+        die(EXIT_CODE_USAGE, "%s %s: there is an object of id=%s already: take another", opt, class, id);
+    return id;
+}
+
+/* Is that word one that each object has: its class, its id? */
+static bool names_it(const struct arg_item *it, bool first)
+{
+    return strcmp(it->key, "qom-type") == 0 || strcmp(it->key, "id") == 0 || (first && !it->val);
+}
+
+static bool is_base64(const char *opt, const char *id, const char *format)
+{
+    if (format && strcmp(format, "raw") && strcmp(format, "base64"))
+        die(EXIT_CODE_USAGE, "%s secret,id=%s: format=%s: use raw or base64", opt, id, format);
+    return format && strcmp(format, "base64") == 0;
+}
+
+static void add_secret(struct options *o, const char *opt, const char *list)
+{
+    const char *id = new_id(o, opt, "secret", list), *data = value(o, list, "data"), *file = value(o, list, "file");
+    bool base64 = is_base64(opt, id, value(o, list, "format")), first = true;
+    struct secret *s, **end = &o->secrets;
+    struct arg_item it;
+    char err[400];
+    int code;
+
+    for (const char *rest = list; arg_next(&rest, &it); first = false) {
+        if (strcmp(it.key, "keyid") == 0 || strcmp(it.key, "iv") == 0)
+            die(EXIT_CODE_USAGE, "%s secret,id=%s: %s=: secrets that are encrypted with another are not understood: use file=", opt, id, it.key);
+        if (!names_it(&it, first) && strcmp(it.key, "data") && strcmp(it.key, "file") && strcmp(it.key, "format"))
+            die(EXIT_CODE_USAGE, "%s secret: Parameter '%.100s' is unexpected: use id=, data= or file=, and format=raw or base64", opt, it.key);
+    }
+    if (!data == !file)
+        die(EXIT_CODE_USAGE, "%s secret,id=%s: needs one of data=TEXT and file=PATH", opt, id);
+    s = secret_new(id, data, file, base64, &code, err, sizeof(err));
+    if (!s)
+        die(code, "%s secret,id=%s: %s", opt, id, err);
+    while (*end)
+        end = &(*end)->next;
+    *end = s;
+}
+
+static void add_memdev(struct options *o, const char *opt, enum memdev_class class, const char *list)
+{
+    const char *id = new_id(o, opt, memdev_class_name(class), list);
     struct memdev *d, **end = &o->memdevs;
     struct arg_item it;
 
-    if (!id || !well_formed(id))
-        die(EXIT_CODE_USAGE, id ? "%s %s: id=%s: Parameter 'id' expects an identifier: a letter, then letters, digits, '-', '.' and '_'" :
-            "%s %s: Parameter 'id' is missing: add id=NAME", opt, memdev_class_name(class), id);
-    if (memdev_find(o->memdevs, id) || options_dump_called(o, id))
-        die(EXIT_CODE_USAGE, "%s %s,id=%s: there is an object of that id already: take another", opt, memdev_class_name(class), id);
     while (*end)
         end = &(*end)->next;
     d = *end = memdev_new(class, id);
     for (bool first = true; arg_next(&list, &it); first = false) {
-        bool names = strcmp(it.key, "qom-type") == 0 || strcmp(it.key, "id") == 0 || (first && !it.val);
-
-        if (first && !names)
-            die(EXIT_CODE_USAGE, "%s: the class comes first, as in %s,id=%s", opt, memdev_class_name(class), id);
-        if (!names)
+        if (!names_it(&it, first))
             set_property(d, opt, &it);
     }
     if (!d->size)
@@ -180,6 +229,8 @@ static void add_object(struct options *o, const char *opt, const char *list)
         die(EXIT_CODE_USAGE, "%s: Parameter 'qom-type' is missing: the class comes first (-object help lists them)", opt);
     if (class < MEMDEV_CLASSES)
         add_memdev(o, opt, class, list);
+    else if (strcmp(name, "secret") == 0)
+        add_secret(o, opt, list);
     else if (strcmp(name, "filter-dump") == 0)
         options_add_dump(o, opt, list);
     else
@@ -283,21 +334,27 @@ static void open_one(struct options *o, struct memdev *d)
         die(code, "%s,id=%s: %s", memdev_class_name(d->class), d->id, err);
 }
 
-void memdevs_open(struct machine *m, struct options *o)
+void objects_open(struct machine *m, struct options *o)
 {
     for (struct memdev *d = o->memdevs; d; d = d->next)
         open_one(o, d);
     m->memdevs = o->memdevs;
+    m->secrets = o->secrets;
     m->cfg.memory = o->memory ? &o->memory->lent : NULL;
 }
 
-void memdevs_free(struct options *o)
+void objects_free(struct options *o)
 {
     for (struct memdev *d = o->memdevs, *next; d; d = next) {
         next = d->next;
         memdev_free(d);
     }
     o->memdevs = NULL;
+    for (struct secret *s = o->secrets, *next; s; s = next) {
+        next = s->next;
+        secret_free(s);
+    }
+    o->secrets = NULL;
 }
 
 struct adding {
@@ -311,10 +368,11 @@ static void add_one(void *arg)
     struct adding *n = arg;
     const char *list = *n->text == '{' ? from_json(n->o, "object-add", n->text) : n->text, *name = value(n->o, list, "qom-type");
 
-    if (name && memdev_class_find(name) == MEMDEV_CLASSES)
-        die(EXIT_CODE_USAGE, "Parameter 'qom-type' does not accept value '%s': memory backends can be added while the machine runs", name);
+    if (name && memdev_class_find(name) == MEMDEV_CLASSES && strcmp(name, "secret"))
+        die(EXIT_CODE_USAGE, "Parameter 'qom-type' does not accept value '%s': memory backends and secrets can be added while the machine runs", name);
     add_object(n->o, "object-add", list);
-    open_one(n->o, *n->end);
+    if (*n->end)
+        open_one(n->o, *n->end);
 }
 
 bool options_add_object(struct options *o, struct machine *m, const char *text, char *err, size_t len)
@@ -330,13 +388,31 @@ bool options_add_object(struct options *o, struct machine *m, const char *text, 
         *n.end = NULL;
     }
     m->memdevs = o->memdevs;
+    m->secrets = o->secrets;
     return ok;
+}
+
+static bool remove_secret(struct options *o, const char *id)
+{
+    struct secret **at = &o->secrets, *s;
+
+    while (*at && strcmp((*at)->id, id))
+        at = &(*at)->next;
+    s = *at;
+    if (s)
+        *at = s->next;
+    secret_free(s);
+    return s;
 }
 
 bool options_remove_object(struct options *o, struct machine *m, const char *id, char *err, size_t len)
 {
     struct memdev **at = &o->memdevs, *d;
 
+    if (remove_secret(o, id)) {
+        m->secrets = o->secrets;
+        return true;
+    }
     while (*at && strcmp((*at)->id, id))
         at = &(*at)->next;
     d = *at;

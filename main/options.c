@@ -782,7 +782,7 @@ void options_free(struct options *o)
     netdevs_free(o->netdevs);
     chardevs_free(o->chardevs);
     audiodevs_free(o->audiodevs);
-    memdevs_free(o);
+    objects_free(o);
     fsdevs_free(o->fsdevs);
     fds_free(o->fds);
     for (struct kept *k = o->kept, *next; k; k = next) {

@@ -6,6 +6,7 @@
 
 #include "host/displays.h"
 #include "host/memdev.h"
+#include "host/secret.h"
 #include "hw/plug.h"
 #include "hw/smbios.h"
 #include "main/chardevs.h"
@@ -45,6 +46,7 @@ struct options {
     bool display_set, display_default;  /* by an option; by what the host has */
     bool full_screen, vnc;
     struct vnc_config vnc_config;
+    const char *vnc_secret, *vnc_audiodev;      /* -vnc password-secret=, audiodev=; NULL: none */
     enum vga_kind vga;
     struct keymap *keymap;      /* -k; NULL: the default */
     const char *dump;           /* -screendump; NULL: none */
@@ -59,6 +61,7 @@ struct options {
     struct audiodev *audiodevs; /* -audiodev, in their order */
     struct fsdev_arg *fsdevs;   /* -fsdev and -virtfs, in their order */
     struct memdev *memdevs;     /* memory backends: -object, and the machine's own */
+    struct secret *secrets;     /* -object secret */
     const char *memory_backend; /* -machine memory-backend=; NULL: its own */
     struct memdev *memory;      /* what that is; NULL: the machine has none */
     const char *mem_path;       /* -mem-path; NULL: none */

@@ -40,6 +40,8 @@ void options_display(struct options *);
 bool options_asked_for(const struct options *, const char *name);
 /* opt_drive.c: one more drive, and what -drive and -blockdev say of one alike. Dies where the value is wrong. */
 struct drive_arg *drive_arg_new(struct options *, const char *opt);
+/* opt_drive.c: a CD-ROM drive without a medium, for a device of that id (NULL: it has none). */
+struct drive *options_empty_drive(struct options *, const char *opt, const char *id);
 void drive_arg_format(struct drive_arg *, struct options *, const struct arg_item *);
 void drive_arg_discard(struct drive_arg *, const struct arg_item *);
 void drive_arg_detect_zeroes(struct drive_arg *, const struct arg_item *);
@@ -72,14 +74,18 @@ void options_usb(struct options *);
 /* opt_net.c: a capture, as -object says it; there is one of that id. */
 void options_add_dump(struct options *, const char *opt, const char *list);
 bool options_dump_called(const struct options *, const char *id);
+/* opt_object.c: an object has that id. */
+bool options_object_called(const struct options *, const char *id);
 /* opt_blockdev.c: JSON that is an object, and that as a list that arg_next() takes; die on what is none. */
 json_t *options_json(const char *opt, const char *text);
+/* JSON as such a list, what `first` names in the beginning; all else as it is. */
+const char *options_list(struct options *, const char *opt, const char *text, const char *first);
 const char *options_json_list(struct options *, const char *opt, json_t *);
 /* opt_object.c: what the machine's memory is, when all has been said. */
 void options_memory(struct options *);
-/* m->memdevs and m->cfg.memory; and when the machine has gone. */
-void memdevs_open(struct machine *, struct options *);
-void memdevs_free(struct options *);
+/* m->memdevs, m->secrets and m->cfg.memory; and when the machine has gone. */
+void objects_open(struct machine *, struct options *);
+void objects_free(struct options *);
 /* For monitors, while the machine is there: as -object takes it. False: err says what is wrong. */
 bool options_add_object(struct options *, struct machine *, const char *text, char *err, size_t len);
 bool options_remove_object(struct options *, struct machine *, const char *id, char *err, size_t len);

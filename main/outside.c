@@ -43,7 +43,7 @@ static bool drive(struct machine *m, unsigned n, struct outside_drive *d)
         return false;
     *d = (struct outside_drive){
         .drive = &a->drive, .file = a->drive.disk ? a->file : NULL, .iface = ifaces[a->iface],
-        .cache = caches[a->open.cache], .snapshot = a->snapshot, .taken = a->taken,
+        .cache = caches[a->open.cache], .snapshot = a->snapshot, .node = a->node, .taken = a->taken,
         .stops = drive_stops(&a->drive.on_error),
         .removable = !a->drive.used || (a->drive.user && a->drive.user->tray),
         .block = a->drive.disk ? disk_block(a->drive.disk) : NULL

@@ -104,7 +104,13 @@ static unsigned vpd_identity(const struct scsi_dev *d, uint8_t *p)
 {
     unsigned n = 0, len = (unsigned)strlen(d->serial);
 
-    if (len) {
+    if (d->device_id) {
+        len = (unsigned)strlen(d->device_id);
+        p[n] = 2;                       /* ASCII, as the user wants it */
+        p[n + 3] = (uint8_t)len;
+        memcpy(p + n + 4, d->device_id, len);
+        n += 4 + len;
+    } else if (len) {
         p[n] = 2;                       /* ASCII, by vendor */
         p[n + 3] = (uint8_t)(8 + len);
         put_text(p + n + 4, 8, d->vendor);
@@ -450,8 +456,8 @@ struct props {
     struct plug_common common;
     struct drive *drive;
     struct disk_policy on_error;
-    const char *vendor, *product, *version, *serial;
-    uint64_t id, lun, wwn, block, rotation;
+    const char *vendor, *product, *version, *serial, *device_id;
+    uint64_t id, lun, channel, wwn, block, rotation;
     unsigned cache;
     bool removable;
 };
@@ -495,6 +501,8 @@ static struct scsi_dev *make(struct chip_list *chips, struct scsi_bus *bus, cons
     plug_check_rotation(&p->common, p->rotation);
     if (strlen(serial) > 36)
         die(EXIT_CODE_USAGE, "-device %s: serial=%s: at most 36 characters", p->common.name, serial);
+    if (p->device_id && (!*p->device_id || strlen(p->device_id) > 64))
+        die(EXIT_CODE_USAGE, "-device %s: device_id=%s: use 1 to 64 characters", p->common.name, p->device_id);
     if (!drive_take(p->drive, type == SCSI_CD || p->removable ? &cd_user : &disk_user, d))
         die(EXIT_CODE_USAGE, "-device %s: drive %s is in use", p->common.name, p->drive->id);
     d->drive = p->drive;
@@ -506,6 +514,7 @@ static struct scsi_dev *make(struct chip_list *chips, struct scsi_bus *bus, cons
     d->product = p->product;
     d->version = p->version;
     d->serial = serial;
+    d->device_id = p->device_id;
     d->wwn = p->wwn;
     d->removable = type == SCSI_CD || p->removable;
     d->read_only = type == SCSI_CD || p->drive->read_only || (p->drive->disk && p->drive->disk->read_only);
@@ -534,6 +543,9 @@ static void make_cd(struct plug_env *env, void *bus, const void *props)
     { "scsi-id", PROP_NUMBER, offsetof(struct props, id), 0, SCSI_TARGETS - 1,                               \
       "target (default: the first free)" },                                                                  \
     { "lun", PROP_NUMBER, offsetof(struct props, lun), 0, SCSI_LUNS - 1, "logical unit" },                   \
+    { "channel", PROP_NUMBER, offsetof(struct props, channel), 0, 0, "host adapters have one" },             \
+    { "device_id", PROP_STRING, offsetof(struct props, device_id), 0, 0,                                     \
+      "what it is called in page 83h, up to 64 characters (default: its vendor and serial)" },               \
     { "vendor", PROP_STRING, offsetof(struct props, vendor), 0, 0, "up to 8 characters" },                   \
     { "product", PROP_STRING, offsetof(struct props, product), 0, 0, "up to 16 characters" },                \
     { "ver", PROP_STRING, offsetof(struct props, version), 0, 0, "up to 4 characters" },                     \

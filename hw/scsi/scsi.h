@@ -48,6 +48,7 @@ struct scsi_dev {                       /* a chip of its own */
     enum scsi_type type;
     unsigned target, lun, block;        /* block: bytes */
     const char *vendor, *product, *version, *serial;
+    const char *device_id;              /* in page 83h; NULL: vendor and serial */
     uint64_t wwn;                       /* 0: none */
     unsigned rotation;                  /* revolutions a minute; 1: none, 0: it does not say */
     bool read_only, removable, cache_off;       /* cache_off: wce is, until the driver says otherwise */

@@ -294,7 +294,7 @@ expect 2 'needs id=' -chardev null
 expect 2 "there is no 'warp'" -chardev warp,id=c
 expect 2 'two with id=c' -chardev null,id=c -chardev pty,id=c
 expect 2 'needs path=PATH' -chardev file,id=c
-expect 2 'needs path=PATH, or port' -chardev socket,id=c
+expect 2 'needs path=PATH, fd=N, or port' -chardev socket,id=c
 expect 2 'unknown property .path.' -chardev null,id=c,path=x
 expect 2 'unknown property .append.' -chardev pipe,id=c,append=on
 expect 2 'unknown property .path.' -chardev file,id=c,path

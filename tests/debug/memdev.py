@@ -277,7 +277,7 @@ def quick_errors():
     for code, text, *options in (
             (2, "-m: Machine memory size does not match .*33554432 bytes, and a has 67108864", "-m", "32", "-object", ram + "size=64M", "-M", "pc,memory-backend=a"),
             (2, "Memory backend 'b' not found", "-object", ram + "size=64M", "-M", "pc,memory-backend=b"),
-            (2, "there is an object of that id already", "-object", ram + "size=1M", "-object", ram + "size=1M"),
+            (2, "there is an object of id=a already", "-object", ram + "size=1M", "-object", ram + "size=1M"),
             (2, "there is an object of id=a already", "-object", ram + "size=1M", "-nic", "user,id=n", "-object", "filter-dump,id=a,netdev=n,file=" + path("p")),
             (2, "reserved for the machine's own memory", "-object", "memory-backend-ram,id=pc.ram,size=1M"),
             (2, "'size' is missing", "-object", "memory-backend-ram,id=a"), (2, "'id' is missing", "-object", "memory-backend-ram,size=1M"),

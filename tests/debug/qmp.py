@@ -510,7 +510,7 @@ def quick_dump():
     data = subprocess.run(["sum", path("low")], stdout=subprocess.PIPE, text=True).stdout
     same(q.hmp("sum 0 0x90000").split()[0], data.split()[0])
     check("not all" in q.hmp("sum 0x900000000000 1"), "a sum of nothing")
-    for how, why in (({"protocol": "fd:1"}, "must start"), ({"protocol": "file:/dev/null"}, "no regular file"),
+    for how, why in (({"protocol": "fd:1"}, "not found"), ({"protocol": "pipe:1"}, "must start"), ({"protocol": "file:/dev/null"}, "no regular file"),
                      ({"protocol": "file:/nowhere/x"}, "No such file"), ({"protocol": "file:" + path("x"), "format": "win-dmp"}, "elf"),
                      ({"protocol": "file:" + path("x"), "begin": 0}, "belong together"),
                      ({"protocol": "file:" + path("x"), "begin": 1 << 50, "length": 1}, "no memory from")):
