@@ -7,11 +7,13 @@
 #include "debug/qmp_int.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "debug/outside.h"
 #include "host/evloop.h"
 
 static const struct { const char *name; unsigned ms; } events[] = {
@@ -143,12 +145,35 @@ static void stopping(struct machine *m, enum stop_reason why)
     }
 }
 
+/* What clients call a drive, "" if nothing, and the device that has it. */
+static const char *names(struct machine *m, const char *drive, char *device, size_t len)
+{
+    char err[200];
+    struct outside_drive d;
+
+    snprintf(device, len, "%s", drive);
+    if (!outside_find_drive(m, drive, &d, err, sizeof(err)))
+        return drive;
+    if (!*d.place)
+        outside_device(m, &d, device, len);
+    return d.node ? "" : drive;
+}
+
+static void tray(struct machine *m, const char *drive, bool open)
+{
+    char device[200];
+    const char *name = names(m, drive, device, sizeof(device));
+
+    qmp_tell(m, QMP_TRAY, json_pack("{s:s, s:s, s:b}", "device", name, "id", device, "tray-open", open));
+}
+
 static void io_error(struct machine *m, const char *drive, const char *action, int64_t n)
 {
     int error = (int)(n < 0 ? -n : n);
+    char device[200];
 
     qmp_tell(m, QMP_IO_ERROR,
-             json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "device", drive, "operation", n < 0 ? "read" : "write", "action",
+             json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "device", names(m, drive, device, sizeof(device)), "operation", n < 0 ? "read" : "write", "action",
                        action, "nospace", error == ENOSPC, "node-name", drive, "reason", strerror(error)));
 }
 
@@ -186,8 +211,7 @@ void qmp_news(struct machine *m, enum machine_news what, const char *who, int64_
         qmp_tell(m, QMP_BALLOON, json_pack("{s:I}", "actual", (json_int_t)n));
         break;
     case NEWS_TRAY_OPEN: case NEWS_TRAY_CLOSED:
-        qmp_tell(m, QMP_TRAY,
-                 json_pack("{s:s, s:s, s:b}", "device", who, "id", who, "tray-open", what == NEWS_TRAY_OPEN));
+        tray(m, who, what == NEWS_TRAY_OPEN);
         break;
     case NEWS_DISK_STOP:
         io_error(m, who, "stop", n);

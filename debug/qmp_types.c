@@ -9,7 +9,7 @@
  *   /machine/peripheral/ID                     devices with an id
  *   /machine/peripheral-anon/device[N]         those without
  *   /machine/unattached/device[N]              processors
- *   /objects/ID                                memory backends and secrets
+ *   /objects/ID                                memory backends and secrets, sources of random bytes
  */
 #include "debug/qmp_int.h"
 
@@ -21,6 +21,7 @@
 #include "frontend/cpu.h"
 #include "frontend/cpu_model.h"
 #include "host/memdev.h"
+#include "host/rng.h"
 #include "host/secret.h"
 #include "hw/boards.h"
 #include "hw/chardev_if.h"
@@ -51,6 +52,9 @@ static const struct fixed { const char *name, *parent; bool real; } fixed[] = {
     { "memory-backend", "object", false },
     { "secret_common", "object", false },
     { "secret", "secret_common", true },
+    { "rng-backend", "object", false },
+    { "rng-random", "rng-backend", true },
+    { "rng-builtin", "rng-backend", true },
     { "accel", "object", false },
     { "tcg-accel", "accel", true },     /* what libvirt looks for; a build without code generator refuses -accel tcg */
 };
@@ -366,12 +370,13 @@ void qmp_query_cpu_model_expansion(struct qmp_call *q)
 
 /* ---- objects ---- */
 
-enum place { NOWHERE, ROOT, MACHINE, PERIPHERAL, ANON, UNATTACHED, OBJECTS, DEVICE, CPU, MEMORY, SECRET };
+enum place { NOWHERE, ROOT, MACHINE, PERIPHERAL, ANON, UNATTACHED, OBJECTS, DEVICE, CPU, MEMORY, SECRET, RNG };
 
 struct object {
     enum place place;
     const struct plug_use *use;         /* DEVICE */
     const struct memdev *memory;        /* MEMORY */
+    const struct rng_source *rng;       /* RNG */
 };
 
 static const struct { const char *path; enum place place; } places[] = {
@@ -421,6 +426,9 @@ static bool find(struct qmp_call *q, struct object *o)
         o->place = MEMORY;
     else if (strncmp(path, "/objects/", 9) == 0 && secret_find(q->m->secrets, path + 9))
         o->place = SECRET;
+    for (const struct rng_source *s = q->m->rngs; s && !o->place; s = s->next)
+        if (strncmp(path, "/objects/", 9) == 0 && strcmp(path + 9, s->id) == 0)
+            *o = (struct object){ .place = RNG, .rng = s };
     if (o->place)
         return true;
     qmp_fail(q, "Device '%.100s' not found", path);
@@ -436,6 +444,11 @@ static void add_child(json_t *list, const char *name, const char *type)
     add_property(list, name, text, NULL);
 }
 
+static const char *rng_type(const struct rng_source *s)
+{
+    return s->file ? "rng-random" : "rng-builtin";
+}
+
 static void type_of(struct qmp_call *q, const struct object *o, char *buf, size_t len)
 {
     switch (o->place) {
@@ -444,6 +457,7 @@ static void type_of(struct qmp_call *q, const struct object *o, char *buf, size_
     case MEMORY:  snprintf(buf, len, "%s", memdev_class_name(o->memory->class)); break;
     case CPU:     qmp_cpu_type(cpu_model_nth(0), buf, len); break;
     case SECRET:  snprintf(buf, len, "secret"); break;
+    case RNG:     snprintf(buf, len, "%s", rng_type(o->rng)); break;
     default:      snprintf(buf, len, "container"); break;
     }
 }
@@ -484,6 +498,8 @@ void qmp_qom_list(struct qmp_call *q)
             add_child(q->ret, d->id, memdev_class_name(d->class));
         for (const struct secret *s = q->m->secrets; s; s = s->next)
             add_child(q->ret, s->id, "secret");
+        for (const struct rng_source *s = q->m->rngs; s; s = s->next)
+            add_child(q->ret, s->id, rng_type(s));
         break;
     case PERIPHERAL:
     case ANON:
@@ -498,6 +514,10 @@ void qmp_qom_list(struct qmp_call *q)
         break;
     case DEVICE: device_properties(q->ret, o.use->plug); break;
     case MEMORY: memdev_properties(q->ret, o.memory->class); break;
+    case RNG:
+        if (o.rng->file)
+            add_property(q->ret, "filename", "string", NULL);
+        break;
     case CPU:    each_feature(NULL, list_feature, q->ret); break;
     default:     break;         /* what a secret is nobody is told */
     }
@@ -536,6 +556,7 @@ static json_t *value_of(const struct plug_use *u, const struct prop *p)
     case PROP_MAC:
         snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", at[0], at[1], at[2], at[3], at[4], at[5]);
         return json_string(text);
+    case PROP_RNG:     return text_or_empty(thing ? ((const struct rng *)thing)->id : NULL);
     case PROP_AUDIODEV: break;
     }
     return NULL;
@@ -590,6 +611,8 @@ void qmp_qom_get(struct qmp_call *q)
         q->ret = feature_of(q, name);
     else if (o.place == MEMORY)
         q->ret = memory_value(o.memory, name);
+    else if (o.place == RNG && o.rng->file && strcmp(name, "filename") == 0)
+        q->ret = json_string(o.rng->file);
     if (!q->ret && p)
         qmp_fail(q, "Property '%s.%.60s' cannot be read", type, name);
     else if (!q->ret)

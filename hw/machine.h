@@ -31,6 +31,7 @@ struct linux_guest;
 struct profile;
 struct gdb;
 struct memdev;
+struct rng_source;
 struct secret;
 struct symbols;
 
@@ -157,6 +158,7 @@ struct machine {
     void (*settle)(struct machine *);   /* waits until no disk writes to memory any more; NULL: no disks */
     struct memdev *memdevs;     /* host/memdev.h: memory backends, the machine's own among them */
     struct secret *secrets;     /* host/secret.h */
+    struct rng_source *rngs;    /* host/rng.h */
     struct drive_arg *drives;   /* main/drives.c */
     struct drive *(*drive)(struct machine *, unsigned n);       /* the n-th of them, NULL behind the last */
     /* The user is told, before what cfg says is done; NULL: nobody listens */

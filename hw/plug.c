@@ -266,6 +266,8 @@ bool plug_set(struct plug_use *u, const struct prop *p, const char *val, const s
         return set_named(at, names->audiodev ? names->audiodev(names->arg, val) : NULL, "-audiodev", val, why, len);
     case PROP_FSDEV:
         return set_named(at, names->fsdev ? names->fsdev(names->arg, val) : NULL, "-fsdev", val, why, len);
+    case PROP_RNG:
+        return set_named(at, names->rng ? names->rng(names->arg, val) : NULL, "-object rng-random", val, why, len);
     }
     return false;
 }

@@ -27,6 +27,7 @@ enum prop_type {
     PROP_AUDIODEV,              /* struct audio *, named by -audiodev's id */
     PROP_WORD,                  /* unsigned: which of `words` */
     PROP_FSDEV,                 /* struct fs *, named by -fsdev's id */
+    PROP_RNG,                   /* struct rng *, named by the id of -object rng-... */
 };
 
 struct prop {
@@ -110,6 +111,7 @@ struct plug_names {
     struct chardev_slot *(*chardev)(void *arg, const char *id);
     struct audio *(*audiodev)(void *arg, const char *id);
     struct fs *(*fsdev)(void *arg, const char *id);
+    struct rng *(*rng)(void *arg, const char *id);
     void *arg;
 };
 /* False: `why` says what is wrong with the value and what would be right. `val` must live as long as the machine. */

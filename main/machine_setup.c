@@ -186,6 +186,7 @@ bool machine_teardown(struct machine *m, struct options *o)
     netdevs_close(o->netdevs);
     ok &= audiodevs_close(o->audiodevs);
     fsdevs_close(o->fsdevs);
+    objects_close(o);
     for (unsigned i = 0; i < m->cfg.nserial; i++)
         if (strncmp(o->serial[i], "chardev:", 8))
             chardev_close(m->cfg.serial[i]);

@@ -65,6 +65,14 @@ static void stopped(void *arg)
     evloop_stop(s->m.loop);
 }
 
+/* A guest has not begun, or is over, or is none: who ends the process loses nothing, and nobody would see a button pressed. */
+static bool guest_is_over(struct machine *m)
+{
+    enum run_state s = control_state(m->control);
+
+    return !m->ncpu || s == RUN_PRELAUNCH || s == RUN_INMIGRATE || s == RUN_POSTMIGRATE || s == RUN_SHUTDOWN;
+}
+
 static void on_signal(void *arg, short revents)
 {
     struct session *s = arg;
@@ -75,7 +83,7 @@ static void on_signal(void *arg, short revents)
             displays_dump(s->m.displays);
             continue;
         }
-        if (sig == SIGTERM && !s->pressed && s->m.ncpu) {       /* nobody would see it otherwise */
+        if (sig == SIGTERM && !s->pressed && !guest_is_over(&s->m)) {
             s->pressed = true;
             fprintf(stderr, "latimer: SIGTERM: power button pressed; a second one ends Latimer\n");
             machine_lock(&s->m);

@@ -52,7 +52,7 @@ static void __attribute__((noreturn)) list_props(const struct plug *plug)
     static const char *const value[] = {
         [PROP_NUMBER] = "N", [PROP_SIZE] = "SIZE", [PROP_BOOL] = "on|off", [PROP_STRING] = "TEXT", [PROP_MAC] = "MAC",
         [PROP_DRIVE] = "DRIVE", [PROP_NETDEV] = "NETDEV", [PROP_CHARDEV] = "CHARDEV", [PROP_AUDIODEV] = "AUDIODEV",
-        [PROP_FSDEV] = "FSDEV"
+        [PROP_FSDEV] = "FSDEV", [PROP_RNG] = "RNG"
     };
     char text[80];
 
@@ -178,10 +178,19 @@ static void add_empty(struct options *o, const char *opt, struct plug_use *use)
     memcpy((char *)use->props + p->offset, &d, sizeof(d));
 }
 
+static struct rng *find_rng(void *arg, const char *id)
+{
+    struct rng_source *s = ((struct options *)arg)->rngs;
+
+    while (s && strcmp(s->id, id))
+        s = s->next;
+    return s ? &s->rng : NULL;
+}
+
 static void make_device(struct options *o, const struct device_arg *a)
 {
     const struct plug_names names = { .drive = find_drive, .netdev = find_netdev, .chardev = find_chardev,
-                                      .audiodev = find_audiodev, .fsdev = find_fsdev, .arg = o };
+                                      .audiodev = find_audiodev, .fsdev = find_fsdev, .rng = find_rng, .arg = o };
     const char *p = a->val;
     struct arg_item it;
     struct plug_use *use;

@@ -19,6 +19,7 @@ static void help(void)
     for (unsigned c = 0; c < MEMDEV_CLASSES; c++)
         printf("  %-22s %s\n", memdev_class_name(c), memdev_class_help(c));
     printf("  %-22s a password or a key, as data= or in file=\n", "secret");
+    printf("  %-22s the host's kernel, for -device virtio-rng-pci,rng=ID\n  %-22s the same from filename=FILE (/dev/urandom)\n", "rng-builtin", "rng-random");
     printf("CLASS,help lists the properties of a memory backend\n");
     exit(0);
 }
@@ -146,6 +147,9 @@ static bool well_formed(const char *id)
 
 bool options_object_called(const struct options *o, const char *id)
 {
+    for (const struct rng_source *s = o->rngs; s; s = s->next)
+        if (strcmp(s->id, id) == 0)
+            return true;
     return memdev_find(o->memdevs, id) || secret_find(o->secrets, id) || options_dump_called(o, id);
 }
 
@@ -201,6 +205,21 @@ static void add_secret(struct options *o, const char *opt, const char *list)
     *end = s;
 }
 
+static void add_rng(struct options *o, const char *opt, const char *class, const char *list)
+{
+    const char *id = new_id(o, opt, class, list), *file = value(o, list, "filename");
+    bool kernel = strcmp(class, "rng-builtin") == 0, first = true;
+    struct rng_source **end = &o->rngs;
+    struct arg_item it;
+
+    for (const char *rest = list; arg_next(&rest, &it); first = false)
+        if (!names_it(&it, first) && (kernel || strcmp(it.key, "filename")))
+            die(EXIT_CODE_USAGE, "%s %s: Parameter '%.100s' is unexpected: use id=%s", opt, class, it.key, kernel ? "" : " and filename=FILE");
+    while (*end)
+        end = &(*end)->next;
+    *end = rng_source_new(id, kernel ? NULL : file ? file : "/dev/urandom");
+}
+
 static void add_memdev(struct options *o, const char *opt, enum memdev_class class, const char *list)
 {
     const char *id = new_id(o, opt, memdev_class_name(class), list);
@@ -231,6 +250,8 @@ static void add_object(struct options *o, const char *opt, const char *list)
         add_memdev(o, opt, class, list);
     else if (strcmp(name, "secret") == 0)
         add_secret(o, opt, list);
+    else if (strcmp(name, "rng-random") == 0 || strcmp(name, "rng-builtin") == 0)
+        add_rng(o, opt, name, list);
     else if (strcmp(name, "filter-dump") == 0)
         options_add_dump(o, opt, list);
     else
@@ -336,11 +357,23 @@ static void open_one(struct options *o, struct memdev *d)
 
 void objects_open(struct machine *m, struct options *o)
 {
+    char err[400];
+
     for (struct memdev *d = o->memdevs; d; d = d->next)
         open_one(o, d);
+    for (struct rng_source *s = o->rngs; s; s = s->next)
+        if (!rng_source_open(s, m->loop, err, sizeof(err)))
+            die(EXIT_CODE_FILE, "-object rng-random,id=%s: %s", s->id, err);
     m->memdevs = o->memdevs;
     m->secrets = o->secrets;
+    m->rngs = o->rngs;
     m->cfg.memory = o->memory ? &o->memory->lent : NULL;
+}
+
+void objects_close(struct options *o)
+{
+    for (struct rng_source *s = o->rngs; s; s = s->next)
+        rng_source_close(s);
 }
 
 void objects_free(struct options *o)
@@ -355,6 +388,11 @@ void objects_free(struct options *o)
         secret_free(s);
     }
     o->secrets = NULL;
+    for (struct rng_source *s = o->rngs, *next; s; s = next) {
+        next = s->next;
+        rng_source_free(s);
+    }
+    o->rngs = NULL;
 }
 
 struct adding {

@@ -6,6 +6,7 @@
 
 #include "host/displays.h"
 #include "host/memdev.h"
+#include "host/rng.h"
 #include "host/secret.h"
 #include "hw/plug.h"
 #include "hw/smbios.h"
@@ -62,6 +63,7 @@ struct options {
     struct fsdev_arg *fsdevs;   /* -fsdev and -virtfs, in their order */
     struct memdev *memdevs;     /* memory backends: -object, and the machine's own */
     struct secret *secrets;     /* -object secret */
+    struct rng_source *rngs;    /* -object rng-random and rng-builtin */
     const char *memory_backend; /* -machine memory-backend=; NULL: its own */
     struct memdev *memory;      /* what that is; NULL: the machine has none */
     const char *mem_path;       /* -mem-path; NULL: none */

@@ -83,8 +83,9 @@ const char *options_list(struct options *, const char *opt, const char *text, co
 const char *options_json_list(struct options *, const char *opt, json_t *);
 /* opt_object.c: what the machine's memory is, when all has been said. */
 void options_memory(struct options *);
-/* m->memdevs, m->secrets and m->cfg.memory; and when the machine has gone. */
+/* m->memdevs, m->secrets, m->rngs and m->cfg.memory; before the event loop goes; and when the machine has gone. */
 void objects_open(struct machine *, struct options *);
+void objects_close(struct options *);
 void objects_free(struct options *);
 /* For monitors, while the machine is there: as -object takes it. False: err says what is wrong. */
 bool options_add_object(struct options *, struct machine *, const char *text, char *err, size_t len);

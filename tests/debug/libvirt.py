@@ -69,6 +69,7 @@ def quick_capabilities(lv):
     check({"ide", "scsi", "virtio", "usb", "sata"} <= values("devices/disk/enum[@name='bus']"), "buses are missing")
     check("vga" in values("devices/video/enum[@name='modelType']"), "there is no VGA")
     same({m.text: m.get("usable") for m in caps.findall("cpu/mode[@name='custom']/model")}, {"qemu64": "yes"})
+    same(values("devices/rng/enum[@name='backendModel']"), {"random", "builtin"})
     # Features are the guest's, not the host's: none that -cpu refuses.
     model = caps.find("cpu/mode[@name='host-model']")
     features = {f.get("name"): f.get("policy") for f in model.findall("feature")}
@@ -87,7 +88,6 @@ DOMAIN = """
   <vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
   <features><acpi/><apic/></features>
-  <cpu mode='host-model'/>
   <devices>
     <emulator>%(exe)s</emulator>
     <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='%(disk)s'/><target dev='vda' bus='virtio'/></disk>
@@ -99,6 +99,7 @@ DOMAIN = """
     <input type='tablet' bus='usb'/>
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     <serial type='file'><source path='%(root)s/serial'/></serial>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
     <watchdog model='i6300esb' action='reset'/>
     <panic model='isa'/>
   </devices>
@@ -197,8 +198,50 @@ def quick_domain(lv):
         s.do("inject-nmi t")
         s.do("reset t")
         counts()
+        # Saved, and gone; and there again, as it was.
+        saved = lv.root + "/saved"
+        before = count()
+        s.do("save t " + saved)
+        check("running" not in s.do("list --all"), "it is still there")
+        s.do("restore " + saved)
+        ram, = glob.glob(lv.root + "/lib/qemu/ram/*/pc.ram")
+        with open(ram, "rb") as f:
+            memory = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+        counts()
+        check(count() >= before, "it began anew")
     finally:
         s.do("qemu-monitor-command t '{\"execute\": \"quit\"}'")
+
+
+def quick_signal():
+    """SIGTERM ends a machine that has not begun, or has gone elsewhere; libvirt waits ten seconds before it kills."""
+    for n, gone in enumerate((False, True)):
+        m = machine("-M", "pc", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("s%d" % n), *([] if gone else ["-S"]))
+        q = Qmp(path("s%d" % n))
+        if gone:
+            q.cmd("migrate", uri="file:" + path("gone"))
+            while q.cmd("query-status")["status"] != "postmigrate":
+                time.sleep(0.05)
+        m.p.terminate()
+        q.event("SHUTDOWN", guest=False, reason="host-signal")
+        m.ends(128 + 15)
+
+
+def quick_random():
+    """Where a device's random bytes are from."""
+    m = machine("-M", "pc", "-S", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("r"), "-object", "rng-random,id=a,filename=/dev/zero",
+                "-object", '{"qom-type":"rng-builtin","id":"b"}', "-device", "virtio-rng-pci,id=r,rng=a", "-device", "virtio-rng-pci,rng=b")
+    q = Qmp(path("r"))
+    same([(p["name"], p["type"]) for p in q.cmd("qom-list", path="/objects")[2:]], [("a", "child<rng-random>"), ("b", "child<rng-builtin>")])
+    same(q.cmd("qom-get", path="/objects/a", property="filename"), "/dev/zero")
+    same(q.cmd("qom-get", path="/machine/peripheral/r", property="rng"), "a")
+    q.cmd("quit")
+    m.ends(0)
+    for code, why, *more in ((3, "No such file", "-object", "rng-random,id=a,filename=" + path("none")), (2, "'filename' is unexpected", "-object", "rng-builtin,id=a,filename=x"),
+                             (2, "rng=x", "-device", "virtio-rng-pci,rng=x"), (2, "another device has rng=a", "-object", "rng-builtin,id=a", "-device",
+                                                                               "virtio-rng-pci,rng=a", "-device", "virtio-rng-pci,rng=a")):
+        p = subprocess.run([*command(), "-display", "none", "-serial", "null", "-M", "pc", *more], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOW)
+        check(p.returncode == code and why in p.stderr, "%s: %d: %s" % (more, p.returncode, p.stderr))
 
 
 def quick_sent():
@@ -240,6 +283,7 @@ def quick_sent():
     q.cmd("blockdev-add", driver="raw", node_name="iso", read_only=True, file={"driver": "file", "filename": path("sent.iso")})
     same(sorted(b["qdev"] for b in q.cmd("query-block")), sorted(names))
     q.cmd("blockdev-open-tray", id="sata0-0-0")
+    q.event("DEVICE_TRAY_MOVED", device="", id="sata0-0-0", tray_open=True)
     q.cmd("blockdev-insert-medium", id="sata0-0-0", node_name="iso")
     q.cmd("blockdev-close-tray", id="sata0-0-0")
     names = {b["qdev"]: b for b in q.cmd("query-block")}

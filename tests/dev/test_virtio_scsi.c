@@ -53,7 +53,7 @@ static void setup(void)
     vt_add(v, "scsi-hd,drive=d0,serial=SN42,wwn=0x5000c50015ea71ac");
     vt_add(v, "scsi-hd,drive=d1,scsi-id=3,lun=2,logical_block_size=4096,bus=s.0,rotation_rate=7200,write-cache=off");
     vt_add(v, "scsi-cd,drive=d2");
-    vt_add(v, "scsi-hd,drive=d3,scsi-id=3,lun=300");
+    vt_add(v, "scsi-hd,drive=d3,scsi-id=3,lun=300,channel=0,device_id=drive-scsi0-0-3");
 }
 
 static void run_all(void)
@@ -191,6 +191,11 @@ START_TEST(identity)
     GOOD(0, 36, 0x12, 0, 0, 0, 36);
     ck_assert_uint_eq(be(0, 1), 0x7f);
     BAD(5, 0x2500, 0, 0, 0);
+    lun = 300;
+    GOOD(0, 255, 0x12, 1, 0x83, 0, 255);
+    ck_assert_uint_eq(be(4, 4), 0x02000000 | 15);
+    ck_assert_int_eq(memcmp(v->ram + DATA + 8, "drive-scsi0-0-3", 15), 0);
+    lun = 0;
     target = 9;
     ck_assert_uint_eq(CMD(0, 0, 0), 0x100 + R_BAD_TARGET);
     target = 1;

@@ -12,6 +12,7 @@
 #include "hw/disk_if.h"
 #include "hw/fs_if.h"
 #include "hw/net_if.h"
+#include "hw/rng_if.h"
 
 #define DISK_SIZE 1474560u          /* what fits a floppy drive, too */
 
@@ -28,6 +29,7 @@ struct end {
     struct net net;
     struct chardev chr;
     struct chardev_slot slot;
+    struct rng rng;
     unsigned sum;                       /* of all bytes that came out, so that each is looked at */
 };
 
@@ -281,6 +283,24 @@ void outside_settle(struct machine *m)
     }
 }
 
+/* ---- random bytes, or none yet ---- */
+
+static size_t rng_get(struct rng *r, void *buf, size_t len)
+{
+    struct end *e = (struct end *)((char *)r - offsetof(struct end, rng));
+    size_t n = pick(e->z, 3) ? 1 + pick(e->z, (unsigned)len) : 0;
+
+    memset(buf, 0x5a, n);
+    return n;
+}
+
+static void rng_wait(struct rng *r)
+{
+    (void)r;
+}
+
+static const struct rng_ops rng_ops = { rng_get, rng_wait };
+
 /* ---- networks ---- */
 
 static void send_frame(struct net *n, const uint8_t *frame, size_t len)
@@ -462,6 +482,10 @@ void *outside_new(struct fuzz *z, enum prop_type type, bool cdrom)
         e->fs = (struct fs){ .ops = &fs_ops, .id = "folder", .arg = e };
         e->last_asked = &e->asked;
         return &e->fs;
+    case PROP_RNG:
+        e = make_end(z, type);
+        e->rng = (struct rng){ .ops = &rng_ops, .id = "rng" };
+        return &e->rng;
     default:
         return NULL;
     }
@@ -475,6 +499,8 @@ void outside_acts(struct fuzz *z)
         else if (e->type == PROP_FSDEV)
             for (unsigned n = pick(z, 8); n && e->asked; n--)
                 fs_answer(e);
+        else if (e->type == PROP_RNG && e->rng.ready && chance(z, 3))
+            e->rng.ready(e->rng.dev);
         else if (e->type == PROP_NETDEV && chance(z, 3))
             net_acts(e);
         else if (e->type == PROP_CHARDEV && chance(z, 3))
