@@ -15,6 +15,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,7 @@
 #define TABLES 65536u           /* page tables that are looked at */
 #define SEGMENTS (1u << 20)     /* that are made of them: a guest may map one page millions of times */
 #define CHUNK  65536u           /* bytes looked at and written at once */
+#define PATIENCE_MS 30000
 #define NO_LIN UINT64_MAX
 
 struct part {
@@ -49,6 +52,9 @@ struct writer {
     uint8_t *notes;
     size_t notes_len;
     uint64_t first;             /* where memory begins in the file */
+    uint8_t *head;              /* what is before that */
+    uint64_t at;                /* how much was written */
+    bool pipe;                  /* or a socket: no place in it can be chosen */
 };
 
 /* ---- what is written ---- */
@@ -236,18 +242,43 @@ static void cpu_state(struct writer *w, const struct cpu *c)
 
 /* ---- the file ---- */
 
-static bool write_at(struct writer *w, const void *data, size_t n, uint64_t off)
+/* What comes before memory is put together first: a pipe takes all in its order. */
+static void put_head(struct writer *w, const void *data, size_t n, uint64_t off)
 {
-    while (n) {
-        ssize_t done = pwrite(w->fd, data, n, (off_t)off);
+    memcpy(w->head + off, data, n);
+}
 
-        if (done < 0 && errno == EINTR)
+/* A pipe whose other end takes nothing for so long is given up: the machine stands still meanwhile. */
+static bool has_room(struct writer *w)
+{
+    struct pollfd p = { .fd = w->fd, .events = POLLOUT };
+    int n = w->pipe ? poll(&p, 1, PATIENCE_MS) : 1;
+
+    if (!n)
+        errno = ETIMEDOUT;
+    return n > 0 || (n < 0 && errno == EINTR);
+}
+
+/* Behind what was written before; of a file zeros are holes. */
+static bool append(struct writer *w, const void *data, size_t n, bool zeros)
+{
+    if (zeros && !w->pipe) {
+        w->at += n;
+        return true;
+    }
+    while (n) {
+        ssize_t done;
+
+        if (!has_room(w))
+            return false;
+        done = w->pipe ? write(w->fd, data, n) : pwrite(w->fd, data, n, (off_t)w->at);
+        if (done < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (done <= 0)
             return false;
         data = (const uint8_t *)data + done;
         n -= (size_t)done;
-        off += (uint64_t)done;
+        w->at += (uint64_t)done;
     }
     return true;
 }
@@ -263,18 +294,20 @@ static uint64_t place(const struct writer *w, uint64_t pa)
     return off + (pa - w->memory.p[i].pa);
 }
 
-static bool put_phdr(struct writer *w, size_t n, uint32_t type, uint64_t lin, uint64_t pa, uint64_t off, uint64_t len)
+static void put_phdr(struct writer *w, size_t n, uint32_t type, uint64_t lin, uint64_t pa, uint64_t off, uint64_t len)
 {
     Elf64_Phdr p64 = { .p_type = type, .p_flags = type == PT_LOAD ? PF_R | PF_W | PF_X : 0, .p_offset = off, .p_vaddr = lin,
                        .p_paddr = pa, .p_filesz = len, .p_memsz = len };
     Elf32_Phdr p32 = { .p_type = type, .p_flags = p64.p_flags, .p_offset = (uint32_t)off, .p_vaddr = (uint32_t)lin,
                        .p_paddr = (uint32_t)pa, .p_filesz = (uint32_t)len, .p_memsz = (uint32_t)len };
 
-    return w->wide ? write_at(w, &p64, sizeof(p64), sizeof(Elf64_Ehdr) + n * sizeof(p64)) :
-        write_at(w, &p32, sizeof(p32), sizeof(Elf32_Ehdr) + n * sizeof(p32));
+    if (w->wide)
+        put_head(w, &p64, sizeof(p64), sizeof(Elf64_Ehdr) + n * sizeof(p64));
+    else
+        put_head(w, &p32, sizeof(p32), sizeof(Elf32_Ehdr) + n * sizeof(p32));
 }
 
-static bool put_headers(struct writer *w, uint64_t phnum, uint64_t shoff)
+static void put_headers(struct writer *w, uint64_t phnum, uint64_t shoff)
 {
     bool many = phnum >= PN_XNUM;
     Elf64_Ehdr e64 = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_CORE,
@@ -289,24 +322,26 @@ static bool put_headers(struct writer *w, uint64_t phnum, uint64_t shoff)
     Elf32_Shdr s32 = { .sh_info = (uint32_t)phnum };
     size_t n = 0;
 
-    if (!(w->wide ? write_at(w, &e64, sizeof(e64), 0) : write_at(w, &e32, sizeof(e32), 0)) ||
-        (many && !(w->wide ? write_at(w, &s64, sizeof(s64), shoff) : write_at(w, &s32, sizeof(s32), shoff))))
-        return false;
-    if (!put_phdr(w, n++, PT_NOTE, 0, 0, w->first - w->notes_len, w->notes_len))
-        return false;
+    if (w->wide)
+        put_head(w, &e64, sizeof(e64), 0);
+    else
+        put_head(w, &e32, sizeof(e32), 0);
+    if (many && w->wide)
+        put_head(w, &s64, sizeof(s64), shoff);
+    else if (many)
+        put_head(w, &s32, sizeof(s32), shoff);
+    put_phdr(w, n++, PT_NOTE, 0, 0, w->first - w->notes_len, w->notes_len);
     for (size_t i = 0; i < w->segments.n; i++) {
         const struct part *p = &w->segments.p[i];
 
-        if (!put_phdr(w, n++, PT_LOAD, p->lin == NO_LIN ? p->pa : p->lin, p->pa, place(w, p->pa), p->len))
-            return false;
+        put_phdr(w, n++, PT_LOAD, p->lin == NO_LIN ? p->pa : p->lin, p->pa, place(w, p->pa), p->len);
     }
-    return write_at(w, w->notes, w->notes_len, w->first - w->notes_len);
+    put_head(w, w->notes, w->notes_len, w->first - w->notes_len);
 }
 
 static bool put_memory(struct writer *w, uint64_t *total)
 {
     static const uint8_t zero[CHUNK];
-    uint64_t off = w->first;
 
     for (size_t i = 0; i < w->memory.n; i++) {
         const struct part *p = &w->memory.p[i];
@@ -316,14 +351,13 @@ static bool put_memory(struct writer *w, uint64_t *total)
             const uint8_t *host = phys_host(w->m->phys, p->pa + at, false, &run);
 
             n = n < run ? n : run;      /* it was there a moment ago, and nothing has run since */
-            if (memcmp(host, zero, n) && !write_at(w, host, n, off))
+            if (!append(w, host, n, memcmp(host, zero, n) == 0))
                 return false;
             at += n;
-            off += n;
         }
     }
-    *total = off - w->first;
-    return ftruncate(w->fd, (off_t)off) == 0;
+    *total = w->at - w->first;
+    return w->pipe || ftruncate(w->fd, (off_t)w->at) == 0;
 }
 
 static bool write_all(struct writer *w, uint64_t *size)
@@ -345,7 +379,37 @@ static bool write_all(struct writer *w, uint64_t *size)
     phnum = 1 + w->segments.n;
     shoff = w->wide ? sizeof(Elf64_Ehdr) + phnum * sizeof(Elf64_Phdr) : sizeof(Elf32_Ehdr) + phnum * sizeof(Elf32_Phdr);
     w->first = (shoff + sizeof(Elf64_Shdr) + w->notes_len + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
-    return put_headers(w, phnum, shoff) && put_memory(w, size);
+    w->head = calloc(1, w->first);
+    if (!w->head)
+        die(EXIT_CODE_HOST, "out of memory for a memory dump");
+    put_headers(w, phnum, shoff);
+    return append(w, w->head, w->first, false) && put_memory(w, size);
+}
+
+/* A pipe or a socket: only one that somebody gave us, and reads. */
+static bool takes_dump(const struct dump *d, const struct stat *st)
+{
+    return S_ISREG(st->st_mode) || (d->fd >= 0 && (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode)));
+}
+
+/* Writes to a pipe that nobody reads fail, and are no signal. */
+static bool write_quietly(struct writer *w, uint64_t *size)
+{
+    struct timespec now = { 0, 0 };
+    sigset_t pipes, before;
+    int error;
+    bool ok;
+
+    sigemptyset(&pipes);
+    sigaddset(&pipes, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipes, &before);
+    ok = write_all(w, size);
+    error = errno;
+    while (sigtimedwait(&pipes, NULL, &now) > 0)
+        ;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return ok;
 }
 
 bool dump_write(struct machine *m, const struct dump *d, uint64_t *size, char *err, size_t len)
@@ -361,19 +425,20 @@ bool dump_write(struct machine *m, const struct dump *d, uint64_t *size, char *e
         return false;
     }
     w.fd = d->fd >= 0 ? d->fd : open(d->file, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
-    if (w.fd >= 0 && (fstat(w.fd, &st) || !S_ISREG(st.st_mode))) {
+    if (w.fd >= 0 && (fstat(w.fd, &st) || !takes_dump(d, &st))) {
         close(w.fd);
         snprintf(err, len, "cannot write %s: it is no regular file", d->file);
         return false;
     }
-    if (w.fd < 0 || ftruncate(w.fd, 0)) {
+    w.pipe = w.fd >= 0 && !S_ISREG(st.st_mode);
+    if (w.fd < 0 || (w.pipe ? fcntl(w.fd, F_SETFL, O_NONBLOCK) : ftruncate(w.fd, 0))) {
         snprintf(err, len, "cannot write %s: %s", d->file, strerror(errno));
         if (w.fd >= 0)
             close(w.fd);
         return false;
     }
     control_hold(m->control);
-    ok = write_all(&w, size);
+    ok = write_quietly(&w, size);
     control_release(m->control);
     ok &= close(w.fd) == 0;
     if (!ok)
@@ -386,5 +451,6 @@ bool dump_write(struct machine *m, const struct dump *d, uint64_t *size, char *e
     free(w.memory.p);
     free(w.segments.p);
     free(w.notes);
+    free(w.head);
     return ok;
 }

@@ -8,7 +8,7 @@
 
 struct dump {
     const char *file;           /* or its name, where fd is it */
-    int fd;                     /* of a regular file, which dump_write() closes; -1: `file` is opened */
+    int fd;                     /* of a regular file or a pipe, which dump_write() closes; -1: `file` is opened */
     bool paging;                /* segments by the first processor's page tables, at linear addresses, too */
     uint64_t begin, length;     /* physical memory, that is there in [begin, begin + length) alone; length 0: all */
 };

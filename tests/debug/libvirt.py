@@ -196,6 +196,9 @@ def quick_domain(lv):
         s.do("send-key t KEY_LEFTCTRL KEY_C")
         s.do("setmem t 60M")
         s.do("inject-nmi t")
+        s.do("dump t %s/core --memory-only" % lv.root)
+        with open(lv.root + "/core", "rb") as f:
+            check(f.read(4) == b"\x7fELF", "no core file")
         s.do("reset t")
         counts()
         # Saved, and gone; and there again, as it was.
@@ -242,6 +245,35 @@ def quick_random():
                                                                                "virtio-rng-pci,rng=a", "-device", "virtio-rng-pci,rng=a")):
         p = subprocess.run([*command(), "-display", "none", "-serial", "null", "-M", "pc", *more], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOW)
         check(p.returncode == code and why in p.stderr, "%s: %d: %s" % (more, p.returncode, p.stderr))
+
+
+def quick_given():
+    """A core file goes where a descriptor leads."""
+    m = machine("-M", "pc", "-m", "64", "-S", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("g"))
+    q = Qmp(path("g"))
+    with open(path("core"), "wb") as f:
+        check("return" in q.ask("getfd", fds=[f.fileno()], fdname="dump"), "getfd")
+    q.cmd("dump-guest-memory", paging=False, protocol="fd:dump")
+    whole = open(path("core"), "rb").read()
+    check(whole[:4] == b"\x7fELF" and len(whole) > 60 << 20, "no core file")
+    # Or into a pipe, which somebody reads.
+    reads, writes = os.pipe()
+    with open(path("piped"), "wb") as f:
+        reader = subprocess.Popen(["cat"], stdin=reads, stdout=f)
+    check("return" in q.ask("getfd", fds=[writes], fdname="dump"), "getfd")
+    os.close(reads)
+    os.close(writes)
+    q.cmd("dump-guest-memory", paging=False, protocol="fd:dump")
+    reader.wait(60 * SLOW)
+    check(open(path("piped"), "rb").read() == whole, "something else came through the pipe")
+    reads, writes = os.pipe()
+    check("return" in q.ask("getfd", fds=[writes], fdname="dump"), "getfd")
+    os.close(reads)
+    os.close(writes)
+    q.error("dump-guest-memory", paging=False, protocol="fd:dump", desc="Broken pipe")
+    q.error("dump-guest-memory", paging=False, protocol="fd:dump", desc="not found")
+    q.cmd("quit")
+    m.ends(0)
 
 
 def quick_sent():
@@ -301,12 +333,6 @@ def quick_sent():
         q.error("object-add", qom_type="secret", desc=why, **how)
     q.cmd("object-del", id="c")
     q.error("object-del", id="c", desc="not found")
-    # A file that is given by its descriptor.
-    with open(path("core"), "wb") as f:
-        check("return" in q.ask("getfd", fds=[f.fileno()], fdname="dump"), "getfd")
-    q.cmd("dump-guest-memory", paging=False, protocol="fd:dump")
-    check(open(path("core"), "rb").read(4) == b"\x7fELF", "no core file")
-    q.error("dump-guest-memory", paging=False, protocol="fd:dump", desc="not found")
     q.cmd("quit")
     m.ends(0)
     for why, *more in (("not started with such a descriptor", "-chardev", "socket,id=c,fd=99"), ("not started with such a descriptor", "-chardev", "socket,id=c,fd=1"),

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hw/net_if.h"
+#include "hw/rng_if.h"
 #include "tests/dev/virtio_env.h"
 #include "tests/run_suite.h"
 
@@ -425,10 +426,82 @@ START_TEST(entropy)
 }
 END_TEST
 
+/* ---- entropy from a source that may have none ---- */
+
+static struct source {
+    struct rng rng;
+    size_t has;                 /* bytes */
+    uint8_t next;
+    unsigned waits;
+} source;
+
+static size_t source_get(struct rng *r, void *buf, size_t len)
+{
+    size_t n = source.has < len ? source.has : len;
+
+    (void)r;
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)buf)[i] = source.next++;
+    source.has -= n;
+    return n;
+}
+
+static void source_wait(struct rng *r)
+{
+    (void)r;
+    source.waits++;
+}
+
+static struct rng *find_source(void *arg, const char *id)
+{
+    (void)arg;
+    return strcmp(id, "s") ? NULL : &source.rng;
+}
+
+static void source_setup(void)
+{
+    static const struct rng_ops ops = { source_get, source_wait };
+
+    source = (struct source){ .rng = { .ops = &ops, .id = "s" }, .next = 1 };
+    v = vt_new();
+    v->names.rng = find_source;
+    vt_add(v, "virtio-rng-pci,packed=on,rng=s");
+}
+
+START_TEST(waiting)
+{
+    struct vt_seg s = { VT_DATA, 64, true }, none = { VT_DATA + 0x1000, 64, false };
+    unsigned id;
+    uint32_t len;
+
+    vt_start(v, drivers[_i] & ~F_MRG, _i & 1, 1);
+    source.has = 40;
+    vt_offer(v, 0, &s, 1);
+    vt_offer(v, 0, &s, 1);
+    vt_offer(v, 0, &none, 1);
+    vt_kick(v, 0);
+    ck_assert(vt_used(v, 0, &id, &len));        /* what there is, at once */
+    ck_assert_uint_eq(len, 40);
+    ck_assert_uint_eq(vt_get(v, VT_DATA, 2), 0x0201);
+    ck_assert(!vt_used(v, 0, &id, &len));
+    source.rng.ready(source.rng.dev);           /* for nothing */
+    vt_kick(v, 0);
+    ck_assert(!vt_used(v, 0, &id, &len));
+    source.has = 1000;
+    source.rng.ready(source.rng.dev);
+    ck_assert(vt_used(v, 0, &id, &len));
+    ck_assert_uint_eq(len, 64);
+    ck_assert_uint_eq(vt_get(v, VT_DATA, 2), 0x2a29);
+    ck_assert(vt_used(v, 0, &id, &len));
+    ck_assert_uint_eq(len, 0);
+    ck_assert_uint_eq(source.has, 1000 - 64);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("virtio-net");
-    TCase *t = tcase_create("net"), *rng = tcase_create("rng");
+    TCase *t = tcase_create("net"), *rng = tcase_create("rng"), *from = tcase_create("rng-source");
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -442,5 +515,8 @@ int main(void)
     tcase_add_loop_test(rng, entropy, 0, DRIVERS);
     suite_add_tcase(suite, t);
     suite_add_tcase(suite, rng);
+    tcase_add_checked_fixture(from, source_setup, teardown);
+    tcase_add_loop_test(from, waiting, 0, DRIVERS);
+    suite_add_tcase(suite, from);
     return run_suite(suite);
 }
