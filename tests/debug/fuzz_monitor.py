@@ -23,6 +23,14 @@ RIGHT = {"s": WORDS, "i": (0, 1, 4096, 1 << 40, -1), "b": (True, False), "l": VA
          "a": VALUES}
 
 
+# What object-add takes beside its row ("*"). Nothing is taken from the host at once: sizes are what they are.
+OBJECT = {"qom-type": ("memory-backend-ram", "memory-backend-memfd", "memory-backend-file", "secret", "rng-builtin", "filter-dump"),
+          "id": ("a", "b", "c", "pc.ram", "-", ""), "size": (0, 1, 4096, 5000, 1 << 21, 1 << 40, -1), "share": (True, False), "dump": (True, False),
+          "mem-path": ("/dev/null", "/dev/full", "/", "/none/such", ""), "readonly": (True, False), "align": (0, 3, 1 << 30, 1 << 62), "seal": (True, False),
+          "hugetlb": (True, False), "hugetlbsize": (0, 1, 1 << 21, 1 << 50), "policy": ("bind", "default", "x"), "host-nodes": ([0], [127], [128], [-1], ["x"], []),
+          "data": ("x", "=", "A" * 99), "format": ("raw", "base64", "x"), "keyid": ("a",)}
+
+
 def table(name, what):
     with open(os.path.join(HERE, "../../debug", name)) as f:
         return re.findall(what, f.read(), re.M)
@@ -41,6 +49,10 @@ def hmp(rng):
 def arguments(rng, described):
     made = {}
     for one in described:
+        if one == "*":
+            for name in rng.sample(sorted(OBJECT), rng.randrange(len(OBJECT))) + ["qom-type", "id", "size"]:
+                made[name] = rng.choice(OBJECT[name] if rng.randrange(8) else VALUES)
+            continue
         name, kind = one.rstrip("?").split(":")
         if rng.randrange(5):
             made[name] = rng.choice(RIGHT[kind] if rng.randrange(4) else VALUES)
