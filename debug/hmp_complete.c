@@ -155,7 +155,8 @@ static void symbols(const struct completion *c)
 static void argument(const struct completion *c, const char *spec)
 {
     static const struct { const char *name; void (*all)(const struct completion *); } kinds[] = {
-        { "cmd", commands }, { "item", items }, { "drive", drives }, { "net", nets }, { "memdev", memdevs }, { "state", states }, { "event", events },
+        { "cmd", commands }, { "item", items }, { "drive", drives }, { "net", nets }, { "memdev", memdevs },
+            { "state", states }, { "event", events },
         { "file", files }, { "name", snapshots }, { "keys", keys }
     };
     size_t n = strcspn(spec, ":");

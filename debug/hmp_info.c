@@ -140,8 +140,9 @@ static const char *yes(bool is)
 void info_memdev(struct hmp *h)
 {
     for (const struct memdev *d = h->m->memdevs; d; d = d->next) {
-        hmp_say(h, "memory backend: %s\n  size:  %" PRIu64 "\n  merge: %s\n  dump: %s\n  prealloc: %s\n  share: %s\n  reserve: %s\n  policy: %s\n"
-                "  host nodes:", d->id, d->size, yes(d->merge), yes(d->dump != MEMDEV_OFF), yes(d->prealloc), yes(d->share), yes(d->reserved),
+        hmp_say(h, "memory backend: %s\n  size:  %" PRIu64 "\n  merge: %s\n  dump: %s\n  prealloc: %s\n", d->id,
+                d->size, yes(d->merge), yes(d->dump != MEMDEV_OFF), yes(d->prealloc));
+        hmp_say(h, "  share: %s\n  reserve: %s\n  policy: %s\n  host nodes:", yes(d->share), yes(d->reserved),
                 memdev_policy_name(d->policy));
         for (unsigned n = 0; n < MEMDEV_NODES; n++)
             if (d->nodes[n / 64] >> n % 64 & 1)

@@ -173,7 +173,8 @@ static void io_error(struct machine *m, const char *drive, const char *action, i
     char device[200];
 
     qmp_tell(m, QMP_IO_ERROR,
-             json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "device", names(m, drive, device, sizeof(device)), "operation", n < 0 ? "read" : "write", "action",
+             json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "device", names(m, drive, device, sizeof(device)),
+                       "operation", n < 0 ? "read" : "write", "action",
                        action, "nospace", error == ENOSPC, "node-name", drive, "reason", strerror(error)));
 }
 

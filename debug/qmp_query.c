@@ -167,7 +167,8 @@ void qmp_query_machines(struct qmp_call *q)
     q->ret = json_array();
     for (unsigned i = 0; q->m->outside && q->m->outside->board(i); i++) {
         const struct board *b = q->m->outside->board(i);
-        json_t *j = json_pack("{s:s, s:s, s:i, s:b, s:b, s:b}", "name", b->name, "default-ram-id", b->ram_id, "cpu-max", (int)q->m->outside->max_cpus,
+        json_t *j = json_pack("{s:s, s:s, s:i, s:b, s:b, s:b}", "name", b->name, "default-ram-id",
+                              b->ram_id, "cpu-max", (int)q->m->outside->max_cpus,
                               "hotpluggable-cpus", 0, "numa-mem-supported", 0, "deprecated", 0);
 
         if (!b->bare)
@@ -224,9 +225,12 @@ void qmp_query_memdev(struct qmp_call *q)
 {
     q->ret = json_array();
     for (const struct memdev *d = q->m->memdevs; d; d = d->next)
-        json_array_append_new(q->ret, json_pack("{s:s, s:I, s:b, s:b, s:b, s:b, s:b, s:s, s:o}", "id", d->id, "size", (json_int_t)d->size,
-                                                "merge", d->merge, "dump", d->dump != MEMDEV_OFF, "prealloc", d->prealloc, "share", d->share,
-                                                "reserve", d->reserved, "policy", memdev_policy_name(d->policy), "host-nodes", qmp_memdev_nodes(d)));
+        json_array_append_new(q->ret, json_pack("{s:s, s:I, s:b, s:b, s:b, s:b, s:b, s:s, s:o}", "id", d->id,
+                                                "size", (json_int_t)d->size, "merge", d->merge,
+                                                "dump", d->dump != MEMDEV_OFF, "prealloc", d->prealloc,
+                                                "share", d->share, "reserve", d->reserved,
+                                                "policy", memdev_policy_name(d->policy),
+                                                "host-nodes", qmp_memdev_nodes(d)));
 }
 
 void qmp_query_memory_size_summary(struct qmp_call *q)

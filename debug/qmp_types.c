@@ -183,7 +183,8 @@ static void device_properties(json_t *list, const struct plug *plug)
 static const char *memdev_type(const struct memdev_prop *p)
 {
     static const char *const types[] = { [MEMDEV_BOOL] = "bool", [MEMDEV_CHOICE] = "bool", [MEMDEV_SIZE] = "int",
-                                         [MEMDEV_TEXT] = "string", [MEMDEV_POLICY] = "HostMemPolicy", [MEMDEV_NODE_SET] = "int" };
+                                         [MEMDEV_TEXT] = "string", [MEMDEV_POLICY] = "HostMemPolicy",
+                                         [MEMDEV_NODE_SET] = "int" };
 
     return types[p->type];
 }
@@ -199,13 +200,15 @@ static void memdev_properties(json_t *list, enum memdev_class class)
 void qmp_object_members(json_t *list)
 {
     static const char *const types[] = { [MEMDEV_BOOL] = "bool", [MEMDEV_CHOICE] = "bool", [MEMDEV_SIZE] = "int",
-                                         [MEMDEV_TEXT] = "str", [MEMDEV_POLICY] = "str", [MEMDEV_NODE_SET] = "[any]" };
+                                         [MEMDEV_TEXT] = "str", [MEMDEV_POLICY] = "str",
+                                         [MEMDEV_NODE_SET] = "[any]" };
     const struct memdev_prop *p;
 
     for (unsigned c = 0; c < MEMDEV_CLASSES; c++)
         for (unsigned i = 0; (p = memdev_prop_nth(c, i)); i++)
             if ((unsigned)__builtin_ctz(p->classes) == c)       /* once */
-                json_array_append_new(list, json_pack("{s:s, s:s, s:n}", "name", p->name, "type", types[p->type], "default"));
+                json_array_append_new(list, json_pack("{s:s, s:s, s:n}", "name", p->name, "type",
+                                                      types[p->type], "default"));
 }
 
 /* Each name of a feature by itself: f's are parted by blanks. */

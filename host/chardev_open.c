@@ -206,7 +206,8 @@ bool chardev_find_end(struct host_chardev *h, const char *spec, const struct cha
                  h->label, spec);
     else
         snprintf(err, len, "%s: unknown destination '%s': use stdio, mon:stdio, file:PATH, pipe:PATH, pty, null, none, "
-                 "tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH, udp:HOST:PORT@HOST:PORT, fd:N or a serial port (/dev/...)",
+                 "tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH, udp:HOST:PORT@HOST:PORT, fd:N or a serial "
+                 "port (/dev/...)",
                  h->label, spec);
     return false;
 }

@@ -149,7 +149,8 @@ bool chardev_socket_open(const char *spec, const char *label, struct chardev_soc
     *to = (struct chardev_socket){ .listen = -1, .fd = -1 };
     if (!parse(&s, spec)) {
         snprintf(err, len,
-                 "%s: unknown destination '%s': use tcp:HOST:PORT (up to 65535), unix:PATH or fd:N, with ,server to listen and "
+                 "%s: unknown destination '%s': use tcp:HOST:PORT (up to 65535), unix:PATH or fd:N, with "
+                 ",server to listen and "
                  ",server,nowait not to wait for a client", label, spec);
         return false;
     }

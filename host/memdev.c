@@ -30,25 +30,30 @@ static const struct { const char *name, *help; } classes[MEMDEV_CLASSES] = {
 static const struct memdev_prop props[] = {
     { "size", ALL, MEMDEV_SIZE, PROP(size), "bytes, or with suffix K, M, G or T" },
     { "mem-path", FILE_, MEMDEV_TEXT, PROP(path), "the file, made where there is none; or a folder" },
-    { "share", ALL, MEMDEV_BOOL, PROP(share), "on: what the guest writes is in the file, and seen by others who map it" },
-    { "readonly", FILE_, MEMDEV_BOOL, PROP(readonly), "on: the file is opened for reading, and the memory cannot be a machine's" },
+    { "share", ALL, MEMDEV_BOOL, PROP(share), "on: what the guest writes is in the file, and seen by "
+                                              "others who map it" },
+    { "readonly", FILE_, MEMDEV_BOOL, PROP(readonly), "on: the file is opened for reading, and the memory "
+                                                      "cannot be a machine's" },
     { "discard-data", FILE_, MEMDEV_BOOL, PROP(discard), "on: what is in the file is thrown away at the end" },
     { "align", FILE_, MEMDEV_SIZE, PROP(align), "a power of two that its address in this process is a multiple of" },
     { "hugetlb", MEMFD, MEMDEV_BOOL, PROP(huge), "on: of the host's huge pages" },
     { "hugetlbsize", MEMFD, MEMDEV_SIZE, PROP(huge_size), "with hugetlb=on: how large these are" },
     { "seal", MEMFD, MEMDEV_BOOL, PROP(seal), "off: who has its descriptor can change its size" },
     { "prealloc", ALL, MEMDEV_BOOL, PROP(prealloc), "on: taken from the host at once, not when it is used" },
-    { "policy", ALL, MEMDEV_POLICY, PROP(policy), "which of the host's nodes it comes from: default, preferred, bind or interleave" },
+    { "policy", ALL, MEMDEV_POLICY, PROP(policy), "which of the host's nodes it comes from: default, "
+                                                  "preferred, bind or interleave" },
     { "host-nodes", ALL, MEMDEV_NODE_SET, PROP(nodes), "the nodes of policy=: N or N-N, may be given several times" },
     { "dump", ALL, MEMDEV_CHOICE, PROP(dump), "off: not in a core file of this process" },
     { "merge", ALL, MEMDEV_BOOL, PROP(merge), "off: the host does not look for equal pages" },
     { "reserve", ALL, MEMDEV_CHOICE, PROP(reserve), "whether huge pages are set aside; other memory is not" },
-    { "x-use-canonical-path-for-ramblock-id", ALL, MEMDEV_BOOL, PROP(canonical), "has no effect: snapshots do not name backends" },
+    { "x-use-canonical-path-for-ramblock-id", ALL, MEMDEV_BOOL, PROP(canonical),
+        "has no effect: snapshots do not name backends" },
 };
 #undef PROP
 
 static const char *const policies[] = {
-    [MEMDEV_DEFAULT] = "default", [MEMDEV_PREFERRED] = "preferred", [MEMDEV_BIND] = "bind", [MEMDEV_INTERLEAVE] = "interleave"
+    [MEMDEV_DEFAULT] = "default", [MEMDEV_PREFERRED] = "preferred", [MEMDEV_BIND] = "bind",
+    [MEMDEV_INTERLEAVE] = "interleave"
 };
 
 const char *memdev_class_name(enum memdev_class class)
@@ -183,7 +188,8 @@ static void set_text(char **to, const char *val)
 bool memdev_set(struct memdev *d, const struct memdev_prop *p, const char *val, char *err, size_t len)
 {
     static const char *const wanted[] = {
-        [MEMDEV_BOOL] = "on or off", [MEMDEV_CHOICE] = "on or off", [MEMDEV_SIZE] = "a number of bytes, or one with suffix K, M, G or T",
+        [MEMDEV_BOOL] = "on or off", [MEMDEV_CHOICE] = "on or off",
+        [MEMDEV_SIZE] = "a number of bytes, or one with suffix K, M, G or T",
         [MEMDEV_TEXT] = "a path", [MEMDEV_POLICY] = "default, preferred, bind or interleave",
         [MEMDEV_NODE_SET] = "a node's number up to 127, or FIRST-LAST"
     };

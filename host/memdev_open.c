@@ -69,18 +69,22 @@ static bool check(struct opening *o)
     if (d->class == MEMDEV_FILE && (!d->path || !*d->path))
         return WRONG(o, EXIT_CODE_USAGE, "needs mem-path=PATH, a file or a folder");
     if (d->merge)
-        return WRONG(o, EXIT_CODE_USAGE, "merge=on: the host's kernel does not merge memory that has a descriptor, and a guest's memory has: "
+        return WRONG(o, EXIT_CODE_USAGE, "merge=on: the host's kernel does not merge memory that has a "
+                                         "descriptor, and a guest's memory has: "
                      "leave it out");
     if (d->readonly && d->prealloc)
-        return WRONG(o, EXIT_CODE_USAGE, "readonly=on has nothing to take from the host ahead: leave prealloc=on out");
+        return WRONG(o, EXIT_CODE_USAGE, "readonly=on has nothing to take from the host ahead: leave "
+                                         "prealloc=on out");
     if (d->align && (!power_of_two(d->align) || d->align % o->page))
-        return WRONG(o, EXIT_CODE_USAGE, "align=%" PRIu64 ": use a power of two, and %" PRIu64 " at least", d->align, o->page);
+        return WRONG(o, EXIT_CODE_USAGE, "align=%" PRIu64 ": use a power of two, and %" PRIu64 " at least",
+                     d->align, o->page);
     if (d->huge_size && !d->huge)
         return WRONG(o, EXIT_CODE_USAGE, "hugetlbsize= is for hugetlb=on: add that, or leave it out");
     if (d->huge_size && !power_of_two(d->huge_size))
         return WRONG(o, EXIT_CODE_USAGE, "hugetlbsize=%" PRIu64 ": use a power of two, as in hugetlbsize=2M", d->huge_size);
     if ((d->policy == MEMDEV_DEFAULT) == any_node(d))
-        return WRONG(o, EXIT_CODE_USAGE, any_node(d) ? "host-nodes= says nothing with policy=default: add policy=bind, preferred or interleave" :
+        return WRONG(o, EXIT_CODE_USAGE, any_node(d) ? "host-nodes= says nothing with policy=default: add "
+                                                       "policy=bind, preferred or interleave" :
                      "policy=%s needs host-nodes=N", memdev_policy_name(d->policy));
     return true;
 }
@@ -89,7 +93,8 @@ static bool check(struct opening *o)
 static bool check_pages(struct opening *o)
 {
     if (o->d->reserve == MEMDEV_ON && !o->huge)
-        return WRONG(o, EXIT_CODE_USAGE, "reserve=on: the host sets nothing but huge pages aside: prealloc=on takes memory at once");
+        return WRONG(o, EXIT_CODE_USAGE, "reserve=on: the host sets nothing but huge pages aside: "
+                                         "prealloc=on takes memory at once");
     if (o->huge && o->d->size % o->page)
         return WRONG(o, EXIT_CODE_USAGE, "size=%" PRIu64 ": its pages have %" PRIu64 " KiB: use a multiple of that", o->d->size,
                      o->page >> 10);
@@ -109,10 +114,14 @@ static bool open_memfd(struct opening *o)
     if (o->fd < 0 && d->class == MEMDEV_RAM && errno != EFBIG && errno != EINVAL)
         return true;            /* where there are no memfds it has no name to be shared by */
     if (o->fd < 0)
-        return WRONG(o, EXIT_CODE_HOST, "cannot have %" PRIu64 " MiB of guest memory%s (%s)%s", d->size >> 20, d->huge ? " in huge pages" : "",
-                     strerror(errno), d->huge ? ": use a multiple of a size that /sys/kernel/mm/hugepages lists" : "; try a smaller -m");
-    if (d->class == MEMDEV_MEMFD && d->seal && fcntl(o->fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-        return WRONG(o, EXIT_CODE_HOST, "seal=on: the host's kernel cannot seal it (%s): use seal=off", strerror(errno));
+        return WRONG(o, EXIT_CODE_HOST, "cannot have %" PRIu64 " MiB of guest memory%s (%s)%s",
+                     d->size >> 20, d->huge ? " in huge pages" : "",
+                     strerror(errno), d->huge ? ": use a multiple of a size that /sys/kernel/mm/hugepages "
+                                                "lists" : "; try a smaller -m");
+    if (d->class == MEMDEV_MEMFD && d->seal &&
+        fcntl(o->fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+        return WRONG(o, EXIT_CODE_HOST, "seal=on: the host's kernel cannot seal it (%s): use seal=off",
+                     strerror(errno));
     o->memory = true;
     return true;
 }
@@ -142,7 +151,8 @@ static bool fit_file(struct opening *o)
     if (S_ISREG(st.st_mode) && !len && !d->readonly) {
         if (ftruncate(o->fd, (off_t)d->size) == 0)
             return true;
-        return WRONG(o, EXIT_CODE_FILE, "%s: cannot be made %" PRIu64 " bytes long: %s", d->path, d->size, strerror(errno));
+        return WRONG(o, EXIT_CODE_FILE, "%s: cannot be made %" PRIu64 " bytes long: %s", d->path, d->size,
+                     strerror(errno));
     }
     if (len < d->size && !(S_ISCHR(st.st_mode) && !len))        /* such a device does not say */
         return WRONG(o, EXIT_CODE_FILE, "%s has %" PRIu64 " bytes, and does not match size=%" PRIu64 ": use a smaller size, make the file longer "
@@ -175,7 +185,8 @@ static bool open_file(struct opening *o)
     bool folder = is_folder(d->path);
 
     if (folder && d->readonly)
-        return WRONG(o, EXIT_CODE_USAGE, "%s is a folder, in which there is nothing to read: name a file, or leave readonly=on out", d->path);
+        return WRONG(o, EXIT_CODE_USAGE, "%s is a folder, in which there is nothing to read: name a file, "
+                                         "or leave readonly=on out", d->path);
     if (folder)
         o->fd = shm_file(d->path, d->size);
     else
@@ -213,7 +224,8 @@ static bool map(struct opening *o)
     struct memdev *d = o->d;
     /* Memory without a name is shared with nobody either way; so what was never written can be asked for. */
     bool shared = d->share || d->class == MEMDEV_RAM;
-    int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | (o->fd < 0 ? MAP_ANONYMOUS : 0) | (o->huge && d->reserve != MEMDEV_OFF ? 0 : MAP_NORESERVE);
+    int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | (o->fd < 0 ? MAP_ANONYMOUS : 0) |
+        (o->huge && d->reserve != MEMDEV_OFF ? 0 : MAP_NORESERVE);
     uint64_t len = (d->size + o->page - 1) & ~(o->page - 1);
     void *at = d->align > o->page ? aligned_place(len, d->align) : NULL, *p = at;
 
@@ -224,14 +236,16 @@ static bool map(struct opening *o)
 
         if (at && at != MAP_FAILED)
             munmap(at, len);
-        return WRONG(o, o->d->path ? EXIT_CODE_FILE : EXIT_CODE_HOST, "cannot map %" PRIu64 " MiB of guest memory%s%s (%s)%s", len >> 20,
+        return WRONG(o, o->d->path ? EXIT_CODE_FILE : EXIT_CODE_HOST,
+                     "cannot map %" PRIu64 " MiB of guest memory%s%s (%s)%s", len >> 20,
                      d->path ? " from " : "", d->path ? d->path : "", strerror(error),
                      o->huge ? ": the host has too few huge pages (/proc/sys/vm/nr_hugepages)" : "");
     }
     d->lent = (struct phys_lent){
         .p = p, .len = len, .fd = shared ? o->fd : -1, .holes = shared && o->memory, .taken = d->prealloc,
         /* Seen by others, or with something of its own that other memory in its place would not have. */
-        .fixed = (d->share && d->class != MEMDEV_RAM) || d->prealloc || d->policy != MEMDEV_DEFAULT || d->dump == MEMDEV_OFF
+        .fixed = (d->share && d->class != MEMDEV_RAM) || d->prealloc || d->policy != MEMDEV_DEFAULT ||
+            d->dump == MEMDEV_OFF
     };
     d->reserved = !(flags & MAP_NORESERVE);
     return true;
@@ -251,9 +265,11 @@ static bool bind_nodes(struct opening *o)
     for (unsigned i = 0; i < MEMDEV_NODES / bits; i++)
         mask[i] = (unsigned long)(d->nodes[i * bits / 64] >> i * bits % 64);
     /* The kernel counts one bit less than it is told. */
-    if (syscall(SYS_mbind, d->lent.p, d->lent.len, modes[d->policy], mask, MEMDEV_NODES + 1ul, MPOL_MF_STRICT | MPOL_MF_MOVE) == 0)
+    if (syscall(SYS_mbind, d->lent.p, d->lent.len, modes[d->policy], mask, MEMDEV_NODES + 1ul,
+                MPOL_MF_STRICT | MPOL_MF_MOVE) == 0)
         return true;
-    return WRONG(o, EXIT_CODE_HOST, "policy=%s: the host cannot take its memory from these nodes: %s", memdev_policy_name(d->policy), strerror(errno));
+    return WRONG(o, EXIT_CODE_HOST, "policy=%s: the host cannot take its memory from these nodes: %s",
+                 memdev_policy_name(d->policy), strerror(errno));
 }
 
 /* What a file's pages are kept in is taken before the pages: its lack is an error there, and would be a SIGBUS here. */
@@ -274,8 +290,8 @@ static bool take_all(struct opening *o)
         for (uint64_t at = 0; at < d->lent.len; at += o->page)
             p[at] = p[at];
     }
-    return !error || WRONG(o, d->path ? EXIT_CODE_FILE : EXIT_CODE_HOST, "prealloc=on: the host cannot give %" PRIu64 " MiB%s%s at once: %s",
-                           d->size >> 20, d->path ? " in " : "", d->path ? d->path : "", strerror(error));
+    return !error || WRONG(o, d->path ? EXIT_CODE_FILE : EXIT_CODE_HOST,
+                           "prealloc=on: the host cannot give %" PRIu64 " MiB%s%s at once: %s", d->size >> 20, d->path ? " in " : "", d->path ? d->path : "", strerror(error));
 }
 
 int memdev_open(struct memdev *d, char *err, size_t len)

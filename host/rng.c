@@ -36,7 +36,8 @@ static size_t get(struct rng *r, void *buf, size_t len)
         evloop_change(s->watch, POLLIN);
         return 0;
     }
-    fprintf(stderr, "latimer: rng-random,id=%s: %s: %s: the guest gets no more from it\n", s->id, s->file ? s->file : "getrandom",
+    fprintf(stderr, "latimer: rng-random,id=%s: %s: %s: the guest gets no more from it\n", s->id,
+            s->file ? s->file : "getrandom",
             n ? strerror(errno) : "it has come to its end");
     s->ended = true;
     return 0;

@@ -73,7 +73,8 @@ static bool read_file(struct secret *s, const char *file)
     return ok;
 }
 
-struct secret *secret_new(const char *id, const char *data, const char *file, bool base64, int *code, char *err, size_t len)
+struct secret *secret_new(const char *id, const char *data, const char *file, bool base64, int *code,
+                          char *err, size_t len)
 {
     struct secret *s = must(calloc(1, sizeof(*s)));
 

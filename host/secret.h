@@ -21,7 +21,8 @@ struct secret {
  * Of `data` itself or, where that is NULL, what is in `file`; base64 (RFC 4648, 4; line ends are allowed) or as it is. NULL: err
  * says what is wrong; *code is the exit code that goes with it.
  */
-struct secret *secret_new(const char *id, const char *data, const char *file, bool base64, int *code, char *err, size_t len);
+struct secret *secret_new(const char *id, const char *data, const char *file, bool base64, int *code,
+                          char *err, size_t len);
 /* Wiped before it is freed. NULL is allowed. */
 void secret_free(struct secret *);
 /* The one of that id; NULL: there is none. */

@@ -34,6 +34,6 @@ static void power_button(struct machine *m)
 }
 
 const struct board board_none = {
-    "none", "no processor and no device, for questions by QMP", .bare = true, .ram_id = "ram", .init = init, .free = board_free,
-    .power_button = power_button
+    "none", "no processor and no device, for questions by QMP", .bare = true, .ram_id = "ram", .init = init,
+    .free = board_free, .power_button = power_button
 };

@@ -88,7 +88,8 @@ static void crashed(int sig, siginfo_t *info, void *context)
              (unsigned long long)pc, info->si_addr);
     say(text);
     if (sig == SIGBUS)
-        say("latimer: if the host has no memory left for guest memory, or no room for the file that this is (mem-path=), or somebody made that shorter, "
+        say("latimer: if the host has no memory left for guest memory, or no room for the file that this "
+            "is (mem-path=), or somebody made that shorter, "
             "this is how it says so\n");
     if (vcpu)
         find_place(&p, (const void *)pc, (const void *)host_link_register(context));

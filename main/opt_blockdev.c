@@ -126,7 +126,8 @@ static bool set_node(struct options *o, struct drive_arg *a, const struct arg_it
         drive_arg_file_driver(a, it);
     } else if (it->val && strcmp(key, "backing") == 0) {
         if (*it->val)
-            die(EXIT_CODE_USAGE, "%s: backing=%s: an image says itself what is beneath it: leave that out, or use \"backing\": null to look at the image alone",
+            die(EXIT_CODE_USAGE, "%s: backing=%s: an image says itself what is beneath it: leave that "
+                                 "out, or use \"backing\": null to look at the image alone",
                 opt, it->val);
         a->open.no_backing = true;
     } else if (it->val && (strcmp(key, "filename") == 0 || strcmp(key, "file.filename") == 0)) {

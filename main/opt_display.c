@@ -97,7 +97,8 @@ static void check_audiodev(const struct options *o)
     if (o->vnc_audiodev && !d)
         die(EXIT_CODE_USAGE, "-vnc: audiodev=%s: there is no -audiodev with that id", o->vnc_audiodev);
     if (o->vnc_audiodev && strcmp(d->driver, "none"))
-        arg_note("-vnc: audiodev=%s: VNC clients are sent no sound: it is heard where -audiodev says", o->vnc_audiodev);
+        arg_note("-vnc: audiodev=%s: VNC clients are sent no sound: it is heard where -audiodev says",
+                 o->vnc_audiodev);
 }
 
 /* What the options name may come behind them. */
@@ -171,7 +172,8 @@ void opt_vnc(struct options *o, const char *opt, const char *val)
         else if (it.val && strcmp(it.key, "audiodev") == 0)
             o->vnc_audiodev = options_keep(o, it.val);
         else if (!it.val || (strcmp(it.key, "share") && strcmp(it.key, "password")))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use password=FILE, password=on, password-secret=ID, audiodev=ID or to=N", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': use password=FILE, password=on, "
+                                 "password-secret=ID, audiodev=ID or to=N", opt, it.key);
     }
     o->vnc_config.auth |= o->vnc_secret != NULL;
     if (o->vnc && no_loopback(o->vnc_config.address) && !o->vnc_config.auth)

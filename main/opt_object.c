@@ -19,7 +19,8 @@ static void help(void)
     for (unsigned c = 0; c < MEMDEV_CLASSES; c++)
         printf("  %-22s %s\n", memdev_class_name(c), memdev_class_help(c));
     printf("  %-22s a password or a key, as data= or in file=\n", "secret");
-    printf("  %-22s the host's kernel, for -device virtio-rng-pci,rng=ID\n  %-22s the same from filename=FILE (/dev/urandom)\n", "rng-builtin", "rng-random");
+    printf("  %-22s the host's kernel, for -device virtio-rng-pci,rng=ID\n  %-22s the same from "
+           "filename=FILE (/dev/urandom)\n", "rng-builtin", "rng-random");
     printf("CLASS,help lists the properties of a memory backend\n");
     exit(0);
 }
@@ -66,8 +67,10 @@ static bool is_type(const json_t *j, enum memdev_type type)
 /* Words of a list are of no type, JSON's are. */
 static void check_type(const char *opt, const struct memdev_prop *p, const json_t *val)
 {
-    static const char *const names[] = { [MEMDEV_BOOL] = "boolean", [MEMDEV_CHOICE] = "boolean", [MEMDEV_SIZE] = "integer",
-                                         [MEMDEV_TEXT] = "string", [MEMDEV_POLICY] = "string", [MEMDEV_NODE_SET] = "array" };
+    static const char *const names[] = { [MEMDEV_BOOL] = "boolean", [MEMDEV_CHOICE] = "boolean",
+                                         [MEMDEV_SIZE] = "integer",
+                                         [MEMDEV_TEXT] = "string", [MEMDEV_POLICY] = "string",
+                                         [MEMDEV_NODE_SET] = "array" };
     const json_t *one;
     size_t i;
 
@@ -129,7 +132,8 @@ static void set_property(struct memdev *d, const char *opt, const struct arg_ite
     char err[300];
 
     if (!p)
-        die(EXIT_CODE_USAGE, "%s %s: Parameter '%.100s' is unexpected: -object %s,help lists what it takes", opt, memdev_class_name(d->class), it->key,
+        die(EXIT_CODE_USAGE, "%s %s: Parameter '%.100s' is unexpected: -object %s,help lists what it takes",
+            opt, memdev_class_name(d->class), it->key,
             memdev_class_name(d->class));
     if (!memdev_set(d, p, it->val, err, sizeof(err)))
         die(EXIT_CODE_USAGE, "%s %s,id=%s: %s", opt, memdev_class_name(d->class), d->id, err);
@@ -161,7 +165,8 @@ static const char *new_id(struct options *o, const char *opt, const char *class,
     if (!id)
         die(EXIT_CODE_USAGE, "%s %s: Parameter 'id' is missing: add id=NAME", opt, class);
     if (!well_formed(id))
-        die(EXIT_CODE_USAGE, "%s %s: id=%s: Parameter 'id' expects an identifier: a letter, then letters, digits, '-', '.' and '_'", opt, class, id);
+        die(EXIT_CODE_USAGE, "%s %s: id=%s: Parameter 'id' expects an identifier: a letter, then letters, "
+                             "digits, '-', '.' and '_'", opt, class, id);
     if (options_object_called(o, id))
         die(EXIT_CODE_USAGE, "%s %s: there is an object of id=%s already: take another", opt, class, id);
     return id;
@@ -191,9 +196,11 @@ static void add_secret(struct options *o, const char *opt, const char *list)
 
     for (const char *rest = list; arg_next(&rest, &it); first = false) {
         if (strcmp(it.key, "keyid") == 0 || strcmp(it.key, "iv") == 0)
-            die(EXIT_CODE_USAGE, "%s secret,id=%s: %s=: secrets that are encrypted with another are not understood: use file=", opt, id, it.key);
+            die(EXIT_CODE_USAGE, "%s secret,id=%s: %s=: secrets that are encrypted with another are not "
+                                 "understood: use file=", opt, id, it.key);
         if (!names_it(&it, first) && strcmp(it.key, "data") && strcmp(it.key, "file") && strcmp(it.key, "format"))
-            die(EXIT_CODE_USAGE, "%s secret: Parameter '%.100s' is unexpected: use id=, data= or file=, and format=raw or base64", opt, it.key);
+            die(EXIT_CODE_USAGE, "%s secret: Parameter '%.100s' is unexpected: use id=, data= or file=, "
+                                 "and format=raw or base64", opt, it.key);
     }
     if (!data == !file)
         die(EXIT_CODE_USAGE, "%s secret,id=%s: needs one of data=TEXT and file=PATH", opt, id);
@@ -214,7 +221,8 @@ static void add_rng(struct options *o, const char *opt, const char *class, const
 
     for (const char *rest = list; arg_next(&rest, &it); first = false)
         if (!names_it(&it, first) && (kernel || strcmp(it.key, "filename")))
-            die(EXIT_CODE_USAGE, "%s %s: Parameter '%.100s' is unexpected: use id=%s", opt, class, it.key, kernel ? "" : " and filename=FILE");
+            die(EXIT_CODE_USAGE, "%s %s: Parameter '%.100s' is unexpected: use id=%s", opt, class, it.key,
+                kernel ? "" : " and filename=FILE");
     while (*end)
         end = &(*end)->next;
     *end = rng_source_new(id, kernel ? NULL : file ? file : "/dev/urandom");
@@ -234,9 +242,11 @@ static void add_memdev(struct options *o, const char *opt, enum memdev_class cla
             set_property(d, opt, &it);
     }
     if (!d->size)
-        die(EXIT_CODE_USAGE, "%s %s,id=%s: Parameter 'size' is missing: add size=SIZE", opt, memdev_class_name(class), id);
+        die(EXIT_CODE_USAGE, "%s %s,id=%s: Parameter 'size' is missing: add size=SIZE", opt,
+            memdev_class_name(class), id);
     if (class == MEMDEV_FILE && !d->path)
-        die(EXIT_CODE_USAGE, "%s %s,id=%s: Parameter 'mem-path' is missing: add mem-path=PATH", opt, memdev_class_name(class), id);
+        die(EXIT_CODE_USAGE, "%s %s,id=%s: Parameter 'mem-path' is missing: add mem-path=PATH", opt,
+            memdev_class_name(class), id);
 }
 
 static void add_object(struct options *o, const char *opt, const char *list)
@@ -245,7 +255,8 @@ static void add_object(struct options *o, const char *opt, const char *list)
     enum memdev_class class = name ? memdev_class_find(name) : MEMDEV_CLASSES;
 
     if (!name)
-        die(EXIT_CODE_USAGE, "%s: Parameter 'qom-type' is missing: the class comes first (-object help lists them)", opt);
+        die(EXIT_CODE_USAGE, "%s: Parameter 'qom-type' is missing: the class comes first (-object help "
+                             "lists them)", opt);
     if (class < MEMDEV_CLASSES)
         add_memdev(o, opt, class, list);
     else if (strcmp(name, "secret") == 0)
@@ -295,13 +306,16 @@ static void take_named(struct options *o)
     struct memdev *d = memdev_find(o->memdevs, o->memory_backend);
 
     if (!d)
-        die(EXIT_CODE_USAGE, "-machine: Memory backend '%s' not found: -object memory-backend-ram,id=%s,size=SIZE makes one", o->memory_backend,
+        die(EXIT_CODE_USAGE, "-machine: Memory backend '%s' not found: -object "
+                             "memory-backend-ram,id=%s,size=SIZE makes one", o->memory_backend,
             o->memory_backend);
     if (o->mem_path || o->mem_prealloc)
-        die(EXIT_CODE_USAGE, "-mem-path and -mem-prealloc cannot be used together with -machine memory-backend=: use mem-path= and prealloc= of "
+        die(EXIT_CODE_USAGE, "-mem-path and -mem-prealloc cannot be used together with -machine "
+                             "memory-backend=: use mem-path= and prealloc= of "
             "-object");
     if (d->readonly)
-        die(EXIT_CODE_USAGE, "-machine: memory-backend=%s: a machine writes to its memory, and that is readonly=on: leave this out (with share=off "
+        die(EXIT_CODE_USAGE, "-machine: memory-backend=%s: a machine writes to its memory, and that is "
+                             "readonly=on: leave this out (with share=off "
             "the file is only read)", d->id);
     if (o->cfg.ram && o->cfg.ram != d->size)
         die(EXIT_CODE_USAGE, "-m: Machine memory size does not match the size of the memory backend: %" PRIu64 " bytes, and %s has %" PRIu64
@@ -317,7 +331,8 @@ static void make_own(struct options *o)
     struct memdev *d;
 
     if (memdev_find(o->memdevs, own_id(o)))
-        die(EXIT_CODE_USAGE, "-object: id=%s is reserved for the machine's own memory: take another, or use -machine memory-backend=%s", own_id(o),
+        die(EXIT_CODE_USAGE, "-object: id=%s is reserved for the machine's own memory: take another, or "
+                             "use -machine memory-backend=%s", own_id(o),
             own_id(o));
     d = memdev_new(o->mem_path ? MEMDEV_FILE : MEMDEV_RAM, own_id(o));
     d->size = o->cfg.ram;
@@ -404,10 +419,12 @@ struct adding {
 static void add_one(void *arg)
 {
     struct adding *n = arg;
-    const char *list = *n->text == '{' ? from_json(n->o, "object-add", n->text) : n->text, *name = value(n->o, list, "qom-type");
+    const char *list = *n->text == '{' ? from_json(n->o, "object-add", n->text) : n->text,
+        *name = value(n->o, list, "qom-type");
 
     if (name && memdev_class_find(name) == MEMDEV_CLASSES && strcmp(name, "secret"))
-        die(EXIT_CODE_USAGE, "Parameter 'qom-type' does not accept value '%s': memory backends and secrets can be added while the machine runs", name);
+        die(EXIT_CODE_USAGE, "Parameter 'qom-type' does not accept value '%s': memory backends and "
+                             "secrets can be added while the machine runs", name);
     add_object(n->o, "object-add", list);
     if (*n->end)
         open_one(n->o, *n->end);

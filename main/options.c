@@ -154,7 +154,8 @@ void opt_machine(struct options *o, const char *opt, const char *val)
         else if (it.val && strcmp(it.key, "vmport") == 0 && strcmp(it.val, "on") != 0)
             continue;           /* there is none */
         else if (!it.val || !without_effect(it.key))
-            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, memory-backend=, smm=, hpet=, usb=, dump-guest-core=, vmport=off and pcspk-audiodev= are understood", opt,
+            die(EXIT_CODE_USAGE, "%s: unknown property '%s': only accel=, memory-backend=, smm=, hpet=, "
+                                 "usb=, dump-guest-core=, vmport=off and pcspk-audiodev= are understood", opt,
                 it.key);
     }
 }

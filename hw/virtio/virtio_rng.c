@@ -86,7 +86,8 @@ static void make(struct plug_env *env, void *bus, const void *props)
     struct virtio_rng *s = chip_new(env->m->chips, &rng_chip, p->virtio.common.name);
 
     if (p->rng && p->rng->ready)
-        die(EXIT_CODE_USAGE, "-device %s: another device has rng=%s: give it one of its own", p->virtio.common.name, p->rng->id);
+        die(EXIT_CODE_USAGE, "-device %s: another device has rng=%s: give it one of its own",
+            p->virtio.common.name, p->rng->id);
     s->clock = env->m->clock;
     s->source = p->rng;
     s->v = virtio_new(env, &p->virtio, &type, s, 1, QUEUE, 0);
