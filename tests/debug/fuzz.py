@@ -22,7 +22,7 @@ import fuzz_gdb             # noqa: E402
 import fuzz_monitor         # noqa: E402
 import fuzz_snap            # noqa: E402
 import gdb                  # noqa: E402
-from machine import SLOW, WORK, Failed, Qmp   # noqa: E402
+from machine import SLOW, WORK, Failed, Qmp, connect   # noqa: E402
 from rsp import Line, Trouble           # noqa: E402
 
 KINDS = {"gdb": fuzz_gdb.round, "monitor": fuzz_monitor.round, "snap": fuzz_snap.round}
@@ -77,7 +77,11 @@ class Target:
         return Line(self.m.path, timeout=20 * SLOW)
 
     def settle(self):
-        """Debuggers that left may have packets that are yet to be read, and let the guest run; the next is served after them."""
+        """Clients that left may have sent what is yet to be read, and lets the guest run; the next is served after them."""
+        for door in self.victims.values():
+            s = connect(door)
+            check(s.recv(1), "a new client of a monitor hears nothing")
+            s.close()
         line = self.line()
         check(line.ask("?").startswith(("T", "W")), "a new debugger hears nothing of the guest")
         line.ok("D")

@@ -69,6 +69,17 @@ static const struct { uint8_t b[3]; bool only64; } prefixes[] = {
 };
 #define NPREFIX (sizeof(prefixes) / sizeof(prefixes[0]))
 
+/*
+ * Each ModRM byte is tried with each opcode and set of prefixes; where an emulator runs this, with each seventh of them: what is
+ * compared is the same on every host, but not how its compiler takes our C.
+ */
+static unsigned stride = 1;
+
+static unsigned first_modrm(unsigned opcode, unsigned pfx)
+{
+    return (opcode + pfx) % stride;
+}
+
 static unsigned opcode_head(struct sample *s, unsigned pfx, unsigned map, unsigned opcode)
 {
     s->n = 0;
@@ -158,7 +169,7 @@ START_TEST(test_rows)
                     if (prefixes[p].only64 && m != NM_64)
                         continue;
                     head = opcode_head(&s, p, map, op);
-                    for (unsigned modrm = 0; modrm < 256; modrm++) {
+                    for (unsigned modrm = first_modrm(op, p); modrm < 256; modrm += stride) {
                         unsigned variants = modrm < 0xc0 && (modrm & 7) == 4 ? 6 : 1;
 
                         for (unsigned v = 0; v < variants; v++) {
@@ -192,7 +203,7 @@ START_TEST(test_gaps)
         for (unsigned map = 0; map <= MAP_0F3A; map++) {
             for (unsigned op = 0; op < 256; op++) {
                 for (unsigned p = 0; p < NPREFIX; p++) {
-                    for (unsigned modrm = 0; modrm < 256; modrm++) {
+                    for (unsigned modrm = first_modrm(op, p); modrm < 256; modrm += stride) {
                         struct sample s;
                         struct norm us, zy;
                         struct insn i;
@@ -309,6 +320,8 @@ int main(void)
     SRunner *sr = srunner_create(s);
     int failed;
 
+    if (getenv("EMULATOR") && *getenv("EMULATOR"))
+        stride = 7;
     decode_init();
     norm_open();
     tcase_set_timeout(tc, 600);
