@@ -17,8 +17,8 @@
  * lockup").  So virtual time is the host's with two rules, which hold for all that is made of it, TSC, APIC
  * timers, HPET, PIT, PM timer and RTC alike:
  *
- *   - It does not pass a deadline whose timer has not fired, but by LEAD: no processor sees the effect
- *     missing.
+ *   - It does not pass a deadline whose timer has not fired, nor a bound that a device has set, but by LEAD: no
+ *     processor sees the effect missing.
  *   - It does not pass faster than 5/4 of the time that the processors have had, but by LEAD: a processor
  *     that was to take an interrupt has been able to before the next one comes.  Time had is CPU time (of
  *     the processor that had least) and time spent halted.
@@ -61,11 +61,12 @@ struct clock {
     _Atomic uint64_t limit;     /* source's time / slowdown up to which `origin` holds */
     _Atomic uint64_t frozen;    /* virtual time while paused (or manual), RUNNING otherwise */
     _Atomic bool held;          /* clock_hold() */
-    _Atomic uint64_t next;      /* the first timer's key */
+    _Atomic uint64_t next;      /* the first timer's key, or the first bound */
     unsigned slowdown;          /* source's nanoseconds a virtual one lasts */
     int64_t wall_ns;            /* wall clock at virtual time 0, ns since 1970 */
     int64_t zone_ns;            /* of that, the guest's zone */
     struct timer *timers;
+    struct bound *bounds;
     uint64_t firing;            /* key of the timer that is just being fired, UINT64_MAX: none */
     void (*earlier)(void *arg);
     void *earlier_arg;
@@ -328,10 +329,39 @@ void timer_init(struct timer *t, struct clock *c, void (*fire)(void *dev), void 
     *t = (struct timer){ .due = UINT64_MAX, .key = UINT64_MAX, .fire = fire, .dev = dev, .clock = c };
 }
 
+static uint64_t first_bound(const struct clock *c)
+{
+    uint64_t first = UINT64_MAX;
+
+    for (const struct bound *b = c->bounds; b; b = b->next)
+        first = min(first, b->due);
+    return first;
+}
+
 static void first_changed(struct clock *c)
 {
     uint64_t first = c->timers ? c->timers->key : UINT64_MAX;
-    atomic_store(&c->next, min(first, c->firing));
+    atomic_store(&c->next, min(min(first, c->firing), first_bound(c)));
+}
+
+void clock_bound(struct clock *c, struct bound *b, uint64_t due)
+{
+    struct bound **p = &c->bounds;
+    bool was;
+
+    while (*p && *p != b)
+        p = &(*p)->next;
+    was = *p != NULL;
+    if (was)
+        *p = b->next;
+    b->due = due;
+    if (due != UINT64_MAX) {
+        b->next = c->bounds;
+        c->bounds = b;
+    }
+    first_changed(c);
+    if (was && c->earlier)      /* timers behind it are waited for again */
+        c->earlier(c->earlier_arg);
 }
 
 static void timer_unlink(struct timer *t)
@@ -385,6 +415,8 @@ uint64_t clock_wait(struct clock *c)
     uint64_t next = clock_next(c), now = clock_now(c), wait;
     if (next == UINT64_MAX || next <= now)
         return next <= now ? 0 : UINT64_MAX;
+    if (next > min(first_bound(c), UINT64_MAX - LEAD) + LEAD)
+        return UINT64_MAX;      /* it does not get there by itself */
     wait = next - now;
     pthread_mutex_lock(&c->pace_lock);
     if (c->ran)                 /* while it pays back it gets there sooner */
@@ -415,7 +447,9 @@ void clock_run(struct clock *c)
 
 void clock_advance(struct clock *c, uint64_t ns)
 {
-    uint64_t end = atomic_load(&c->frozen) + ns;
+    uint64_t end = atomic_load(&c->frozen) + ns, bound = first_bound(c);
+
+    end = min(end, bound > atomic_load(&c->frozen) ? bound : atomic_load(&c->frozen));
     while (c->timers && c->timers->key <= end) {
         if (c->timers->key > atomic_load(&c->frozen))
             atomic_store(&c->frozen, c->timers->key);

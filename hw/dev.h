@@ -88,6 +88,15 @@ struct timer {
 void timer_init(struct timer *, struct clock *, void (*fire)(void *dev), void *dev);
 void timer_set(struct timer *, uint64_t due);   /* absolute virtual ns */
 void timer_cancel(struct timer *);
+/*
+ * Where a device waits for the host, and its guest gives it up after a time that the host may exceed: virtual time stands at
+ * `due` (as at a timer that has not fired) until that is another one, UINT64_MAX for none. Zeroed: none.
+ */
+struct bound {
+    uint64_t due;
+    struct bound *next;
+};
+void clock_bound(struct clock *, struct bound *, uint64_t due);
 /* No virtual time is behind it (146 years), so that what is added to one does not wrap round. */
 #define CLOCK_END (UINT64_MAX / 4)
 

@@ -8,6 +8,9 @@
  * says, in order; marks of deleted data are remembered until the medium changes, and formatting otherwise
  * is refused.
  *
+ * An image may answer late, as a busy host's does; a drive does not, and Linux gives a floppy disk up after three seconds. So
+ * the guest's time does not go on for longer than a turn meanwhile.
+ *
  * Invariant: req is the disk's while req_busy; a command that was cancelled leaves it to come back unheard,
  * and the next one waits for that.
  */
@@ -57,6 +60,7 @@ static void end(struct floppy *f, uint8_t st0)
     uint8_t b[7] = { st0 | f->head << 2 | f->unit, f->st1, f->st2, f->c, f->h, f->r, f->n };
 
     f->wait = WAIT_NOTHING;
+    clock_bound(f->clock, &f->patience, UINT64_MAX);
     timer_cancel(&f->turn);
     if (f->dma)
         dma8237_request(f->dma, FLOPPY_DMA, false);
@@ -283,6 +287,7 @@ static void disk_done(struct floppy *f, int error)
     uint8_t bit, *mark;
     struct floppy_drive *d = floppy_ready(f, f->unit);
 
+    clock_bound(f->clock, &f->patience, UINT64_MAX);
     if (error || !d) {
         log_dev(FLOPPY, "the medium failed: error %d", -error);
         if (error == -EROFS && writes(f))
@@ -343,6 +348,7 @@ static void disk_submit_now(struct floppy *f)
 static void disk_begin(struct floppy *f)
 {
     f->wait = WAIT_DISK;
+    clock_bound(f->clock, &f->patience, clock_now(f->clock) + FLOPPY_TURN_NS);
     if (!f->req_busy)
         disk_submit_now(f);
 }
@@ -527,6 +533,7 @@ void floppy_data_cancel(struct floppy *f)
 {
     f->wait = WAIT_NOTHING;
     f->req_dropped = f->req_busy;
+    clock_bound(f->clock, &f->patience, UINT64_MAX);
     timer_cancel(&f->turn);
     if (f->dma)
         dma8237_request(f->dma, FLOPPY_DMA, false);
@@ -543,8 +550,9 @@ const char *floppy_data_check(const struct floppy *f)
 void floppy_data_loaded(struct floppy *f)
 {
     f->req_dropped = f->req_busy;
-    if (f->wait == WAIT_DISK && !f->req_busy)
-        disk_submit_now(f);
+    clock_bound(f->clock, &f->patience, UINT64_MAX);
+    if (f->wait == WAIT_DISK)
+        disk_begin(f);
 }
 
 void floppy_data_init(struct floppy *f)

@@ -13,6 +13,7 @@
 #define FLOPPY_SECTORS 8192u    /* of one medium, at most */
 #define FLOPPY_STEP_NS   50000u         /* per cylinder; drives take 3 ms and more */
 #define FLOPPY_SECTOR_NS 100000u        /* per sector; drives take 11 ms */
+#define FLOPPY_TURN_NS   200000000u     /* one turn: longer no drive takes for a sector */
 #define FLOPPY_LOST_NS   4000000u       /* two turns without what was looked for */
 
 enum { ST0_ABNORMAL = 0x40, ST0_INVALID = 0x80, ST0_POLLED = 0xc0, ST0_SEEK = 0x20, ST0_EC = 0x10 };
@@ -50,6 +51,7 @@ struct floppy {
     struct disk_buf req_buf;
     uint8_t io[FLOPPY_SECTOR];
     bool req_busy, req_dropped; /* dropped: nobody waits for it any more */
+    struct bound patience;      /* the guest's, with an image that answers late */
 
     uint8_t dor, tdr, dsr, rate;
     uint8_t phase, wait, irq_on;

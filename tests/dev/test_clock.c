@@ -252,6 +252,37 @@ START_TEST(a_paused_clock_fires_nothing)
 }
 END_TEST
 
+/* A bound is no timer: nothing fires, nobody wakes up for it, and what is behind it waits. */
+START_TEST(time_stands_at_a_bound)
+{
+    struct clock *c = paced();
+    struct probe a = probe('a');
+    struct bound near = { 0 }, far = { 0 };
+
+    fired = 0;
+    timer_init(&a.t, c, probe_fire, &a);
+    timer_set(&a.t, 20 * MS);
+    clock_bound(c, &far, 30 * MS);
+    clock_bound(c, &near, 10 * MS);
+    goes(c, 300, 1 * MS, 1 * MS);
+    ck_about(clock_now(c), 10 * MS, 1 * MS);
+    ck_assert_uint_eq(clock_wait(c), UINT64_MAX);
+    clock_run(c);
+    ck_assert_uint_eq(fired, 0);
+    clock_bound(c, &near, UINT64_MAX);
+    goes(c, 300, 1 * MS, 1 * MS);
+    ck_assert_uint_eq(clock_wait(c), 0);
+    clock_run(c);
+    ck_assert_uint_eq(fired, 1);
+    goes(c, 300, 1 * MS, 1 * MS);
+    ck_about(clock_now(c), 30 * MS, 1 * MS);
+    clock_bound(c, &far, UINT64_MAX);
+    goes(c, 300, 1 * MS, 1 * MS);
+    ck_assert_uint_gt(clock_now(c), 300 * MS);
+    clock_free(c);
+}
+END_TEST
+
 /* 32 times slower: so is what the processor gets. */
 START_TEST(a_slow_clock_follows_too)
 {
@@ -450,6 +481,7 @@ Suite *suite_clock(void)
     tcase_add_test(t, waits_are_shorter_while_time_is_paid_back);
     tcase_add_test(t, a_paused_clock_owes_nothing);
     tcase_add_test(t, a_paused_clock_fires_nothing);
+    tcase_add_test(t, time_stands_at_a_bound);
     tcase_add_test(t, a_slow_clock_follows_too);
     tcase_add_test(t, the_source_gives_zone_and_entropy);
     tcase_add_test(t, a_saved_time_is_one_that_comes);

@@ -450,6 +450,34 @@ START_TEST(reset_while_busy)
 }
 END_TEST
 
+/* An image that answers late: no driver's patience is over before. */
+START_TEST(the_guests_time_waits_for_an_image)
+{
+    uint64_t before;
+
+    start();
+    seek(0, 3);
+    channel(0x48, 1024);
+    SEND(0x45, 0, 3, 0, 1, 2, 18, 27, 0xff);
+    before = clock_now(e->clock);
+    for (unsigned i = 0; i < 50; i++)
+        clock_advance(e->clock, 100000 * US);
+    ck_assert(clock_now(e->clock) >= before + 200000 * US && clock_now(e->clock) <= before + 210000 * US);
+    ck_assert(irq_comes());
+    EXPECT(0, 0, 0, 3, 0, 3, 2);
+    before = clock_now(e->clock);
+    clock_advance(e->clock, 5000000ull * US);
+    ck_assert_uint_eq(clock_now(e->clock) - before, 5000000ull * US);
+    channel(0x44, 512);
+    SEND(0x46, 0, 3, 0, 1, 2, 18, 27, 0xff);
+    clock_advance(e->clock, 1000 * US);
+    out(2, 0x18);                               /* nobody waits for that any more */
+    before = clock_now(e->clock);
+    clock_advance(e->clock, 5000000ull * US);
+    ck_assert_uint_eq(clock_now(e->clock) - before, 5000000ull * US);
+}
+END_TEST
+
 START_TEST(random_accesses)
 {
     static const uint8_t codes[] = { 0x46, 0xe6, 0x45, 0xc5, 0x4c, 0x49, 0x42, 0x56, 0x51, 0x59, 0x5d, 0x4d,
@@ -538,6 +566,7 @@ static TCase *cases(const char *name, void (*before)(void), void (*after)(void))
     tcase_add_test(t, tracks_verify_scan);
     tcase_add_test(t, format);
     tcase_add_test(t, reset_while_busy);
+    tcase_add_test(t, the_guests_time_waits_for_an_image);
     tcase_add_test(t, random_accesses);
     return t;
 }
