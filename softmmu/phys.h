@@ -76,6 +76,7 @@ struct phys {
     void (*wake)(struct cpu *);
     struct smc_recent recent;
     struct smc_leaf **smc;      /* one pointer per 2 MiB; smc.c */
+    struct smc_leaf *smc_made;  /* all there are */
     struct track *tracks;       /* track.c */
 };
 
@@ -112,6 +113,7 @@ void phys_monitor_hit(struct phys *, uint64_t pa, uint64_t len);
 
 /* smc.c */
 struct smc_leaf {
+    struct smc_leaf *next;
     uint64_t lines[512];
     uint64_t unwritten[512 / 64];       /* bit: had lines, has none, and got no write entry since */
 };

@@ -32,8 +32,11 @@ void smc_init(struct phys *p)
 
 void smc_free(struct phys *p)
 {
-    for (uint64_t i = 0; i < TOP_ENTRIES; i++)
-        free(p->smc[i]);
+    /* Not by the table: to read all of that costs a page fault for each of its pages. */
+    for (struct smc_leaf *l = p->smc_made, *next; l; l = next) {
+        next = l->next;
+        free(l);
+    }
     munmap(p->smc, TOP_BYTES);
     pthread_mutex_destroy(&p->recent.lock);
 }
@@ -49,6 +52,8 @@ static uint64_t *slot(struct phys *p, uint64_t pa, bool make)
         l = calloc(1, sizeof(*l));
         if (!l)
             die(EXIT_CODE_HOST, "out of memory (code-page table)");
+        l->next = p->smc_made;
+        p->smc_made = l;
         __atomic_store_n(&p->smc[pa >> 21], l, __ATOMIC_RELEASE);
     }
     return l ? &l->lines[pa >> 12 & 511] : NULL;
