@@ -17,17 +17,20 @@
 
 #include "base/log.h"
 
+#define END SIGUSR2             /* for the thread itself: it is over */
+
 static void *wait_for_them(void *arg)
 {
     const struct signals *s = arg;
+    sigset_t set = s->set;
+    int sig;
 
-    for (;;) {
-        int sig = sigwaitinfo(&s->set, NULL);
-
+    sigaddset(&set, END);
+    while ((sig = sigwaitinfo(&set, NULL)) != END)
         /* A full pipe holds thousands that nobody has read: one more says nothing new. */
-        if (sig > 0 && write(s->to, &sig, sizeof(sig)) < 0 && errno != EAGAIN && errno != EINTR)
+        if (sig > 0 && write(s->to, &sig, sizeof(sig)) < 0 && errno != EAGAIN)
             return NULL;
-    }
+    return NULL;
 }
 
 void signals_begin(struct signals *s, const sigset_t *set)
@@ -57,7 +60,7 @@ int signals_next(struct signals *s)
 
 void signals_end(struct signals *s)
 {
-    pthread_cancel(s->thread);
+    pthread_kill(s->thread, END);
     pthread_join(s->thread, NULL);
     close(s->from);
     close(s->to);
