@@ -103,6 +103,12 @@ static bool check_pages(struct opening *o)
 
 /* ---- what it is made of ---- */
 
+/* In whole pages of what it is made of. */
+static uint64_t whole(const struct opening *o)
+{
+    return (o->d->size + o->page - 1) & ~(o->page - 1);
+}
+
 static bool open_memfd(struct opening *o)
 {
     struct memdev *d = o->d;
@@ -110,7 +116,7 @@ static bool open_memfd(struct opening *o)
 
     if (d->huge)
         flags |= MFD_HUGETLB | (d->huge_size ? (unsigned)__builtin_ctzll(d->huge_size) << MFD_HUGE_SHIFT : 0);
-    o->fd = shm_memfd_with(d->class == MEMDEV_MEMFD ? "memory-backend-memfd" : "guest-ram", d->size, flags);
+    o->fd = shm_memfd_with(d->class == MEMDEV_MEMFD ? "memory-backend-memfd" : "guest-ram", whole(o), flags);
     if (o->fd < 0 && d->class == MEMDEV_RAM && errno != EFBIG && errno != EINVAL)
         return true;            /* where there are no memfds it has no name to be shared by */
     if (o->fd < 0)
@@ -226,7 +232,7 @@ static bool map(struct opening *o)
     bool shared = d->share || d->class == MEMDEV_RAM;
     int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | (o->fd < 0 ? MAP_ANONYMOUS : 0) |
         (o->huge && d->reserve != MEMDEV_OFF ? 0 : MAP_NORESERVE);
-    uint64_t len = (d->size + o->page - 1) & ~(o->page - 1);
+    uint64_t len = whole(o);
     void *at = d->align > o->page ? aligned_place(len, d->align) : NULL, *p = at;
 
     if (at != MAP_FAILED)

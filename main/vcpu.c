@@ -591,6 +591,11 @@ void vcpus_start(struct machine *m, bool paused, void (*stopped)(void *arg), voi
     if (!s->n && (err = pthread_create(&s->nobody, NULL, nobody, s)) != 0)
         die(EXIT_CODE_HOST, "cannot start a thread: %s", strerror(err));
     clock_pace(m->clock, vcpus_ran, s);
+    /* What a monitor does to chips from now on is not undone by the first reset. */
+    pthread_mutex_lock(&s->mutex);
+    while (!s->generation && !s->over)
+        pthread_cond_wait(&s->go, &s->mutex);
+    pthread_mutex_unlock(&s->mutex);
 }
 
 void vcpus_join(struct machine *m)

@@ -13,7 +13,7 @@
  * stopped(arg) is called once, from a vCPU's thread without the device lock,
  * when the machine has stopped for good: m->stop and m->stop_code say why.
  * With -no-shutdown, soft-off only parks the vCPUs until STOP_QUIT.
- * `paused`: after the first reset they wait for a vcpus_resume() (-S).
+ * `paused`: after the first reset they wait for a vcpus_resume() (-S).  When it returns that reset is over.
  */
 void vcpus_start(struct machine *m, bool paused, void (*stopped)(void *arg), void *arg);
 /* After machine_request_stop(): wait for the threads to end. */

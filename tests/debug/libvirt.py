@@ -24,6 +24,8 @@ class Libvirt:
             raise Missing("libvirt has no driver for QEMU (install libvirt-daemon-driver-qemu)")
         if len(command()) > 1:
             raise Missing("libvirt starts a program by its path, and Latimer is run by " + command()[0])
+        if "no jit" in subprocess.run([*command(), "-accel", "help"], capture_output=True, text=True).stdout:
+            raise Missing("libvirt asks for -accel tcg, and this Latimer has no code generator")
         self.as_user = []
         if os.getuid() == 0:
             if not shutil.which("setpriv"):
