@@ -283,7 +283,7 @@ static enum order stop_and_take(struct outgoing *o)
     else
         control_settle(o->m->control);
     o->stopped = true;
-    if (!snapshot_settle_disks(o->m, why))
+    if (!snapshot_settle(o->m, why))
         return ORDER_LEAVE;
     track_take(o->track, o->pages);
     track_free(o->track);

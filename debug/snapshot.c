@@ -211,7 +211,7 @@ bool snapshot_save(struct machine *m, const char *where, char *text, size_t len)
     if (!may_save(m, where, why))
         return false;
     ran = stop(m, RUN_SAVING);
-    ok = snapshot_settle_disks(m, why) && (is_file(where) ? save_file(m, where, why) : save_images(m, where, why));
+    ok = snapshot_settle(m, why) && (is_file(where) ? save_file(m, where, why) : save_images(m, where, why));
     if (ran)
         control_cont(m->control);
     return ok;
@@ -229,7 +229,7 @@ bool snapshot_delete(struct machine *m, const char *where, char *text, size_t le
     if (!may_touch(m, why))
         return false;
     ran = stop(m, RUN_SAVING);
-    ok = snapshot_settle_disks(m, why);
+    ok = snapshot_settle(m, why);
     for (unsigned n = 0; ok && (d = m->drive(m, n)); n++) {
         struct block_error e;
 
@@ -333,7 +333,7 @@ bool snapshot_load(struct machine *m, const char *where, char *text, size_t text
         return false;
     ran = stop(m, RUN_RESTORING);
     /* Disks first: what is read of an image must be all there. */
-    ok = snapshot_settle_disks(m, why);
+    ok = snapshot_settle(m, why);
     i = !ok ? NULL : tag ? read_images(m, tag, why) : read_file(where, why);
     ok = i && snapshot_check(m, i, tag ? DISKS_IN_IMAGES : DISKS_IN_STREAM, tag, why) &&
         snapshot_load_memory(m, i, fresh, why);

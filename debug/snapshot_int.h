@@ -30,8 +30,8 @@ enum snapshot_disks {
 
 struct block *snapshot_block(const struct drive *);     /* its image; NULL: no medium */
 bool snapshot_in_image(struct block *, const char *tag);
-/* Nothing is under way any more. False: a full disk of the host holds something up. */
-bool snapshot_settle_disks(struct machine *, struct reason);
+/* Nothing is under way any more, and no timer is due. False: a full disk of the host holds something up. */
+bool snapshot_settle(struct machine *, struct reason);
 
 /* ---- into a stream ---- */
 

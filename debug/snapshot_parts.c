@@ -124,7 +124,7 @@ static struct medium medium_of(const struct drive *d)
     return (struct medium){ .size = b->size, .backing = b->backing ? b->backing->size : 0, .writable = b->writable };
 }
 
-bool snapshot_settle_disks(struct machine *m, struct reason why)
+static bool drain(struct machine *m, struct reason why)
 {
     struct drive *d;
     int error;
@@ -133,6 +133,18 @@ bool snapshot_settle_disks(struct machine *m, struct reason why)
         if (d->disk && (error = disk_drain(d->disk)) < 0)
             return snapshot_fail(why, "drive %s: requests of the guest wait, since one failed: %s: put that right first", d->id,
                                  strerror(-error));
+    return true;
+}
+
+bool snapshot_settle(struct machine *m, struct reason why)
+{
+    /* An answer has timers set, a timer asks a disk; with time at rest that ends. A guest may try to see that it does not. */
+    unsigned rounds = 1000;
+
+    do
+        if (!drain(m, why))
+            return false;
+    while (clock_settle(m->clock) && --rounds);
     return true;
 }
 

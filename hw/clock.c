@@ -427,15 +427,14 @@ uint64_t clock_wait(struct clock *c)
     return wait > UINT64_MAX / c->slowdown ? UINT64_MAX : wait * c->slowdown;
 }
 
-void clock_run(struct clock *c)
+/* True: something was due. */
+static bool fire_due(struct clock *c)
 {
     /* The time is read once, and the number bounded: a timer whose guest-chosen period is shorter
-     * than its handler must not hold the device lock for ever.  What is due when time is stopped is due
-     * until it goes on: chips do nothing in a machine that is being looked at, saved or sent. */
+     * than its handler must not hold the device lock for ever. */
     uint64_t now = clock_now(c);
-    if (is_paused(c))
-        return;
-    for (unsigned n = 0; n < 64 && c->timers && c->timers->key <= now; n++) {
+    unsigned n = 0;
+    for (; n < 64 && c->timers && c->timers->key <= now; n++) {
         struct timer *t = c->timers;
         c->firing = t->key;             /* until it has fired, and a periodic one is set again */
         timer_cancel(t);
@@ -443,6 +442,20 @@ void clock_run(struct clock *c)
         c->firing = UINT64_MAX;
         first_changed(c);
     }
+    return n;
+}
+
+void clock_run(struct clock *c)
+{
+    /* What is due when time is stopped is due until it goes on, or somebody settles it: chips do nothing in a machine
+     * that is being looked at, saved or sent. */
+    if (!is_paused(c))
+        fire_due(c);
+}
+
+bool clock_settle(struct clock *c)
+{
+    return fire_due(c);
 }
 
 void clock_advance(struct clock *c, uint64_t ns)

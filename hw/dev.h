@@ -102,6 +102,11 @@ void clock_bound(struct clock *, struct bound *, uint64_t due);
 
 void clock_free(struct clock *);
 void clock_run(struct clock *);                 /* fire what is due, if time is not paused */
+/*
+ * Fire it, paused or not, some at a time: before the state is saved, since chips that are loaded take it that what was due
+ * has been. False: nothing was.
+ */
+bool clock_settle(struct clock *);
 /* Called when an earlier deadline than before was set (wakes the event loop). */
 void clock_on_earlier(struct clock *, void (*fn)(void *), void *arg);
 /* Entropy: the other input that must come through one door (RDRAND, virtio-rng). */

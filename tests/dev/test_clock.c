@@ -252,6 +252,29 @@ START_TEST(a_paused_clock_fires_nothing)
 }
 END_TEST
 
+/* But for what is settled: all that is due, and nothing that is not. */
+START_TEST(a_paused_clock_is_settled)
+{
+    struct clock *c = paced();
+    struct probe a = probe('a'), b = probe('b'), late = probe('c');
+
+    fired = 0;
+    timer_init(&a.t, c, probe_fire, &a);
+    timer_init(&b.t, c, probe_fire, &b);
+    timer_init(&late.t, c, probe_fire, &late);
+    timer_set(&a.t, 1 * MS);
+    goes(c, 12, 100 * US, 100 * US);
+    clock_pause(c, true);
+    timer_set(&b.t, clock_now(c));
+    timer_set(&late.t, clock_now(c) + 1);
+    ck_assert(clock_settle(c));
+    ck_assert_uint_eq(fired, 2);
+    ck_assert(!clock_settle(c));
+    ck_assert_uint_eq(clock_wait(c), UINT64_MAX);
+    clock_free(c);
+}
+END_TEST
+
 /* A bound is no timer: nothing fires, nobody wakes up for it, and what is behind it waits. */
 START_TEST(time_stands_at_a_bound)
 {
@@ -481,6 +504,7 @@ Suite *suite_clock(void)
     tcase_add_test(t, waits_are_shorter_while_time_is_paid_back);
     tcase_add_test(t, a_paused_clock_owes_nothing);
     tcase_add_test(t, a_paused_clock_fires_nothing);
+    tcase_add_test(t, a_paused_clock_is_settled);
     tcase_add_test(t, time_stands_at_a_bound);
     tcase_add_test(t, a_slow_clock_follows_too);
     tcase_add_test(t, the_source_gives_zone_and_entropy);
