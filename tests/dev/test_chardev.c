@@ -301,6 +301,18 @@ static int client(const char *path)
     return fd;
 }
 
+/* A stream that waits for clients at `path`/s, in a folder made for it; how it was asked for is in `spec`. */
+static struct chardev *listens(char *path, char spec[80])
+{
+    struct chardev *c;
+
+    ck_assert_ptr_nonnull(mkdtemp(path));
+    snprintf(spec, 80, "unix:%s/s,server,nowait", path);
+    c = chardev_open(loop, spec, "serial0", err, sizeof(err));
+    ck_assert_msg(c != NULL, "%s", err);
+    return c;
+}
+
 START_TEST(socket_and_its_clients)
 {
     static uint8_t block[1000];
@@ -309,10 +321,7 @@ START_TEST(socket_and_its_clients)
     unsigned n;
     int fd;
 
-    ck_assert_ptr_nonnull(mkdtemp(path));
-    snprintf(spec, sizeof(spec), "unix:%s/s,server,nowait", path);
-    c = chardev_open(loop, spec, "serial0", err, sizeof(err));
-    ck_assert_msg(c != NULL, "%s", err);
+    c = listens(path, spec);
     /* One that is in use is not taken away. */
     ck_assert_ptr_null(chardev_open(loop, spec, "serial1", err, sizeof(err)));
     ck_assert_ptr_nonnull(strstr(err, "in use"));
@@ -434,10 +443,7 @@ START_TEST(input_waits_while_the_machine_stands)
     ssize_t n;
     int fd;
 
-    ck_assert_ptr_nonnull(mkdtemp(path));
-    snprintf(spec, sizeof(spec), "unix:%s/s,server,nowait", path);
-    c = chardev_open(loop, spec, "serial0", err, sizeof(err));
-    ck_assert_msg(c != NULL, "%s", err);
+    c = listens(path, spec);
     memset(&dev, 0, sizeof(dev));
     chardev_still(c, true);
     chardev_connect(c, &user, NULL);
@@ -482,10 +488,7 @@ START_TEST(a_client_that_sends_and_goes)
     struct chardev *c;
     int fd;
 
-    ck_assert_ptr_nonnull(mkdtemp(path));
-    snprintf(spec, sizeof(spec), "unix:%s/s,server,nowait", path);
-    c = chardev_open(loop, spec, "serial0", err, sizeof(err));
-    ck_assert_msg(c != NULL, "%s", err);
+    c = listens(path, spec);
     memset(&dev, 0, sizeof(dev));
     dev.room = sizeof(dev.got);
     chardev_connect(c, &user, NULL);
