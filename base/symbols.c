@@ -78,6 +78,8 @@ static void *grow(void *p, size_t size)
 void symtab_add(struct symtab *t, uint64_t addr, uint64_t size, const char *name, size_t len,
                 enum symbol_kind kind, bool global)
 {
+    char *to;
+
     if (len >= SYMBOL_NAME)
         len = SYMBOL_NAME - 1;
     len = strnlen(name, len);
@@ -92,9 +94,11 @@ void symtab_add(struct symtab *t, uint64_t addr, uint64_t size, const char *name
         t->names = grow(t->names, t->room);
     }
     t->sym[t->n++] = (struct symbol){ addr, size, (uint32_t)t->used, (uint8_t)kind, global };
+    to = t->names + t->used;
     for (size_t i = 0; i < len; i++)            /* it is going to be printed */
-        t->names[t->used++] = name[i] > ' ' && name[i] < 0x7f ? name[i] : '?';
-    t->names[t->used++] = 0;
+        to[i] = name[i] > ' ' && name[i] < 0x7f ? name[i] : '?';
+    to[len] = 0;
+    t->used += len + 1;
 }
 
 unsigned symtab_count(const struct symtab *t)
@@ -121,13 +125,32 @@ static int by_address(const void *x, const void *y, void *arg)
     return a->name < b->name ? 1 : -1;
 }
 
+/* Kernels' tables come sorted: then only what is at one address is to be. */
+static void sort(struct symtab *t)
+{
+    unsigned from = 0, to = 1;
+
+    while (to < t->n && t->sym[to].addr >= t->sym[to - 1].addr)
+        to++;
+    if (to < t->n) {
+        qsort_r(t->sym, t->n, sizeof(t->sym[0]), by_address, t->names);
+        return;
+    }
+    for (; from < t->n; from = to) {
+        for (to = from + 1; to < t->n && t->sym[to].addr == t->sym[from].addr; to++)
+            ;
+        if (to - from > 1)
+            qsort_r(t->sym + from, to - from, sizeof(t->sym[0]), by_address, t->names);
+    }
+}
+
 void symtab_finish(struct symtab *t)
 {
     uint64_t next = UINT64_MAX;
 
     if (!t->n)
         return;
-    qsort_r(t->sym, t->n, sizeof(t->sym[0]), by_address, t->names);
+    sort(t);
     for (unsigned i = t->n; i--;) {
         struct symbol *s = &t->sym[i];
 

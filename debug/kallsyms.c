@@ -34,20 +34,42 @@ static uint64_t word_at(const uint8_t *p, unsigned word)
 
 /* ---- tokens ---- */
 
+/* Two values of 16 bits: 0, and the length of the first token with its end. */
+static bool begins_index(uint32_t two)
+{
+    return !(two & 0xff00ffff) & (two >= 2u << 16);
+}
+
+/* Does it begin anywhere in these STRIDE bytes? For compilers to do all at once: tens of megabytes are looked through. */
+#define STRIDE 64u
+static bool begins_here(const uint8_t *p)
+{
+    unsigned any = 0;
+
+    for (unsigned i = 0; i < STRIDE; i += 4)
+        any |= begins_index(le32(p + i));
+    return any;
+}
+
+static bool is_index(const uint8_t *p)
+{
+    unsigned i = 1;
+
+    if (!begins_index(le32(p)))
+        return false;
+    while (i < TOKENS && le16(p + 2 * i) >= le16(p + 2 * i - 2) + 2 && le16(p + 2 * i) <= le16(p + 2 * i - 2) + TOKEN_MAX)
+        i++;
+    return i == TOKENS;
+}
+
 size_t kallsyms_candidate(const uint8_t *image, size_t len, size_t from)
 {
-    for (size_t at = (from + 3) & ~(size_t)3; at + KALLSYMS_INDEX <= len; at += 4) {
-        const uint8_t *p = image + at;
-        uint32_t two = le32(p);         /* of 16 bits: 0, and the length of the first token with its end */
-        unsigned i = 1;
-
-        if (two & 0xff00ffff || two < 2u << 16)
+    for (size_t at = (from + 3) & ~(size_t)3; at + KALLSYMS_INDEX <= len; at += STRIDE) {
+        if (!begins_here(image + at))
             continue;
-        while (i < TOKENS && le16(p + 2 * i) >= le16(p + 2 * i - 2) + 2 &&
-               le16(p + 2 * i) <= le16(p + 2 * i - 2) + TOKEN_MAX)
-            i++;
-        if (i == TOKENS)
-            return at;
+        for (size_t here = at; here < at + STRIDE && here + KALLSYMS_INDEX <= len; here += 4)
+            if (is_index(image + here))
+                return here;
     }
     return len;
 }
@@ -267,15 +289,58 @@ bool kallsyms_parse(const uint8_t *image, size_t len, size_t index, unsigned wor
            find_addresses(image, len, number, word, k);
 }
 
-/* Expand a symbol: its type and name. Its length, cut off at the buffer's. */
-static size_t expand(const uint8_t *image, const struct kallsyms *k, size_t at, unsigned n, char *to, size_t room)
+/* Names are some million tokens, nearly all of a few letters: those are copied whole, whatever their length. */
+#define SHORT 16u
+struct token {
+    const char *text;
+    unsigned len;
+    char head[SHORT];
+};
+
+static void read_tokens(const uint8_t *image, const struct kallsyms *k, struct token token[TOKENS])
+{
+    for (unsigned i = 0; i < TOKENS; i++) {
+        struct token *t = &token[i];
+
+        t->text = (const char *)image + k->tokens + le16(image + k->index + 2 * i);
+        t->len = (unsigned)strlen(t->text);
+        memset(t->head, 0, SHORT);
+        memcpy(t->head, t->text, t->len < SHORT ? t->len : SHORT);
+    }
+}
+
+/* Expand a symbol of n tokens: its type and name. Its length, cut off at the buffer's. */
+static size_t expand(const struct token *token, const uint8_t *p, unsigned n, char to[SYMBOL_NAME + 1 + SHORT])
 {
     size_t used = 0;
 
-    for (; n--; at++)
-        for (const uint8_t *t = image + k->tokens + le16(image + k->index + 2 * image[at]); *t && used < room; t++)
-            to[used++] = (char)*t;
+    for (; n-- && used <= SYMBOL_NAME; p++) {
+        const struct token *t = &token[*p];
+        size_t room = SYMBOL_NAME + 1 - used;
+
+        if (t->len <= SHORT)
+            memcpy(to + used, t->head, SHORT);
+        else
+            memcpy(to + used, t->text, t->len < room ? t->len : room);
+        used += t->len < room ? t->len : room;
+    }
     return used;
+}
+
+/* The type as nm(1) has it; A is an address by accident of being a number. False: nobody looks for it by its address. */
+static bool kind_of(char type, enum symbol_kind *kind)
+{
+    switch (type) {
+    case 't': case 'T': case 'w': case 'W':
+        *kind = SYMBOL_CODE;
+        return true;
+    case 'v': case 'V': case 'b': case 'B': case 'd': case 'D': case 'r': case 'R':
+        *kind = SYMBOL_DATA;
+        return true;
+    default:
+        *kind = SYMBOL_DATA;
+        return false;
+    }
 }
 
 struct symtab *kallsyms_read(const uint8_t *image, const struct kallsyms *k, unsigned word, struct symtab *percpu)
@@ -283,19 +348,20 @@ struct symtab *kallsyms_read(const uint8_t *image, const struct kallsyms *k, uns
     struct symtab *t = symtab_new("the guest's kallsyms");
     uint64_t kernel = word == 8 ? 0xffff800000000000 : 0x40000000;
     size_t at = k->names;
+    struct token token[TOKENS];
 
+    read_tokens(image, k, token);
     for (uint32_t i = 0; i < k->count; i++) {
         uint64_t a = address(image, k, word, i);
-        char text[SYMBOL_NAME + 1];
+        char text[SYMBOL_NAME + 1 + SHORT];
         unsigned n = name_length(image, k->names_end, k->big, &at);
-        size_t len = expand(image, k, at, n, text, sizeof(text));
+        size_t len = expand(token, image + at, n, text);
         struct symtab *to = a < kernel ? percpu : t;
+        enum symbol_kind kind;
 
         at += n;
-        /* The type as nm(1) has it; A is an address by accident of being a number. */
-        if (len > 1 && to && (to == percpu || strchr("tTwWvVdDbBrR", text[0])))
-            symtab_add(to, a, 0, text + 1, len - 1, strchr("tTwW", text[0]) ? SYMBOL_CODE : SYMBOL_DATA,
-                       text[0] < 'a');
+        if (len > 1 && to && (kind_of(text[0], &kind) || to == percpu))
+            symtab_add(to, a, 0, text + 1, len - 1, kind, text[0] < 'a');
     }
     symtab_finish(t);
     if (percpu)

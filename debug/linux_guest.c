@@ -20,14 +20,19 @@
 #define SEARCH_BEHIND (128 * MIB)       /* of the gate's handler: a kernel's image is smaller */
 #define SEARCH_BEFORE (64 * MIB)
 #define ORC_MAX (4u << 20)
+#define ORC_TELLS 4096u                 /* so many entries tell of which kind all are */
 #define PF_GATE 14
 #define MARK 32                         /* bytes of the tables that tell whether they are still there */
 
-/* As the guest has it: __start_orc_unwind, six bytes each. */
+/*
+ * Where the guest has it, some megabytes of which few are needed: they are not copied. So they may change at any
+ * time, and whatever they are, nothing but a wrong stack comes of it.
+ */
 struct orc_table {
-    uint64_t *ip;
-    uint8_t (*entry)[6];
-    unsigned n;
+    uint64_t at;                        /* __start_orc_unwind_ip: from each of four bytes, how far to what it describes */
+    uint64_t ip_pa, entry_pa;           /* __start_orc_unwind: six bytes each */
+    const uint8_t *ip, *entry;          /* from linux_guest_begin() on; NULL: they are not memory any more */
+    unsigned n;                         /* 0: none */
     bool old;                           /* the types of Linux before 6.4 */
 };
 
@@ -102,8 +107,6 @@ static void forget(struct linux_guest *g)
 {
     symbols_drop(g->symbols, g->own);
     symtab_free(g->percpu);
-    free(g->orc.ip);
-    free(g->orc.entry);
     g->own = g->percpu = NULL;
     g->orc = (struct orc_table){ 0 };
     g->current = g->per_cpu_offset = g->init_task = g->comm = 0;
@@ -218,18 +221,15 @@ static bool find_two(const struct symtab *t, const char *a, const char *b, uint6
     return true;
 }
 
-/* Kept as it is in the guest, each entry at its own address; sorted since the kernel was built, or since it began. */
-static bool read_ips(struct orc_table *o, const uint8_t *raw, uint64_t at)
+/* For as long as c stands still. */
+static void orc_map(struct orc_table *o, const struct cpu *c)
 {
-    for (unsigned i = 0; i < o->n; i++) {
-        int32_t off;
+    uint64_t run = 0, entries = 0;
 
-        memcpy(&off, raw + 4 * i, 4);
-        o->ip[i] = at + 4 * i + (uint64_t)(int64_t)off;
-        if (i && o->ip[i] < o->ip[i - 1])
-            return false;
-    }
-    return true;
+    o->ip = phys_host(c->m->phys, o->ip_pa, false, &run);
+    o->entry = phys_host(c->m->phys, o->entry_pa, false, &entries);
+    if (run / 4 < o->n || entries / 6 < o->n)
+        o->ip = o->entry = NULL;
 }
 
 /* Most functions are called: in the bits of type this is 0 before Linux 6.4 and 2 since. */
@@ -237,42 +237,43 @@ static bool is_old(const struct orc_table *o)
 {
     unsigned zero = 0, two = 0;
 
-    for (unsigned i = 0; i < o->n; i++) {
-        zero += !(o->entry[i][5] & 7);
-        two += (o->entry[i][5] & 7) == 2;
+    for (unsigned i = 0; i < o->n && i < ORC_TELLS; i++) {
+        zero += !(o->entry[6 * i + 5] & 7);
+        two += (o->entry[6 * i + 5] & 7) == 2;
     }
     return zero > two;
+}
+
+/* Sorted since the kernel was built, or since it began. */
+static uint64_t orc_ip(const struct orc_table *o, unsigned i)
+{
+    int32_t off;
+
+    memcpy(&off, o->ip + 4 * (size_t)i, 4);
+    return o->at + 4 * (uint64_t)i + (uint64_t)(int64_t)off;
 }
 
 static void find_orc(struct linux_guest *g, struct cpu *c)
 {
     struct orc_table *o = &g->orc;
     uint64_t ips, ip_len, entries, len;
-    uint8_t *raw;
 
     if (!cpu_lma(c) ||
         !find_two(g->own, "__start_orc_unwind_ip", "__stop_orc_unwind_ip", &ips, &ip_len) ||
         !find_two(g->own, "__start_orc_unwind", "__stop_orc_unwind", &entries, &len) ||
         ip_len / 4 != len / 6 || !ip_len || ip_len / 4 > ORC_MAX)
         return;
-    o->n = (unsigned)(ip_len / 4);
-    raw = malloc(ip_len);
-    o->ip = malloc(o->n * sizeof(o->ip[0]));
-    o->entry = malloc(o->n * sizeof(o->entry[0]));
-    if (!raw || !o->ip || !o->entry || !read_phys(c, ips - g->image, raw, ip_len) ||
-        !read_phys(c, entries - g->image, o->entry, len / 6 * 6) || !read_ips(o, raw, ips)) {
-        free(o->ip);
-        free(o->entry);
-        *o = (struct orc_table){ 0 };
-    } else {
+    *o = (struct orc_table){ .at = ips, .ip_pa = ips - g->image, .entry_pa = entries - g->image, .n = (unsigned)(ip_len / 4) };
+    orc_map(o, c);
+    if (o->ip)
         o->old = is_old(o);
-    }
-    free(raw);
+    else
+        o->n = 0;
 }
 
 bool linux_guest_has_orc(const struct linux_guest *g)
 {
-    return g->orc.n;
+    return g->orc.n && g->orc.ip;
 }
 
 bool linux_guest_orc(const struct linux_guest *g, uint64_t ip, struct orc *out)
@@ -285,14 +286,14 @@ bool linux_guest_orc(const struct linux_guest *g, uint64_t ip, struct orc *out)
     while (lo < hi) {
         unsigned mid = lo + (hi - lo) / 2;
 
-        if (o->ip[mid] <= ip)
+        if (orc_ip(o, mid) <= ip)
             lo = mid + 1;
         else
             hi = mid;
     }
     if (!lo)
         return false;
-    e = o->entry[lo - 1];
+    e = o->entry + 6 * (size_t)(lo - 1);
     out->sp_offset = (int16_t)(e[0] | e[1] << 8);
     out->bp_offset = (int16_t)(e[2] | e[3] << 8);
     out->sp_reg = e[4] & 15;
@@ -426,6 +427,8 @@ void linux_guest_begin(struct linux_guest *g, struct cpu *c)
 {
     pthread_mutex_lock(&g->lock);
     look(g, c);
+    if (g->orc.n)
+        orc_map(&g->orc, c);
 }
 
 void linux_guest_done(struct linux_guest *g)

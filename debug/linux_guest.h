@@ -40,6 +40,7 @@ struct orc {
 };
 /* What the kernel's unwind tables say of an address; false: nothing. */
 bool linux_guest_orc(const struct linux_guest *, uint64_t ip, struct orc *);
+/* They are there. */
 bool linux_guest_has_orc(const struct linux_guest *);
 
 #endif

@@ -130,19 +130,19 @@ void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigne
     cs_close(&cs);
 }
 
-bool check_jumps(const uint8_t *p, size_t n)
+bool check_jumps(csh *cs, const uint8_t *p, size_t n)
 {
-    csh cs;
     uint64_t at = 0;
     bool found = false;
-    if (!open_disassembler(&cs, CHECK_HOST))
+    if (!*cs && !open_disassembler(cs, CHECK_HOST)) {
+        *cs = 0;
         return false;
-    cs_insn *in = cs_malloc(cs);
-    while (in && !found && n && cs_disasm_iter(cs, &p, &n, &at, in))
+    }
+    cs_insn *in = cs_malloc(*cs);
+    while (in && !found && n && cs_disasm_iter(*cs, &p, &n, &at, in))
         found = !strcmp(in->mnemonic, "jmp") || !strcmp(in->mnemonic, "b");
     if (in)
         cs_free(in, 1);
-    cs_close(&cs);
     return found;
 }
 

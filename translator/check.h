@@ -25,8 +25,11 @@ void check_block(struct check *k, struct cpu *c, struct cache *cache, struct blo
 #define CHECK_HOST 0u           /* as `bits`: it is host code */
 void check_disassemble(FILE *f, const uint8_t *p, size_t n, uint64_t at, unsigned bits, uint64_t pc,
                        bool around);
-/* Is there a jump, without condition, in these n bytes of host code? */
-bool check_jumps(const uint8_t *p, size_t n);
+/*
+ * Is there a jump, without condition, in these n bytes of host code?  *cs is 0 at first, and stays open for the next
+ * question: opening one takes longer than most answers.
+ */
+bool check_jumps(csh *cs, const uint8_t *p, size_t n);
 /* The guest code of a block's ranges (what was looked at behind its exits, too); lin: the first byte's; pc: for the
  * arrow. */
 void check_guest_code(FILE *f, struct phys *phys, uint32_t mode, uint64_t lin, const struct ir_range *r,

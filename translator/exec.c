@@ -575,6 +575,8 @@ void exec_thread(struct cpu *c)
 void exec_free(struct cpu *c)
 {
     cache_free(&c->exec->cache);
+    if (c->exec->host_code)
+        cs_close(&c->exec->host_code);
     check_free(c->exec->check);
     stencils_free(c->exec->stencils);
     ir_free(&c->exec->ir);

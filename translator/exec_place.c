@@ -19,7 +19,7 @@ static const uint8_t *part_of(const struct cache *k, const struct block *b, cons
 }
 
 /* The page offset or EIP of the instruction whose code is at offset off (which is no return address). */
-static int64_t pc_at(const struct block *b, uint32_t off)
+static int64_t pc_at(struct exec *e, const struct block *b, uint32_t off)
 {
     const struct host_mark *m = NULL;
     for (unsigned i = 0; i < b->nmarks && b->mark[i].off <= off; i++)
@@ -34,7 +34,7 @@ static int64_t pc_at(const struct block *b, uint32_t off)
     while (next < end && next->ra <= off)
         next++;
     bool behind = next > b->fault && next[-1].ra > from &&
-                  !check_jumps(b->rw + next[-1].ra, off - next[-1].ra);
+                  !check_jumps(&e->host_code, b->rw + next[-1].ra, off - next[-1].ra);
     if (behind || (next == end && next > b->fault))
         next--;
     return next < end ? next->pc : (int64_t)b->start;
@@ -66,7 +66,7 @@ void exec_place_then(struct cpu *c, const void *host, const void *lr, const void
         p->where = b ? EXEC_BLOCK : off < BACKEND_THUNK_BYTES ? EXEC_THUNK : EXEC_NO_BLOCK;
     }
     if (b) {
-        in_block(c, b, pc_at(b, (uint32_t)((const uint8_t *)host - (const uint8_t *)block_rx(k, b))), p);
+        in_block(c, b, pc_at(c->exec, b, (uint32_t)((const uint8_t *)host - (const uint8_t *)block_rx(k, b))), p);
         return;
     }
     const void *ra[] = { p->where == EXEC_THUNK ? lr : NULL, caller };

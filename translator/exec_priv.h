@@ -71,6 +71,7 @@ struct exec {
     bool settled;               /* the flags at c->rip are exact (settle_flags()) */
     struct exec_work work;
     struct exec_tick tick;
+    csh host_code;              /* 0: not needed yet (exec_place.c) */
     struct jc_entry redo[REDO]; /* blocks without shared probes, like the jump cache */
 };
 

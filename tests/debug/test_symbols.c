@@ -71,6 +71,32 @@ START_TEST(lookups)
 }
 END_TEST
 
+/* A kernel's table is sorted but for what is at one address, others are in any order: the same names win in both. */
+START_TEST(order)
+{
+    static const struct { uint64_t addr; const char *name; bool global; } sym[] = {
+        { 0x1000, "first", true }, { 0x1000, "__first", true }, { 0x2000, "_local", false }, { 0x2000, "local", false },
+        { 0x3000, "hidden", false }, { 0x3000, "shown", true }, { 0x3000, "__shown", true }, { 0x4000, "end", true },
+    };
+    const unsigned n = sizeof(sym) / sizeof(sym[0]);
+
+    for (unsigned turn = 0; turn < n; turn++) {
+        struct symbols *s = symbols_new();
+        struct symtab *t = symtab_new("table");
+
+        for (unsigned i = 0; i < n; i++)
+            add(t, sym[(i + turn) % n].addr, 0, sym[(i + turn) % n].name, sym[(i + turn) % n].global);
+        symtab_finish(t);
+        symbols_add(s, t, false);
+        is_at(s, 0x1fff, " <first+0xfff>");
+        is_at(s, 0x2000, " <local>");
+        is_at(s, 0x3010, " <shown+0x10>");
+        is_at(s, 0x4000, " <end>");
+        symbols_free(s);
+    }
+}
+END_TEST
+
 static bool by_64k(void *arg, const struct symtab *t, uint64_t *by)
 {
     *by = (uint64_t)-0x10000;
@@ -281,11 +307,19 @@ static uint64_t nth_address(unsigned i, unsigned word)
     return i < PERCPU ? i * 16 : (word == 8 ? 0xffffffff9a000000 : 0xc1000000) + (i - PERCPU) * 64ull;
 }
 
-static void nth_name(unsigned i, char *to, size_t size)
+#define NAME_ROOM 1024u
+#define LONGEST 4000u           /* this one's name is cut off */
+#define LONG_TOKEN "_with_a_name_that_is_as_long_as_those_of"
+
+static void nth_name(unsigned i, char to[NAME_ROOM])
 {
+    size_t size = NAME_ROOM;
+
     snprintf(to, size, "%c%s_function_%u%s", i < PERCPU ? 'A' : i % 3 ? 't' : 'T', i % 2 ? "sys" : "do", i,
-             i % 500 == 250 ? "_with_a_name_that_is_as_long_as_those_of_generics_in_other_languages_than_c_which_go_on_and_on_"
+             i % 500 == 250 ? LONG_TOKEN "_generics_in_other_languages_than_c_which_go_on_and_on_"
                               "and_on_until_more_than_a_hundred_and_twenty_seven_bytes_are_reached" : "");
+    for (unsigned n = 0; i == LONGEST && n < 15; n++)
+        strcat(to, LONG_TOKEN);
 }
 
 static void put_addresses(struct kernel *k, enum form form, unsigned word, bool percpu)
@@ -305,9 +339,17 @@ static void put_addresses(struct kernel *k, enum form form, unsigned word, bool 
         put(k, base, word);
 }
 
+static void compress(char *name, const char *token, char number)
+{
+    for (char *cut; (cut = strstr(name, token)); ) {
+        *cut = number;
+        memmove(cut + 1, cut + strlen(token), strlen(cut + strlen(token)) + 1);
+    }
+}
+
 /*
- * What scripts/kallsyms.c would make of SYMS symbols, in its order for each form; tokens are the single characters and
- * "_function_".
+ * What scripts/kallsyms.c would make of SYMS symbols, in its order for each form; tokens are the single characters,
+ * "_function_" and LONG_TOKEN.
  */
 static struct kernel make_kernel(enum form form, unsigned word, bool percpu)
 {
@@ -323,13 +365,12 @@ static struct kernel make_kernel(enum form form, unsigned word, bool percpu)
     align(&k, word);
     names = k.len;
     for (unsigned i = 0; i < SYMS; i++) {
-        char name[256], *cut;
+        char name[NAME_ROOM];
         size_t n;
 
-        nth_name(i, name, sizeof(name));
-        cut = strstr(name, "_function_");
-        *cut = 1;
-        memmove(cut + 1, cut + 10, strlen(cut + 10) + 1);
+        nth_name(i, name);
+        compress(name, "_function_", 1);
+        compress(name, LONG_TOKEN, 2);
         n = strlen(name);
         if (i % 256 == 0)
             markers[i / 256] = (uint32_t)(k.len - names);
@@ -347,8 +388,8 @@ static struct kernel make_kernel(enum form form, unsigned word, bool percpu)
     tokens = k.len;
     for (unsigned i = 0; i < 256; i++) {
         index[i] = k.len - tokens;
-        if (i == 1)
-            k.len += (size_t)sprintf((char *)k.b + k.len, "_function_") + 1;
+        if (i == 1 || i == 2)
+            k.len += (size_t)sprintf((char *)k.b + k.len, "%s", i == 1 ? "_function_" : LONG_TOKEN) + 1;
         else
             put(&k, i > ' ' && i < 127 ? i : '?', 2);
     }
@@ -385,15 +426,43 @@ START_TEST(kallsyms_forms)
     t = kallsyms_read(k.b, &y, forms[_i].word, percpu);
     ck_assert_uint_eq(symtab_count(t), SYMS - PERCPU);
     ck_assert_uint_eq(symtab_count(percpu), PERCPU);
-    for (unsigned i = 0; i < SYMS; i += 7) {
-        char name[256];
+    for (unsigned i = 0; i < SYMS; i += i == LONGEST - 3 ? 3 : 7) {
+        char name[NAME_ROOM];
 
-        nth_name(i, name, sizeof(name));
+        nth_name(i, name);
+        if (i == LONGEST)
+            name[SYMBOL_NAME] = 0;
         ck_assert_msg(symtab_find(i < PERCPU ? percpu : t, name + 1, &at), "%s", name);
         ck_assert_uint_eq(at, nth_address(i, forms[_i].word));
     }
     symtab_free(t);
     symtab_free(percpu);
+    free(k.b);
+}
+END_TEST
+
+/* Wherever it is, and whatever looks like the beginning of an index before it. */
+START_TEST(kallsyms_anywhere)
+{
+    struct kernel k = make_kernel(OFFSETS_BEHIND, 8, true);
+    struct kallsyms y;
+    size_t at, len = KALLSYMS_INDEX;
+    uint8_t *b;
+
+    ck_assert(parse(&k, 8, &y));
+    for (unsigned before = 0; before < 256; before += 4)
+        for (unsigned behind = 0; behind < 80; behind += 5) {
+            b = malloc(before + len + behind);  /* exactly: reading behind it is seen */
+            for (unsigned i = 0; i < before + len + behind; i += 4)
+                memcpy(b + i, "\0\0\5\0", before + len + behind - i < 4 ? before + len + behind - i : 4);
+            memcpy(b + before, k.b + y.index, len);
+            at = kallsyms_candidate(b, before + len + behind, 0);
+            ck_assert_uint_eq(at, before);
+            at = kallsyms_candidate(b, before + len + behind, before + 4);
+            ck_assert_uint_eq(at, before + len + behind);
+            ck_assert_uint_eq(kallsyms_candidate(b, before + len - 1, 0), before + len - 1);
+            free(b);
+        }
     free(k.b);
 }
 END_TEST
@@ -466,6 +535,7 @@ int main(void)
     close(fd);
     tcase_set_timeout(t, 120);
     tcase_add_test(t, lookups);
+    tcase_add_test(t, order);
     tcase_add_test(t, slides);
     tcase_add_test(t, system_map);
     tcase_add_test(t, elf32);
@@ -474,6 +544,7 @@ int main(void)
 #endif
     tcase_add_test(t, elf_damage);
     tcase_add_loop_test(t, kallsyms_forms, 0, 7);
+    tcase_add_test(t, kallsyms_anywhere);
     tcase_add_loop_test(t, kallsyms_damage, 0, 3);
     tcase_add_test(t, flames);
     suite_add_tcase(s, t);
