@@ -29,10 +29,14 @@
 #endif
 #define ALT_STACK (256u << 10)  /* the disassembler needs some */
 
-static const char request[] =
+static const char bug[] =
     "latimer: this is a bug in Latimer: please report it with the command line and these lines\n";
+static const char no_memory[] =
+    "latimer: the host has nothing to give for a page of the guest's memory: it has no memory left, or no room for the file that "
+    "this is in (mem-path=, or a tmpfs), or somebody made that file shorter: give it room, or the guest less memory (-m)\n";
 
 static _Thread_local struct cpu *vcpu;
+static const struct phys *guest;
 
 static void say(const char *text)
 {
@@ -75,7 +79,10 @@ static void crashed(int sig, siginfo_t *info, void *context)
     static _Thread_local volatile sig_atomic_t reporting;
     uintptr_t pc = host_pc(context);
     struct exec_place p = { .where = EXEC_ELSEWHERE };
+    const char *verdict;
     char text[256];
+    bool hosts;
+    int code;
 
     if (in_part)
         siglongjmp(next_part, 1);
@@ -83,14 +90,13 @@ static void crashed(int sig, siginfo_t *info, void *context)
         _exit(128 + sig);
     reporting = 1;
     term_restore();
+    hosts = sig == SIGBUS && info->si_code == BUS_ADRERR && phys_ram_holds(guest, info->si_addr);
+    verdict = hosts ? no_memory : bug;
+    code = hosts ? EXIT_CODE_HOST : 128 + sig;
     snprintf(text, sizeof(text), "\nlatimer: crashed: signal %d (%s), host pc %#llx, address %p\n", sig,
              sig == SIGSEGV ? "SIGSEGV" : sig == SIGBUS ? "SIGBUS" : sig == SIGILL ? "SIGILL" : "SIGFPE",
              (unsigned long long)pc, info->si_addr);
     say(text);
-    if (sig == SIGBUS)
-        say("latimer: if the host has no memory left for guest memory, or no room for the file that this "
-            "is (mem-path=), or somebody made that shorter, "
-            "this is how it says so\n");
     if (vcpu)
         find_place(&p, (const void *)pc, (const void *)host_link_register(context));
     if (p.where != EXEC_ELSEWHERE) {
@@ -103,12 +109,12 @@ static void crashed(int sig, siginfo_t *info, void *context)
             snprintf(text + n, sizeof(text) - (size_t)n, "guest rip unknown (last exact one %#llx)\n",
                      (unsigned long long)vcpu->rip);
         say(text);
-        say(request);
+        say(verdict);
         /* Last, and only here: it allocates, and in translated code no lock of the C library's is held. */
         try_part("host code:\n", exec_show_host, &p);
         if (p.block)
             try_part("guest code:\n", exec_show_guest, &p);
-        _exit(128 + sig);
+        _exit(code);
     } else if (vcpu) {
         int n = snprintf(text, sizeof(text),
                          "latimer: in Latimer's own code, working for CPU %u (last exact guest rip %#llx",
@@ -120,8 +126,8 @@ static void crashed(int sig, siginfo_t *info, void *context)
         snprintf(text + n, sizeof(text) - (size_t)n, ")\n");
         say(text);
     }
-    say(request);
-    _exit(128 + sig);
+    say(verdict);
+    _exit(code);
 }
 
 void crash_thread(struct cpu *c)
@@ -134,11 +140,12 @@ void crash_thread(struct cpu *c)
         die(EXIT_CODE_HOST, "cannot set up a signal stack: out of memory");
 }
 
-void crash_init(void)
+void crash_init(const struct phys *memory)
 {
     static const int sigs[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
     struct sigaction sa = { .sa_sigaction = crashed, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 
+    guest = memory;
     sigemptyset(&sa.sa_mask);
     for (unsigned i = 0; i < sizeof(sigs) / sizeof(sigs[0]) && !SANITIZED; i++)
         sigaction(sigs[i], &sa, NULL);

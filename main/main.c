@@ -239,7 +239,7 @@ int main(int argc, char **argv)
     pidfile_write(o.pidfile);
     machine_setup(&s.m, &o);
     evloop_on_quit(s.m.loop, quit, &s);
-    crash_init();
+    crash_init(s.m.phys);
     crash_thread(NULL);
     watch_signals(&s, o.dump);
     displays_start(s.m.displays, &o);

@@ -607,6 +607,14 @@ void *phys_ram_lend(struct phys *p, const struct phys_lent *l)
     return r->p;
 }
 
+bool phys_ram_holds(const struct phys *p, const void *host)
+{
+    for (unsigned i = 0; i < p->nram; i++)
+        if ((uintptr_t)host - (uintptr_t)p->ram[i].p < p->ram[i].len)
+            return true;
+    return false;
+}
+
 uint64_t phys_touched(struct phys *p)
 {
     size_t host_page = (size_t)sysconf(_SC_PAGESIZE);

@@ -297,6 +297,8 @@ struct phys_lent {
 void *phys_ram_lend(struct phys *, const struct phys_lent *);
 /* What these two gave, in order: the n-th memory and that one's length; NULL behind the last. */
 void *phys_ram(struct phys *, unsigned n, uint64_t *len);
+/* Is this address of the host in one of them?  A signal handler may ask. */
+bool phys_ram_holds(const struct phys *, const void *host);
 /* Was anything at [off, off + *len) of it ever written? No: it is zeros, and need not be read. *len may become smaller. */
 bool phys_ram_used(struct phys *, unsigned n, uint64_t off, uint64_t *len);
 /*
