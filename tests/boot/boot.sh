@@ -68,6 +68,7 @@ all="firmware-seabios amd64-ide amd64-idepio amd64-pc amd64-pcbutton amd64-pcreb
     installer-i386-jit installer-amd64-own installer-i386-own amd64-early amd64-interp 686-pae-interp
     686-interp installer-amd64-interp installer-i386-interp installer-amd64-owninterp installer-i386-owninterp
     amd64-check amd64-kill amd64-nete1000 amd64-netne2k amd64-netrtl8139 amd64-netpcnet 686-netisa 686-nete1000 firmware-pxe"
+. "$here/../seabios.sh"
 . "$here/legacy.sh"
 . "$here/usb.sh"
 . "$here/bridge.sh"
@@ -145,7 +146,7 @@ installer() {
 
 # SeaBIOS; reset at the end of its patience.
 firmware() {
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     until_text 'No bootable device' 2 end -M "$1" -boot reboot-timeout=1000 -debugcon file:"$work/debug" -global isa-debugcon.iobase=0x402 ||
         return 1
     for word in 'SeaBIOS (version' 'fw_cfg DMA interface supported' 'Found 1 cpu' 'kvmclock: stable tsc, 1000 MHz' \
@@ -157,7 +158,7 @@ firmware() {
 
 # What the boot sector of a disk reads from another sector of it: only the drive that it came from has that.
 firmware_nvme() {
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     perl "$here/bootdisk.pl" "$work/disk" 3000 "booted from NVMe" &&
         until_text 'booted from NVMe' 1 end -M "$1" -drive if=none,id=hd,file="$work/disk",format=raw \
             -device nvme,drive=hd
@@ -211,7 +212,7 @@ reset -s
 
 # Of two disks the one with the lower bootindex, whichever that is.
 firmware_bootindex() {
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     perl "$here/bootdisk.pl" "$work/disk" 3000 "booted a virtio disk" || return 1
     perl "$here/bootdisk.pl" "$work/other" 3000 "booted an NVMe disk" || return 1
     for order in 'pc 1 0 NVMe' 'pc 0 1 virtio' 'q35 7 3 NVMe' 'q35 3 7 virtio'; do
@@ -225,7 +226,7 @@ firmware_bootindex() {
 
 # Devices behind a controller: what has a bootindex is started, not the first disk.
 firmware_bootdisks() {
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     perl "$here/bootdisk.pl" "$work/disk" 3000 "booted the disk asked for" || return 1
     perl "$here/bootdisk.pl" "$work/other" 3000 "booted the other disk" || return 1
     for where in 'q35 ide-hd,bus=ide.4' 'pc ide-hd,bus=ide.1,unit=1' 'pc ide-hd,bus=sata.5 ahci,id=sata' \
@@ -269,7 +270,7 @@ disk_guest() {
 
 # iPXE gets an address, fetches a script by TFTP and runs it.
 pxe() {
-    [ -e /usr/lib/ipxe/qemu/efi-e1000.rom ] && [ -e /usr/share/seabios/bios-256k.bin ] || return 77
+    [ -e /usr/lib/ipxe/qemu/efi-e1000.rom ] && have_seabios || return 77
     mkdir -p "$work/tftp"
     printf '#!ipxe\necho latimer: ${net0/ip} ${net0/mac}\n' >"$work/tftp/script"
     until_text 'latimer: 10.0.2.15 52:54:00:00:00:07' 1 end -M pc \
@@ -348,7 +349,7 @@ virtio_others() {
 
 # What the boot sector of a disk reads from another sector of it: only the drive that it came from has that.
 firmware_virtio() {
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     perl "$here/bootdisk.pl" "$work/disk" 3000 "booted from virtio" || return 1
     for devices in virtio-blk-pci,drive=d virtio-blk-pci,drive=d,disable-modern=on virtio-blk-pci,drive=d,disable-legacy=on \
         'virtio-scsi-pci -device scsi-hd,drive=d'; do

@@ -84,7 +84,7 @@ bridge_order() {
     done
 }
 bridge_firmware() {
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     perl "$here/bootdisk.pl" "$work/far" 3000 "booted the far disk" &&
         perl "$here/bootdisk.pl" "$work/near" 3000 "booted the near disk" || return 1
     pc='-M pc -device pci-bridge,id=b1,addr=5 -device pci-bridge,id=b2,bus=b1,addr=2'

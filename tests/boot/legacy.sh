@@ -39,7 +39,7 @@ legacy_boot_sector() {
 }
 
 legacy_firmware() {
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     legacy_boot_sector >"$work/floppy"
     boot 'Booting from Floppy' 0 -M pc -fda "$work/floppy" || return 1
     for word in 'boot sector' 'sector 79/1/18' written; do
@@ -52,7 +52,7 @@ legacy_firmware() {
 legacy_grub() {
     grub=/usr/lib/grub/i386-pc
     [ -e $grub/boot.img ] && command -v grub-mkimage >/dev/null || return 77
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     printf '%s\n' 'serial --unit=0' 'terminal_output serial' 'cat (fd0)2800+1' halt >"$work/grub.cfg"
     grub-mkimage -d $grub -O i386-pc -p '(fd0)/' -c "$work/grub.cfg" -o "$work/core" biosdisk serial terminal cat \
         blocklist halt || return 77

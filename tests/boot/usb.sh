@@ -10,7 +10,7 @@ usb_modules="usb-common usbcore uhci-hcd ehci-hcd ehci-pci xhci-hcd xhci-pci scs
     crct10dif_generic crc64-rocksoft crc-t10dif t10-pi sd_mod cdrom sr_mod usb-storage hid hid-generic usbhid evdev"
 
 usb_firmware() {
-    [ -e /usr/share/seabios/bios-256k.bin ] || [ -e /usr/share/qemu/bios-256k.bin ] || return 77
+    have_seabios || return 77
     perl "$here/bootdisk.pl" "$work/disk" 3000 "booted from USB" && perl "$here/bootdisk.pl" "$work/other" 3000 "not this" ||
         return 1
     for devices in 'pc -usb -device usb-storage,drive=d,bootindex=1' \

@@ -634,7 +634,7 @@ holds 'and ends as others do' '[ ! -e "$work/pid2" ]'
 # a floppy disk without the signature 55AAh: mov al,21h; out 0f4h,al; hlt
 perl -e 'print "\xb0\x21\xe6\xf4\xf4", "\0" x (1474560 - 5)' >"$work/floppy"
 floppy="-M pc -nic none -display none -device isa-debug-exit -action reboot=shutdown -boot order=a,reboot-timeout=1 -drive if=floppy,format=raw,file=$work/floppy"
-if [ -e /usr/share/seabios/bios-256k.bin ]; then
+if have_seabios; then
     # behind an empty disk that has a bootindex
     order="$floppy -drive file=$work/zeros,format=raw,if=none,id=e,readonly=on -device virtio-blk-pci,drive=e,bootindex=0 -no-fd-bootchk"
     expect 67 '' $order

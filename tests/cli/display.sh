@@ -156,7 +156,7 @@ EOF
     start -k de -vnc unix:"$work/sock",password="$work/password"       # in the place of one that was left behind
     $client --password geheim unix:"$work/sock" key y 2>/dev/null
     left 89 'VNC: a key of another layout, in a socket left behind'
-    if [ -e /usr/share/seabios/bios-256k.bin ] && [ -n "$bios" ]; then       # the firmware shows a picture of 640x480
+    if have_seabios && [ -n "$bios" ]; then       # the firmware shows a picture of 640x480
         $python -c 'import struct, sys
 sys.stdout.buffer.write(b"BM" + struct.pack("<IIIIiiHHIIiiII", 54 + 921600, 0, 54, 40, 640, 480, 1, 24, 0, 921600, 0, 0, 0, 0) +
                         b"\x10\x20\xf0" * 307200)' >"$work/splash.bmp"

@@ -6,6 +6,7 @@
 case $(sed -n 's/^SigIgn:.*\(.\)$/\1/p' /proc/$$/status 2>/dev/null) in
 [13579bdf]) exec env --default-signal=HUP sh "$0" "$@" ;;
 esac
+. "${srcdir:-.}/tests/seabios.sh"
 latimer=${LATIMER:-./latimer}
 under=
 work=$(mktemp -d)

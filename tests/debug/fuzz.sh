@@ -1,7 +1,4 @@
 #!/bin/sh
 # fuzz.sh - some seconds of fuzz.py, always the same, for make check.
-python=$(command -v python3) || { echo "fuzz.sh: skipped: there is no python3"; exit 77; }
-for bios in /usr/share/seabios /usr/share/qemu; do [ ! -e $bios/bios-256k.bin ] || found=yes; done
-[ "${found-}" ] || { echo "fuzz.sh: skipped: there is no SeaBIOS (install seabios)"; exit 77; }
-[ -z "${EMULATOR-}" ] || export SLOW=10
-exec "$python" "${srcdir:-.}/tests/debug/fuzz.py" --seconds 4
+. "${srcdir:-.}/tests/debug/quick.sh"
+exec "$python" "$src/tests/debug/fuzz.py" --seconds 4

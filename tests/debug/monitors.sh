@@ -10,10 +10,5 @@ if ! (cd "$src" && LC_ALL=C awk -f docs/monitor.awk debug/hmp.def debug/qmp.def 
     echo "monitors.sh: docs/monitor.md is out of date: run make monitor-docs"
     exit 1
 fi
-python=$(command -v python3) || { echo "monitors.sh: skipped: there is no python3"; exit 77; }
-for bios in /usr/share/seabios /usr/share/qemu; do [ ! -e $bios/bios-256k.bin ] || found=yes; done
-[ "${found-}" ] || { echo "monitors.sh: skipped: there is no SeaBIOS (install seabios)"; exit 77; }
-# Another kind of host's build is run by an emulator, many times slower.
-[ -z "${EMULATOR-}" ] || export SLOW=10
-"$python" "$src/tests/debug/qmp_schema.py" --latimer "${LATIMER:-./latimer}" quick || exit 1
-exec "$python" "$src/tests/debug/qmp.py" --latimer "${LATIMER:-./latimer}" quick
+. "$src/tests/debug/quick.sh"
+quick qmp_schema.py && quick qmp.py
