@@ -4,7 +4,8 @@
  * Arguments are described by the row, each word "name:T" or "name:T?" for one that may be missing, or "-c"
  * for an option of one letter that stands before the others:
  *   w  a word, quotes around one with blanks     n  an expression (hmp_expr.c)
- *   r  all the rest of the line                  f  /FORMAT, behind the command, with or without blanks between
+ *   r  all the rest of the line, as it is, or as a word if it is one in quotes (libvirt's: savevm "NAME")
+ *   f  /FORMAT, behind the command, with or without blanks between
  */
 #include "debug/hmp_int.h"
 
@@ -149,6 +150,28 @@ static const char *word(const char *s, char **to, const char **out)
     return s;
 }
 
+static const char *skip(const char *s)
+{
+    while (isspace((unsigned char)*s))
+        s++;
+    return s;
+}
+
+/* All of a line from s on, without blanks at its end, put into *to; without quotes, too, if they are around all of it. */
+static const char *rest(const char *s, char **to, const char **out)
+{
+    char *words = *to;
+
+    if (*s == '"' && !*skip(word(s, to, out)))
+        return "";
+    strcpy(words, s);
+    for (size_t len = strlen(words); len && isspace((unsigned char)words[len - 1]);)
+        words[--len] = 0;
+    *out = words;
+    *to = words + strlen(words) + 1;
+    return "";
+}
+
 static const char *format(struct hmp *h, const char *s, struct hmp_format *f)
 {
     *f = (struct hmp_format){ .count = 1 };
@@ -179,13 +202,6 @@ static const char *format(struct hmp *h, const char *s, struct hmp_format *f)
             return NULL;
         }
     }
-    return s;
-}
-
-static const char *skip(const char *s)
-{
-    while (isspace((unsigned char)*s))
-        s++;
     return s;
 }
 
@@ -226,11 +242,7 @@ static bool arguments(struct hmp *h, const struct row *r, const char *s, char *w
             if (!hmp_expr(h, s, &s, &a->n))
                 return false;
         } else if (colon[1] == 'r') {
-            a->s = words;
-            strcpy(words, s);
-            for (size_t len = strlen(words); len && isspace((unsigned char)words[len - 1]);)
-                words[--len] = 0;
-            s = "";
+            s = rest(s, &words, &a->s);
         } else {
             s = word(s, &words, &a->s);
         }

@@ -65,12 +65,16 @@ static void stopped(void *arg)
     evloop_stop(s->m.loop);
 }
 
-/* A guest has not begun, or is over, or is none: who ends the process loses nothing, and nobody would see a button pressed. */
-static bool guest_is_over(struct machine *m)
+/*
+ * Does a guest that is asked to power off end the process? Not one that has not begun, or is over, or is none: nobody would
+ * see a button pressed. And not with -no-shutdown: then who sends SIGTERM (libvirt, which waits ten seconds before it
+ * kills) wants the process to end, and has asked the guest before if it wanted to.
+ */
+static bool guest_can_end_it(const struct machine *m)
 {
     enum run_state s = control_state(m->control);
 
-    return !m->ncpu || s == RUN_PRELAUNCH || s == RUN_INMIGRATE || s == RUN_POSTMIGRATE || s == RUN_SHUTDOWN;
+    return m->ncpu && !m->cfg.no_shutdown && s != RUN_PRELAUNCH && s != RUN_INMIGRATE && s != RUN_POSTMIGRATE && s != RUN_SHUTDOWN;
 }
 
 static void on_signal(void *arg, short revents)
@@ -83,7 +87,7 @@ static void on_signal(void *arg, short revents)
             displays_dump(s->m.displays);
             continue;
         }
-        if (sig == SIGTERM && !s->pressed && !guest_is_over(&s->m)) {
+        if (sig == SIGTERM && !s->pressed && guest_can_end_it(&s->m)) {
             s->pressed = true;
             fprintf(stderr, "latimer: SIGTERM: power button pressed; a second one ends Latimer\n");
             machine_lock(&s->m);

@@ -34,7 +34,9 @@ class Libvirt:
         os.chmod(WORK, 0o711)
         # The path of a unix socket is short.
         self.root = tempfile.mkdtemp(prefix="lv-", dir=WORK)
-        self.exe = shutil.copy(command()[0], path("latimer"))
+        self.exe = path("latimer")
+        if not os.path.exists(self.exe):
+            shutil.copy(command()[0], self.exe)
         if self.as_user:
             os.chown(self.root, 65534, 65534)
         self.env = {"PATH": os.environ["PATH"], "HOME": self.root, "XDG_RUNTIME_DIR": self.root}
@@ -143,45 +145,63 @@ class Session:
         os.close(self.out)
 
 
+class Domain:
+    """One that is started, counts in its memory, and is gone at the end; that is a file which this process sees."""
+    def __init__(self, lv):
+        displays = subprocess.run([*command(), "-display", "help"], stdout=subprocess.PIPE, text=True).stdout
+        disk, self.iso, xmlfile = path("disk.qcow2"), path("cd.iso"), path("t.xml")
+        with open(path("disk.raw"), "wb") as f:
+            f.write(SECTOR.ljust(510, b"\0") + b"\x55\xaa" + bytes(512 * 2047))
+        subprocess.run([*command(), "image", "convert", "-q", "-f", "raw", "-O", "qcow2", path("disk.raw"), disk], check=True)
+        with open(self.iso, "wb") as f:
+            f.truncate(1 << 20)
+        with open(xmlfile, "w") as f:
+            f.write(DOMAIN % {"exe": lv.exe, "disk": disk, "root": lv.root,
+                              "graphics": "<graphics type='vnc' socket='%s/vnc'/>" % lv.root if "vnc=ADDRESS" in displays else ""})
+        if lv.as_user:
+            for name in (disk, self.iso):
+                os.chown(name, 65534, 65534)
+        self.root = lv.root
+        self.s = Session(lv)
+        self.s.do("create " + xmlfile)
+
+    def __enter__(self):
+        self.look()
+        self.counts()
+        return self
+
+    def __exit__(self, *unused):
+        self.s.do("destroy t", seconds=9)       # behind ten it kills
+
+    def look(self):
+        ram, = glob.glob(self.root + "/lib/qemu/ram/*/pc.ram")
+        with open(ram, "rb") as f:
+            self.memory = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+
+    def count(self):
+        return struct.unpack_from("<I", self.memory, 0x600)[0]
+
+    def counts(self):
+        """On, from where it was."""
+        before, end = self.count(), time.monotonic() + 30 * SLOW
+        while not (self.count() != before and 1000 < self.count() < 1 << 30):
+            check(time.monotonic() < end, "the domain does not run")
+            time.sleep(0.05)
+
+
 @libvirt
 def quick_domain(lv):
-    """A domain is started, looked at and changed; its memory is a file that this process sees."""
-    displays = subprocess.run([*command(), "-display", "help"], stdout=subprocess.PIPE, text=True).stdout
-    disk, iso, xmlfile = path("disk.qcow2"), path("cd.iso"), path("t.xml")
-    with open(path("disk.raw"), "wb") as f:
-        f.write(SECTOR.ljust(510, b"\0") + b"\x55\xaa" + bytes(512 * 2047))
-    subprocess.run([*command(), "image", "convert", "-q", "-f", "raw", "-O", "qcow2", path("disk.raw"), disk], check=True)
-    with open(iso, "wb") as f:
-        f.truncate(1 << 20)
-    with open(xmlfile, "w") as f:
-        f.write(DOMAIN % {"exe": lv.exe, "disk": disk, "root": lv.root,
-                          "graphics": "<graphics type='vnc' socket='%s/vnc'/>" % lv.root if "vnc=ADDRESS" in displays else ""})
-    if lv.as_user:
-        for name in (disk, iso):
-            os.chown(name, 65534, 65534)
-    s = Session(lv)
-    s.do("create " + xmlfile)
-    try:
-        ram, = glob.glob(lv.root + "/lib/qemu/ram/*/pc.ram")
-        with open(ram, "rb") as f:
-            memory = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
-        count = lambda: struct.unpack_from("<I", memory, 0x600)[0]
-
-        def counts():
-            before, end = count(), time.monotonic() + 30 * SLOW
-            while not (count() != before and 1000 < count() < 1 << 30):
-                check(time.monotonic() < end, "the domain does not run")
-                time.sleep(0.05)
-
-        counts()
+    """A domain is started, looked at and changed."""
+    with Domain(lv) as d:
+        s, iso = d.s, d.iso
         check("running" in s.do("domstate t"), "it does not run")
         s.do("suspend t")
-        stands = count()
+        stands = d.count()
         time.sleep(0.3)
-        same(count(), stands)
+        same(d.count(), stands)
         check("paused" in s.do("domstate t"), "it is not paused")
         s.do("resume t")
-        counts()
+        d.counts()
         stats = s.do("domstats --block --balloon t")
         check("block.0.name=vda" in stats and "block.0.rd.bytes=" in stats and "block.0.capacity=1048576" in stats and
               "balloon.current=65536" in stats, stats)
@@ -202,28 +222,56 @@ def quick_domain(lv):
         with open(lv.root + "/core", "rb") as f:
             check(f.read(4) == b"\x7fELF", "no core file")
         s.do("reset t")
-        counts()
+        d.counts()
         # Saved, and gone; and there again, as it was.
         saved = lv.root + "/saved"
-        before = count()
+        before = d.count()
         s.do("save t " + saved)
         check("running" not in s.do("list --all"), "it is still there")
         s.do("restore " + saved)
-        ram, = glob.glob(lv.root + "/lib/qemu/ram/*/pc.ram")
-        with open(ram, "rb") as f:
-            memory = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
-        counts()
-        check(count() >= before, "it began anew")
-    finally:
-        s.do("qemu-monitor-command t '{\"execute\": \"quit\"}'")
+        d.look()
+        d.counts()
+        check(d.count() >= before, "it began anew")
+
+
+@libvirt
+def quick_snapshots(lv):
+    """Snapshots in the image, of a domain that runs and of one that stands still."""
+    names = lambda: [line.split()[0] for line in s.do("snapshot-list t --topological").splitlines() if line.startswith(" ")]
+    with Domain(lv) as d:
+        s = d.s
+        s.do("snapshot-create-as t one")
+        d.counts()
+        s.do("suspend t")
+        stands = d.count()
+        s.do("snapshot-create-as t two 'it stands still'")
+        same(names(), ["one", "two"])
+        s.do("resume t")
+        d.counts()
+        s.do("snapshot-revert t two")       # by another process
+        d.look()
+        same(d.count(), stands)
+        check("paused" in s.do("domstate t"), "it is not paused")
+        s.do("snapshot-revert t one")
+        d.look()
+        check("running" in s.do("domstate t") and d.count() < stands, "it is not where it was: %d, %d" % (d.count(), stands))
+        d.counts()
+        check("one" in s.do("snapshot-current t --name"), "that is another one")
+        s.do("snapshot-delete t two")
+        same(names(), ["one"])
+        check("one" in s.do("qemu-monitor-command t --hmp 'info snapshots'"), "the image has lost it")
+        s.do("snapshot-delete t one")
+        same(names(), [])
+        check("no snapshot" in s.do("qemu-monitor-command t --hmp 'info snapshots'"), "the image has kept one")
+        s.do("snapshot-revert t one", wrong="no domain snapshot")
 
 
 def quick_signal():
-    """SIGTERM ends a machine that has not begun, or has gone elsewhere; libvirt waits ten seconds before it kills."""
-    for n, gone in enumerate((False, True)):
-        m = machine("-M", "pc", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("s%d" % n), *([] if gone else ["-S"]))
+    """SIGTERM ends a machine whose guest would not end it: libvirt waits ten seconds before it kills."""
+    for n, options in enumerate((["-S"], [], ["-no-shutdown"])):
+        m = machine("-M", "pc", "-serial", "null", "-qmp", "unix:%s,server,nowait" % path("s%d" % n), *options)
         q = Qmp(path("s%d" % n))
-        if gone:
+        if not options:
             q.cmd("migrate", uri="file:" + path("gone"))
             while q.cmd("query-status")["status"] != "postmigrate":
                 time.sleep(0.05)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +66,7 @@ START_TEST(memory)
 {
     char path[] = "/tmp/test_monitor_XXXXXX", line[200];
     uint8_t back[300];
+    struct stat st;
     FILE *f;
     int fd = mkstemp(path);
 
@@ -95,6 +97,15 @@ START_TEST(memory)
     ck_assert_int_eq(fgetc(f), EOF);
     fclose(f);
     ck_assert_mem_eq(back, ram + 0x20, sizeof(back));
+    /* The rest of a line is a name that may be in quotes, if all of it is. */
+    snprintf(line, sizeof(line), "pmemsave 0x20 7 \"%s\"  ", path);
+    hmp(line, true);
+    ck_assert(stat(path, &st) == 0 && st.st_size == 7);
+    snprintf(line, sizeof(line), "pmemsave 0x20 8 %s\"quoted\"", path);
+    hmp(line, true);
+    snprintf(line, sizeof(line), "%s\"quoted\"", path);
+    ck_assert(stat(line, &st) == 0 && st.st_size == 8);
+    unlink(line);
     snprintf(line, sizeof(line), "pmemsave 0x20000 1 %s.none", path);
     hmp(line, false);
     snprintf(line, sizeof(line), "%s.none", path);
