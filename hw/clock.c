@@ -427,6 +427,23 @@ uint64_t clock_wait(struct clock *c)
     return wait > UINT64_MAX / c->slowdown ? UINT64_MAX : wait * c->slowdown;
 }
 
+static void fire(struct timer *t)
+{
+    struct clock *c = t->clock;
+
+    c->firing = t->key;                 /* until it has fired, and a periodic one is set again */
+    timer_cancel(t);
+    t->fire(t->dev);
+    c->firing = UINT64_MAX;
+    first_changed(c);
+}
+
+void timer_catch_up(struct timer *t)
+{
+    if (t->key != UINT64_MAX && t->key <= clock_now(t->clock))
+        fire(t);
+}
+
 /* True: something was due. */
 static bool fire_due(struct clock *c)
 {
@@ -434,14 +451,8 @@ static bool fire_due(struct clock *c)
      * than its handler must not hold the device lock for ever. */
     uint64_t now = clock_now(c);
     unsigned n = 0;
-    for (; n < 64 && c->timers && c->timers->key <= now; n++) {
-        struct timer *t = c->timers;
-        c->firing = t->key;             /* until it has fired, and a periodic one is set again */
-        timer_cancel(t);
-        t->fire(t->dev);
-        c->firing = UINT64_MAX;
-        first_changed(c);
-    }
+    for (; n < 64 && c->timers && c->timers->key <= now; n++)
+        fire(c->timers);
     return n;
 }
 

@@ -89,6 +89,11 @@ void timer_init(struct timer *, struct clock *, void (*fire)(void *dev), void *d
 void timer_set(struct timer *, uint64_t due);   /* absolute virtual ns */
 void timer_cancel(struct timer *);
 /*
+ * Fire it if it is due. Before a guest's write changes what it is about: an event loop that is late would come behind the
+ * write with what happened before it, or find nothing to do any more.
+ */
+void timer_catch_up(struct timer *);
+/*
  * Where a device waits for the host, and its guest gives it up after a time that the host may exceed: virtual time stands at
  * `due` (as at a timer that has not fired) until that is another one, UINT64_MAX for none. Zeroed: none.
  */

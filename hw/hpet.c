@@ -275,6 +275,8 @@ static void reg_write(struct hpet *s, uint64_t reg, uint64_t val, unsigned shift
     uint64_t mask = size == 8 ? UINT64_MAX : 0xffffffffull << shift;
 
     val = size == 8 ? val : (val & 0xffffffffu) << shift;
+    for (unsigned i = 0; i < HPET_TIMERS; i++)
+        timer_catch_up(&s->t[i].timer);
     switch (reg) {
     case 0x10:
         write_config(s, (s->config & ~mask) | (val & mask));

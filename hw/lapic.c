@@ -143,6 +143,8 @@ static void write_lvt(struct lapic *l, unsigned n, uint32_t val)
     };
     unsigned was = timer_mode(l);
 
+    if (n == LVT_TIMER)
+        timer_catch_up(&l->timer);
     val = (val & mask[n] & ~0x1000u) | (l->lvt[n] & LVT_RIRR);
     if (!(l->svr & SVR_ENABLE))
         val |= LVT_MASKED;
@@ -263,6 +265,7 @@ static void reg_write(struct lapic *l, unsigned reg, uint32_t val)
     case REG_TIMER_INIT:
         if (timer_mode(l) == LVT_DEADLINE)
             return;
+        timer_catch_up(&l->timer);
         l->initial = val;
         timer_start(l);
         return;
@@ -477,6 +480,7 @@ bool apics_wrmsr(struct apics *s, unsigned cpu, uint32_t msr, uint64_t val)
         return base_write(l, val);
     if (msr == 0x6e0) {
         if (timer_mode(l) == LVT_DEADLINE) {
+            timer_catch_up(&l->timer);
             l->deadline = val;
             deadline_arm(l);
         }

@@ -421,6 +421,7 @@ static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
     struct pit *p = dev;
     uint64_t now = now_tick(p);
+    timer_catch_up(&p->timer);
     if (off >= 2)
         tell_speaker(p);
     if (off == 3) {

@@ -258,6 +258,39 @@ START_TEST(a_one_shot_fires_once)
 }
 END_TEST
 
+/* Its timer has not been fired yet when a source is programmed anew: the interrupt came before that all the same. */
+START_TEST(what_was_due_comes_before_what_is_written)
+{
+    enum source s = _i % SOURCES;
+    struct clock_state late;
+
+    start(s, _i < SOURCES);
+    clock_save(e->clock, &late);
+    late.now += MS + MS / 2;
+    clock_load(e->clock, &late);
+    stop(s);
+    clock_advance(e->clock, 10 * MS);
+    ck_assert_uint_eq(taken(), 1);
+}
+END_TEST
+
+/* The strobe of the PIT's mode 4 has no level that could be seen behind it. */
+START_TEST(a_strobe_comes_before_what_is_written)
+{
+    struct clock_state late;
+
+    red(2, 0x50);
+    pit(4, PIT_HZ / 1000);
+    taken();
+    clock_save(e->clock, &late);
+    late.now += MS + MS / 2;
+    clock_load(e->clock, &late);
+    out(0x43, 0x80);                            /* channel 2's count is latched */
+    clock_advance(e->clock, 10 * MS);
+    ck_assert_uint_eq(taken(), 1);
+}
+END_TEST
+
 START_TEST(a_masked_input_owes_nothing)
 {
     start(PIT_MODE2, true);
@@ -436,6 +469,8 @@ int main(void)
     tcase_add_loop_test(t, the_debt_is_bounded, 0, SOURCES);
     tcase_add_loop_test(t, what_is_owed_ends_with_the_source, 0, SOURCES);
     tcase_add_loop_test(t, a_one_shot_fires_once, 0, SOURCES);
+    tcase_add_loop_test(t, what_was_due_comes_before_what_is_written, 0, 2 * SOURCES);
+    tcase_add_test(t, a_strobe_comes_before_what_is_written);
     tcase_add_loop_test(t, debts_are_saved, 0, SOURCES);
     tcase_add_loop_test(t, the_8259s_count_what_is_acknowledged, 0, 4);
     tcase_add_test(t, a_masked_8259_owes_nothing);
