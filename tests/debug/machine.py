@@ -145,6 +145,7 @@ class Machine:
             out, err = self.p.communicate(timeout=seconds * SLOW)
         except subprocess.TimeoutExpired:
             raise Failed("it does not end")
+        self.out += out
         check(self.p.returncode == code, "exit code %d: %s" % (self.p.returncode, err.decode()))
         return err.decode()
 
