@@ -114,8 +114,8 @@ def quick_live():
     for n in range(3):
         uri = "unix:" + path("live%d" % n)
         b = Side(*options, "-incoming", uri)
-        # No pass is short enough at first: pages are sent again and again.
-        a.q.cmd("migrate-set-parameters", downtime_limit=0, max_bandwidth=4 << 20)
+        # No pass is short enough at first: pages are sent again and again, and no faster than a slow guest writes them.
+        a.q.cmd("migrate-set-parameters", downtime_limit=0, max_bandwidth=int((4 << 20) / SLOW))
         a.q.cmd("migrate", uri=uri)
         while a.q.event("MIGRATION_PASS", seconds=60)["data"]["pass"] < 5:
             pass
