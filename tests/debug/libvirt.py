@@ -241,6 +241,7 @@ def quick_snapshots(lv):
     with Domain(lv) as d:
         s = d.s
         s.do("snapshot-create-as t one")
+        first = d.count()
         d.counts()
         s.do("suspend t")
         stands = d.count()
@@ -252,9 +253,14 @@ def quick_snapshots(lv):
         d.look()
         same(d.count(), stands)
         check("paused" in s.do("domstate t"), "it is not paused")
+        s.do("snapshot-revert t one --paused")
+        d.look()
+        check(1000 < d.count() <= first, "it is not where it was: %d, %d" % (d.count(), first))
+        s.do("resume t")
+        d.counts()
         s.do("snapshot-revert t one")
         d.look()
-        check("running" in s.do("domstate t") and d.count() < stands, "it is not where it was: %d, %d" % (d.count(), stands))
+        check("running" in s.do("domstate t"), "it does not run")
         d.counts()
         check("one" in s.do("snapshot-current t --name"), "that is another one")
         s.do("snapshot-delete t two")
