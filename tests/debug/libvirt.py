@@ -6,7 +6,7 @@
 import glob, json, mmap, os, pty, re, select, shutil, socket, struct, subprocess, sys, tempfile, time, tty
 import xml.etree.ElementTree as xml
 
-from machine import SLOW, WORK, Failed, Qmp, check, command, machine, machines, main, path, same
+from machine import SLOW, WORK, Failed, Qmp, check, command, machine, machines, main, path, same, until
 from migrate import SECTOR
 
 
@@ -183,10 +183,8 @@ class Domain:
 
     def counts(self):
         """On, from where it was."""
-        before, end = self.count(), time.monotonic() + 30 * SLOW
-        while not (self.count() != before and 1000 < self.count() < 1 << 30):
-            check(time.monotonic() < end, "the domain does not run")
-            time.sleep(0.05)
+        before = self.count()
+        until(lambda: self.count() != before and 1000 < self.count() < 1 << 30, "the domain does not run")
 
 
 @libvirt
@@ -279,8 +277,7 @@ def quick_signal():
         q = Qmp(path("s%d" % n))
         if not options:
             q.cmd("migrate", uri="file:" + path("gone"))
-            while q.cmd("query-status")["status"] != "postmigrate":
-                time.sleep(0.05)
+            until(lambda: q.cmd("query-status")["status"] == "postmigrate", "it is not sent")
         m.p.terminate()
         q.event("SHUTDOWN", guest=False, reason="host-signal")
         m.ends(128 + 15)

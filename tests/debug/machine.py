@@ -24,6 +24,14 @@ def same(is_now, wanted):
     check(is_now == wanted, "%r and not %r" % (is_now, wanted))
 
 
+def until(what, text, seconds=30):
+    """Wait for what() to be so; else text says what is not."""
+    end = time.monotonic() + seconds * SLOW
+    while not what():
+        check(time.monotonic() < end, text)
+        time.sleep(0.05)
+
+
 def connect(address, seconds=20):
     end = time.monotonic() + seconds * SLOW
     while True:

@@ -8,7 +8,7 @@ has; machines are saved, loaded and sent with such memory.
 """
 import mmap, os, re, resource, shutil, subprocess, sys, time
 
-from machine import SLOW, Failed, Qmp, check, command, machine, main, path, same
+from machine import SLOW, Failed, Qmp, check, command, machine, main, path, same, until
 from migrate import SECTOR, Side, counter, go
 from qmp_schema import qemu_schema
 from snap import content, hmp
@@ -29,13 +29,6 @@ def counting(*options):
     with open(boot, "wb") as f:
         f.write(SECTOR.ljust(510, b"\0") + b"\x55\xaa" + bytes(512 * 100))
     return Side("-serial", "null", "-nic", "none", "-drive", "format=raw,snapshot=on,file=" + boot, "-debugcon", "file:" + path("e9"), *options)
-
-
-def until(what, text):
-    end = time.monotonic() + 30 * SLOW
-    while not what():
-        check(time.monotonic() < end, text)
-        time.sleep(0.05)
 
 
 class View:

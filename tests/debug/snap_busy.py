@@ -14,7 +14,7 @@ so all kinds of work go on there, too. What takes longer is a file from the netw
 import functools, hashlib, http.server, os, random, re, socket, struct, subprocess, sys, threading, time
 
 import machine as machines_module
-from machine import HERE, SLOW, Qmp, check, command, connect, machine, main, path
+from machine import HERE, SLOW, Qmp, check, command, connect, machine, main, path, until
 from fuzz_snap import same as same_machine
 from snap import BOOT, content, hmp, image
 
@@ -155,8 +155,7 @@ def sent(b, *what):
     where = "unix:%s.to" % b.at
     to = Busy(*what, "-incoming", where)
     b.q.cmd("migrate", uri=where)
-    while b.q.cmd("query-migrate")["status"] in ("setup", "active", "device"):
-        time.sleep(0.1)
+    until(lambda: b.q.cmd("query-migrate")["status"] not in ("setup", "active", "device"), "it is still under way", 120)
     check(b.q.cmd("query-migrate")["status"] == "completed", str(b.q.cmd("query-migrate")))
     b.end()
     return to
