@@ -6,7 +6,7 @@
 What the guest writes is compared with the file as this process maps it, and what this process writes there with what the guest
 has; machines are saved, loaded and sent with such memory.
 """
-import mmap, os, re, resource, shutil, subprocess, sys, time
+import mmap, os, re, resource, shutil, subprocess, sys
 
 from machine import SLOW, Failed, Qmp, check, command, machine, main, path, same, until
 from migrate import SECTOR, Side, counter, go
